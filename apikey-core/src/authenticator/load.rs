@@ -1,0 +1,179 @@
+//! One look-up: a turn, a call of the resolver, a judgement, and an entry in the cache.
+//!
+//! Many requests may wait for it and any of them may drive it, so nothing unwinds through it: a panic anywhere inside is
+//! an answer like any other.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+
+use super::{Inner, Lookup};
+use crate::{
+    cache::{
+        entry::Entry,
+        registry::{Load, Lost},
+        unknown::Refusal,
+    },
+    clock::Tick,
+    digest::KeyDigest,
+    rejection::Reason,
+    resolver::{KeyStatus, Presented, Proof, Resolution},
+    telemetry::{self, Failure},
+};
+
+/// How a look-up ended, for all who waited.
+#[derive(Clone)]
+pub(super) enum Loaded {
+    Known(Arc<Entry>),
+    Refused(Refusal),
+    /// The resolver failed, panicked or took too long. Nothing is remembered of it.
+    Unavailable,
+    /// Something changed meanwhile: to be loaded again.
+    Lost,
+}
+
+pub(super) async fn load(inner: Arc<Inner>, presented: Presented, lookup: Lookup) -> Loaded {
+    // Outermost: the timer panics on a runtime that is shutting down, the resolver may panic anywhere.
+    let guarded = AssertUnwindSafe(inner.load(presented, lookup)).catch_unwind();
+    match guarded.await.unwrap_or(Err(Failure::Panicked)) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            telemetry::resolver_failed(&failure);
+            Loaded::Unavailable
+        }
+    }
+}
+
+impl Inner {
+    async fn load(&self, presented: Presented, lookup: Lookup) -> Result<Loaded, Failure> {
+        let answered = timeout(self.resolver_timeout, async {
+            let _permit = self.take_turn(lookup.known).await;
+            let load = self.home.registry.begin_load();
+            let called = self.home.clock.now();
+            let resolved = Arc::clone(&self.resolver).load(presented.clone()).await;
+            let result = match &resolved {
+                Ok(Some(_)) => "found",
+                Ok(None) => "not_found",
+                Err(_) => "failed",
+            };
+            telemetry::resolver_called(result, self.home.clock.now().saturating_since(called));
+            (load, resolved)
+        });
+        let (load, resolved) = answered.await.map_err(|_| Failure::TimedOut(self.resolver_timeout))?;
+        let filled = match resolved.map_err(Failure::Failed)? {
+            Some(resolution) => self.fill(&load, &presented, &lookup, resolution),
+            None => self.refuse(&load, &lookup, Reason::Unknown, None, Tick::NEVER),
+        };
+        Ok(filled.unwrap_or(Loaded::Lost))
+    }
+
+    /// Waits for a turn at the resolver. Keys known to be good have turns of their own to fall back on.
+    async fn take_turn(&self, known: bool) -> Option<OwnedSemaphorePermit> {
+        if known && self.has_reserve && self.permits.available_permits() == 0 {
+            return Arc::clone(&self.reserved_permits).acquire_owned().await.ok();
+        }
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+
+    fn fill(
+        &self,
+        load: &Load<'_>,
+        presented: &Presented,
+        lookup: &Lookup,
+        resolution: Resolution,
+    ) -> Result<Loaded, Lost> {
+        let now = self.home.clock.now();
+        let key = resolution.claims.key_id().clone();
+        let digest = match self.judge(presented, &resolution) {
+            Ok(digest) => digest,
+            Err((reason, until)) => return self.refuse(load, lookup, reason, Some(key), until),
+        };
+        let ends = match resolution.ends_at() {
+            Some(ends_at) => {
+                let left = ends_at.duration_since(self.home.clock.wall()).unwrap_or_default();
+                now.saturating_add(left)
+            }
+            None => Tick::NEVER,
+        };
+        let good_until = ends.min(now.saturating_add(self.freshness));
+        let environment = match resolution.claims.environment() {
+            Some(recorded) => Some(self.shared_environment(recorded)),
+            None => presented.shared_environment(),
+        };
+        let scopes = self.catalog.expand(resolution.claims.scopes());
+        let claims = resolution.claims.with_scopes(scopes).with_shared_environment(environment);
+        let home = Arc::clone(&self.home);
+        let entry = Arc::new(Entry::new(home, lookup.cache_key, digest.clone(), claims, good_until, ends));
+        let displaced = load.fill(&entry, &digest, || self.table.insert(Arc::clone(&entry)))?;
+        drop(displaced);
+        Ok(Loaded::Known(entry))
+    }
+
+    /// The digest the secret is stored under, or why the key is not let in, and until when that is known to hold.
+    fn judge(&self, presented: &Presented, resolution: &Resolution) -> Result<KeyDigest, (Reason, Tick)> {
+        let refuse = |reason| Err((reason, Tick::NEVER));
+        let digest = match &resolution.proof {
+            Proof::Vouched => presented.digest().clone(),
+            Proof::Digest(stored) => {
+                // All are compared, and each in constant time.
+                let matches = presented.digests().iter().filter(|digest| *digest == stored).count();
+                if matches == 0 {
+                    telemetry::digest_mismatch(resolution.claims.key_id());
+                    return refuse(Reason::DigestMismatch);
+                }
+                stored.clone()
+            }
+        };
+        if self.is_of_another_environment(presented, resolution) {
+            return refuse(Reason::WrongEnvironment);
+        }
+        match resolution.status {
+            KeyStatus::Active => {}
+            KeyStatus::Disabled => return refuse(Reason::Disabled),
+            KeyStatus::Revoked => return refuse(Reason::Revoked),
+        }
+        let wall = self.home.clock.wall();
+        if resolution.ends_at().is_some_and(|ends_at| ends_at <= wall) {
+            return refuse(Reason::Expired);
+        }
+        if let Some(wait) = resolution.not_before.and_then(|start| start.duration_since(wall).ok())
+            && !wait.is_zero()
+        {
+            return Err((Reason::NotYetValid, self.home.clock.now().saturating_add(wait)));
+        }
+        Ok(digest)
+    }
+
+    fn is_of_another_environment(&self, presented: &Presented, resolution: &Resolution) -> bool {
+        let Some(recorded) = resolution.claims.environment() else {
+            return false;
+        };
+        let accepted = self.environments.as_ref();
+        presented.environment().is_some_and(|named| named != recorded)
+            || accepted.is_some_and(|accepted| !accepted.iter().any(|environment| **environment == *recorded))
+    }
+
+    fn refuse(
+        &self,
+        load: &Load<'_>,
+        lookup: &Lookup,
+        reason: Reason,
+        key_id: Option<crate::KeyId>,
+        until: Tick,
+    ) -> Result<Loaded, Lost> {
+        let fresh_until = self.home.clock.now().saturating_add(self.unknown_freshness);
+        let mut refusal = Refusal { reason, key_id, until: until.min(fresh_until), unknown_since: 0 };
+        let key_id = refusal.key_id.clone();
+        let evicted = load.fill_unknown(key_id.as_ref(), |unknown_since| {
+            refusal.unknown_since = unknown_since;
+            self.unknown.insert(lookup.cache_key, refusal.clone());
+            // It may have been good when last looked up.
+            let formerly_good = self.table.get(&lookup.cache_key);
+            let evicted = formerly_good.as_ref().and_then(|entry| self.table.remove(entry));
+            (formerly_good, evicted)
+        })?;
+        drop(evicted);
+        Ok(Loaded::Refused(refusal))
+    }
+}

@@ -1,0 +1,161 @@
+//! One verified secret: its claims, and the word that says until when they may be believed.
+
+use std::task::Waker;
+
+use slab::Slab;
+
+use super::{
+    cache_key::CacheKey,
+    registry::Registry,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use crate::{
+    claims::Claims,
+    clock::{Clock, Tick},
+    digest::{DigestAlgorithm, KeyDigest},
+    rejection::Terms,
+};
+
+/// Marks in `good_until`, both before any clock's first tick.
+const DEAD: u64 = 0;
+const STALE: u64 = 1;
+
+/// What the entries of one authenticator share.
+pub(crate) struct Home {
+    pub(crate) registry: Registry,
+    pub(crate) clock: Clock,
+    pub(crate) terms: Arc<Terms>,
+}
+
+pub(crate) struct Entry {
+    /// One word decides a hit: a tick, fixed at fill, or a mark. Written under the registry's lock.
+    good_until: AtomicU64,
+    /// The end of the key's window; unlike `good_until` it does not move with freshness.
+    ends: Tick,
+    cache_key: CacheKey,
+    /// The digest the store knows the secret by; `None` where it is the cache key's own.
+    digest: Option<Box<KeyDigest>>,
+    waiters: Mutex<Option<Box<Slab<Waker>>>>,
+    claims: Claims,
+    home: Arc<Home>,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        home: Arc<Home>,
+        cache_key: CacheKey,
+        digest: KeyDigest,
+        claims: Claims,
+        good_until: Tick,
+        ends: Tick,
+    ) -> Self {
+        let is_cache_key =
+            digest.algorithm() == DigestAlgorithm::Sha256 && CacheKey::from_bytes(digest.as_bytes()) == cache_key;
+        Entry {
+            good_until: AtomicU64::new(good_until.as_nanos()),
+            ends,
+            cache_key,
+            digest: (!is_cache_key).then(|| Box::new(digest)),
+            waiters: Mutex::default(),
+            claims,
+            home,
+        }
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    pub(crate) fn cache_key(&self) -> &CacheKey {
+        &self.cache_key
+    }
+
+    pub(crate) fn has_digest(&self, digest: &KeyDigest) -> bool {
+        match &self.digest {
+            Some(own) => **own == *digest,
+            None => {
+                digest.algorithm() == DigestAlgorithm::Sha256
+                    && CacheKey::from_bytes(digest.as_bytes()) == self.cache_key
+            }
+        }
+    }
+
+    /// May a request be let in on this entry's word at `now`?
+    #[inline]
+    pub(crate) fn is_good(&self, now: Tick) -> bool {
+        now.as_nanos() < self.good_until.load(Ordering::Acquire)
+    }
+
+    /// Has nothing happened to the key since the entry was filled, time apart?
+    ///
+    /// Who waited for the load is let in on this: the answer may be fresher than any freshness allows.
+    pub(crate) fn is_unmarked(&self) -> bool {
+        self.good_until.load(Ordering::Acquire) > STALE
+    }
+
+    /// Does the key still stand for those let in before? A stale one does.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.is_dead() && self.home.clock.now() < self.ends
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.good_until.load(Ordering::Acquire) == DEAD
+    }
+
+    /// Only under the registry's lock; whoever calls wakes the waiters after it.
+    pub(super) fn kill(&self) {
+        self.good_until.store(DEAD, Ordering::Release);
+    }
+
+    /// Only under the registry's lock: a dead entry must not come back.
+    pub(super) fn make_stale(&self) {
+        if !self.is_dead() {
+            self.good_until.store(STALE, Ordering::Release);
+        }
+    }
+
+    /// Wakes all that wait for the end. Never under the registry's lock: a waker may drop a task, and with it an entry.
+    pub(crate) fn wake_waiters(&self) {
+        let waiters = self.waiters.lock().take();
+        for waker in waiters.into_iter().flat_map(|slab| slab.into_iter()) {
+            waker.1.wake();
+        }
+    }
+
+    /// Leaves `waker` to be woken at the end, in the place `slot` names or a new one. `false` if the end has come.
+    pub(crate) fn wait(&self, slot: &mut Option<usize>, waker: &Waker) -> bool {
+        let mut waiters = self.waiters.lock();
+        // Looked at under the lock: `kill` comes before `wake_waiters` takes it, so either this sees the mark or that
+        // sees the waker.
+        if self.is_dead() {
+            return false;
+        }
+        let waiters = waiters.get_or_insert_default();
+        match *slot {
+            Some(slot) => waiters[slot].clone_from(waker),
+            None => *slot = Some(waiters.insert(waker.clone())),
+        }
+        true
+    }
+
+    pub(crate) fn stop_waiting(&self, slot: usize) {
+        let waker = match &mut *self.waiters.lock() {
+            Some(waiters) => waiters.try_remove(slot),
+            None => None,
+        };
+        drop(waker);
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.home.registry.forget(self.claims.key_id());
+    }
+}

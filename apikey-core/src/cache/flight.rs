@@ -1,0 +1,83 @@
+//! One load per key at a time, shared by all who wait for it.
+//!
+//! The load is a future that any waiter can drive: when the request that began it hangs up, the others carry it on, and
+//! when the last one does, it is dropped with all it holds.
+
+use std::{collections::HashMap, future::Future, pin::Pin};
+
+use futures_util::future::{FutureExt, Shared, WeakShared};
+
+use super::{
+    cache_key::{BuildWordHasher, CacheKey},
+    sync::{Arc, Mutex},
+};
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A load that others may share.
+pub(crate) type Flight<T> = Shared<Boxed<T>>;
+
+/// The loads under way, by key.
+pub(crate) struct Flights<T: Clone> {
+    under_way: Arc<Mutex<UnderWay<T>>>,
+}
+
+struct UnderWay<T: Clone> {
+    flights: HashMap<CacheKey, (u64, WeakShared<Boxed<T>>), BuildWordHasher>,
+    next_number: u64,
+}
+
+impl<T: Clone + Send + Sync + 'static> Flights<T> {
+    pub(crate) fn new() -> Self {
+        Flights { under_way: Arc::new(Mutex::new(UnderWay { flights: HashMap::default(), next_number: 0 })) }
+    }
+
+    /// The load of `key` under way, or a new one of `load`. Nothing runs before it is polled.
+    pub(crate) fn join(&self, key: CacheKey, load: impl Future<Output = T> + Send + 'static) -> Flight<T> {
+        let mut under_way = self.under_way.lock();
+        if let Some(flight) = under_way.flights.get(&key).and_then(|(_, flight)| flight.upgrade()) {
+            drop(under_way);
+            return flight;
+        }
+        let number = under_way.next_number;
+        under_way.next_number += 1;
+        let landing = Landing { under_way: Arc::clone(&self.under_way), key, number };
+        let flight = FutureExt::shared(Box::pin(async move {
+            let loaded = load.await;
+            drop(landing);
+            loaded
+        }) as Boxed<T>);
+        let replaced = flight.downgrade().and_then(|weak| under_way.flights.insert(key, (number, weak)));
+        drop(under_way);
+        drop(replaced);
+        flight
+    }
+
+    /// A load of one's own, for who may not believe one that began before.
+    pub(crate) fn alone(load: impl Future<Output = T> + Send + 'static) -> Flight<T> {
+        FutureExt::shared(Box::pin(load) as Boxed<T>)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.under_way.lock().flights.len()
+    }
+}
+
+/// Takes a flight off the list when it is over: answered, or dropped by all who waited.
+struct Landing<T: Clone> {
+    under_way: Arc<Mutex<UnderWay<T>>>,
+    key: CacheKey,
+    number: u64,
+}
+
+impl<T: Clone> Drop for Landing<T> {
+    fn drop(&mut self) {
+        let mut under_way = self.under_way.lock();
+        // A later flight of the same key may have taken the place of one that all had left.
+        let own = under_way.flights.get(&self.key).is_some_and(|(number, _)| *number == self.number);
+        let over = own.then(|| under_way.flights.remove(&self.key));
+        drop(under_way);
+        drop(over);
+    }
+}

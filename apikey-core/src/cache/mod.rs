@@ -1,0 +1,13 @@
+//! Verified keys, kept between requests. Validity lives in the [`Entry`](entry::Entry), not in the table that finds it:
+//! whoever holds an entry sees it die.
+//!
+//! `entry` and `registry` are the part whose interleavings matter; they know neither moka nor tokio, and take locks and
+//! atomics from `sync` alone, so that a model checker can stand in for the standard library.
+
+pub(crate) mod cache_key;
+pub(crate) mod entry;
+pub(crate) mod flight;
+pub(crate) mod registry;
+mod sync;
+pub(crate) mod table;
+pub(crate) mod unknown;

@@ -1,0 +1,171 @@
+//! The bounded table of verified keys: buckets of one cache line, seven entries each.
+//!
+//! Readers take no lock. A word of tags says which slots may hold the key, so that a look-up touches one line, the slot
+//! and the entry; its last byte holds a reference bit for each slot, by which victims are chosen (second chance). Each
+//! key has two buckets it may live in, which keeps nearly all of the slots usable.
+//!
+//! Writers take turns: they run under the registry's lock.
+
+use std::fmt;
+
+use arc_swap::{ArcSwapOption, Guard};
+
+use super::{
+    cache_key::CacheKey,
+    entry::Entry,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+const SLOTS: usize = 7;
+/// A key goes to its first bucket as long as that has this many slots free; else to the emptier one.
+const ROOM: u32 = 2;
+/// Slots for each key of the capacity asked for, in quarters: with six, of a table filled to its capacity with random
+/// keys about one in ten thousand finds both of its buckets full.
+const SLOTS_PER_KEY_IN_QUARTERS: usize = 6;
+
+pub(crate) struct Table {
+    buckets: Box<[Bucket]>,
+}
+
+#[repr(align(64))]
+#[derive(Default)]
+struct Bucket {
+    /// Bytes 0 to 6: the slots' tags, 0 for an empty one. Byte 7: the slots' reference bits.
+    tags: AtomicU64,
+    slots: [ArcSwapOption<Entry>; SLOTS],
+}
+
+impl Table {
+    /// A table that holds at least `capacity` keys, give or take the few whose buckets are both full.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let slots = capacity.saturating_mul(SLOTS_PER_KEY_IN_QUARTERS).div_ceil(4);
+        let buckets = slots.div_ceil(SLOTS).max(2);
+        Table { buckets: std::iter::repeat_with(Bucket::default).take(buckets).collect() }
+    }
+
+    /// The entry under `key`, whatever its state.
+    #[inline]
+    pub(crate) fn get(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        let [first, second] = self.homes(key);
+        let tag = tag_of(key);
+        first.get(tag, key).or_else(|| second.get(tag, key))
+    }
+
+    /// Puts `entry` in, in place of one under the same key or, if need be, of one that was not used lately.
+    ///
+    /// Returns the displaced one, which must be dropped outside the registry's lock.
+    pub(crate) fn insert(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+        let key = *entry.cache_key();
+        let tag = tag_of(&key);
+        let homes = self.homes(&key);
+        for bucket in homes {
+            if let Some(slot) = bucket.find(tag, &key) {
+                return bucket.put(slot, tag, Some(entry));
+            }
+        }
+        let [first, second] = homes;
+        let bucket = match (first.free(), second.free()) {
+            (free, _) if free >= ROOM => first,
+            (one, other) if one >= other => first,
+            _ => second,
+        };
+        // Bits no index and no tag is made of: where to begin looking for a victim.
+        let hand = (key.words()[3] % SLOTS as u64) as usize;
+        bucket.put(bucket.empty_or_victim(hand), tag, Some(entry))
+    }
+
+    /// Takes out `entry` itself, if it is still there; another under the same key stays.
+    pub(crate) fn remove(&self, entry: &Entry) -> Option<Arc<Entry>> {
+        let key = entry.cache_key();
+        let tag = tag_of(key);
+        self.homes(key).into_iter().find_map(|bucket| {
+            let slot = bucket.find(tag, key)?;
+            let is_same = bucket.slots[slot].load().as_deref().is_some_and(|found| std::ptr::eq(found, entry));
+            is_same.then(|| bucket.put(slot, 0, None)).flatten()
+        })
+    }
+
+    fn homes(&self, key: &CacheKey) -> [&Bucket; 2] {
+        let words = key.words();
+        [words[0], words[2]].map(|word| {
+            // The word's share of the table (Lemire's range reduction): any number of buckets will do.
+            let index = (u128::from(word) * self.buckets.len() as u128) >> 64;
+            &self.buckets[index as usize]
+        })
+    }
+}
+
+fn tag_of(key: &CacheKey) -> u8 {
+    (key.words()[1] as u8).max(1)
+}
+
+impl Bucket {
+    #[inline]
+    fn get(&self, tag: u8, key: &CacheKey) -> Option<Arc<Entry>> {
+        let tags = self.tags.load(Ordering::Acquire);
+        for slot in slots_with(tags, tag) {
+            let guard = self.slots[slot].load();
+            if guard.as_ref().is_some_and(|entry| entry.cache_key() == key) {
+                let reference = 1 << (8 * SLOTS + slot);
+                // Written only if unset, so that a hot key's line stays shared among cores.
+                if tags & reference == 0 {
+                    self.tags.fetch_or(reference, Ordering::Relaxed);
+                }
+                return Guard::into_inner(guard);
+            }
+        }
+        None
+    }
+
+    fn find(&self, tag: u8, key: &CacheKey) -> Option<usize> {
+        slots_with(self.tags.load(Ordering::Acquire), tag)
+            .find(|slot| self.slots[*slot].load().as_ref().is_some_and(|entry| entry.cache_key() == key))
+    }
+
+    fn free(&self) -> u32 {
+        slots_with(self.tags.load(Ordering::Relaxed), 0).count() as u32
+    }
+
+    fn empty_or_victim(&self, hand: usize) -> usize {
+        let tags = self.tags.load(Ordering::Relaxed);
+        if let Some(empty) = slots_with(tags, 0).next() {
+            return empty;
+        }
+        let unused = |slot: &usize| tags & (1 << (8 * SLOTS + slot)) == 0;
+        let victim = (hand..SLOTS).chain(0..hand).find(unused);
+        victim.unwrap_or_else(|| {
+            // All were used since the last round: a new one begins.
+            self.tags.fetch_and(u64::MAX >> 8, Ordering::Relaxed);
+            hand
+        })
+    }
+
+    fn put(&self, slot: usize, tag: u8, entry: Option<Arc<Entry>>) -> Option<Arc<Entry>> {
+        let displaced = self.slots[slot].swap(entry);
+        let clear = !(0xff << (8 * slot) | 1 << (8 * SLOTS + slot));
+        let set = u64::from(tag) << (8 * slot);
+        // Readers may set reference bits meanwhile.
+        let mut tags = self.tags.load(Ordering::Relaxed);
+        while let Err(now) =
+            self.tags.compare_exchange_weak(tags, tags & clear | set, Ordering::Release, Ordering::Relaxed)
+        {
+            tags = now;
+        }
+        displaced
+    }
+}
+
+/// The slots whose tag is `tag`, in order.
+#[inline]
+fn slots_with(tags: u64, tag: u8) -> impl Iterator<Item = usize> {
+    (0..SLOTS).filter(move |slot| (tags >> (8 * slot)) as u8 == tag)
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("buckets", &self.buckets.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,36 @@
+//! Presented keys that were not let in, so that a client which keeps sending one doesn't keep the store busy.
+//!
+//! Bounded, and apart from the verified keys: a flood of random keys evicts nothing but its like.
+
+use moka::sync::Cache;
+
+use super::cache_key::{BuildWordHasher, CacheKey};
+use crate::{clock::Tick, key_id::KeyId, rejection::Reason};
+
+/// What is remembered of a presented key that was not let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Reason,
+    pub(crate) key_id: Option<KeyId>,
+    pub(crate) until: Tick,
+    /// The registry's stamp when this was learned; believed while it is still the registry's.
+    pub(crate) unknown_since: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Unknown(Cache<CacheKey, Refusal, BuildWordHasher>);
+
+impl Unknown {
+    pub(crate) fn new(capacity: u64) -> Self {
+        Unknown(Cache::builder().max_capacity(capacity).build_with_hasher(BuildWordHasher::default()))
+    }
+
+    pub(crate) fn get(&self, key: &CacheKey, now: Tick, unknown_since: u64) -> Option<Refusal> {
+        let refusal = self.0.get(key)?;
+        (now < refusal.until && refusal.unknown_since == unknown_since).then_some(refusal)
+    }
+
+    pub(crate) fn insert(&self, key: CacheKey, refusal: Refusal) {
+        self.0.insert(key, refusal);
+    }
+}

@@ -1,0 +1,100 @@
+//! API keys for Rust services: what a key is, and how one is verified.
+//!
+//! This crate knows no framework. `tower-apikey`, `axum-apikey` and `actix-apikey` show it a request's header bytes and
+//! render what it decides, so that they can't differ. Services depend on one of those; this crate's documentation is
+//! where the rules stand.
+//!
+//! ```
+//! use apikey_core::{Authenticator, KeyFormat, KeyHasher, NewStaticKey, StaticKeys};
+//!
+//! let format = KeyFormat::builder("acme").environment("live").build()?;
+//! let key = NewStaticKey::generate(&format, &KeyHasher::sha256(), "ci", ["files:read"])?;
+//! let keys = StaticKeys::parse(&key.env_entry())?;
+//! let authenticator = Authenticator::builder(keys).format(format).build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Overview
+//!
+//! - [`KeyFormat`] says what keys look like: prefix, environment, alphabet, checksum. [`KeyHasher`] says how they are
+//!   digested: SHA-256, or HMAC under versioned [`Pepper`]s.
+//! - A [`Resolver`] looks a [`Presented`] key up and answers with a [`Resolution`]: [`StaticKeys`], a closure
+//!   ([`resolver_fn`], [`resolver_with`]), or a type of your own.
+//! - The [`Authenticator`] is the pipeline. It caches what it has verified, shares one look-up among concurrent requests,
+//!   and forgets at once what is [revoked](Authenticator::revoke).
+//! - An [`AuthenticatedKey`] is a verified caller with its [`Claims`]; a [`Rejection`] is the answer for anyone else.
+//! - [`scopes!`] declares [`Scope`]s as types; a [`ScopeCatalog`] adds roles and what implies what.
+//!
+//! # The life of a request
+//!
+//! 1. Exactly one credential is read: `Authorization: Bearer`, or a header the service opted into. Two are one too many.
+//! 2. Its SHA-256 is looked for among the verified keys. A fresh entry decides; nothing more is done.
+//! 3. Otherwise its format, environment and checksum are checked. What fails never reaches the resolver.
+//! 4. The resolver is asked, with a time limit, by one request for all that wait. If the key was changed meanwhile, it is
+//!    asked again.
+//! 5. The digest is compared in constant time, the key's window is checked, its roles are expanded, and it is cached.
+//!
+//! # Crate features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `toml` | [`StaticKeys`] from TOML text and files |
+//! | `metrics` | counters and a histogram through the `metrics` facade |
+//! | `test-util` | `TestKeys`, `ManualClock`, `AuthenticatedKey::fake` |
+//!
+//! None is on by default.
+//!
+//! # Telemetry
+//!
+//! Every decision is a `tracing` event of the target `apikey`, with the field `outcome` and, where one is known, `key_id`;
+//! never with the key. Accepted requests are at level TRACE, refused ones at DEBUG, failures of the resolver at ERROR.
+//! With the feature `metrics`: `apikey_requests_total{outcome}`, `apikey_cache_hits_total`,
+//! `apikey_resolver_calls_total{result}` and `apikey_resolver_seconds`.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod authenticated_key;
+mod authenticator;
+mod cache;
+mod catalog;
+mod claims;
+mod clock;
+mod credentials;
+mod digest;
+mod format;
+mod hasher;
+mod key_id;
+mod plaintext;
+mod rejection;
+mod resolver;
+mod scope;
+mod static_keys;
+mod telemetry;
+#[cfg(feature = "test-util")]
+mod test_util;
+
+pub use authenticated_key::{AuthenticatedKey, Revoked};
+pub use authenticator::{
+    Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Loading, TrustGate,
+};
+pub use catalog::ScopeCatalog;
+pub use claims::Claims;
+pub use clock::{Clock, Tick};
+pub use credentials::{Header, HeaderLines, RequestView};
+pub use digest::{DigestAlgorithm, KeyDigest, ParseDigestError, PepperVersion};
+pub use format::{
+    Alphabet, Checksum, GenerateKeyError, KeyFormat, KeyFormatBuilder, KeyFormatError, KeyedChecksum, ParseKeyError,
+    ParsedKey,
+};
+pub use hasher::{KeyHasher, Pepper, PepperError};
+pub use key_id::{KeyId, KeyIdError};
+pub use plaintext::{NotToken68, PlaintextKey};
+pub use rejection::{Rejection, RejectionKind};
+pub use resolver::{
+    BoxError, KeyStatus, Presented, Resolution, Resolver, ResolverFn, ResolverWith, resolver_fn, resolver_with,
+};
+pub use scope::{AnyOf, RequiredScopes, Requirement, Scope, ScopeError, ScopeMarker, ScopeSet};
+pub use static_keys::{GenerateStaticKeyError, NewStaticKey, StaticKeys, StaticKeysError};
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub use test_util::{ManualClock, TestKey, TestKeys};

@@ -1,0 +1,89 @@
+//! What operators see: an event for every decision, and with the feature `metrics` counters and a histogram.
+//!
+//! The key never appears; its id does, and the true reason of a refusal.
+
+use std::time::Duration;
+
+use tracing::Level;
+
+use crate::{key_id::KeyId, rejection::Rejection, resolver::BoxError};
+
+const TARGET: &str = "apikey";
+
+/// How an accepted request's key was found.
+#[derive(Clone, Copy)]
+pub(crate) enum Found {
+    Cached,
+    Loaded,
+}
+
+#[inline]
+pub(crate) fn accepted(key: &KeyId, found: Found) {
+    let cached = matches!(found, Found::Cached);
+    tracing::event!(target: TARGET, Level::TRACE, outcome = "accepted", key_id = %key, cached);
+    #[cfg(feature = "metrics")]
+    {
+        metrics::counter!("apikey_requests_total", "outcome" => "accepted").increment(1);
+        if cached {
+            metrics::counter!("apikey_cache_hits_total").increment(1);
+        }
+    }
+}
+
+pub(crate) fn anonymous() {
+    tracing::event!(target: TARGET, Level::TRACE, outcome = "anonymous");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("apikey_requests_total", "outcome" => "anonymous").increment(1);
+}
+
+pub(crate) fn refused(rejection: &Rejection, key: Option<&KeyId>) {
+    let outcome = rejection.reason().as_str();
+    let key_id = key.map(tracing::field::display);
+    tracing::event!(target: TARGET, Level::DEBUG, outcome, key_id);
+    #[cfg(feature = "metrics")]
+    metrics::counter!("apikey_requests_total", "outcome" => outcome).increment(1);
+}
+
+/// Why a resolver gave no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Failed(BoxError),
+    TimedOut(Duration),
+    Panicked,
+    Outrun,
+}
+
+pub(crate) fn resolver_failed(failure: &Failure) {
+    match failure {
+        Failure::Failed(error) => {
+            let error: &(dyn std::error::Error + 'static) = error.as_ref();
+            tracing::event!(target: TARGET, Level::ERROR, error, "the resolver failed");
+        }
+        Failure::TimedOut(limit) => {
+            tracing::event!(target: TARGET, Level::ERROR, ?limit, "the resolver gave no answer in time");
+        }
+        Failure::Panicked => tracing::event!(target: TARGET, Level::ERROR, "the resolver panicked"),
+        Failure::Outrun => {
+            tracing::event!(target: TARGET, Level::ERROR, "keys changed faster than one could be loaded");
+        }
+    }
+}
+
+/// A digest that is none of the presented key's: the resolver found the wrong record.
+pub(crate) fn digest_mismatch(key: &KeyId) {
+    tracing::event!(
+        target: TARGET,
+        Level::ERROR,
+        key_id = %key,
+        "the resolver answered with a record whose digest is not the presented key's"
+    );
+}
+
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "measured only with the feature"))]
+pub(crate) fn resolver_called(result: &'static str, latency: Duration) {
+    #[cfg(feature = "metrics")]
+    {
+        metrics::counter!("apikey_resolver_calls_total", "result" => result).increment(1);
+        metrics::histogram!("apikey_resolver_seconds").record(latency.as_secs_f64());
+    }
+}

@@ -1,0 +1,46 @@
+//! What a service's own tests need: keys without a store, a clock that is moved by hand, revocation at will.
+
+mod manual_clock;
+mod test_keys;
+
+pub use manual_clock::ManualClock;
+pub use test_keys::{TestKey, TestKeys};
+
+use std::sync::Arc;
+
+use crate::{
+    authenticated_key::AuthenticatedKey,
+    cache::{
+        cache_key::CacheKey,
+        entry::{Entry, Home},
+        registry::Registry,
+    },
+    claims::Claims,
+    clock::{Clock, Tick},
+    digest::KeyDigest,
+    rejection::Terms,
+};
+
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+impl AuthenticatedKey {
+    /// A caller with `claims` that no authenticator has seen, for handlers called directly.
+    ///
+    /// It stays live. Layers replace it: it is not of their authenticator.
+    ///
+    /// ```
+    /// use apikey_core::{AuthenticatedKey, Claims, KeyId};
+    ///
+    /// let key = AuthenticatedKey::fake(Claims::new(KeyId::new("k-1")?).with_organization("acme"));
+    /// assert!(key.is_live() && key.require_organization("acme").is_ok());
+    /// # Ok::<(), apikey_core::KeyIdError>(())
+    /// ```
+    #[must_use]
+    pub fn fake(claims: Claims) -> Self {
+        let terms = Terms { realm: "test".into(), retry_after: std::time::Duration::from_secs(1), tell_holder: false };
+        let home = Home { registry: Registry::default(), clock: Clock::system(), terms: Arc::new(terms) };
+        let cache_key = CacheKey::of(b"");
+        let digest = KeyDigest::sha256_from_bytes([0; 32]);
+        let entry = Entry::new(Arc::new(home), cache_key, digest, claims, Tick::NEVER, Tick::NEVER);
+        AuthenticatedKey::new(Arc::new(entry))
+    }
+}
