@@ -158,6 +158,13 @@ impl Authenticator {
         self.0.home.registry.forget_unknown();
     }
 
+    /// The refusal of a request without a credential, for whatever needs a caller on a route where the authenticator lets
+    /// anonymous requests pass.
+    #[must_use]
+    pub fn missing_credential(&self) -> Rejection {
+        self.rejection(Reason::NoCredential, None)
+    }
+
     fn end(&self, key: &KeyId, digest: Option<&KeyDigest>) {
         let table = &self.0.table;
         let ended = self.0.home.registry.revoke(key, digest, |entry| table.remove(entry));

@@ -57,11 +57,6 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     pub(crate) fn alone(load: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         FutureExt::shared(Box::pin(load) as Boxed<T>)
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.under_way.lock().flights.len()
-    }
 }
 
 /// Takes a flight off the list when it is over: answered, or dropped by all who waited.

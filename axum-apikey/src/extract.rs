@@ -1,0 +1,133 @@
+//! Extractors: the caller that the layer has left in the request. They look at request parts alone, so scopes are
+//! checked before any body is read.
+
+use std::{fmt, marker::PhantomData, ops::Deref};
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::request::Parts;
+use tower_apikey::{AuthenticatedKey, RequiredScopes, caller, optional_caller};
+
+use crate::rejection::ApiKeyRejection;
+
+/// The verified caller of a request; derefs to [`AuthenticatedKey`].
+///
+/// `Option<ApiKey>` is for routes under a layer that lets anonymous requests pass: `None` if nothing was sent, or a
+/// credential that is not an API key. A key that was sent and is not good never gets this far.
+///
+/// ```
+/// use axum::{Json, Router, routing::get};
+/// use axum_apikey::{ApiKey, Claims};
+///
+/// async fn whoami(key: ApiKey) -> Json<Claims> {
+///     Json(key.claims().clone())
+/// }
+///
+/// async fn greet(key: Option<ApiKey>) -> String {
+///     format!("hello, {}", key.as_ref().map_or("stranger", |key| key.name()))
+/// }
+/// # let _: Router = Router::new().route("/whoami", get(whoami)).route("/", get(greet));
+/// ```
+///
+/// # Errors
+///
+/// 401 if an optional layer let the request pass without a key; 500 if no `ApiKeyLayer` covers the route.
+#[derive(Clone, Debug)]
+pub struct ApiKey(AuthenticatedKey);
+
+impl ApiKey {
+    /// The key, for tasks and functions that outlive the handler's arguments.
+    #[must_use]
+    pub fn into_inner(self) -> AuthenticatedKey {
+        self.0
+    }
+}
+
+impl Deref for ApiKey {
+    type Target = AuthenticatedKey;
+
+    fn deref(&self) -> &AuthenticatedKey {
+        &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ApiKey {
+    type Rejection = ApiKeyRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiKeyRejection> {
+        Ok(ApiKey(caller(&parts.extensions)?.clone()))
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for ApiKey {
+    type Rejection = ApiKeyRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, ApiKeyRejection> {
+        Ok(optional_caller(&parts.extensions)?.cloned().map(ApiKey))
+    }
+}
+
+/// The verified caller of a request, who has the scopes `S`; derefs to [`AuthenticatedKey`].
+///
+/// `S` is a marker that [`scopes!`](crate::scopes) declares, a tuple of such if all are required, or
+/// [`AnyOf`](crate::AnyOf) a tuple if one is enough. Several guards on one route each see the caller.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use axum_apikey::{RequireScope, scopes};
+///
+/// scopes! {
+///     pub Files {
+///         FilesRead = "files:read",
+///         FilesWrite = "files:write",
+///     }
+/// }
+///
+/// async fn upload(key: RequireScope<(FilesRead, FilesWrite)>, body: String) -> String {
+///     format!("{} bytes from {}", body.len(), key.name())
+/// }
+/// # let _: Router = Router::new().route("/files", get(upload));
+/// ```
+///
+/// # Errors
+///
+/// 403 without the scopes, and whatever [`ApiKey`] refuses.
+pub struct RequireScope<S>(AuthenticatedKey, PhantomData<fn() -> S>);
+
+impl<S> RequireScope<S> {
+    /// The key, for tasks and functions that outlive the handler's arguments.
+    #[must_use]
+    pub fn into_inner(self) -> AuthenticatedKey {
+        self.0
+    }
+}
+
+impl<S> Deref for RequireScope<S> {
+    type Target = AuthenticatedKey;
+
+    fn deref(&self) -> &AuthenticatedKey {
+        &self.0
+    }
+}
+
+impl<S: RequiredScopes, State: Sync> FromRequestParts<State> for RequireScope<S> {
+    type Rejection = ApiKeyRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, ApiKeyRejection> {
+        let key = caller(&parts.extensions)?;
+        key.require::<S>()?;
+        Ok(RequireScope(key.clone(), PhantomData))
+    }
+}
+
+// By hand: derives would ask the marker for the traits.
+impl<S> Clone for RequireScope<S> {
+    fn clone(&self) -> Self {
+        RequireScope(self.0.clone(), PhantomData)
+    }
+}
+
+impl<S> fmt::Debug for RequireScope<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequireScope").field(&self.0).finish()
+    }
+}

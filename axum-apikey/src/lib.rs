@@ -1,0 +1,89 @@
+//! API keys for axum: a layer that authenticates requests, and extractors for verified, scoped callers.
+//!
+//! ```
+//! use axum::{Router, body::Bytes, routing::get};
+//! use axum_apikey::{ApiKeyLayer, Authenticator, RequireScope, StaticKeys, scopes};
+//!
+//! scopes! {
+//!     pub Files {
+//!         /// List and download files.
+//!         FilesRead = "files:read",
+//!         /// Upload and delete files.
+//!         FilesWrite = "files:write",
+//!     }
+//! }
+//!
+//! async fn list(_: RequireScope<FilesRead>) -> &'static str {
+//!     "[]"
+//! }
+//!
+//! async fn upload(key: RequireScope<FilesWrite>, body: Bytes) -> String {
+//!     format!("{} bytes from {}", body.len(), key.name())
+//! }
+//!
+//! # let entry = format!("ci sha256:{} files:read", "00".repeat(32));
+//! let keys = StaticKeys::parse(&entry)?; // or a `Resolver` over a database of your own
+//! let app: Router = Router::new()
+//!     .route("/files", get(list).post(upload))
+//!     .route_layer(ApiKeyLayer::new(Authenticator::builder(keys).build()?))
+//!     .route("/healthz", get(|| async { "ok" }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Overview
+//!
+//! - [`ApiKeyLayer`] verifies the key of each request. With `route_layer` unknown paths stay 404; with `layer` they are
+//!   401 to strangers. Routes added after it are public.
+//! - [`ApiKey`] and [`RequireScope`] extract the caller; `Option<ApiKey>` is for routes where a key is optional.
+//!   Extractors are checked in the order of the handler's arguments, and before the body.
+//! - [`RequireScopeLayer`] guards whole routers. So does `axum::middleware::from_extractor::<RequireScope<S>>()`.
+//! - A CORS layer belongs outside: `.layer(CorsLayer::…)` after the [`ApiKeyLayer`], so that preflights need no key and
+//!   refusals carry CORS headers.
+//!
+//! Everything from `tower_apikey` is here as well, so a service needs this crate alone.
+//!
+//! # Testing
+//!
+//! With the feature `test-util`, [`TestKeys`] makes keys without a store:
+//!
+//! ```
+//! use axum::{Router, body::Body, http::Request, routing::get};
+//! use axum_apikey::{ApiKey, ApiKeyLayer, TestKeys};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let keys = TestKeys::new();
+//! let app = Router::new()
+//!     .route("/", get(async |_: ApiKey| "hello"))
+//!     .layer(ApiKeyLayer::new(keys.authenticator()));
+//! let reader = keys.key(["files:read"]);
+//! let request = || Request::get("/").header("authorization", reader.authorization()).body(Body::empty()).unwrap();
+//!
+//! assert_eq!(app.clone().oneshot(request()).await.unwrap().status(), 200);
+//! keys.revoke(&reader);
+//! assert_eq!(app.oneshot(request()).await.unwrap().status(), 401);
+//! # }
+//! ```
+//!
+//! # Crate features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `toml` | [`StaticKeys`] from TOML text and files |
+//! | `metrics` | counters and a histogram through the `metrics` facade |
+//! | `test-util` | [`TestKeys`], [`ManualClock`], `AuthenticatedKey::fake` |
+//!
+//! None is on by default.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod extract;
+mod rejection;
+
+pub use tower_apikey::*;
+
+pub use self::{
+    extract::{ApiKey, RequireScope},
+    rejection::ApiKeyRejection,
+};

@@ -1,0 +1,63 @@
+//! The caller that a layer has left in a request's extensions.
+
+use apikey_core::{AuthenticatedKey, Authenticator, Rejection};
+use http::Extensions;
+
+/// Left in a request that its layer let pass without a key.
+#[derive(Clone)]
+pub(crate) struct Anonymous(pub(crate) Authenticator);
+
+/// Adds `AuthenticatedKey::from_extensions`.
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower_apikey::{AuthenticatedKey, FromExtensions};
+///
+/// fn greet(request: &Request<()>) -> String {
+///     match AuthenticatedKey::from_extensions(request.extensions()) {
+///         Some(key) => format!("hello, {}", key.name()),
+///         None => "hello, stranger".to_owned(),
+///     }
+/// }
+/// # assert_eq!(greet(&Request::new(())), "hello, stranger");
+/// ```
+pub trait FromExtensions {
+    /// The verified key of the request whose extensions these are.
+    ///
+    /// `None` both where the layer let the request pass without one and where there is no layer; [`caller`] tells these
+    /// apart.
+    fn from_extensions(extensions: &Extensions) -> Option<&Self>;
+}
+
+impl FromExtensions for AuthenticatedKey {
+    fn from_extensions(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+}
+
+/// The verified caller of the request whose extensions these are.
+///
+/// # Errors
+///
+/// 401 if an optional layer let the request pass without a key; 500 if no [`ApiKeyLayer`](crate::ApiKeyLayer) has seen
+/// it. [`refusal`](crate::refusal) turns either into a response.
+pub fn caller(extensions: &Extensions) -> Result<&AuthenticatedKey, Rejection> {
+    optional_caller(extensions)?.ok_or_else(|| match extensions.get::<Anonymous>() {
+        Some(Anonymous(authenticator)) => authenticator.missing_credential(),
+        None => Rejection::missing_layer("ApiKeyLayer"),
+    })
+}
+
+/// The verified caller of the request whose extensions these are, or `None` if an optional layer let it pass without a
+/// key.
+///
+/// # Errors
+///
+/// 500 if no [`ApiKeyLayer`](crate::ApiKeyLayer) has seen the request.
+pub fn optional_caller(extensions: &Extensions) -> Result<Option<&AuthenticatedKey>, Rejection> {
+    match AuthenticatedKey::from_extensions(extensions) {
+        Some(key) => Ok(Some(key)),
+        None if extensions.get::<Anonymous>().is_some() => Ok(None),
+        None => Err(Rejection::missing_layer("ApiKeyLayer")),
+    }
+}

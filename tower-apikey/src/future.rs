@@ -1,0 +1,130 @@
+//! The future of one request: waiting for its key, in the inner service, or refused.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use apikey_core::Loading;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{body::ResponseBody, layer::Config, response::Exchange};
+
+pin_project! {
+    /// The response future of [`ApiKeyService`](crate::ApiKeyService).
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        state: State<S, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        Refused {
+            response: Option<Response<Full<Bytes>>>,
+        },
+        Loading {
+            loading: Loading,
+            call: Option<Call<S, B>>,
+        },
+        Calling {
+            #[pin]
+            future: S::Future,
+            exchange: Exchange,
+        },
+    }
+}
+
+/// A call that waits for its key, with the service that was ready for it.
+struct Call<S, B> {
+    ready: S,
+    request: Request<B>,
+    config: Arc<Config>,
+    exchange: Exchange,
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    pub(crate) fn refused(response: Response<Full<Bytes>>) -> Self {
+        ResponseFuture { state: State::Refused { response: Some(response) } }
+    }
+
+    pub(crate) fn calling(future: S::Future, exchange: Exchange) -> Self {
+        ResponseFuture { state: State::Calling { future, exchange } }
+    }
+
+    pub(crate) fn loading(
+        loading: Loading,
+        ready: S,
+        request: Request<B>,
+        config: Arc<Config>,
+        exchange: Exchange,
+    ) -> Self {
+        let call = Call { ready, request, config, exchange };
+        ResponseFuture { state: State::Loading { loading, call: Some(call) } }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Body<Data = Bytes>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    #[expect(clippy::expect_used, reason = "a future polled after completion may panic")]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Refused { response } => {
+                    let response = response.take().expect("polled after completion");
+                    return Poll::Ready(Ok(response.map(ResponseBody::refusal)));
+                }
+                StateProjection::Calling { future, exchange } => {
+                    let response = ready!(future.poll(cx))?;
+                    return Poll::Ready(Ok(exchange.finish(response)));
+                }
+                StateProjection::Loading { loading, call } => {
+                    let decision = ready!(Pin::new(loading).poll(cx));
+                    let Call { mut ready, mut request, config, exchange } =
+                        call.take().expect("polled after completion");
+                    match decision {
+                        Ok(key) => {
+                            let exchange = config.admit(&mut request, key, exchange);
+                            State::Calling { future: ready.call(request), exchange }
+                        }
+                        Err(rejection) => State::Refused { response: Some(config.refuse(&rejection, &exchange)) },
+                    }
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

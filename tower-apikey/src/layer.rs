@@ -1,0 +1,139 @@
+//! The layer and its options. What is decided, and how, is the authenticator's configuration.
+
+use std::{fmt, sync::Arc};
+
+use apikey_core::{Authenticator, Rejection};
+use http::HeaderName;
+use tower_layer::Layer;
+
+use crate::{response::Refusal, service::ApiKeyService};
+
+/// Authenticates every request by its API key.
+///
+/// Handlers inside find an [`AuthenticatedKey`](apikey_core::AuthenticatedKey) in the request's extensions; requests
+/// without a good key never reach them.
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, service_fn};
+/// use tower_apikey::{ApiKeyLayer, Authenticator, StaticKeys, caller};
+///
+/// # let keys = StaticKeys::parse(&format!("ci sha256:{}", "00".repeat(32)))?;
+/// let authenticator = Authenticator::builder(keys).realm("files").build()?;
+/// let service = ServiceBuilder::new()
+///     .layer(ApiKeyLayer::new(authenticator))
+///     .service(service_fn(async |request: Request<String>| {
+///         let key = caller(request.extensions()).expect("the layer is there, and not optional");
+///         Ok::<_, std::convert::Infallible>(Response::new(format!("hello, {}", key.name())))
+///     }));
+/// # fn is_service<S: tower::Service<Request<String>>>(_: S) {}
+/// # is_service(service);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// `OPTIONS` requests need a key like any other: a CORS layer belongs outside this one.
+#[derive(Clone)]
+pub struct ApiKeyLayer {
+    config: Arc<Config>,
+}
+
+type Responder = dyn Fn(&Rejection) -> Refusal + Send + Sync;
+
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) authenticator: Authenticator,
+    /// The authenticator's extra headers, parsed once.
+    pub(crate) extra_headers: Box<[HeaderName]>,
+    pub(crate) strip_credential: bool,
+    pub(crate) responder: Option<Arc<Responder>>,
+    pub(crate) grpc: bool,
+}
+
+impl ApiKeyLayer {
+    /// A layer that lets in whom `authenticator` lets in.
+    #[must_use]
+    pub fn new(authenticator: Authenticator) -> Self {
+        // The authenticator checked each name against the same grammar.
+        let extra_headers =
+            authenticator.extra_headers().iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        ApiKeyLayer {
+            config: Arc::new(Config {
+                extra_headers: extra_headers.collect(),
+                authenticator,
+                strip_credential: false,
+                responder: None,
+                grpc: false,
+            }),
+        }
+    }
+
+    /// Removes the header that held an accepted key before the inner service sees the request, so that it can't be
+    /// logged or passed on from there.
+    ///
+    /// A layer of the same authenticator further in still knows the caller.
+    #[must_use]
+    pub fn strip_credential(self, strip: bool) -> Self {
+        self.with(|config| config.strip_credential = strip)
+    }
+
+    /// Answers refusals with a body, and more headers, of the service's own.
+    ///
+    /// Status, challenge, `Retry-After` and `Cache-Control: no-store` stay as they are. Refusals of extractors and
+    /// guards inside this layer are answered this way, too.
+    ///
+    /// ```
+    /// use tower_apikey::{ApiKeyLayer, Refusal};
+    /// # let authenticator = tower_apikey::TestKeys::new().authenticator();
+    ///
+    /// let layer = ApiKeyLayer::new(authenticator).responder(|rejection| {
+    ///     Refusal::new("text/plain; charset=utf-8", format!("{} ({})", rejection.detail(), rejection.code()))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn responder(self, responder: impl Fn(&Rejection) -> Refusal + Send + Sync + 'static) -> Self {
+        self.with(|config| config.responder = Some(Arc::new(responder)))
+    }
+
+    /// Answers refused gRPC requests as gRPC clients expect: HTTP 200 with a `grpc-status`.
+    ///
+    /// Only requests over HTTP/2 with the method POST and the content type `application/grpc` or `application/grpc+…`
+    /// are answered so. No custom responder is asked for them.
+    ///
+    /// # Security
+    ///
+    /// A proxy that asks a service "may this request pass?" takes any 2xx for a yes. Leave this off where the layer
+    /// answers such a proxy.
+    #[must_use]
+    pub fn grpc(self, grpc: bool) -> Self {
+        self.with(|config| config.grpc = grpc)
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut Config)) -> Self {
+        set(Arc::make_mut(&mut self.config));
+        self
+    }
+}
+
+impl<S> Layer<S> for ApiKeyLayer {
+    type Service = ApiKeyService<S>;
+
+    fn layer(&self, inner: S) -> ApiKeyService<S> {
+        ApiKeyService::new(inner, Arc::clone(&self.config))
+    }
+}
+
+impl fmt::Debug for ApiKeyLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.config.fmt(f)
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKeyLayer")
+            .field("authenticator", &self.authenticator)
+            .field("strip_credential", &self.strip_credential)
+            .field("grpc", &self.grpc)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! API keys for any tower stack: a layer that authenticates requests, and a guard for scopes.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use tower::{ServiceBuilder, service_fn};
+//! use tower_apikey::{ApiKeyLayer, Authenticator, RequireScopeLayer, StaticKeys, caller, scopes};
+//!
+//! scopes! {
+//!     pub Files {
+//!         /// List and download files.
+//!         FilesRead = "files:read",
+//!     }
+//! }
+//!
+//! # let entry = format!("ci sha256:{} files:read", "00".repeat(32));
+//! let keys = StaticKeys::parse(&entry)?; // or a `Resolver` over a database of your own
+//! let authenticator = Authenticator::builder(keys).build()?;
+//! let service = ServiceBuilder::new()
+//!     .layer(ApiKeyLayer::new(authenticator))
+//!     .layer(RequireScopeLayer::of::<FilesRead>())
+//!     .service(service_fn(async |request: Request<String>| {
+//!         let name = caller(request.extensions()).map_or("", |key| key.name());
+//!         Ok::<_, std::convert::Infallible>(Response::new(format!("hello, {name}")))
+//!     }));
+//! # fn is_service<S: tower::Service<Request<String>>>(_: S) {}
+//! # is_service(service);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Overview
+//!
+//! - [`ApiKeyLayer`] verifies the key of each request, refuses those without a good one, and leaves an
+//!   [`AuthenticatedKey`] in the request's extensions.
+//! - [`RequireScopeLayer`] stands inside it and asks for scopes.
+//! - [`caller`] and [`FromExtensions`] read the caller from the extensions, in any handler.
+//!
+//! Everything else here is `apikey_core`'s: how keys look, how they are resolved and what is decided about them is said
+//! in the documentation of [`Authenticator`], [`KeyFormat`], [`Resolver`] and [`ScopeSet`].
+//!
+//! The layer honours the inner service's readiness and leaves its error type as it is. It works for HTTP of any version
+//! and for gRPC (see [`ApiKeyLayer::grpc`]); with tonic, handlers find the caller in `request.extensions()`.
+//!
+//! # Clients
+//!
+//! A tower client presents a key with tower-http's `AddAuthorizationLayer`, marked sensitive so that it is logged
+//! nowhere:
+//!
+//! ```
+//! use tower::ServiceBuilder;
+//! use tower_http::auth::AddAuthorizationLayer;
+//!
+//! # let client = tower::service_fn(async |_: http::Request<String>| std::io::Result::Ok(http::Response::new("")));
+//! # let key = "acme_live_example";
+//! let client = ServiceBuilder::new()
+//!     .layer(AddAuthorizationLayer::bearer(key).as_sensitive(true))
+//!     .service(client);
+//! # let _ = client;
+//! ```
+//!
+//! # Crate features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `toml` | [`StaticKeys`] from TOML text and files |
+//! | `metrics` | counters and a histogram through the `metrics` facade |
+//! | `test-util` | `TestKeys`, `ManualClock`, `AuthenticatedKey::fake` |
+//!
+//! None is on by default.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod body;
+mod caller;
+mod future;
+mod grpc;
+mod layer;
+mod require_scope;
+mod response;
+mod service;
+
+pub use apikey_core::{
+    Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims, Clock,
+    ConfigError, ForeignTokens, KeyDigest, KeyFormat, KeyFormatError, KeyHasher, KeyId, KeyStatus, NewStaticKey,
+    Pepper, PlaintextKey, Presented, Rejection, RejectionKind, RequiredScopes, Requirement, Resolution, Resolver,
+    Revoked, Scope, ScopeCatalog, ScopeError, ScopeSet, StaticKeys, StaticKeysError, resolver_fn, resolver_with,
+    scopes,
+};
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub use apikey_core::{ManualClock, TestKey, TestKeys};
+
+pub use self::{
+    body::ResponseBody,
+    caller::{FromExtensions, caller, optional_caller},
+    future::ResponseFuture,
+    layer::ApiKeyLayer,
+    require_scope::{RequireScopeFuture, RequireScopeLayer, RequireScopeService},
+    response::{Refusal, refusal},
+    service::ApiKeyService,
+};

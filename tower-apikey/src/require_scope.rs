@@ -1,0 +1,181 @@
+//! A guard for whole routes: lets in callers that an `ApiKeyLayer` further out has verified, if they have the scopes.
+
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use apikey_core::{Rejection, RequiredScopes, Requirement};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{body::ResponseBody, caller::caller, response::refusal};
+
+/// Lets in only callers with the scopes it requires. It stands inside an [`ApiKeyLayer`](crate::ApiKeyLayer), and reads
+/// no body.
+///
+/// ```
+/// use tower_apikey::{RequireScopeLayer, Requirement, scopes};
+///
+/// scopes! {
+///     pub Files {
+///         FilesRead = "files:read",
+///         FilesWrite = "files:write",
+///     }
+/// }
+///
+/// let reads = RequireScopeLayer::of::<FilesRead>();
+/// // The same, from configuration:
+/// let reads = RequireScopeLayer::new(Requirement::all(["files:read"])?);
+/// // GET and HEAD need one scope, every other method the other:
+/// let both = RequireScopeLayer::per_method::<FilesRead, FilesWrite>();
+/// # Ok::<(), tower_apikey::ScopeError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RequireScopeLayer {
+    rule: Arc<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    safe: Requirement,
+    /// For methods other than GET and HEAD; `None` if they need the same.
+    other: Option<Requirement>,
+}
+
+impl RequireScopeLayer {
+    /// Requires `requirement`, whatever the method.
+    #[must_use]
+    pub fn new(requirement: Requirement) -> Self {
+        RequireScopeLayer { rule: Arc::new(Rule { safe: requirement, other: None }) }
+    }
+
+    /// Requires what `S` stands for, whatever the method.
+    #[must_use]
+    pub fn of<S: RequiredScopes>() -> Self {
+        RequireScopeLayer::new(S::requirement())
+    }
+
+    /// Requires `Read` for GET and HEAD, `Write` for every other method.
+    #[must_use]
+    pub fn per_method<Read: RequiredScopes, Write: RequiredScopes>() -> Self {
+        RequireScopeLayer::read_write(Read::requirement(), Write::requirement())
+    }
+
+    /// Requires `read` for GET and HEAD, `write` for every other method.
+    #[must_use]
+    pub fn read_write(read: Requirement, write: Requirement) -> Self {
+        RequireScopeLayer { rule: Arc::new(Rule { safe: read, other: Some(write) }) }
+    }
+}
+
+impl<S> Layer<S> for RequireScopeLayer {
+    type Service = RequireScopeService<S>;
+
+    fn layer(&self, inner: S) -> RequireScopeService<S> {
+        RequireScopeService { inner, rule: Arc::clone(&self.rule) }
+    }
+}
+
+/// The service of [`RequireScopeLayer`].
+#[derive(Clone)]
+pub struct RequireScopeService<S> {
+    inner: S,
+    rule: Arc<Rule>,
+}
+
+impl Rule {
+    fn check<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+        let requirement = match &self.other {
+            Some(other) if ![Method::GET, Method::HEAD].contains(request.method()) => other,
+            _ => &self.safe,
+        };
+        caller(request.extensions())?.require_scopes(requirement)
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for RequireScopeService<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    R: Body<Data = Bytes>,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = RequireScopeFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.rule.check(&request) {
+            Ok(()) => RequireScopeFuture { state: State::Calling { future: self.inner.call(request) } },
+            Err(rejection) => {
+                // The ready service goes, and whatever it had reserved with it.
+                let clone = self.inner.clone();
+                drop(mem::replace(&mut self.inner, clone));
+                RequireScopeFuture { state: State::Refused { response: Some(refusal(rejection)) } }
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The response future of [`RequireScopeService`].
+    pub struct RequireScopeFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F> {
+        Calling {
+            #[pin]
+            future: F,
+        },
+        Refused {
+            response: Option<Response<Full<Bytes>>>,
+        },
+    }
+}
+
+impl<F, R, E> Future for RequireScopeFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body<Data = Bytes>,
+{
+    type Output = Result<Response<ResponseBody<R>>, E>;
+
+    #[expect(clippy::expect_used, reason = "a future polled after completion may panic")]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(match self.project().state.project() {
+            StateProjection::Calling { future } => ready!(future.poll(cx))?.map(ResponseBody::inner),
+            StateProjection::Refused { response } => {
+                response.take().expect("polled after completion").map(ResponseBody::refusal)
+            }
+        }))
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for RequireScopeService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireScopeService").field("inner", &self.inner).field("rule", &self.rule).finish()
+    }
+}
+
+impl<F> fmt::Debug for RequireScopeFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireScopeFuture").finish_non_exhaustive()
+    }
+}

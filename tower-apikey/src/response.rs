@@ -1,0 +1,158 @@
+//! A rejection as an HTTP response. The core has chosen everything but the form.
+
+use std::sync::Arc;
+
+use apikey_core::Rejection;
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE},
+};
+use http_body_util::Full;
+
+use crate::{body::ResponseBody, grpc, layer::Config};
+
+/// The body of a refusal, and headers beside those that are fixed: what a custom responder makes.
+///
+/// ```
+/// use tower_apikey::Refusal;
+///
+/// let refusal = Refusal::new("text/html; charset=utf-8", "<p>Get a key on your account page.")
+///     .header(http::header::CONTENT_LANGUAGE, http::HeaderValue::from_static("en"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Refusal {
+    /// A refusal with this body. A content type that is no header value is left out.
+    #[must_use]
+    pub fn new(content_type: &str, body: impl Into<Bytes>) -> Self {
+        let mut headers = HeaderMap::new();
+        if let Ok(content_type) = HeaderValue::from_str(content_type) {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        Refusal { headers, body: body.into() }
+    }
+
+    /// Adds a header. `WWW-Authenticate`, `Cache-Control` and `Retry-After` are set by the layer, whatever is given
+    /// here, and the framing headers by the server.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    fn problem(rejection: &Rejection) -> Self {
+        Refusal::new("application/problem+json", rejection.problem())
+    }
+
+    fn into_response(mut self, rejection: &Rejection) -> Response<Full<Bytes>> {
+        for fixed in [WWW_AUTHENTICATE, RETRY_AFTER, CONTENT_LENGTH, TRANSFER_ENCODING] {
+            self.headers.remove(fixed);
+        }
+        self.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let challenge = rejection.challenge().and_then(|challenge| HeaderValue::try_from(challenge).ok());
+        if let Some(challenge) = challenge {
+            self.headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = rejection.retry_after() {
+            self.headers.insert(RETRY_AFTER, seconds.into());
+        }
+        let mut response = Response::new(Full::new(self.body));
+        *response.status_mut() = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+/// The response to `rejection`, for services and handlers that refuse by themselves.
+///
+/// An [`ApiKeyLayer`](crate::ApiKeyLayer) around them gives it the body its custom responder makes, or gRPC's form.
+///
+/// ```
+/// use tower_apikey::{AuthenticatedKey, refusal};
+///
+/// fn transfer(key: &AuthenticatedKey, organization: &str) -> http::Response<http_body_util::Full<bytes::Bytes>> {
+///     match key.require_organization(organization) {
+///         Ok(()) => http::Response::new("done".into()),
+///         Err(rejection) => refusal(rejection),
+///     }
+/// }
+/// ```
+#[must_use]
+pub fn refusal(rejection: Rejection) -> Response<Full<Bytes>> {
+    let mut response = Refusal::problem(&rejection).into_response(&rejection);
+    // For the layer around it to find.
+    response.extensions_mut().insert(rejection);
+    response
+}
+
+/// What must be remembered of a request until its response.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    is_head: bool,
+    is_grpc: bool,
+    /// The key came in a header that shared caches don't know of.
+    pub(crate) is_private: bool,
+    /// Set if refusals from inside may take another form than the default one. Cloning it is not free, so others don't.
+    config: Option<Arc<Config>>,
+}
+
+impl Exchange {
+    pub(crate) fn of<B>(request: &Request<B>, config: &Arc<Config>) -> Self {
+        let is_grpc = config.grpc && grpc::is_grpc(request);
+        Exchange {
+            is_head: request.method() == Method::HEAD,
+            is_grpc,
+            is_private: false,
+            config: (is_grpc || config.responder.is_some()).then(|| Arc::clone(config)),
+        }
+    }
+
+    /// The inner service's response, on its way out.
+    pub(crate) fn finish<R>(&self, response: Response<R>) -> Response<ResponseBody<R>> {
+        let (mut parts, body) = response.into_parts();
+        let rejection = parts.extensions.remove::<Rejection>();
+        let Some(rejection) = rejection else {
+            if self.is_private {
+                parts.headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+            }
+            return Response::from_parts(parts, ResponseBody::inner(body));
+        };
+        let Some(config) = &self.config else {
+            return Response::from_parts(parts, ResponseBody::inner(body));
+        };
+        // What layers in between have added stays.
+        let (refused, body) = config.refuse(&rejection, self).into_parts();
+        for fixed in [CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE, RETRY_AFTER] {
+            parts.headers.remove(fixed);
+        }
+        parts.status = refused.status;
+        parts.headers.extend(refused.headers);
+        Response::from_parts(parts, ResponseBody::refusal(body))
+    }
+}
+
+impl Config {
+    /// The answer to a refused request.
+    pub(crate) fn refuse(&self, rejection: &Rejection, exchange: &Exchange) -> Response<Full<Bytes>> {
+        if exchange.is_grpc {
+            return grpc::refusal(rejection);
+        }
+        let refusal = match &self.responder {
+            Some(responder) => responder(rejection),
+            None => Refusal::problem(rejection),
+        };
+        let length = refusal.body.len();
+        let mut response = refusal.into_response(rejection);
+        if exchange.is_head {
+            // RFC 9110 §9.3.2: no content, but the length that GET would have.
+            *response.body_mut() = Full::default();
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        response
+    }
+}
