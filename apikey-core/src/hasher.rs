@@ -2,78 +2,16 @@
 //!
 //! The digest as a value is [`KeyDigest`]; storing and finding it is left to resolvers.
 
-use std::{env, fmt, fs, io, iter, path::Path, sync::Arc};
+use std::{env, fmt, fs, iter, path::Path, sync::Arc};
 
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    digest::{DigestAlgorithm, KeyDigest, PepperVersion, parse_version},
+    digest::{DigestAlgorithm, KeyDigest, parse_version},
+    pepper::{Pepper, PepperError},
     plaintext::PlaintextKey,
 };
-
-const MIN_SECRET_BYTES: usize = 32;
-
-/// A server-side secret that keys are hashed with, so that a stolen table of digests is useless.
-///
-/// ```
-/// use apikey_core::Pepper;
-///
-/// let pepper = Pepper::new(1, b"32 bytes from a secret manager..")?;
-/// assert_eq!(format!("{pepper:?}"), "Pepper(v1, [redacted])");
-/// # Ok::<(), apikey_core::PepperError>(())
-/// ```
-///
-/// # Security
-///
-/// The secret itself is not kept: the two hash states HMAC derives from it are computed once, and
-/// they are overwritten on drop. Keep it apart from the database, or it protects nothing. Losing
-/// it invalidates every key that was hashed with it.
-pub struct Pepper {
-    version: PepperVersion,
-    state: Hmac<Sha256>,
-}
-
-impl Pepper {
-    /// Prepares a secret of at least 32 bytes under a version that is never given to another.
-    ///
-    /// ```
-    /// use apikey_core::Pepper;
-    ///
-    /// assert!(Pepper::new(1, &[0x5a; 32]).is_ok());
-    /// let error = Pepper::new(1, b"too short").unwrap_err();
-    /// assert_eq!(error.to_string(), "the secret has 9 bytes, at least 32 are needed");
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// When `secret` is shorter than the hash's output, 32 bytes (RFC 2104 §3).
-    ///
-    /// # Security
-    ///
-    /// Bytes must be random; length is all that can be checked. The slice stays the caller's to
-    /// clear.
-    pub fn new(version: u32, secret: &[u8]) -> Result<Self, PepperError> {
-        if secret.len() < MIN_SECRET_BYTES {
-            return Err(PepperError::new(format!(
-                "the secret has {} bytes, at least {MIN_SECRET_BYTES} are needed",
-                secret.len()
-            )));
-        }
-        Ok(Self {
-            version: PepperVersion::new(version),
-            state: Hmac::new_from_slice(secret).expect("HMAC takes a secret of any length"),
-        })
-    }
-}
-
-impl fmt::Debug for Pepper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pepper({}, [redacted])", self.version)
-    }
-}
 
 /// Makes the digests that keys are stored and found by.
 ///
@@ -224,9 +162,7 @@ impl KeyHasher {
     /// the path.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, PepperError> {
         let path = path.as_ref();
-        let text = fs::read_to_string(path)
-            .map(Zeroizing::new)
-            .map_err(|cause| PepperError { message: "the file can't be read".to_owned(), source: Some(cause) });
+        let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|cause| PepperError::unreadable(cause));
         text.and_then(|text| Self::parse(&text)).map_err(|error| error.at(path.display()))
     }
 
@@ -352,7 +288,7 @@ impl Algorithm {
     fn name(&self) -> DigestAlgorithm {
         match self {
             Self::Sha256 => DigestAlgorithm::Sha256,
-            Self::Peppered(pepper) => DigestAlgorithm::HmacSha256 { pepper: pepper.version },
+            Self::Peppered(pepper) => DigestAlgorithm::HmacSha256 { pepper: pepper.version() },
         }
     }
 
@@ -360,10 +296,7 @@ impl Algorithm {
         let key = key.expose_secret();
         match self {
             Self::Sha256 => KeyDigest::sha256_from_bytes(Sha256::digest(key).into()),
-            Self::Peppered(pepper) => {
-                let tag = pepper.state.clone().chain_update(key).finalize();
-                KeyDigest::hmac_sha256_from_bytes(pepper.version, tag.into_bytes().into())
-            }
+            Self::Peppered(pepper) => pepper.digest(key),
         }
     }
 }
@@ -386,38 +319,6 @@ fn parse_entry(before: Option<KeyHasher>, entry: &str) -> Result<KeyHasher, Pepp
     match before {
         None => Ok(KeyHasher::hmac_sha256(pepper)),
         Some(hasher) => hasher.accept(pepper),
-    }
-}
-
-/// A pepper can't be used as given; the message says where and why.
-///
-/// ```
-/// use apikey_core::KeyHasher;
-///
-/// let error = KeyHasher::parse("v1:not hex").unwrap_err();
-/// assert_eq!(
-///     error.to_string(),
-///     "entry 1 on line 1: the secret is not pairs of hex digits",
-/// );
-/// ```
-///
-/// # Security
-///
-/// Neither the message nor its source contains any of the text that was read.
-#[derive(Debug, Error)]
-#[error("{message}")]
-pub struct PepperError {
-    message: String,
-    source: Option<io::Error>,
-}
-
-impl PepperError {
-    fn new(message: String) -> Self {
-        Self { message, source: None }
-    }
-
-    fn at(self, place: impl fmt::Display) -> Self {
-        Self { message: format!("{place}: {}", self.message), source: self.source }
     }
 }
 
@@ -457,7 +358,7 @@ mod tests {
             }
             let first = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(b"tork_live_abc");
             let second = Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(first.finalize());
-            let expected = KeyDigest::hmac_sha256_from_bytes(PepperVersion::new(4), second.finalize().into());
+            let expected = KeyDigest::hmac_sha256_from_bytes(crate::PepperVersion::new(4), second.finalize().into());
             let hasher = KeyHasher::hmac_sha256(Pepper::new(4, &secret).unwrap());
             assert_eq!(hasher.digest(&key("tork_live_abc")), expected);
         }
@@ -568,7 +469,7 @@ mod tests {
         let missing = KeyHasher::from_file(&path).unwrap_err();
         let name = path.display().to_string();
         assert_eq!(missing.to_string(), format!("{name}: the file can't be read"));
-        assert!(missing.source().unwrap().is::<io::Error>());
+        assert!(missing.source().unwrap().is::<std::io::Error>());
 
         fs::write(&path, format!("v3:{}\n", hex(3))).unwrap();
         let read = KeyHasher::from_file(&path);

@@ -64,6 +64,7 @@ mod digest;
 mod format;
 mod hasher;
 mod key_id;
+mod pepper;
 mod plaintext;
 mod rejection;
 mod resolver;
@@ -86,8 +87,9 @@ pub use format::{
     Alphabet, Checksum, GenerateKeyError, KeyFormat, KeyFormatBuilder, KeyFormatError, KeyedChecksum, ParseKeyError,
     ParsedKey,
 };
-pub use hasher::{KeyHasher, Pepper, PepperError};
+pub use hasher::KeyHasher;
 pub use key_id::{KeyId, KeyIdError};
+pub use pepper::{Pepper, PepperError};
 pub use plaintext::{NotToken68, PlaintextKey};
 pub use rejection::{Rejection, RejectionKind};
 pub use resolver::{

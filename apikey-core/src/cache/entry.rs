@@ -159,3 +159,86 @@ impl Drop for Entry {
         self.home.registry.forget(self.claims.key_id());
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::{sync::atomic::AtomicUsize, task::Wake, time::Duration};
+
+    use super::*;
+    use crate::key_id::KeyId;
+
+    pub(crate) fn home() -> Arc<Home> {
+        let terms = Terms { realm: "test".into(), retry_after: Duration::from_secs(1), tell_holder: false };
+        Arc::new(Home { registry: Registry::default(), clock: Clock::system(), terms: Arc::new(terms) })
+    }
+
+    pub(crate) fn entry_of(home: &Arc<Home>, id: &str, secret: &[u8]) -> Arc<Entry> {
+        let cache_key = CacheKey::of(secret);
+        let claims = Claims::new(KeyId::new(id).unwrap());
+        Arc::new(Entry::new(Arc::clone(home), cache_key, digest_of(secret), claims, Tick::NEVER, Tick::NEVER))
+    }
+
+    pub(crate) fn entry_for(home: &Arc<Home>, cache_key: CacheKey) -> Arc<Entry> {
+        let claims = Claims::new(KeyId::new("k").unwrap());
+        let digest = KeyDigest::sha256_from_bytes([0; 32]);
+        Arc::new(Entry::new(Arc::clone(home), cache_key, digest, claims, Tick::NEVER, Tick::NEVER))
+    }
+
+    pub(crate) fn digest_of(secret: &[u8]) -> KeyDigest {
+        use sha2::Digest;
+        KeyDigest::sha256_from_bytes(sha2::Sha256::digest(secret).into())
+    }
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn given_waiters_when_killed_and_woken_then_each_is_woken_once_and_none_may_wait_any_more() {
+        let entry = entry_of(&home(), "k", b"s");
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut slots = [None; 3];
+        for slot in &mut slots {
+            assert!(entry.wait(slot, &waker));
+            assert!(entry.wait(slot, &waker), "polled again, it keeps its slot");
+        }
+        entry.stop_waiting(slots[1].unwrap());
+        entry.kill();
+        entry.wake_waiters();
+        assert_eq!(count.0.load(Ordering::SeqCst), 2);
+        assert!(!entry.wait(&mut slots[0], &waker));
+        entry.stop_waiting(slots[0].unwrap());
+    }
+
+    #[test]
+    fn given_a_dead_entry_when_made_stale_then_it_stays_dead() {
+        let entry = entry_of(&home(), "k", b"s");
+        entry.make_stale();
+        assert!(!entry.is_good(Tick::FIRST) && entry.is_live() && !entry.is_unmarked());
+        entry.kill();
+        entry.make_stale();
+        assert!(entry.is_dead() && !entry.is_live());
+    }
+
+    #[test]
+    fn given_a_peppered_digest_when_asked_then_only_that_one_is_the_entrys() {
+        let home = home();
+        let pepper = |n| KeyDigest::hmac_sha256_from_bytes(crate::PepperVersion::new(n), [7; 32]);
+        let claims = Claims::new(KeyId::new("k").unwrap());
+        let key = CacheKey::of(b"s");
+        let entry = Entry::new(home, key, pepper(1), claims, Tick::NEVER, Tick::NEVER);
+        assert!(entry.has_digest(&pepper(1)) && !entry.has_digest(&pepper(2)) && !entry.has_digest(&digest_of(b"s")));
+    }
+
+    #[test]
+    fn given_a_plain_digest_when_asked_then_only_that_one_is_the_entrys() {
+        let entry = entry_of(&home(), "k", b"s");
+        assert!(entry.has_digest(&digest_of(b"s")) && !entry.has_digest(&digest_of(b"t")));
+    }
+}

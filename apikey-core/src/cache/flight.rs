@@ -76,3 +76,59 @@ impl<T: Clone> Drop for Landing<T> {
         drop(over);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::{FutureExt, future::pending};
+
+    use super::*;
+
+    fn under_way<T: Clone>(flights: &Flights<T>) -> usize {
+        flights.under_way.lock().flights.len()
+    }
+
+    #[test]
+    fn given_two_waiters_when_the_first_leaves_then_the_second_carries_the_load_on() {
+        let flights = Flights::new();
+        let key = CacheKey::of(b"k");
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let loads = Arc::new(AtomicUsize::new(0));
+        let load = || {
+            let loads = Arc::clone(&loads);
+            async move { loads.fetch_add(1, Ordering::SeqCst) }
+        };
+        let mut first = flights.join(key, async move { receive.await.unwrap() });
+        assert!((&mut first).now_or_never().is_none());
+        let mut second = flights.join(key, load());
+        drop(first);
+        assert!((&mut second).now_or_never().is_none());
+        send.send(7).unwrap();
+        assert_eq!(second.now_or_never(), Some(7));
+        assert_eq!(loads.load(Ordering::SeqCst), 0, "the second load never ran");
+        assert_eq!(under_way(&flights), 0);
+    }
+
+    #[test]
+    fn given_a_load_that_all_have_left_when_joined_again_then_a_new_one_begins() {
+        let flights = Flights::new();
+        let key = CacheKey::of(b"k");
+        let mut left = flights.join(key, pending::<u8>());
+        assert!((&mut left).now_or_never().is_none());
+        assert_eq!(under_way(&flights), 1);
+        drop(left);
+        assert_eq!(under_way(&flights), 0);
+        assert_eq!(flights.join(key, async { 1 }).now_or_never(), Some(1));
+    }
+
+    #[test]
+    fn given_a_load_that_is_over_when_joined_then_a_new_one_begins() {
+        let flights = Flights::new();
+        let key = CacheKey::of(b"k");
+        let first = flights.join(key, async { 1 });
+        assert_eq!(first.clone().now_or_never(), Some(1));
+        assert_eq!(flights.join(key, async { 2 }).now_or_never(), Some(2));
+        assert_eq!(first.now_or_never(), Some(1));
+    }
+}

@@ -265,3 +265,136 @@ impl Handles {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cache::entry::tests::{digest_of, entry_of, home},
+        clock::Tick,
+    };
+
+    fn id(id: &str) -> KeyId {
+        KeyId::new(id).unwrap()
+    }
+
+    fn nothing(_: &Entry) -> Option<Arc<Entry>> {
+        None
+    }
+
+    #[test]
+    fn given_changes_when_they_come_while_a_load_is_under_way_then_those_that_concern_it_make_it_lose() {
+        type Change = fn(&Registry);
+        let cases: [(&str, Change, bool); 8] = [
+            ("nothing", |_| {}, false),
+            ("this key revoked", |r| drop(r.revoke(&id("a"), None, nothing)), true),
+            ("another key revoked", |r| drop(r.revoke(&id("b"), None, nothing)), false),
+            ("this secret revoked", |r| drop(r.revoke(&id("a"), Some(&digest_of(b"s")), nothing)), true),
+            ("another secret revoked", |r| drop(r.revoke(&id("a"), Some(&digest_of(b"t")), nothing)), false),
+            ("this key refreshed", |r| r.refresh(&id("a")), true),
+            ("all refreshed", |r| r.refresh_all(), true),
+            ("unknown forgotten", |r| r.forget_unknown(), false),
+        ];
+        for (name, change, loses) in cases {
+            let home = home();
+            change(&home.registry); // before the load began: no concern of its
+            let load = home.registry.begin_load();
+            change(&home.registry);
+            let entry = entry_of(&home, "a", b"s");
+            let filled = load.fill(&entry, &digest_of(b"s"), || ());
+            assert_eq!(filled, if loses { Err(Lost) } else { Ok(()) }, "{name}");
+        }
+    }
+
+    #[test]
+    fn given_changes_when_they_come_while_an_unknown_key_is_loaded_then_additions_make_it_lose() {
+        type Change = fn(&Registry);
+        let cases: [(&str, Change, bool, bool); 5] = [
+            ("nothing", |_| {}, false, false),
+            ("a key refreshed", |r| r.refresh(&id("b")), true, true),
+            ("all refreshed", |r| r.refresh_all(), true, true),
+            ("unknown forgotten", |r| r.forget_unknown(), true, true),
+            ("the refused key revoked", |r| drop(r.revoke(&id("a"), None, nothing)), false, true),
+        ];
+        for (name, change, unknown_loses, refused_loses) in cases {
+            let registry = Registry::default();
+            let load = registry.begin_load();
+            change(&registry);
+            assert_eq!(load.fill_unknown(None, |_| ()).is_err(), unknown_loses, "{name}");
+            assert_eq!(load.fill_unknown(Some(&id("a")), |_| ()).is_err(), refused_loses, "{name}");
+        }
+    }
+
+    #[test]
+    fn given_several_entries_of_a_key_when_revoked_then_all_die_evicted_or_not_and_no_other() {
+        let home = home();
+        let entries: Vec<_> = [("a", "1"), ("a", "2"), ("b", "3")]
+            .map(|(id, secret)| {
+                let entry = entry_of(&home, id, secret.as_bytes());
+                let load = home.registry.begin_load();
+                load.fill(&entry, &digest_of(secret.as_bytes()), || ()).unwrap();
+                entry
+            })
+            .into();
+        let ended = home.registry.revoke(&id("a"), Some(&digest_of(b"2")), nothing);
+        assert_eq!(ended.len(), 1);
+        assert_eq!(entries.iter().map(|e| e.is_dead()).collect::<Vec<_>>(), [false, true, false]);
+        let mut evicted = 0;
+        drop(home.registry.revoke(&id("a"), None, |_| {
+            evicted += 1;
+            None
+        }));
+        assert_eq!(evicted, 2);
+        assert_eq!(entries.iter().map(|e| e.is_dead()).collect::<Vec<_>>(), [true, true, false]);
+    }
+
+    #[test]
+    fn given_a_refreshed_entry_when_revoked_later_then_it_dies() {
+        let home = home();
+        let entry = entry_of(&home, "a", b"s");
+        home.registry.begin_load().fill(&entry, &digest_of(b"s"), || ()).unwrap();
+        home.registry.refresh(&id("a"));
+        assert!(entry.is_live() && !entry.is_good(Tick::FIRST));
+        drop(home.registry.revoke(&id("a"), None, nothing));
+        assert!(!entry.is_live());
+    }
+
+    #[test]
+    fn given_entries_that_are_gone_when_looked_at_then_the_registry_has_forgotten_them() {
+        let home = home();
+        for n in 0..100 {
+            let secret = format!("{n}");
+            let entry = entry_of(&home, &format!("k{}", n / 2), secret.as_bytes());
+            home.registry.begin_load().fill(&entry, &digest_of(secret.as_bytes()), || ()).unwrap();
+        }
+        assert!(home.registry.state.lock().entries.is_empty());
+    }
+
+    #[test]
+    fn given_no_load_under_way_when_keys_change_then_nothing_is_logged() {
+        let registry = Registry::default();
+        registry.refresh(&id("a"));
+        assert!(registry.state.lock().changed.is_empty());
+        let load = registry.begin_load();
+        registry.refresh(&id("a"));
+        assert_eq!(registry.state.lock().changed.len(), 1);
+        drop(load);
+        assert!(registry.state.lock().changed.is_empty() && registry.state.lock().loads.is_empty());
+    }
+
+    #[test]
+    fn given_loads_that_overlap_without_end_when_many_keys_change_then_the_log_stays_bounded() {
+        let registry = Registry::default();
+        let mut oldest = registry.begin_load();
+        let mut most = 0;
+        for n in 0..20_000 {
+            registry.refresh(&id(&format!("k{n}")));
+            if n % 100 == 0 {
+                oldest = registry.begin_load();
+            }
+            most = most.max(registry.state.lock().changed.len());
+        }
+        drop(oldest);
+        assert!(most < 3 * SMALL_LOG, "{most}");
+    }
+}
