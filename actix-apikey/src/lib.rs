@@ -1,1 +1,101 @@
-//! placeholder
+//! API keys for actix-web: wrap an application, and its handlers receive verified, scoped callers.
+//!
+//! ```
+//! use actix_apikey::{ApiKeyMiddleware, Authenticator, KeyFormat, RequireScope, StaticKeys, scopes};
+//! use actix_web::{App, HttpServer, web};
+//!
+//! scopes! { Files { FilesRead = "files:read" } }
+//!
+//! async fn list(key: RequireScope<FilesRead>) -> String {
+//!     format!("the files of {}", key.name())
+//! }
+//!
+//! # fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! let format = KeyFormat::builder("acme").environment("live").build()?;
+//! let authenticator = Authenticator::builder(StaticKeys::from_env("API_KEYS")?).format(format).build()?;
+//! let server = HttpServer::new(move || {
+//!     App::new().route("/files", web::get().to(list)).wrap(ApiKeyMiddleware::new(authenticator.clone()))
+//! });
+//! # drop(server);
+//! # Ok(())
+//! # }
+//! # assert!(serve().is_err(), "the variable is not set");
+//! ```
+//!
+//! # Overview
+//!
+//! - [`ApiKeyMiddleware`] verifies. It goes around an `App`, a `web::scope` or a resource, and answers by itself for
+//!   whoever has no valid key.
+//! - [`ApiKey`], [`RequireScope`] and [`MaybeApiKey`] are what handlers take.
+//! - [`RequireScopeMiddleware`] checks scopes for everything in a `web::scope` or resource, before a body is read.
+//! - [`ApiKeyRejection`] is the extractors' error, and lets handlers refuse with `?`.
+//! - `mount` (feature `tower`) puts a tower service, such as an axum router, under a path.
+//!
+//! What a key is, how one is stored and looked up, and what a refusal says, is the core's: [`Authenticator`] and its
+//! [builder](AuthenticatorBuilder), [`KeyFormat`], [`Resolver`], [`StaticKeys`], [`Scope`] and [`Claims`] come from there
+//! and are re-exported, so this is the one crate to add.
+//!
+//! # Order
+//!
+//! In actix the **last** `wrap` is the outermost and sees the request first:
+//!
+//! ```
+//! # use actix_apikey::{ApiKeyMiddleware, TestKeys};
+//! # use actix_cors::Cors;
+//! # use actix_web::{App, middleware::Logger};
+//! # let authenticator = TestKeys::new().authenticator();
+//! App::new()
+//!     .wrap(ApiKeyMiddleware::new(authenticator)) // third: a key
+//!     .wrap(Cors::permissive()) // second: a preflight has no key, and a browser must be able to read a 401
+//!     .wrap(Logger::default()); // first: refused requests are logged too
+//! ```
+//!
+//! # In a service's own tests
+//!
+//! With the feature `test-util`, [`TestKeys`] makes keys and the authenticator that accepts them, on a clock that is moved
+//! by hand; [`AuthenticatedKey::fake`] is a caller for handlers that are called directly.
+//!
+//! # Crate features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `tower` | `mount`: any tower service under a path |
+//! | `toml` | [`StaticKeys`] from TOML text and files |
+//! | `metrics` | counters and a histogram through the `metrics` facade |
+//! | `test-util` | [`TestKeys`], [`TestKey`], [`ManualClock`], [`AuthenticatedKey::fake`] |
+//!
+//! None is on by default.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod extract;
+mod middleware;
+#[cfg(feature = "tower")]
+mod mount;
+mod rejection;
+mod require_scope;
+mod response;
+
+pub use apikey_core::{
+    Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims, Clock,
+    ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
+    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, NewStaticKey,
+    ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError, PepperVersion, PlaintextKey, Presented, Rejection,
+    RejectionKind, RequiredScopes, Requirement, Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope,
+    ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick, TrustGate, resolver_fn,
+    resolver_with, scopes,
+};
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub use apikey_core::{ManualClock, TestKey, TestKeys};
+
+pub use crate::{
+    extract::{ApiKey, MaybeApiKey, RequireScope},
+    middleware::{ApiKeyMiddleware, ApiKeyService, ResponseFuture},
+    rejection::ApiKeyRejection,
+    require_scope::{RequireScopeFuture, RequireScopeMiddleware, RequireScopeService},
+    response::Refusal,
+};
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use crate::mount::{Mount, RequestBody, RequestBodyError, mount};

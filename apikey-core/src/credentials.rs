@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn given_more_than_one_credential_when_read_then_none_is_chosen() {
-        let several: [(&[&'static [u8]], &[&'static [u8]]); 5] = [
+        type Lines = &'static [&'static [u8]];
+        let several: [(Lines, Lines); 5] = [
             (&[b"Bearer a", b"Bearer a"], &[]),
             (&[b"Basic a", b"Bearer a"], &[]),
             (&[], &[b"a", b"a"]),

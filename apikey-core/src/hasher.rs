@@ -162,7 +162,7 @@ impl KeyHasher {
     /// the path.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, PepperError> {
         let path = path.as_ref();
-        let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|cause| PepperError::unreadable(cause));
+        let text = fs::read_to_string(path).map(Zeroizing::new).map_err(PepperError::unreadable);
         text.and_then(|text| Self::parse(&text)).map_err(|error| error.at(path.display()))
     }
 

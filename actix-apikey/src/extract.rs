@@ -1,0 +1,193 @@
+//! Extractors: a handler that takes one can't run for a caller who was not verified.
+//!
+//! They read what [`ApiKeyMiddleware`](crate::ApiKeyMiddleware) left in the request and never look at headers.
+
+use std::{
+    fmt,
+    future::{Ready, ready},
+    marker::PhantomData,
+    ops::Deref,
+};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use apikey_core::{AuthenticatedKey, Authenticator, Rejection, RequiredScopes};
+
+use crate::rejection::ApiKeyRejection;
+
+/// What the middleware leaves in a request that it lets pass without a key.
+pub(crate) struct Anonymous(pub(crate) Authenticator);
+
+/// Who the middleware let in; else why nobody can be named.
+pub(crate) fn caller(request: &HttpRequest) -> Result<AuthenticatedKey, Rejection> {
+    let extensions = request.extensions();
+    if let Some(key) = extensions.get::<AuthenticatedKey>() {
+        return Ok(key.clone());
+    }
+    Err(match extensions.get::<Anonymous>() {
+        Some(Anonymous(authenticator)) => authenticator.missing_credential(),
+        None => Rejection::missing_layer("ApiKeyMiddleware"),
+    })
+}
+
+/// The caller, for handlers that any valid key may call.
+///
+/// ```
+/// use actix_apikey::ApiKey;
+///
+/// async fn whoami(key: ApiKey) -> String {
+///     key.name().to_owned()
+/// }
+/// ```
+///
+/// It derefs to the [`AuthenticatedKey`].
+///
+/// # Errors
+///
+/// 401 where the middleware lets anonymous requests pass and this is one; 500 on a route that no middleware covers.
+#[derive(Clone, Debug)]
+pub struct ApiKey(pub AuthenticatedKey);
+
+/// The caller, if there is one, for routes whose authenticator is
+/// [`optional`](crate::AuthenticatorBuilder::optional) or lets foreign tokens pass.
+///
+/// ```
+/// use actix_apikey::MaybeApiKey;
+///
+/// async fn greet(MaybeApiKey(key): MaybeApiKey) -> String {
+///     match key {
+///         Some(key) => format!("Hello, {}.", key.name()),
+///         None => "Hello.".to_owned(),
+///     }
+/// }
+/// ```
+///
+/// It holds `None` only if nothing was sent that could be a key: a bad key has been refused by the middleware already.
+/// `Option<ApiKey>` is not the same. Actix makes `None` of every error, that of a missing middleware included.
+///
+/// # Errors
+///
+/// 500 on a route that no middleware covers.
+#[derive(Clone, Debug)]
+pub struct MaybeApiKey(pub Option<AuthenticatedKey>);
+
+/// The caller, who has the scopes that `S` stands for.
+///
+/// ```
+/// use actix_apikey::{AnyOf, RequireScope, scopes};
+///
+/// scopes! { Files { FilesRead = "files:read", FilesWrite = "files:write" } }
+///
+/// async fn list(key: RequireScope<AnyOf<(FilesRead, FilesWrite)>>) -> String {
+///     format!("the files of {}", key.name())
+/// }
+/// ```
+///
+/// It derefs to the [`AuthenticatedKey`]. Actix polls a handler's extractors side by side: one that reads the body, such
+/// as `web::Json`, may have begun when this one refuses. Where no byte may be read for a caller without the scope, put a
+/// [`RequireScopeMiddleware`](crate::RequireScopeMiddleware) around the resource.
+///
+/// # Errors
+///
+/// 403 when a scope is missing, 401 and 500 as for [`ApiKey`].
+pub struct RequireScope<S> {
+    key: AuthenticatedKey,
+    scopes: PhantomData<fn() -> S>,
+}
+
+impl<S: RequiredScopes> RequireScope<S> {
+    /// Checks `key`, as the extractor does; for handlers that are called directly.
+    ///
+    /// ```
+    /// use actix_apikey::{AuthenticatedKey, Claims, KeyId, RequireScope, ScopeSet, scopes};
+    ///
+    /// scopes! { Files { FilesRead = "files:read" } }
+    ///
+    /// let claims = Claims::new(KeyId::new("k-1")?).with_scopes(ScopeSet::parse("files:*")?);
+    /// assert!(RequireScope::<FilesRead>::check(AuthenticatedKey::fake(claims)).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// 403 when a scope is missing.
+    pub fn check(key: AuthenticatedKey) -> Result<Self, ApiKeyRejection> {
+        key.require::<S>()?;
+        Ok(RequireScope { key, scopes: PhantomData })
+    }
+}
+
+impl<S> RequireScope<S> {
+    /// The key itself.
+    #[must_use]
+    pub fn into_key(self) -> AuthenticatedKey {
+        self.key
+    }
+}
+
+impl FromRequest for ApiKey {
+    type Error = ApiKeyRejection;
+    type Future = Ready<Result<Self, ApiKeyRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(caller(request).map(ApiKey).map_err(ApiKeyRejection::from))
+    }
+}
+
+impl FromRequest for MaybeApiKey {
+    type Error = ApiKeyRejection;
+    type Future = Ready<Result<Self, ApiKeyRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let extensions = request.extensions();
+        let key = extensions.get::<AuthenticatedKey>().cloned();
+        ready(match key.is_some() || extensions.contains::<Anonymous>() {
+            true => Ok(MaybeApiKey(key)),
+            false => Err(Rejection::missing_layer("ApiKeyMiddleware").into()),
+        })
+    }
+}
+
+impl<S: RequiredScopes> FromRequest for RequireScope<S> {
+    type Error = ApiKeyRejection;
+    type Future = Ready<Result<Self, ApiKeyRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(caller(request).map_err(ApiKeyRejection::from).and_then(RequireScope::check))
+    }
+}
+
+impl Deref for ApiKey {
+    type Target = AuthenticatedKey;
+
+    fn deref(&self) -> &AuthenticatedKey {
+        &self.0
+    }
+}
+
+impl Deref for MaybeApiKey {
+    type Target = Option<AuthenticatedKey>;
+
+    fn deref(&self) -> &Option<AuthenticatedKey> {
+        &self.0
+    }
+}
+
+impl<S> Deref for RequireScope<S> {
+    type Target = AuthenticatedKey;
+
+    fn deref(&self) -> &AuthenticatedKey {
+        &self.key
+    }
+}
+
+impl<S> Clone for RequireScope<S> {
+    fn clone(&self) -> Self {
+        RequireScope { key: self.key.clone(), scopes: PhantomData }
+    }
+}
+
+impl<S> fmt::Debug for RequireScope<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequireScope").field(&self.key).finish()
+    }
+}

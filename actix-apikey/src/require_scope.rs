@@ -1,0 +1,192 @@
+//! A scope check as a middleware: around a `web::scope` or a resource, before a byte of the body is read.
+
+use std::{
+    fmt,
+    future::{Future, Ready, ready},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use actix_web::{
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
+    http::Method,
+};
+use apikey_core::{RequiredScopes, Requirement};
+use pin_project_lite::pin_project;
+
+use crate::{extract::caller, response};
+
+/// Lets only callers with certain scopes in. It belongs inside an [`ApiKeyMiddleware`](crate::ApiKeyMiddleware).
+///
+/// ```
+/// use actix_apikey::{ApiKeyMiddleware, RequireScopeMiddleware, TestKeys, scopes};
+/// use actix_web::{App, web};
+///
+/// scopes! { Files { FilesRead = "files:read", FilesWrite = "files:write" } }
+///
+/// # let keys = TestKeys::new();
+/// // In actix the last `wrap` is the outermost: the key is verified before its scopes are looked at.
+/// let app = App::new()
+///     .service(
+///         web::scope("/files")
+///             .wrap(RequireScopeMiddleware::of::<FilesRead>())
+///             .route("", web::get().to(|| async { "a list" })),
+///     )
+///     .wrap(ApiKeyMiddleware::new(keys.authenticator()));
+/// ```
+///
+/// Refusals are responses, not errors: 403 when a scope is missing, 401 for an anonymous caller where those may pass, 500
+/// when no `ApiKeyMiddleware` runs before it. The `ApiKeyMiddleware` renders them in its own way.
+#[derive(Clone)]
+#[must_use = "a middleware does nothing until something is wrapped in it"]
+pub struct RequireScopeMiddleware(Arc<Needs>);
+
+#[derive(Debug)]
+struct Needs {
+    to_read: Requirement,
+    to_write: Requirement,
+}
+
+impl RequireScopeMiddleware {
+    /// Needs the scopes that the type `S` stands for.
+    pub fn of<S: RequiredScopes>() -> Self {
+        RequireScopeMiddleware::new(S::requirement())
+    }
+
+    /// Needs what `requirement` says, for scopes that are known at run time only.
+    ///
+    /// ```
+    /// use actix_apikey::{RequireScopeMiddleware, Requirement};
+    ///
+    /// let middleware = RequireScopeMiddleware::new(Requirement::any(["files:read", "files:audit"])?);
+    /// # Ok::<(), actix_apikey::ScopeError>(())
+    /// ```
+    pub fn new(requirement: Requirement) -> Self {
+        RequireScopeMiddleware::per_method(requirement.clone(), requirement)
+    }
+
+    /// Needs `read` for GET and HEAD, `write` for every other method.
+    ///
+    /// ```
+    /// use actix_apikey::{RequireScopeMiddleware, Scope};
+    ///
+    /// let middleware = RequireScopeMiddleware::per_method(
+    ///     Scope::from_static("files:read").into(),
+    ///     Scope::from_static("files:write").into(),
+    /// );
+    /// ```
+    ///
+    /// `OPTIONS` is no exception: put CORS outside.
+    pub fn per_method(read: Requirement, write: Requirement) -> Self {
+        RequireScopeMiddleware(Arc::new(Needs { to_read: read, to_write: write }))
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for RequireScopeMiddleware
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>>,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = S::Error;
+    type Transform = RequireScopeService<S>;
+    type InitError = ();
+    type Future = Ready<Result<RequireScopeService<S>, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(RequireScopeService { service, needs: Arc::clone(&self.0) }))
+    }
+}
+
+/// What [`RequireScopeMiddleware`] makes of a service.
+pub struct RequireScopeService<S> {
+    service: S,
+    needs: Arc<Needs>,
+}
+
+impl<S, B> Service<ServiceRequest> for RequireScopeService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>>,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = S::Error;
+    type Future = RequireScopeFuture<S::Future>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&self, request: ServiceRequest) -> RequireScopeFuture<S::Future> {
+        let needed = match *request.method() {
+            Method::GET | Method::HEAD => &self.needs.to_read,
+            _ => &self.needs.to_write,
+        };
+        let verdict = caller(request.request()).and_then(|key| key.require_scopes(needed));
+        let state = match verdict {
+            Ok(()) => State::Calling { future: self.service.call(request) },
+            Err(rejection) => {
+                let to_head = request.method() == Method::HEAD;
+                let response = request.into_response(response::respond_within(rejection, to_head));
+                State::Refused { response: Some(response) }
+            }
+        };
+        RequireScopeFuture { state }
+    }
+}
+
+pin_project! {
+    /// The future of [`RequireScopeService`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct RequireScopeFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        Calling { #[pin] future: F },
+        Refused { response: Option<ServiceResponse> },
+    }
+}
+
+impl<F, B, E> Future for RequireScopeFuture<F>
+where
+    F: Future<Output = Result<ServiceResponse<B>, E>>,
+    B: MessageBody,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, E>;
+
+    #[expect(clippy::expect_used, reason = "a future that is polled after it has completed may panic")]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::Calling { future } => Poll::Ready(Ok(ready!(future.poll(cx))?.map_into_left_body())),
+            StateProj::Refused { response } => {
+                let response = response.take().expect("polled after completion");
+                Poll::Ready(Ok(response.map_into_right_body()))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RequireScopeMiddleware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequireScopeMiddleware").field(&self.0).finish()
+    }
+}
+
+impl<S> fmt::Debug for RequireScopeService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireScopeService").field("needs", &self.needs).finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Debug for RequireScopeFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireScopeFuture").finish_non_exhaustive()
+    }
+}

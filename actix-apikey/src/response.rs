@@ -1,0 +1,168 @@
+//! What a refusal looks like to a client. The core chose status, challenge and problem; here they become a response, with
+//! the body that the service prefers, if it has said so.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use actix_web::{
+    HttpResponse,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::ResponseHead,
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+};
+use apikey_core::Rejection;
+use bytes::Bytes;
+
+/// The body of a refusal, and headers beside those that are fixed; what a
+/// [`responder`](crate::ApiKeyMiddleware::responder) returns.
+///
+/// ```
+/// use actix_apikey::{ApiKeyMiddleware, Refusal, TestKeys};
+///
+/// # let keys = TestKeys::new();
+/// let middleware = ApiKeyMiddleware::new(keys.authenticator()).responder(|rejection| {
+///     Refusal::new("text/plain; charset=utf-8", format!("{}\n", rejection.detail()))
+/// });
+/// ```
+///
+/// Status, `WWW-Authenticate`, `Retry-After` and `Cache-Control: no-store` are not its to choose.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Refusal {
+    content_type: HeaderValue,
+    body: Bytes,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    /// A body of one's own.
+    ///
+    /// # Panics
+    ///
+    /// When `content_type` is not a header's value: visible ASCII.
+    pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Refusal { content_type: HeaderValue::from_static(content_type), body: body.into(), headers: Vec::new() }
+    }
+
+    /// The body that is sent unless a service has its own: an RFC 9457 problem. For responders that only add headers.
+    ///
+    /// ```
+    /// use actix_apikey::Refusal;
+    /// use actix_web::http::header::{HeaderName, HeaderValue};
+    ///
+    /// let responder = |rejection: &actix_apikey::Rejection| {
+    ///     Refusal::problem(rejection)
+    ///         .header(HeaderName::from_static("x-help"), HeaderValue::from_static("https://example.com/keys"))
+    /// };
+    /// # responder(&actix_apikey::Rejection::missing_layer("a layer"));
+    /// ```
+    pub fn problem(rejection: &Rejection) -> Self {
+        Refusal::new("application/problem+json", rejection.problem())
+    }
+
+    /// Adds a header line.
+    ///
+    /// `Content-Type`, `WWW-Authenticate`, `Retry-After`, `Cache-Control` and what frames the message are ignored.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+/// A service's own choice of bodies.
+#[derive(Clone)]
+pub(crate) struct Responder(Arc<dyn Fn(&Rejection) -> Refusal + Send + Sync>);
+
+impl Responder {
+    pub(crate) fn new(respond: impl Fn(&Rejection) -> Refusal + Send + Sync + 'static) -> Self {
+        Responder(Arc::new(respond))
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Responder")
+    }
+}
+
+/// The answer to a refused request.
+pub(crate) fn respond(rejection: &Rejection, responder: Option<&Responder>, to_head: bool) -> HttpResponse {
+    let mut response = HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = answer(response.head_mut(), rejection, responder, to_head);
+    response.set_body(body)
+}
+
+/// The answer of what runs inside an [`ApiKeyMiddleware`](crate::ApiKeyMiddleware): it carries the rejection, so that
+/// the middleware can say it in the service's words.
+pub(crate) fn respond_within(rejection: Rejection, to_head: bool) -> HttpResponse {
+    let mut response = respond(&rejection, None, to_head);
+    response.extensions_mut().insert(rejection);
+    response
+}
+
+/// Turns `head` into that of the answer to `rejection`, and returns the body. Other headers stay: layers on the way may
+/// have put them there.
+pub(crate) fn answer(
+    head: &mut ResponseHead,
+    rejection: &Rejection,
+    responder: Option<&Responder>,
+    to_head: bool,
+) -> BoxBody {
+    let refusal = match responder {
+        Some(Responder(respond)) => respond(rejection),
+        None => Refusal::problem(rejection),
+    };
+    head.status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = head.headers_mut();
+    for (name, value) in refusal.headers {
+        headers.append(name, value);
+    }
+    // Last, so that they replace whatever a responder has put in their place.
+    let challenge = rejection.challenge().map(|challenge| {
+        // The core builds it of printable ASCII alone.
+        HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"))
+    });
+    for (name, value) in [
+        (header::CONTENT_TYPE, Some(refusal.content_type)),
+        (header::CACHE_CONTROL, Some(HeaderValue::from_static("no-store"))),
+        (header::WWW_AUTHENTICATE, challenge),
+        (header::RETRY_AFTER, rejection.retry_after().map(HeaderValue::from)),
+        // The size of the body says them.
+        (header::CONTENT_LENGTH, None),
+        (header::TRANSFER_ENCODING, None),
+    ] {
+        match value {
+            Some(value) => drop(headers.insert(name, value)),
+            None => drop(headers.remove(name)),
+        }
+    }
+    match to_head {
+        true => BoxBody::new(Omitted { length: refusal.body.len() as u64 }),
+        false => BoxBody::new(refusal.body),
+    }
+}
+
+/// The body that a GET would have had, by its length alone (RFC 9110 §9.3.2).
+struct Omitted {
+    length: u64,
+}
+
+impl MessageBody for Omitted {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.length)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
