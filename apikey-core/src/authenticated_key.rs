@@ -43,10 +43,6 @@ impl AuthenticatedKey {
         AuthenticatedKey(entry)
     }
 
-    pub(crate) fn entry(&self) -> &Entry {
-        &self.0
-    }
-
     pub(crate) fn home(&self) -> &Arc<Home> {
         self.0.home()
     }

@@ -196,6 +196,9 @@ impl AuthenticatorBuilder {
     }
 
     /// Sets what becomes of tokens that belong to somebody else; they are refused unless said.
+    ///
+    /// They are told by their prefix, so passing them on needs a [`format`](AuthenticatorBuilder::format). One without a
+    /// prefix ([`KeyFormat::legacy`]) claims every token of its lengths.
     pub fn foreign_tokens(mut self, foreign_tokens: ForeignTokens) -> Self {
         self.foreign_tokens = foreign_tokens;
         self
@@ -228,7 +231,8 @@ impl AuthenticatorBuilder {
     /// # Errors
     ///
     /// Zero or absurd capacities, no time or no turns for the resolver, a realm that is not printable ASCII, a header
-    /// name that is none or repeated, a format given twice, an environment that no format declares.
+    /// name that is none or repeated, a format given twice, an environment that no format declares, foreign tokens that
+    /// nothing tells from keys.
     pub fn build(self) -> Result<Authenticator, ConfigError> {
         for (setting, capacity) in
             [("cache_capacity", self.cache_capacity), ("unknown_capacity", self.unknown_capacity)]
@@ -310,6 +314,9 @@ impl AuthenticatorBuilder {
             if let Some(name) = environments.iter().find(|name| any_declared && !declared(name)) {
                 return Err(error("environments", format!("no format declares {name:?}")));
             }
+        }
+        if self.formats.is_empty() && self.foreign_tokens == ForeignTokens::PassThrough {
+            return Err(error("foreign_tokens", "without a format, every token may be a key and none is foreign"));
         }
         match self.formats.is_empty() {
             false => Ok(self.formats.clone().into_boxed_slice()),

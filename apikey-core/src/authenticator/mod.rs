@@ -131,6 +131,8 @@ impl Authenticator {
     }
 
     /// Ends a key: no request that arrives after this returns is let in with it, and every handle of it is dead.
+    ///
+    /// Change the store first: what is looked up from now on is believed. The same holds for the methods below.
     pub fn revoke(&self, key: &KeyId) {
         self.end(key, None);
     }
@@ -171,11 +173,9 @@ impl Authenticator {
         ended.iter().for_each(|entry| entry.wake_waiters());
     }
 
+    /// Has this authenticator let the request in before? Then freshness no longer matters, only whether the key lives.
     fn still_accepts(&self, key: &AuthenticatedKey) -> bool {
-        Arc::ptr_eq(key.home(), &self.0.home) && {
-            let now = self.0.home.clock.now();
-            self.trusts_cache(now) && key.entry().is_good(now)
-        }
+        Arc::ptr_eq(key.home(), &self.0.home) && key.is_live()
     }
 
     #[inline]

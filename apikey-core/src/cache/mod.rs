@@ -7,6 +7,8 @@
 pub(crate) mod cache_key;
 pub(crate) mod entry;
 pub(crate) mod flight;
+#[cfg(all(test, shuttle))]
+mod model;
 pub(crate) mod registry;
 mod sync;
 pub(crate) mod table;

@@ -34,6 +34,9 @@ pub(crate) struct Registry {
     /// The version of the last change that may have made an unknown key known.
     unknown_since: AtomicU64,
     hasher: RandomState,
+    /// Set by the model that shows what the comparison of versions is for.
+    #[cfg(shuttle)]
+    pub(super) ignores_changes: bool,
 }
 
 #[derive(Default)]
@@ -207,6 +210,10 @@ impl Load<'_> {
     }
 
     fn has_lost(&self, state: &State, targets: &[Target]) -> bool {
+        #[cfg(shuttle)]
+        if self.registry.ignores_changes {
+            return false;
+        }
         let changed = |target| state.changed.get(target).is_some_and(|version| *version > self.since);
         state.everything > self.since || targets.iter().any(changed)
     }

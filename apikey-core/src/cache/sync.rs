@@ -1,18 +1,24 @@
-//! Every lock and atomic of the cache, through one door.
+//! Every lock and atomic of the cache, through one door: with `--cfg shuttle` a model checker stands behind it.
 
-pub(super) use std::sync::{Arc, Weak, atomic};
-use std::sync::{MutexGuard, PoisonError};
+#[cfg(shuttle)]
+use shuttle::sync as checked;
+#[cfg(not(shuttle))]
+use std::sync as checked;
+
+pub(super) use std::sync::{Arc, Weak};
+
+pub(super) use checked::atomic;
 
 /// A mutex that a panicking holder doesn't poison: no invariant of this module spans a call into foreign code.
 #[derive(Debug, Default)]
-pub(super) struct Mutex<T>(std::sync::Mutex<T>);
+pub(super) struct Mutex<T>(checked::Mutex<T>);
 
 impl<T> Mutex<T> {
     pub(super) fn new(value: T) -> Self {
-        Mutex(std::sync::Mutex::new(value))
+        Mutex(checked::Mutex::new(value))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> checked::MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -1,0 +1,202 @@
+//! The cache's core under a model checker: threads in many random interleavings, switched at every lock and atomic.
+//!
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p apikey-core --lib model`
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Wake, Waker},
+    time::Duration,
+};
+
+use shuttle::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::{
+    entry::{
+        Entry, Home,
+        tests::{digest_of, entry_of},
+    },
+    registry::Registry,
+    sync::Arc,
+};
+use crate::{
+    clock::{Clock, Tick},
+    key_id::KeyId,
+    rejection::Terms,
+};
+
+const SCHEDULES: usize = 20_000;
+
+/// A store with one key, and the place a table would keep its entry in.
+struct World {
+    home: Arc<Home>,
+    is_active: AtomicBool,
+    table: Mutex<Option<Arc<Entry>>>,
+}
+
+impl World {
+    fn new(ignores_changes: bool) -> Arc<Self> {
+        let terms = Terms { realm: "model".into(), retry_after: Duration::ZERO, tell_holder: false };
+        let mut registry = Registry::default();
+        registry.ignores_changes = ignores_changes;
+        let home = Arc::new(Home { registry, clock: Clock::system(), terms: Arc::new(terms) });
+        Arc::new(World { home, is_active: AtomicBool::new(true), table: Mutex::new(None) })
+    }
+
+    fn id() -> KeyId {
+        KeyId::new("k").unwrap()
+    }
+
+    /// A miss: asks the store, and fills the table with what it said.
+    fn load(&self) -> Option<Arc<Entry>> {
+        let load = self.home.registry.begin_load();
+        let is_active = self.is_active.load(Ordering::SeqCst);
+        // What the store says travels for a while.
+        thread::yield_now();
+        if !is_active {
+            return None;
+        }
+        let entry = entry_of(&self.home, "k", b"s");
+        let filled = load.fill(&entry, &digest_of(b"s"), || self.table.lock().unwrap().replace(Arc::clone(&entry)));
+        filled.ok().map(|_| entry)
+    }
+
+    fn revoke(&self) {
+        self.is_active.store(false, Ordering::SeqCst);
+        let ended = self.home.registry.revoke(&World::id(), None, |entry| {
+            let mut table = self.table.lock().unwrap();
+            let is_same = table.as_deref().is_some_and(|found| std::ptr::eq(found, entry));
+            is_same.then(|| table.take()).flatten()
+        });
+        ended.iter().for_each(|entry| entry.wake_waiters());
+    }
+
+    fn lets_in(&self) -> bool {
+        let found = self.table.lock().unwrap().clone();
+        found.is_some_and(|entry| entry.is_good(Tick::FIRST))
+    }
+}
+
+fn load_against_revoke(ignores_changes: bool) {
+    let world = World::new(ignores_changes);
+    let loader = thread::spawn({
+        let world = Arc::clone(&world);
+        move || {
+            let first = world.load();
+            let second = world.load();
+            (first, second)
+        }
+    });
+    let revoker = thread::spawn({
+        let world = Arc::clone(&world);
+        move || {
+            world.revoke();
+            assert!(!world.lets_in(), "a request that came after the revocation was let in");
+        }
+    });
+    let (first, second) = loader.join().unwrap();
+    revoker.join().unwrap();
+    assert!(!world.lets_in(), "what was loaded before the revocation was cached after it");
+    for handle in [first, second].into_iter().flatten() {
+        assert!(!handle.is_live(), "a handle outlived the revocation");
+    }
+}
+
+#[test]
+fn given_a_load_and_a_revocation_in_any_order_then_nothing_loaded_before_is_served_after() {
+    shuttle::check_random(|| load_against_revoke(false), SCHEDULES);
+}
+
+#[test]
+fn given_no_comparison_of_versions_when_explored_then_the_model_finds_the_stale_fill() {
+    let found = catch_unwind(AssertUnwindSafe(|| shuttle::check_random(|| load_against_revoke(true), SCHEDULES)));
+    assert!(found.is_err(), "the model can't tell a registry that compares versions from one that doesn't");
+}
+
+#[test]
+fn given_an_unknown_key_and_its_import_in_any_order_then_no_refusal_learned_before_is_believed_after() {
+    shuttle::check_random(
+        || {
+            let world = World::new(false);
+            world.is_active.store(false, Ordering::SeqCst);
+            let refused = Arc::new(Mutex::new(None));
+            let loader = thread::spawn({
+                let (world, refused) = (Arc::clone(&world), Arc::clone(&refused));
+                move || {
+                    let load = world.home.registry.begin_load();
+                    let is_active = world.is_active.load(Ordering::SeqCst);
+                    thread::yield_now();
+                    if !is_active {
+                        let _ = load.fill_unknown(None, |stamp| *refused.lock().unwrap() = Some(stamp));
+                    }
+                }
+            });
+            world.is_active.store(true, Ordering::SeqCst);
+            world.home.registry.forget_unknown();
+            let believed = || *refused.lock().unwrap() == Some(world.home.registry.unknown_since());
+            assert!(!believed());
+            loader.join().unwrap();
+            assert!(!believed());
+        },
+        SCHEDULES,
+    );
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn given_a_waiter_and_a_revocation_in_any_order_then_no_wake_up_is_missed() {
+    shuttle::check_random(
+        || {
+            let world = World::new(false);
+            let entry = world.load().unwrap();
+            let count = Arc::new(Count::default());
+            let waiter = thread::spawn({
+                let (entry, waker) = (Arc::clone(&entry), Waker::from(Arc::clone(&count)));
+                move || {
+                    let mut slot = None;
+                    // Polled twice, as a future in a `select!` is.
+                    entry.wait(&mut slot, &waker) && entry.wait(&mut slot, &waker)
+                }
+            });
+            world.revoke();
+            let waits = waiter.join().unwrap();
+            assert!(!waits || count.0.load(Ordering::SeqCst) == 1, "it waits, and nobody woke it");
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn given_handles_that_drop_during_changes_then_nothing_deadlocks_and_the_registry_forgets_them() {
+    shuttle::check_random(
+        || {
+            let world = World::new(false);
+            let first = world.load();
+            let dropper = thread::spawn(move || drop(first));
+            let refresher = thread::spawn({
+                let world = Arc::clone(&world);
+                move || world.home.registry.refresh(&World::id())
+            });
+            let second = world.load();
+            world.revoke();
+            dropper.join().unwrap();
+            refresher.join().unwrap();
+            drop(second);
+            assert!(!world.lets_in());
+        },
+        SCHEDULES,
+    );
+}
