@@ -35,12 +35,12 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
+        // Boxed: the future of a cached request is moved about with room for nothing but its own call.
         Refused {
-            response: Option<Response<Full<Bytes>>>,
+            response: Option<Box<Response<Full<Bytes>>>>,
         },
         Loading {
-            loading: Loading,
-            call: Option<Call<S, B>>,
+            call: Option<Box<Call<S, B>>>,
         },
         Calling {
             #[pin]
@@ -52,6 +52,7 @@ pin_project! {
 
 /// A call that waits for its key, with the service that was ready for it.
 struct Call<S, B> {
+    loading: Loading,
     ready: S,
     request: Request<B>,
     config: Arc<Config>,
@@ -63,7 +64,7 @@ where
     S: Service<Request<B>>,
 {
     pub(crate) fn refused(response: Response<Full<Bytes>>) -> Self {
-        ResponseFuture { state: State::Refused { response: Some(response) } }
+        ResponseFuture { state: State::Refused { response: Some(Box::new(response)) } }
     }
 
     pub(crate) fn calling(future: S::Future, exchange: Exchange) -> Self {
@@ -77,8 +78,8 @@ where
         config: Arc<Config>,
         exchange: Exchange,
     ) -> Self {
-        let call = Call { ready, request, config, exchange };
-        ResponseFuture { state: State::Loading { loading, call: Some(call) } }
+        let call = Call { loading, ready, request, config, exchange };
+        ResponseFuture { state: State::Loading { call: Some(Box::new(call)) } }
     }
 }
 
@@ -102,16 +103,20 @@ where
                     let response = ready!(future.poll(cx))?;
                     return Poll::Ready(Ok(exchange.finish(response)));
                 }
-                StateProjection::Loading { loading, call } => {
-                    let decision = ready!(Pin::new(loading).poll(cx));
-                    let Call { mut ready, mut request, config, exchange } =
-                        call.take().expect("polled after completion");
+                StateProjection::Loading { call } => {
+                    let waiting = call.as_mut().expect("polled after completion");
+                    let decision = ready!(Pin::new(&mut waiting.loading).poll(cx));
+                    let Call { mut ready, mut request, config, exchange, .. } =
+                        *call.take().expect("looked at just now");
                     match decision {
                         Ok(key) => {
                             let exchange = config.admit(&mut request, key, exchange);
                             State::Calling { future: ready.call(request), exchange }
                         }
-                        Err(rejection) => State::Refused { response: Some(config.refuse(&rejection, &exchange)) },
+                        Err(rejection) => {
+                            let response = config.refuse(&rejection, &exchange);
+                            State::Refused { response: Some(Box::new(response)) }
+                        }
                     }
                 }
             };

@@ -30,12 +30,14 @@ pub(crate) struct Home {
     pub(crate) terms: Arc<Terms>,
 }
 
+// In this order in memory: what a hit reads shares the first cache line with the handle's own counters.
+#[repr(C)]
 pub(crate) struct Entry {
     /// One word decides a hit: a tick, fixed at fill, or a mark. Written under the registry's lock.
     good_until: AtomicU64,
+    cache_key: CacheKey,
     /// The end of the key's window; unlike `good_until` it does not move with freshness.
     ends: Tick,
-    cache_key: CacheKey,
     /// The digest the store knows the secret by; `None` where it is the cache key's own.
     digest: Option<Box<KeyDigest>>,
     waiters: Mutex<Option<Box<Slab<Waker>>>>,

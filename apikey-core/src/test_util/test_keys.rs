@@ -34,7 +34,7 @@ use crate::{
 /// // Give `keys.authenticator()` to the layer, and send:
 /// let authorization = reader.authorization();
 /// assert!(authorization.starts_with("Bearer test_"));
-/// // From here on the service refuses it, requests under way included:
+/// // From here on the service refuses it, and handles of it in handlers under way are dead:
 /// keys.revoke(&reader);
 /// ```
 #[derive(Clone)]
