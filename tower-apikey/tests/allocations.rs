@@ -1,0 +1,70 @@
+//! What a request with a cached key allocates: what one insert into the request's extensions needs, and no more.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service};
+use tower_apikey::{ApiKeyLayer, AuthenticatedKey, FromExtensions, RequireScopeLayer, TestKeys, scopes};
+
+scopes! {
+    pub Files {
+        FilesRead = "files:read",
+    }
+}
+
+#[derive(Clone)]
+struct Handler;
+
+impl Service<Request<()>> for Handler {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Full<Bytes>>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        assert!(AuthenticatedKey::from_extensions(request.extensions()).is_some());
+        ready(Ok(Response::new(Full::default())))
+    }
+}
+
+fn request(authorization: &str) -> Request<()> {
+    Request::builder().header("authorization", authorization).body(()).unwrap()
+}
+
+#[tokio::test]
+async fn given_a_cached_key_when_let_in_then_only_the_extensions_allocate() {
+    let _ = Files::catalog();
+    let keys = TestKeys::new();
+    let key = keys.key(["files:read", "files:write"]);
+    let authorization = key.authorization();
+    let mut service = ApiKeyLayer::new(keys.authenticator()).layer(RequireScopeLayer::of::<FilesRead>().layer(Handler));
+    assert_eq!(service.call(request(&authorization)).await.unwrap().status(), 200);
+
+    let hit = request(&authorization);
+    let mut status = None;
+    let of_the_layer = allocation_counter::measure(|| {
+        let response = pin!(service.call(hit)).poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(Ok(response)) = response else { panic!("a hit is decided at once") };
+        status = Some(response.status());
+    });
+    assert_eq!(status.unwrap(), 200);
+
+    let mut bare = request(&authorization);
+    let pointer = std::sync::Arc::new(());
+    let of_one_insert = allocation_counter::measure(|| {
+        bare.extensions_mut().insert(pointer);
+    });
+    assert_eq!(of_the_layer.count_total, of_one_insert.count_total);
+    assert_eq!(of_the_layer.bytes_total, of_one_insert.bytes_total);
+    assert_eq!(keys.resolver_calls(), 1);
+}
