@@ -46,6 +46,15 @@ pub(super) async fn load(inner: Arc<Inner>, presented: Presented, lookup: Lookup
 }
 
 impl Inner {
+    /// What the cache says of a key by now.
+    pub(super) fn cached(&self, lookup: &Lookup) -> Option<Loaded> {
+        if let Some(entry) = self.table.get(&lookup.cache_key).filter(|entry| entry.is_good(lookup.now)) {
+            return Some(Loaded::Known(entry));
+        }
+        let unknown_since = self.home.registry.unknown_since();
+        self.unknown.get(&lookup.cache_key, lookup.now, unknown_since).map(Loaded::Refused)
+    }
+
     async fn load(&self, presented: Presented, lookup: Lookup) -> Result<Loaded, Failure> {
         let answered = timeout(self.resolver_timeout, async {
             let _permit = self.take_turn(lookup.known).await;

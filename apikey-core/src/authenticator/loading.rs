@@ -67,7 +67,7 @@ impl Loading {
 fn board(authenticator: &Authenticator, presented: &Presented, lookup: &Lookup) -> Flight<Loaded> {
     let load = load(Arc::clone(&authenticator.0), presented.clone(), *lookup);
     match lookup.trusted {
-        true => authenticator.0.flights.join(lookup.cache_key, load),
+        true => authenticator.0.flights.join(lookup.cache_key, || authenticator.0.cached(lookup), load),
         // Another's load may have begun before this request came, and so before a change that the gate guards against.
         false => Flights::alone(load),
     }

@@ -3,7 +3,11 @@
 //! The load is a future that any waiter can drive: when the request that began it hangs up, the others carry it on, and
 //! when the last one does, it is dropped with all it holds.
 
-use std::{collections::HashMap, future::Future, pin::Pin};
+use std::{
+    collections::HashMap,
+    future::{Future, ready},
+    pin::Pin,
+};
 
 use futures_util::future::{FutureExt, Shared, WeakShared};
 
@@ -33,11 +37,23 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     }
 
     /// The load of `key` under way, or a new one of `load`. Nothing runs before it is polled.
-    pub(crate) fn join(&self, key: CacheKey, load: impl Future<Output = T> + Send + 'static) -> Flight<T> {
+    ///
+    /// If none is under way, one may have been when the caller looked at the cache. Its answer is there now, as answers are
+    /// cached before flights are off the list; so `look_again` is asked, under the lock, before another begins.
+    pub(crate) fn join(
+        &self,
+        key: CacheKey,
+        look_again: impl FnOnce() -> Option<T>,
+        load: impl Future<Output = T> + Send + 'static,
+    ) -> Flight<T> {
         let mut under_way = self.under_way.lock();
         if let Some(flight) = under_way.flights.get(&key).and_then(|(_, flight)| flight.upgrade()) {
             drop(under_way);
             return flight;
+        }
+        if let Some(answer) = look_again() {
+            drop(under_way);
+            return Flights::alone(ready(answer));
         }
         let number = under_way.next_number;
         under_way.next_number += 1;
@@ -85,6 +101,14 @@ mod tests {
 
     use super::*;
 
+    fn join<T: Clone + Send + Sync + 'static>(
+        flights: &Flights<T>,
+        key: CacheKey,
+        load: impl Future<Output = T> + Send + 'static,
+    ) -> Flight<T> {
+        flights.join(key, || None, load)
+    }
+
     fn under_way<T: Clone>(flights: &Flights<T>) -> usize {
         flights.under_way.lock().flights.len()
     }
@@ -99,9 +123,9 @@ mod tests {
             let loads = Arc::clone(&loads);
             async move { loads.fetch_add(1, Ordering::SeqCst) }
         };
-        let mut first = flights.join(key, async move { receive.await.unwrap() });
+        let mut first = join(&flights, key, async move { receive.await.unwrap() });
         assert!((&mut first).now_or_never().is_none());
-        let mut second = flights.join(key, load());
+        let mut second = join(&flights, key, load());
         drop(first);
         assert!((&mut second).now_or_never().is_none());
         send.send(7).unwrap();
@@ -114,21 +138,37 @@ mod tests {
     fn given_a_load_that_all_have_left_when_joined_again_then_a_new_one_begins() {
         let flights = Flights::new();
         let key = CacheKey::of(b"k");
-        let mut left = flights.join(key, pending::<u8>());
+        let mut left = join(&flights, key, pending::<u8>());
         assert!((&mut left).now_or_never().is_none());
         assert_eq!(under_way(&flights), 1);
         drop(left);
         assert_eq!(under_way(&flights), 0);
-        assert_eq!(flights.join(key, async { 1 }).now_or_never(), Some(1));
+        assert_eq!(join(&flights, key, async { 1 }).now_or_never(), Some(1));
     }
 
     #[test]
     fn given_a_load_that_is_over_when_joined_then_a_new_one_begins() {
         let flights = Flights::new();
         let key = CacheKey::of(b"k");
-        let first = flights.join(key, async { 1 });
+        let first = join(&flights, key, async { 1 });
         assert_eq!(first.clone().now_or_never(), Some(1));
-        assert_eq!(flights.join(key, async { 2 }).now_or_never(), Some(2));
+        assert_eq!(join(&flights, key, async { 2 }).now_or_never(), Some(2));
         assert_eq!(first.now_or_never(), Some(1));
+    }
+
+    #[test]
+    fn given_an_answer_that_was_cached_meanwhile_when_joined_then_no_load_begins() {
+        let flights = Flights::new();
+        let joined = flights.join(CacheKey::of(b"k"), || Some(3), async { 4 });
+        assert_eq!(joined.now_or_never(), Some(3));
+        assert_eq!(under_way(&flights), 0);
+    }
+
+    #[test]
+    fn given_a_load_under_way_when_joined_then_the_cache_is_not_asked_again() {
+        let flights = Flights::new();
+        let key = CacheKey::of(b"k");
+        let _first = join(&flights, key, pending::<u8>());
+        assert_eq!(flights.join(key, || Some(3), async { 4 }).now_or_never(), None);
     }
 }

@@ -1,0 +1,120 @@
+//! One request to a mounted service, from actix's types and back.
+
+use std::{
+    error::Error,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use actix_web::{
+    Error as ActixError, HttpMessage, HttpRequest, HttpResponse,
+    body::BoxBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{Method, StatusCode},
+};
+use apikey_core::AuthenticatedKey;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{
+    convert,
+    request_body::{Pump, RequestBody, request_body},
+    response_body::ResponseBody,
+};
+
+pin_project! {
+    /// The call of a mounted service, and the pump of its request's body.
+    pub(super) struct Call<S>
+    where
+        S: Service<Request<RequestBody>>,
+    {
+        // Where the response goes.
+        request: Option<HttpRequest>,
+        pump: Option<Pump>,
+        #[pin]
+        state: State<S, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F> {
+        Waiting { service: S, request: Option<Request<RequestBody>> },
+        Calling { #[pin] future: F },
+        Failed { status: StatusCode },
+    }
+}
+
+impl<S> Call<S>
+where
+    S: Service<Request<RequestBody>>,
+{
+    pub(super) fn new(service: S, request: ServiceRequest) -> Self {
+        let (request, payload) = request.into_parts();
+        let Ok(mut parts) = convert::request(&request) else {
+            let state = State::Failed { status: StatusCode::BAD_REQUEST };
+            return Call { request: Some(request), pump: None, state };
+        };
+        if let Some(key) = request.extensions().get::<AuthenticatedKey>() {
+            parts.extensions.insert(key.clone());
+        }
+        let (body, pump) = request_body(payload, convert::declared_length(request.headers()));
+        let state = State::Waiting { service, request: Some(Request::from_parts(parts, body)) };
+        Call { request: Some(request), pump, state }
+    }
+}
+
+impl<S, B> Future for Call<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Output = Result<ServiceResponse, ActixError>;
+
+    #[expect(clippy::expect_used, reason = "a future that is polled after it has completed may panic")]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        // First, so that a service that waits for the body finds what has come.
+        if this.pump.as_mut().is_some_and(|pump| pump.poll(cx).is_ready()) {
+            *this.pump = None;
+        }
+        let response = loop {
+            match this.state.as_mut().project() {
+                StateProj::Waiting { service, request } => {
+                    let next = match ready!(service.poll_ready(cx)) {
+                        Ok(()) => State::Calling { future: service.call(request.take().expect("called once")) },
+                        Err(_) => State::Failed { status: StatusCode::INTERNAL_SERVER_ERROR },
+                    };
+                    this.state.set(next);
+                }
+                StateProj::Calling { future } => match ready!(future.poll(cx)) {
+                    Ok(response) => {
+                        let to_head = this.request.as_ref().is_some_and(|request| *request.method() == Method::HEAD);
+                        break carry_back(response, this.pump.take(), to_head);
+                    }
+                    Err(_) => break HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR),
+                },
+                StateProj::Failed { status } => break HttpResponse::new(*status),
+            }
+        };
+        let request = this.request.take().expect("polled after completion");
+        Poll::Ready(Ok(ServiceResponse::new(request, response)))
+    }
+}
+
+fn carry_back<B>(response: Response<B>, pump: Option<Pump>, to_head: bool) -> HttpResponse
+where
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (parts, body) = response.into_parts();
+    let mut response = HttpResponse::new(StatusCode::OK);
+    match convert::response(response.head_mut(), &parts, body.size_hint().exact(), to_head) {
+        Ok(size) => response.set_body(BoxBody::new(ResponseBody::new(body, size, pump))),
+        Err(convert::Unconvertible) => HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}

@@ -1,0 +1,10 @@
+//! The adapter as its users meet it: applications in memory, and servers on sockets where that makes a difference.
+
+#![expect(clippy::unwrap_used, reason = "a test says by its panic what has gone wrong")]
+
+mod extract;
+mod middleware;
+mod mount;
+mod require_scope;
+mod server;
+mod support;
