@@ -32,15 +32,7 @@ use crate::rejection::ApiKeyRejection;
 ///
 /// 401 if an optional layer let the request pass without a key; 500 if no `ApiKeyLayer` covers the route.
 #[derive(Clone, Debug)]
-pub struct ApiKey(AuthenticatedKey);
-
-impl ApiKey {
-    /// The key, for tasks and functions that outlive the handler's arguments.
-    #[must_use]
-    pub fn into_inner(self) -> AuthenticatedKey {
-        self.0
-    }
-}
+pub struct ApiKey(pub AuthenticatedKey);
 
 impl Deref for ApiKey {
     type Target = AuthenticatedKey;
@@ -91,13 +83,38 @@ impl<S: Sync> OptionalFromRequestParts<S> for ApiKey {
 /// # Errors
 ///
 /// 403 without the scopes, and whatever [`ApiKey`] refuses.
-pub struct RequireScope<S>(AuthenticatedKey, PhantomData<fn() -> S>);
+pub struct RequireScope<S> {
+    key: AuthenticatedKey,
+    scopes: PhantomData<fn() -> S>,
+}
+
+impl<S: RequiredScopes> RequireScope<S> {
+    /// Checks `key`, as the extractor does; for handlers that are called directly.
+    ///
+    /// ```
+    /// use axum_apikey::{AuthenticatedKey, Claims, KeyId, RequireScope, ScopeSet, scopes};
+    ///
+    /// scopes! { Files { FilesRead = "files:read" } }
+    ///
+    /// let claims = Claims::new(KeyId::new("k-1")?).with_scopes(ScopeSet::parse("files:*")?);
+    /// assert!(RequireScope::<FilesRead>::check(AuthenticatedKey::fake(claims)).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// 403 without the scopes.
+    pub fn check(key: AuthenticatedKey) -> Result<Self, ApiKeyRejection> {
+        key.require::<S>()?;
+        Ok(RequireScope { key, scopes: PhantomData })
+    }
+}
 
 impl<S> RequireScope<S> {
-    /// The key, for tasks and functions that outlive the handler's arguments.
+    /// The key itself.
     #[must_use]
-    pub fn into_inner(self) -> AuthenticatedKey {
-        self.0
+    pub fn into_key(self) -> AuthenticatedKey {
+        self.key
     }
 }
 
@@ -105,7 +122,7 @@ impl<S> Deref for RequireScope<S> {
     type Target = AuthenticatedKey;
 
     fn deref(&self) -> &AuthenticatedKey {
-        &self.0
+        &self.key
     }
 }
 
@@ -113,21 +130,19 @@ impl<S: RequiredScopes, State: Sync> FromRequestParts<State> for RequireScope<S>
     type Rejection = ApiKeyRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, ApiKeyRejection> {
-        let key = caller(&parts.extensions)?;
-        key.require::<S>()?;
-        Ok(RequireScope(key.clone(), PhantomData))
+        RequireScope::check(caller(&parts.extensions)?.clone())
     }
 }
 
 // By hand: derives would ask the marker for the traits.
 impl<S> Clone for RequireScope<S> {
     fn clone(&self) -> Self {
-        RequireScope(self.0.clone(), PhantomData)
+        RequireScope { key: self.key.clone(), scopes: PhantomData }
     }
 }
 
 impl<S> fmt::Debug for RequireScope<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RequireScope").field(&self.0).finish()
+        f.debug_tuple("RequireScope").field(&self.key).finish()
     }
 }

@@ -80,10 +80,12 @@ mod service;
 
 pub use apikey_core::{
     Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims, Clock,
-    ConfigError, ForeignTokens, KeyDigest, KeyFormat, KeyFormatError, KeyHasher, KeyId, KeyStatus, NewStaticKey,
-    Pepper, PlaintextKey, Presented, Rejection, RejectionKind, RequiredScopes, Requirement, Resolution, Resolver,
-    Revoked, Scope, ScopeCatalog, ScopeError, ScopeSet, StaticKeys, StaticKeysError, resolver_fn, resolver_with,
-    scopes,
+    ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
+    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, NewStaticKey,
+    ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError, PepperVersion, PlaintextKey, Presented, Rejection,
+    RejectionKind, RequiredScopes, Requirement, Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope,
+    ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick, TrustGate, resolver_fn,
+    resolver_with, scopes,
 };
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]

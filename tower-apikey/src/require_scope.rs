@@ -24,7 +24,7 @@ use crate::{body::ResponseBody, caller::caller, response::refusal};
 /// no body.
 ///
 /// ```
-/// use tower_apikey::{RequireScopeLayer, Requirement, scopes};
+/// use tower_apikey::{RequireScopeLayer, RequiredScopes, Requirement, scopes};
 ///
 /// scopes! {
 ///     pub Files {
@@ -37,7 +37,7 @@ use crate::{body::ResponseBody, caller::caller, response::refusal};
 /// // The same, from configuration:
 /// let reads = RequireScopeLayer::new(Requirement::all(["files:read"])?);
 /// // GET and HEAD need one scope, every other method the other:
-/// let both = RequireScopeLayer::per_method::<FilesRead, FilesWrite>();
+/// let both = RequireScopeLayer::per_method(FilesRead::requirement(), FilesWrite::requirement());
 /// # Ok::<(), tower_apikey::ScopeError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -65,15 +65,9 @@ impl RequireScopeLayer {
         RequireScopeLayer::new(S::requirement())
     }
 
-    /// Requires `Read` for GET and HEAD, `Write` for every other method.
-    #[must_use]
-    pub fn per_method<Read: RequiredScopes, Write: RequiredScopes>() -> Self {
-        RequireScopeLayer::read_write(Read::requirement(), Write::requirement())
-    }
-
     /// Requires `read` for GET and HEAD, `write` for every other method.
     #[must_use]
-    pub fn read_write(read: Requirement, write: Requirement) -> Self {
+    pub fn per_method(read: Requirement, write: Requirement) -> Self {
         RequireScopeLayer { rule: Arc::new(Rule { safe: read, other: Some(write) }) }
     }
 }

@@ -12,7 +12,8 @@ use http_body_util::Full;
 
 use crate::{body::ResponseBody, grpc, layer::Config};
 
-/// The body of a refusal, and headers beside those that are fixed: what a custom responder makes.
+/// The body of a refusal, and headers beside those that are fixed; what a
+/// [`responder`](crate::ApiKeyLayer::responder) returns.
 ///
 /// ```
 /// use tower_apikey::Refusal;
@@ -20,39 +21,44 @@ use crate::{body::ResponseBody, grpc, layer::Config};
 /// let refusal = Refusal::new("text/html; charset=utf-8", "<p>Get a key on your account page.")
 ///     .header(http::header::CONTENT_LANGUAGE, http::HeaderValue::from_static("en"));
 /// ```
+///
+/// Status, `WWW-Authenticate`, `Retry-After` and `Cache-Control: no-store` are not its to choose.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Refusal {
+    content_type: HeaderValue,
     headers: HeaderMap,
     body: Bytes,
 }
 
 impl Refusal {
-    /// A refusal with this body. A content type that is no header value is left out.
-    #[must_use]
-    pub fn new(content_type: &str, body: impl Into<Bytes>) -> Self {
-        let mut headers = HeaderMap::new();
-        if let Ok(content_type) = HeaderValue::from_str(content_type) {
-            headers.insert(CONTENT_TYPE, content_type);
-        }
-        Refusal { headers, body: body.into() }
+    /// A body of one's own.
+    ///
+    /// # Panics
+    ///
+    /// When `content_type` is not a header's value: visible ASCII.
+    pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Refusal { content_type: HeaderValue::from_static(content_type), headers: HeaderMap::new(), body: body.into() }
     }
 
-    /// Adds a header. `WWW-Authenticate`, `Cache-Control` and `Retry-After` are set by the layer, whatever is given
-    /// here, and the framing headers by the server.
-    #[must_use]
+    /// The body that is sent unless a service has its own: an RFC 9457 problem. For responders that only add headers.
+    pub fn problem(rejection: &Rejection) -> Self {
+        Refusal::new("application/problem+json", rejection.problem())
+    }
+
+    /// Adds a header line.
+    ///
+    /// `Content-Type`, `WWW-Authenticate`, `Retry-After`, `Cache-Control` and what frames the message are ignored.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
         self
-    }
-
-    fn problem(rejection: &Rejection) -> Self {
-        Refusal::new("application/problem+json", rejection.problem())
     }
 
     fn into_response(mut self, rejection: &Rejection) -> Response<Full<Bytes>> {
         for fixed in [WWW_AUTHENTICATE, RETRY_AFTER, CONTENT_LENGTH, TRANSFER_ENCODING] {
             self.headers.remove(fixed);
         }
+        self.headers.insert(CONTENT_TYPE, self.content_type);
         self.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let challenge = rejection.challenge().and_then(|challenge| HeaderValue::try_from(challenge).ok());
         if let Some(challenge) = challenge {

@@ -100,14 +100,14 @@ impl Config {
         exchange
     }
 
+    /// Removes what held the key; `Authorization` of another scheme is somebody else's.
     fn strip<B>(&self, request: &mut Request<B>) {
         let headers = request.headers_mut();
-        let mut was_extra = false;
         for name in &self.extra_headers {
-            was_extra |= headers.remove(name).is_some();
+            headers.remove(name);
         }
-        // Beside a key in another header, `Authorization` held somebody else's credential.
-        if !was_extra {
+        let scheme = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split(|byte| *byte == b' ').next());
+        if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Bearer")) {
             headers.remove(AUTHORIZATION);
         }
     }
