@@ -111,19 +111,17 @@ impl<'a> Credential<'a> {
 /// RFC 9110 §11.4: `credentials = auth-scheme [ 1*SP ( token68 / … ) ]`, the scheme without regard to case.
 #[inline]
 fn bearer_token(line: &[u8]) -> Result<Option<&[u8]>, Reason> {
-    const BEARER: usize = "Bearer".len();
-    let scheme = line.iter().take_while(|byte| is_tchar(**byte)).count();
-    if scheme == 0 {
-        return Err(Reason::MalformedCredential);
-    }
-    let (scheme, rest) = line.split_at(scheme);
-    if scheme.len() != BEARER || !scheme.eq_ignore_ascii_case(b"Bearer") {
-        return Ok(None);
-    }
-    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-    match spaces {
-        0 => Err(Reason::MalformedCredential),
-        _ => Ok(Some(&rest[spaces..])),
+    let starts_with_tchar = |bytes: &[u8]| bytes.first().is_some_and(|byte| is_tchar(*byte));
+    match line.split_at_checked("Bearer".len()) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"Bearer") && !starts_with_tchar(rest) => {
+            let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+            match spaces {
+                0 => Err(Reason::MalformedCredential),
+                _ => Ok(Some(&rest[spaces..])),
+            }
+        }
+        _ if starts_with_tchar(line) => Ok(None),
+        _ => Err(Reason::MalformedCredential),
     }
 }
 
