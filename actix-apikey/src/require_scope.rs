@@ -67,20 +67,19 @@ impl RequireScopeMiddleware {
         RequireScopeMiddleware::per_method(requirement.clone(), requirement)
     }
 
-    /// Needs `read` for GET and HEAD, `write` for every other method.
+    /// Needs `read` for GET and HEAD, `write` for every other method; each a marker or a [`Requirement`].
     ///
     /// ```
-    /// use actix_apikey::{RequireScopeMiddleware, Scope};
+    /// use actix_apikey::{RequireScopeMiddleware, scopes};
     ///
-    /// let middleware = RequireScopeMiddleware::per_method(
-    ///     Scope::from_static("files:read").into(),
-    ///     Scope::from_static("files:write").into(),
-    /// );
+    /// scopes! { Files { FilesRead = "files:read", FilesWrite = "files:write" } }
+    ///
+    /// let middleware = RequireScopeMiddleware::per_method(FilesRead, FilesWrite);
     /// ```
     ///
     /// `OPTIONS` is no exception: put CORS outside.
-    pub fn per_method(read: Requirement, write: Requirement) -> Self {
-        RequireScopeMiddleware(Arc::new(Needs { to_read: read, to_write: write }))
+    pub fn per_method(read: impl Into<Requirement>, write: impl Into<Requirement>) -> Self {
+        RequireScopeMiddleware(Arc::new(Needs { to_read: read.into(), to_write: write.into() }))
     }
 }
 

@@ -3,8 +3,6 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use serde_json::json;
-
 use crate::scope::Requirement;
 
 /// A refused request. Opaque: it knows the answer, and keeps the true reason to itself.
@@ -260,14 +258,13 @@ impl Rejection {
             503 => "Service Unavailable",
             _ => "Internal Server Error",
         };
-        json!({
-            "type": "about:blank",
-            "title": title,
-            "status": self.status(),
-            "code": self.code(),
-            "detail": self.detail(),
-        })
-        .to_string()
+        // Member by member: the bytes must not depend on how a map is ordered.
+        format!(
+            r#"{{"type":"about:blank","title":"{title}","status":{},"code":"{}","detail":{}}}"#,
+            self.status(),
+            self.code(),
+            serde_json::Value::from(self.detail()),
+        )
     }
 }
 
@@ -337,6 +334,21 @@ mod tests {
             assert_eq!(rejection(reason, "api", true).detail(), told);
             assert_eq!(rejection(reason, "api", false).detail(), "The API key is not valid.");
         }
+    }
+
+    #[test]
+    fn given_any_rejection_when_its_problem_is_read_then_it_is_json_with_the_members_of_rfc_9457() {
+        for reason in [Reason::Unknown, Reason::SeveralCredentials, Reason::ScopeMissing, Reason::Unavailable] {
+            let r = rejection(reason, "api", false);
+            let problem: serde_json::Value = serde_json::from_str(&r.problem()).unwrap();
+            assert_eq!(problem["type"], "about:blank");
+            assert_eq!(problem["status"], r.status());
+            assert_eq!(problem["code"], r.code());
+            assert_eq!(problem["detail"], *r.detail());
+            assert!(problem["title"].is_string());
+        }
+        let odd = Rejection::missing_layer("a \"layer\"");
+        assert!(serde_json::from_str::<serde_json::Value>(&odd.problem()).is_ok());
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::{body::ResponseBody, caller::caller, response::refusal};
 /// no body.
 ///
 /// ```
-/// use tower_apikey::{RequireScopeLayer, RequiredScopes, Requirement, scopes};
+/// use tower_apikey::{RequireScopeLayer, Requirement, scopes};
 ///
 /// scopes! {
 ///     pub Files {
@@ -37,7 +37,7 @@ use crate::{body::ResponseBody, caller::caller, response::refusal};
 /// // The same, from configuration:
 /// let reads = RequireScopeLayer::new(Requirement::all(["files:read"])?);
 /// // GET and HEAD need one scope, every other method the other:
-/// let both = RequireScopeLayer::per_method(FilesRead::requirement(), FilesWrite::requirement());
+/// let both = RequireScopeLayer::per_method(FilesRead, FilesWrite);
 /// # Ok::<(), tower_apikey::ScopeError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -65,10 +65,10 @@ impl RequireScopeLayer {
         RequireScopeLayer::new(S::requirement())
     }
 
-    /// Requires `read` for GET and HEAD, `write` for every other method.
+    /// Requires `read` for GET and HEAD, `write` for every other method; each a marker or a [`Requirement`].
     #[must_use]
-    pub fn per_method(read: Requirement, write: Requirement) -> Self {
-        RequireScopeLayer { rule: Arc::new(Rule { safe: read, other: Some(write) }) }
+    pub fn per_method(read: impl Into<Requirement>, write: impl Into<Requirement>) -> Self {
+        RequireScopeLayer { rule: Arc::new(Rule { safe: read.into(), other: Some(write.into()) }) }
     }
 }
 

@@ -63,10 +63,7 @@ async fn given_scopes_when_checked_then_those_who_have_them_pass() {
 async fn given_a_need_for_each_kind_of_method_when_checked_then_get_and_head_read_and_all_others_write() {
     let keys = TestKeys::new();
     let (reader, writer) = (keys.key(["files:read"]), keys.key(["files:write"]));
-    let check = RequireScopeMiddleware::per_method(
-        Scope::from_static("files:read").into(),
-        Scope::from_static("files:write").into(),
-    );
+    let check = RequireScopeMiddleware::per_method(Scope::from_static("files:read"), Scope::from_static("files:write"));
     let app = app!(check.clone(), ApiKeyMiddleware::new(keys.authenticator()));
     let methods = [
         (Method::GET, true),

@@ -163,6 +163,13 @@ impl From<Scope> for Requirement {
     }
 }
 
+/// A marker's value stands for its requirement, and a tuple of markers for all of theirs.
+impl<S: RequiredScopes> From<S> for Requirement {
+    fn from(_: S) -> Self {
+        S::requirement()
+    }
+}
+
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, group) in self.groups.iter().enumerate() {

@@ -39,10 +39,17 @@ pub struct StaticKeys {
 
 /// What is wrong with a list of keys, and in which line.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{problem}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+#[error(
+    "{}{}{problem}",
+    file.as_ref().map(|file| format!("{file}: ")).unwrap_or_default(),
+    line.map(|line| format!("line {line}: ")).unwrap_or_default(),
+)]
 pub struct StaticKeysError {
+    file: Option<String>,
     line: Option<usize>,
     problem: Problem,
+    #[source]
+    cause: Option<std::io::Error>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +59,8 @@ enum Problem {
     #[error("the environment variable {0} is not UTF-8")]
     NotUnicode(String),
     #[cfg(feature = "toml")]
-    #[error("{0} can't be read")]
-    Unreadable(String, #[source] std::io::Error),
+    #[error("the file can't be read")]
+    Unreadable,
     #[error("no key is listed")]
     Empty,
     #[error("the entry is empty")]
@@ -79,7 +86,7 @@ impl StaticKeysError {
     }
 
     fn of(problem: Problem) -> Self {
-        StaticKeysError { line: None, problem }
+        StaticKeysError { file: None, line: None, problem, cause: None }
     }
 }
 
@@ -89,7 +96,7 @@ impl Problem {
     }
 
     fn at(self, line: usize) -> StaticKeysError {
-        StaticKeysError { line: Some(line), problem: self }
+        StaticKeysError { line: Some(line), ..StaticKeysError::of(self) }
     }
 }
 

@@ -38,13 +38,14 @@ impl StaticKeys {
     ///
     /// # Errors
     ///
-    /// When the file can't be read, and whatever `from_toml` refuses.
+    /// When the file can't be read, and whatever `from_toml` refuses. Each names the file.
     #[cfg_attr(docsrs, doc(cfg(feature = "toml")))]
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, StaticKeysError> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| StaticKeysError::of(Problem::Unreadable(path.display().to_string(), error)))?;
-        StaticKeys::from_toml(&text)
+        let read = std::fs::read_to_string(path)
+            .map_err(|cause| StaticKeysError { cause: Some(cause), ..StaticKeysError::of(Problem::Unreadable) });
+        read.and_then(|text| StaticKeys::from_toml(&text))
+            .map_err(|error| StaticKeysError { file: Some(path.display().to_string()), ..error })
     }
 
     /// Reads keys from TOML: a `[[key]]` table for each.
@@ -183,6 +184,6 @@ mod tests {
     #[test]
     fn given_a_file_that_is_not_there_when_read_then_it_is_named() {
         let error = StaticKeys::from_file("/nonexistent/keys.toml").unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/keys.toml"), "{error}");
+        assert_eq!(error.to_string(), "/nonexistent/keys.toml: the file can't be read");
     }
 }

@@ -1,0 +1,85 @@
+//! What the service answers, and which scope each answer needs. What files are, `files` knows.
+
+use actix_apikey::{ApiKey, ApiKeyMiddleware, Authenticator, Claims, RequireScope, scopes};
+use actix_cors::Cors;
+use actix_web::{
+    HttpResponse,
+    http::header::{AUTHORIZATION, CONTENT_TYPE},
+    web::{self, Data, Json, JsonConfig, Path, ServiceConfig},
+};
+
+use crate::{
+    files::{FileInfo, Files, NewFile},
+    problem::Problem,
+};
+
+scopes! {
+    /// What a key may do.
+    pub(crate) Scopes {
+        /// List files.
+        FilesRead = "files:read",
+        /// Upload files.
+        FilesWrite = "files:write",
+        /// Delete anyone's files.
+        Admin = "admin",
+    }
+}
+
+/// Files are kept in memory, so they are small.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The routes, for each worker's application.
+pub(crate) fn configure(authenticator: Authenticator) -> impl Fn(&mut ServiceConfig) + Clone {
+    let files = Data::new(Files::default());
+    move |config| {
+        let with_key = |path| web::resource(path).wrap(ApiKeyMiddleware::new(authenticator.clone()));
+        let json = JsonConfig::default().limit(MAX_BODY).error_handler(|error, _| Problem::from(error).into());
+        config
+            .app_data(files.clone())
+            .app_data(json)
+            .service(with_key("/files").route(web::get().to(list)).route(web::post().to(upload)))
+            .service(with_key("/admin/files/{name}").route(web::delete().to(remove)))
+            .service(with_key("/whoami").route(web::get().to(whoami)))
+            .route("/healthz", web::get().to(async || "ok"))
+            .default_service(web::to(unknown));
+    }
+}
+
+/// Goes around everything: preflights have no key, and refusals need CORS headers to be read.
+pub(crate) fn cors() -> Cors {
+    // Any web page may call the service, if its user gives it a key: nothing is sent by the browser unasked.
+    Cors::default()
+        .allow_any_origin()
+        .send_wildcard()
+        .allowed_methods(["GET", "POST", "DELETE"])
+        .allowed_headers([AUTHORIZATION, CONTENT_TYPE])
+}
+
+async fn whoami(key: ApiKey) -> Json<Claims> {
+    Json(key.claims().clone())
+}
+
+async fn list(_: RequireScope<FilesRead>, files: Data<Files>) -> Json<Vec<FileInfo>> {
+    Json(files.list())
+}
+
+/// The scope is checked before the body is read: the first argument that fails answers.
+async fn upload(
+    key: RequireScope<FilesWrite>,
+    files: Data<Files>,
+    Json(new): Json<NewFile>,
+) -> Result<HttpResponse, Problem> {
+    let file = files.add(new, key.name())?;
+    Ok(HttpResponse::Created().json(file))
+}
+
+async fn remove(_: RequireScope<Admin>, files: Data<Files>, name: Path<String>) -> Result<HttpResponse, Problem> {
+    match files.remove(&name) {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(Problem::not_found("There is no file of this name.")),
+    }
+}
+
+async fn unknown() -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found("There is no such route."))
+}

@@ -1,0 +1,151 @@
+//! The answers that the pages don't show, in a table.
+
+use super::{
+    http::{Answer, Request},
+    service::Folder,
+};
+
+const UNAUTHORIZED: &str = r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_credential","detail":"An API key is required."}"#;
+const INVALID: &str = r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"invalid_token","detail":"The API key is not valid."}"#;
+
+#[test]
+fn given_any_request_when_sent_then_it_is_answered_as_the_table_says() {
+    let folder = Folder::new();
+    let first = folder.start();
+    let key = first.key.clone().unwrap();
+    first.stop();
+    let reader = folder.add_key("reader", &["files:read"]);
+    let writer = folder.add_key("writer", &["files:write"]);
+    let service = folder.start();
+
+    let get = |path| Request::new("GET", path);
+    let post = |body: &str| Request::new("POST", "/files").bearer(&writer).json(body);
+    let file = r#"{"name":"a.txt","content":"a"}"#;
+    let challenge = "WWW-Authenticate: Bearer realm=\"files\"";
+    let invalid = format!("{challenge}, error=\"invalid_token\", error_description=\"The API key is not valid.\"");
+    let lacks = |scope: &str| {
+        let error = "error=\"insufficient_scope\", error_description=\"The API key lacks a required scope.\"";
+        let body = problem("Forbidden", 403, "insufficient_scope", "The API key lacks a required scope.");
+        format!("403\n{challenge}, {error}, scope=\"{scope}\"\nCache-Control: no-store\n\n{body}")
+    };
+    let problem = |title, status, code, detail| {
+        let body = problem(title, status, code, detail);
+        format!("{status}\nContent-Type: application/problem+json\n\n{body}")
+    };
+    let no_route = problem("Not Found", 404, "not_found", "There is no such route.");
+    let too_large = format!("{{\"name\":\"a\",\"content\":\"{}\"}}", "a".repeat(64 * 1024));
+    let long_name = format!("{{\"name\":\"{}\",\"content\":\"\"}}", "a".repeat(101));
+    let bad_name = "A name is 1 to 100 letters, digits, dots, underscores and hyphens.";
+    let preflight = Request::new("OPTIONS", "/files")
+        .header("Origin", "https://app.example")
+        .header("Access-Control-Request-Method", "POST")
+        .header("Access-Control-Request-Headers", "authorization,content-type");
+
+    let cases = [
+        // Who are you?
+        ("no key", get("/files"), format!("401\n{challenge}\nCache-Control: no-store\n\n{UNAUTHORIZED}")),
+        ("no key, upload", Request::new("POST", "/files").json("{"), format!("401\n{challenge}\n\n{UNAUTHORIZED}")),
+        (
+            "another scheme",
+            get("/whoami").header("Authorization", "Basic YTpi"),
+            format!("401\n{challenge}\n\n{UNAUTHORIZED}"),
+        ),
+        ("an unknown key", get("/whoami").bearer("demo_live_0"), format!("401\n{invalid}\n\n{INVALID}")),
+        (
+            "two keys",
+            get("/whoami").bearer(&key).bearer(&key),
+            problem("Bad Request", 400, "invalid_request", "More than one credential was sent."),
+        ),
+        // May you?
+        ("reader lists", get("/files").bearer(&reader), "200\nContent-Type: application/json\n\n[]".to_owned()),
+        ("reader uploads", Request::new("POST", "/files").bearer(&reader).json("{"), lacks("files:write")),
+        ("writer lists", get("/files").bearer(&writer), lacks("files:read")),
+        (
+            "reader asks who it is",
+            get("/whoami").bearer(&reader),
+            r#"200
+
+{"key_id":"reader","name":"reader","environment":"live","scopes":["files:read"]}"#
+                .to_owned(),
+        ),
+        // What is this?
+        ("not JSON", post("{"), problem("Bad Request", 400, "invalid_json", "The body is not JSON.")),
+        ("no body", post(""), problem("Bad Request", 400, "invalid_json", "The body is not JSON.")),
+        (
+            "no content",
+            post(r#"{"name":"a.txt"}"#),
+            problem("Unprocessable Entity", 422, "invalid_file", "The body must have the strings name and content."),
+        ),
+        (
+            "empty name",
+            post(r#"{"name":"","content":""}"#),
+            problem("Unprocessable Entity", 422, "invalid_name", bad_name),
+        ),
+        (
+            "a path as name",
+            post(r#"{"name":"../a","content":""}"#),
+            problem("Unprocessable Entity", 422, "invalid_name", bad_name),
+        ),
+        ("a long name", post(&long_name), problem("Unprocessable Entity", 422, "invalid_name", bad_name)),
+        (
+            "a form",
+            Request { body: file.into(), ..Request::new("POST", "/files").bearer(&writer) },
+            problem("Unsupported Media Type", 415, "unsupported_media_type", "Content-Type must be application/json."),
+        ),
+        (
+            "too large",
+            post(&too_large),
+            problem("Payload Too Large", 413, "content_too_large", "The body is too large."),
+        ),
+        // The files.
+        ("upload", post(file), "201\n\n{\"name\":\"a.txt\",\"size\":1,\"uploaded_by\":\"writer\"}".to_owned()),
+        ("again", post(file), problem("Conflict", 409, "file_exists", "There is a file of this name.")),
+        (
+            "list",
+            get("/files").bearer(&reader),
+            "200\n\n[{\"name\":\"a.txt\",\"size\":1,\"uploaded_by\":\"writer\"}]".to_owned(),
+        ),
+        // Elsewhere.
+        ("no such route", get("/nowhere"), no_route.clone()),
+        ("no such route, with a key", get("/nowhere").bearer(&key), no_route),
+        ("another method", Request::new("PUT", "/files").bearer(&key), "405\n\n".to_owned()),
+        // Browsers ask without a key, and read refusals only if they say so.
+        ("preflight", preflight, "200\nAccess-Control-Allow-Origin: *\n\n".to_owned()),
+        (
+            "refused in a browser",
+            get("/files").header("Origin", "https://app.example"),
+            format!("401\nAccess-Control-Allow-Origin: *\n\n{UNAUTHORIZED}"),
+        ),
+    ];
+    let remove = |key: &str| Request::new("DELETE", "/admin/files/a.txt").bearer(key);
+    let admin_cases = [
+        ("writer deletes", remove(&writer), lacks("admin")),
+        ("delete without a key", Request::new("DELETE", "/admin/files/a.txt"), format!("401\n\n{UNAUTHORIZED}")),
+        ("delete", remove(&key), "204\n\n".to_owned()),
+        ("delete again", remove(&key), problem("Not Found", 404, "not_found", "There is no file of this name.")),
+    ];
+    let admin_cases = admin_cases.into_iter().filter(|_| crate::HAS_ADMIN);
+    for (name, request, expected) in cases.into_iter().chain(admin_cases) {
+        service.send(&request).assert_is(&Answer::parse(&format!("HTTP/1.1 {expected}")), name);
+    }
+}
+
+#[test]
+fn given_a_good_key_when_any_one_character_is_changed_then_it_is_refused() {
+    let service = Folder::new().start();
+    let key = service.key.clone().unwrap();
+    for at in 0..key.len() {
+        let other = if key.as_bytes()[at] == b'a' { "b" } else { "a" };
+        let mut altered = key.clone();
+        altered.replace_range(at..=at, other);
+        let answer = service.send(&Request::new("GET", "/files").bearer(&altered));
+        assert_eq!(answer.status, 401, "{altered}");
+        let challenge = answer.header("www-authenticate").unwrap();
+        assert!(challenge.starts_with("Bearer realm=\"files\", error=\"invalid_token\""), "{altered}: {challenge}");
+    }
+    assert_eq!(service.send(&Request::new("GET", "/files").bearer(&key)).status, 200);
+}
+
+fn problem(title: &str, status: u16, code: &str, detail: &str) -> String {
+    format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"code":"{code}","detail":"{detail}"}}"#)
+}

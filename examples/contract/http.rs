@@ -1,0 +1,108 @@
+//! The plainest HTTP client: one request a connection, nothing interpreted.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+/// Longer than any answer takes, so that a test fails rather than hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Request {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        Request { method: method.into(), path: path.into(), ..Request::default() }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn bearer(self, key: &str) -> Self {
+        self.header("Authorization", format!("Bearer {key}"))
+    }
+
+    pub(crate) fn json(self, body: impl Into<String>) -> Self {
+        Request { body: body.into(), ..self }.header("Content-Type", "application/json")
+    }
+
+    /// The head as it is sent, with the empty line.
+    pub(crate) fn head(&self, address: &str) -> String {
+        let mut head = format!("{} {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n", self.method, self.path);
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !self.body.is_empty() {
+            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+        }
+        head + "\r\n"
+    }
+
+    pub(crate) fn send(&self, address: &str) -> Answer {
+        let mut stream = connect(address);
+        stream.write_all(format!("{}{}", self.head(address), self.body).as_bytes()).unwrap();
+        Answer::read(&mut stream)
+    }
+}
+
+impl Answer {
+    /// Reads until the server closes the connection.
+    pub(crate) fn read(stream: &mut TcpStream) -> Self {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        Answer::parse(&text)
+    }
+
+    /// Reads an answer as it is sent, or as a page shows it, with the headers that matter.
+    pub(crate) fn parse(text: &str) -> Self {
+        let text = text.replace("\r\n", "\n");
+        let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        Answer {
+            status: status.unwrap_or_else(|| panic!("no answer: {text:?}")),
+            headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect(),
+            body: body.trim_end().to_owned(),
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Checks status, body, and the headers that `expected` has; it may leave others out.
+    pub(crate) fn assert_is(&self, expected: &Answer, of: &str) {
+        assert_eq!((self.status, json(&self.body)), (expected.status, json(&expected.body)), "{of}: {self:?}");
+        for (name, value) in &expected.headers {
+            assert_eq!(self.header(name), Some(value.as_str()), "{of}: {self:?}");
+        }
+    }
+}
+
+pub(crate) fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// A body as JSON if it is, so that the order of members doesn't count.
+fn json(body: &str) -> serde_json::Value {
+    serde_json::from_str(body).unwrap_or_else(|_| body.into())
+}

@@ -1,0 +1,165 @@
+//! The binary under test, in a folder of its own. It is killed, by its id, when it is dropped.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+};
+
+use apikey_core::{KeyFormat, KeyHasher, NewStaticKey};
+use tempfile::TempDir;
+
+use super::http::{Answer, PATIENCE, Request};
+
+/// A working directory, empty at first.
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.path().join("api-keys.toml")
+    }
+
+    /// Adds a key to the file, as an operator would.
+    pub(crate) fn add_key(&self, id: &str, scopes: &[&str]) -> String {
+        let format = KeyFormat::builder("demo").environment("live").build().unwrap();
+        let key = NewStaticKey::generate(&format, &KeyHasher::sha256(), id, scopes).unwrap();
+        let file = fs::read_to_string(self.key_file()).unwrap_or_default();
+        fs::write(self.key_file(), file + "\n" + &key.toml_entry()).unwrap();
+        key.secret().expose_secret().to_owned()
+    }
+
+    /// Starts the service at a free port, and waits until it listens.
+    pub(crate) fn start(&self) -> Service {
+        self.launch("127.0.0.1:0").ready()
+    }
+
+    /// Starts the service, and doesn't wait.
+    pub(crate) fn launch(&self, address: &str) -> Launch {
+        let mut command = Command::new(crate::BINARY);
+        command.current_dir(self.path()).env_clear().env("ADDR", address);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = lines(child.stdout.take().unwrap());
+        let err = lines(child.stderr.take().unwrap());
+        Launch { child: Running(child), out, err }
+    }
+}
+
+/// A process that may or may not get to listen.
+pub(crate) struct Launch {
+    child: Running,
+    out: Receiver<String>,
+    err: Receiver<String>,
+}
+
+impl Launch {
+    /// Waits until it listens, which is the last it says.
+    pub(crate) fn ready(self) -> Service {
+        let (mut key, mut command) = (None, None);
+        loop {
+            let Ok(line) = self.out.recv_timeout(PATIENCE) else {
+                panic!("it doesn't listen: {:?}", self.end());
+            };
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                return Service { address: address.to_owned(), key, command, launch: self };
+            } else if let Some(text) = line.strip_prefix("a key that may do everything, shown only now: ") {
+                key = Some(text.to_owned());
+            } else if let Some(text) = line.strip_prefix("try it: ") {
+                command = Some(text.to_owned());
+            } else {
+                panic!("unexpected on standard output: {line}");
+            }
+        }
+    }
+
+    /// Waits for its end: how it ended, and what more it wrote to standard output and standard error.
+    pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
+        let out = drain(&self.out);
+        let err = drain(&self.err);
+        (self.child.0.wait().unwrap(), out, err)
+    }
+}
+
+/// A process that listens.
+pub(crate) struct Service {
+    pub(crate) address: String,
+    /// The key it has shown.
+    pub(crate) key: Option<String>,
+    /// The command it told to try.
+    pub(crate) command: Option<String>,
+    launch: Launch,
+}
+
+impl Service {
+    pub(crate) fn send(&self, request: &Request) -> Answer {
+        request.send(&self.address)
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.launch.child.0.id().to_string();
+        assert!(Command::new("/bin/kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits until it has logged a line that contains `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        while !self
+            .launch
+            .err
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("it never logs {text:?}"))
+            .contains(text)
+        {}
+    }
+
+    /// Waits for its end, which must be an orderly one.
+    pub(crate) fn end(self) {
+        let (status, out, err) = self.launch.end();
+        assert!(status.success(), "{status}: {err:?}");
+        assert_eq!(out, [""; 0]);
+    }
+
+    pub(crate) fn stop(self) {
+        self.signal("TERM");
+        self.end();
+    }
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails if it has ended, which is as well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(source).lines().map_while(Result::ok);
+        lines.map(|line| sender.send(line)).take_while(Result::is_ok).count()
+    });
+    receiver
+}
+
+/// The lines up to the end of the process.
+fn drain(lines: &Receiver<String>) -> Vec<String> {
+    let next = || match lines.recv_timeout(PATIENCE) {
+        Ok(line) => Some(line),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => panic!("it doesn't end"),
+    };
+    std::iter::from_fn(next).collect()
+}

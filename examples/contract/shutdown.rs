@@ -1,0 +1,72 @@
+//! Asked to stop, the services finish what they have begun, and then end without an error.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use super::{
+    http::{Answer, Request, connect},
+    service::{Folder, Service},
+};
+
+#[test]
+fn given_a_request_under_way_when_asked_to_stop_then_it_is_answered_and_the_service_ends() {
+    for signal in ["TERM", "INT"] {
+        let service = Folder::new().start();
+        let upload = Upload::begin(&service);
+        service.signal(signal);
+        service.wait_for_log("stopping");
+        let answer = upload.finish();
+        assert_eq!(answer.status, 201, "{signal}: {answer:?}");
+        service.end();
+    }
+}
+
+#[test]
+fn given_a_connection_that_says_nothing_when_asked_to_stop_then_the_service_ends_all_the_same() {
+    let service = Folder::new().start();
+    let silent = connect(&service.address);
+    // The service has taken it by the time it has answered a later one.
+    assert_eq!(service.send(&Request::new("GET", "/healthz")).status, 200);
+    service.stop();
+    drop(silent);
+}
+
+#[test]
+fn given_an_upload_that_never_ends_when_asked_to_stop_then_the_service_waits_for_a_while_only() {
+    let service = Folder::new().start();
+    let upload = Upload::begin(&service);
+    service.stop();
+    drop(upload);
+}
+
+/// An upload whose handler runs, and waits for the rest of the body.
+struct Upload {
+    stream: TcpStream,
+    rest: String,
+}
+
+impl Upload {
+    fn begin(service: &Service) -> Self {
+        let request = Request::new("POST", "/files")
+            .bearer(service.key.as_deref().unwrap())
+            .json(r#"{"name":"late.txt","content":"better than never"}"#)
+            .header("Expect", "100-continue");
+        let mut stream = connect(&service.address);
+        stream.write_all(request.head(&service.address).as_bytes()).unwrap();
+        // This is what a server says once somebody reads the body.
+        let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut heard = vec![0; expected.len()];
+        stream.read_exact(&mut heard).unwrap();
+        assert_eq!(String::from_utf8_lossy(&heard), String::from_utf8_lossy(expected));
+        let (now, later) = request.body.split_at(10);
+        stream.write_all(now.as_bytes()).unwrap();
+        Upload { stream, rest: later.to_owned() }
+    }
+
+    fn finish(mut self) -> Answer {
+        self.stream.write_all(self.rest.as_bytes()).unwrap();
+        Answer::read(&mut self.stream)
+    }
+}

@@ -1,0 +1,9 @@
+//! Runs the built service, and talks to it over TCP. What is expected stands in `examples/contract`.
+
+const BINARY: &str = env!("CARGO_BIN_EXE_plain-tower");
+const README: &str = include_str!("../README.md");
+const MAIN: &str = include_str!("../src/main.rs");
+const HAS_ADMIN: bool = false;
+
+#[path = "../../contract/mod.rs"]
+mod contract;

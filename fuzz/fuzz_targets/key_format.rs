@@ -1,0 +1,8 @@
+//! The property `key_format`: declared formats, the keys they issue, and any token beside them.
+
+#![no_main]
+
+#[path = "../../apikey-core/tests/properties/key_format.rs"]
+mod property;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| property::holds(input));
