@@ -84,9 +84,9 @@ impl Config {
     ) -> Exchange {
         match key {
             Some(key) => {
-                if !self.extra_headers.is_empty() {
-                    exchange.is_private = !request.headers().contains_key(AUTHORIZATION);
-                }
+                let headers = request.headers();
+                exchange.is_private = self.extra_headers.iter().any(|name| headers.contains_key(name))
+                    && !headers.contains_key(AUTHORIZATION);
                 request.extensions_mut().insert(key);
                 if self.strip_credential {
                     self.strip(request);

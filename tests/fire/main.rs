@@ -1,0 +1,18 @@
+//! The read path under fire: clients that hang up, floods, races, stampedes, stores and runtimes that die.
+//!
+//! Bounded for every run; `APIKEY_FIRE=full cargo test --release -p apikey-tests --test fire` is the long form.
+
+mod cancelled;
+mod flooded;
+mod outages;
+mod raced;
+mod stampede;
+mod stand;
+
+/// `full` in the long form, `bounded` otherwise.
+fn sized<T>(bounded: T, full: T) -> T {
+    match std::env::var("APIKEY_FIRE").as_deref() {
+        Ok("full") => full,
+        _ => bounded,
+    }
+}

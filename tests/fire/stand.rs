@@ -1,0 +1,137 @@
+//! A store whose answers a test holds back, and the shortest way to present a key.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use apikey_core::{
+    Authentication, Authenticator, BoxError, Claims, Decision, Header, HeaderLines, KeyFormat, KeyId, Loading,
+    Presented, RequestView, Resolution, Resolver,
+};
+use tokio::sync::Semaphore;
+
+/// A request that presents a key.
+pub(crate) struct Bearer(String);
+
+impl Bearer {
+    pub(crate) fn new(key: &str) -> Self {
+        Bearer(format!("Bearer {key}"))
+    }
+}
+
+impl RequestView for Bearer {
+    fn lines(&self, header: Header) -> HeaderLines<'_> {
+        match header {
+            Header::Authorization => HeaderLines::One(self.0.as_bytes()),
+            Header::Extra(_) => HeaderLines::Absent,
+        }
+    }
+}
+
+/// Presents `key` and waits for the decision.
+pub(crate) async fn decide(authenticator: &Authenticator, key: &str) -> Decision {
+    match authenticator.authenticate(&Bearer::new(key)) {
+        Authentication::Done(decision) => decision,
+        Authentication::Loading(loading) => loading.await,
+    }
+}
+
+/// Presents a key that is not cached.
+pub(crate) fn load(authenticator: &Authenticator, key: &str) -> Loading {
+    match authenticator.authenticate(&Bearer::new(key)) {
+        Authentication::Loading(loading) => loading,
+        Authentication::Done(decision) => panic!("{key} was decided at once: {decision:?}"),
+    }
+}
+
+/// One poll, exempt from the budget by which tokio makes a busy task yield.
+pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    std::pin::pin!(tokio::task::unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+pub(crate) fn format() -> KeyFormat {
+    KeyFormat::builder("fire").build().unwrap()
+}
+
+/// New well-formed keys that no store knows.
+pub(crate) fn unknown_keys(count: usize) -> Vec<String> {
+    let format = format();
+    (0..count).map(|_| format.generate().unwrap().expose_secret().to_owned()).collect()
+}
+
+/// A store that waits for `gate` before it answers, and counts.
+pub(crate) struct Gated {
+    pub(crate) gate: Semaphore,
+    pub(crate) fails: AtomicBool,
+    pub(crate) calls: AtomicUsize,
+    pub(crate) running: AtomicUsize,
+    pub(crate) most_running: AtomicUsize,
+    /// Keys that exist; every other one is unknown.
+    good: Vec<String>,
+}
+
+impl Gated {
+    /// A store that holds its answers back.
+    pub(crate) fn closed(good: &[String]) -> Arc<Self> {
+        Arc::new(Gated {
+            gate: Semaphore::new(0),
+            fails: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            most_running: AtomicUsize::new(0),
+            good: good.to_vec(),
+        })
+    }
+
+    /// A store that answers.
+    pub(crate) fn open(good: &[String]) -> Arc<Self> {
+        let store = Gated::closed(good);
+        store.let_through();
+        store
+    }
+
+    pub(crate) fn let_through(&self) {
+        self.gate.add_permits(Semaphore::MAX_PERMITS / 2);
+    }
+
+    pub(crate) fn hold_back(&self) {
+        self.gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+/// Counts a call as running until it ends in whatever way.
+struct Running<'s>(&'s Gated);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Resolver for Gated {
+    type Error = BoxError;
+
+    async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, BoxError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        let _running = Running(self);
+        self.most_running.fetch_max(running, Ordering::SeqCst);
+        drop(self.gate.acquire().await?);
+        if self.fails.load(Ordering::SeqCst) {
+            return Err("the store is down".into());
+        }
+        let found = self.good.iter().position(|good| good == key.plaintext().expose_secret());
+        let record =
+            |n| Ok::<_, BoxError>(Resolution::new(key.digest().clone(), Claims::new(KeyId::new(format!("k{n}"))?)));
+        found.map(record).transpose()
+    }
+}

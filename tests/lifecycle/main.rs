@@ -1,0 +1,8 @@
+//! What changes while keys are in use: time passes, keys are changed, and both while one is being loaded.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+mod changes;
+mod handles;
+mod races;
+mod time;

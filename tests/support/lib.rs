@@ -1,0 +1,13 @@
+//! What the workspace's tests share: a cast of keys, three servers with the same routes, a client that sends bytes as
+//! they are, and the table of requests.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't be set up should say so at once")]
+
+pub mod calls;
+mod cast;
+pub mod challenge;
+pub mod servers;
+pub mod stand;
+pub mod store;
+pub mod table;
+pub mod wire;
