@@ -302,7 +302,7 @@ impl AuthenticatorBuilder {
     fn checked_formats(&self) -> Result<Box<[KeyFormat]>, ConfigError> {
         for (n, format) in self.formats.iter().enumerate() {
             if self.formats[..n].contains(format) {
-                return Err(error("format", format!("the {}th repeats an earlier one", n + 1)));
+                return Err(error("format", format!("number {} repeats an earlier one", n + 1)));
             }
         }
         if let Some(environments) = &self.environments {
@@ -335,5 +335,70 @@ fn error(setting: &'static str, reason: impl Into<String>) -> ConfigError {
 impl fmt::Debug for AuthenticatorBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthenticatorBuilder").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolver::resolver_fn;
+
+    fn builder() -> AuthenticatorBuilder {
+        Authenticator::builder(resolver_fn(async |_| std::io::Result::Ok(None)))
+    }
+
+    fn format(prefix: &str) -> KeyFormat {
+        KeyFormat::builder(prefix).environment("live").build().unwrap()
+    }
+
+    #[test]
+    fn given_a_wrong_setting_when_built_then_the_error_names_it_and_the_reason() {
+        type Wrong = fn(AuthenticatorBuilder) -> AuthenticatorBuilder;
+        let cases: [(Wrong, &str); 20] = [
+            (|b| b.cache_capacity(0), "cache_capacity: 0 keys, of 1 to"),
+            (|b| b.cache_capacity(usize::MAX), "cache_capacity: "),
+            (|b| b.unknown_capacity(0), "unknown_capacity: 0 keys, of 1 to"),
+            (|b| b.unknown_capacity(usize::MAX), "unknown_capacity: "),
+            (|b| b.resolver_timeout(Duration::ZERO), "resolver_timeout: zero"),
+            (|b| b.resolver_concurrency(0), "resolver_concurrency: 0 calls, of 1 to"),
+            (|b| b.resolver_concurrency(usize::MAX), "resolver_concurrency: "),
+            (|b| b.realm("a\r\nSet-Cookie: b"), "realm: '\\r' is not printable ASCII"),
+            (|b| b.realm("a\n"), "realm: '\\n' is not printable ASCII"),
+            (|b| b.realm("é"), "realm: 'é' is not printable ASCII"),
+            (|b| b.header(""), "header: \"\" is not a header name"),
+            (|b| b.header("x api key"), "header: \"x api key\" is not a header name"),
+            (|b| b.header("x-key:"), "header: \"x-key:\" is not a header name"),
+            (|b| b.header("Authorization"), "header: authorization has a meaning of its own"),
+            (|b| b.header("cookie"), "header: cookie has a meaning of its own"),
+            (|b| b.header("x-api-key").header("X-API-Key"), "header: x-api-key is given twice"),
+            (|b| b.format(format("a")).format(format("b")).format(format("a")), "format: number 3 repeats"),
+            (|b| b.environments([""; 0]), "environments: none is accepted"),
+            (|b| b.format(format("a")).environments(["live", "test"]), "environments: no format declares \"test\""),
+            (|b| b.foreign_tokens(ForeignTokens::PassThrough), "foreign_tokens: without a format"),
+        ];
+        for (wrong, expected) in cases {
+            let error = wrong(builder()).build().unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{expected}: {error}");
+        }
+    }
+
+    #[test]
+    fn given_settings_at_their_edges_when_built_then_they_are_accepted() {
+        type Right = fn(AuthenticatorBuilder) -> AuthenticatorBuilder;
+        let cases: [Right; 8] = [
+            |b| b,
+            |b| b.cache_capacity(1).unknown_capacity(1).resolver_concurrency(1),
+            |b| b.freshness(Duration::ZERO).unknown_freshness(Duration::ZERO),
+            |b| b.freshness(Duration::MAX).unknown_freshness(Duration::MAX).retry_after(Duration::MAX),
+            |b| b.realm("").header("X-API-Key"),
+            |b| b.realm("a \"quoted\" \\ ~"),
+            |b| b.format(format("a")).format(format("b")).environments(["live"]),
+            |b| b.format(format("a")).foreign_tokens(ForeignTokens::PassThrough),
+        ];
+        for right in cases {
+            right(builder()).build().unwrap();
+        }
+        let authenticator = builder().header("X-API-Key").build().unwrap();
+        assert_eq!(authenticator.extra_headers(), ["x-api-key".into()]);
     }
 }
