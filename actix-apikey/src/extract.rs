@@ -10,12 +10,9 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
-use apikey_core::{AuthenticatedKey, Authenticator, Rejection, RequiredScopes};
+use apikey_core::{Anonymous, AuthenticatedKey, Rejection, RequiredScopes};
 
 use crate::rejection::ApiKeyRejection;
-
-/// What the middleware leaves in a request that it lets pass without a key.
-pub(crate) struct Anonymous(pub(crate) Authenticator);
 
 /// Who the middleware let in; else why nobody can be named.
 pub(crate) fn caller(request: &HttpRequest) -> Result<AuthenticatedKey, Rejection> {
@@ -24,7 +21,7 @@ pub(crate) fn caller(request: &HttpRequest) -> Result<AuthenticatedKey, Rejectio
         return Ok(key.clone());
     }
     Err(match extensions.get::<Anonymous>() {
-        Some(Anonymous(authenticator)) => authenticator.missing_credential(),
+        Some(anonymous) => anonymous.refusal(),
         None => Rejection::missing_layer("ApiKeyMiddleware"),
     })
 }

@@ -81,10 +81,10 @@ pub use apikey_core::{
     Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims, Clock,
     ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
     KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, NewStaticKey,
-    ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError, PepperVersion, PlaintextKey, Presented, Rejection,
-    RejectionKind, RequiredScopes, Requirement, Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope,
-    ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick, TrustGate, resolver_fn,
-    resolver_with, scopes,
+    NoRandomness, NotToken68, ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError, PepperVersion,
+    PlaintextKey, Presented, Rejection, RejectionKind, RequiredScopes, Requirement, Resolution, Resolver, ResolverFn,
+    ResolverWith, Revoked, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick,
+    TrustGate, resolver_fn, resolver_with, scopes,
 };
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]

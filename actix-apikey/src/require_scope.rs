@@ -63,7 +63,8 @@ impl RequireScopeMiddleware {
     /// let middleware = RequireScopeMiddleware::new(Requirement::any(["files:read", "files:audit"])?);
     /// # Ok::<(), actix_apikey::ScopeError>(())
     /// ```
-    pub fn new(requirement: Requirement) -> Self {
+    pub fn new(requirement: impl Into<Requirement>) -> Self {
+        let requirement = requirement.into();
         RequireScopeMiddleware::per_method(requirement.clone(), requirement)
     }
 

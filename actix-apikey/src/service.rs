@@ -17,10 +17,12 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
-use apikey_core::{AuthenticatedKey, Authentication, Decision, Header, HeaderLines, Loading, Rejection, RequestView};
+use apikey_core::{
+    Anonymous, AuthenticatedKey, Authentication, Decision, Header, HeaderLines, Loading, Rejection, RequestView,
+};
 use pin_project_lite::pin_project;
 
-use crate::{extract::Anonymous, middleware::ApiKeyMiddleware, response};
+use crate::{middleware::ApiKeyMiddleware, response};
 
 /// What [`ApiKeyMiddleware`] makes of a service.
 pub struct ApiKeyService<S>(Rc<Guarded<S>>);
@@ -84,7 +86,7 @@ where
                 {
                     let mut extensions = request.extensions_mut();
                     extensions.remove::<AuthenticatedKey>();
-                    extensions.insert(Anonymous(self.options.authenticator.clone()));
+                    extensions.insert(Anonymous::new(self.options.authenticator.clone()));
                 }
                 (State::Calling { future: self.service.call(request) }, false)
             }

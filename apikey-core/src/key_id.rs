@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc, time::SystemTime};
 
+use crate::no_randomness::NoRandomness;
+
 const MAX_LENGTH: usize = 64;
 const GENERATED_PREFIX: &str = "key_";
 /// Crockford's base 32: digits and lower-case letters without i, l, o and u, in ascending byte order.
@@ -25,7 +27,7 @@ pub struct KeyId(Arc<str>);
 /// Why a string is no [`KeyId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a key id has 1 to 64 characters of [A-Za-z0-9._:-]")]
-pub struct KeyIdError;
+pub struct KeyIdError(());
 
 impl KeyId {
     /// Checks and takes an id.
@@ -37,7 +39,7 @@ impl KeyId {
         let id = id.as_ref();
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
         if id.is_empty() || id.len() > MAX_LENGTH || !id.bytes().all(allowed) {
-            return Err(KeyIdError);
+            return Err(KeyIdError(()));
         }
         Ok(KeyId(id.into()))
     }
@@ -47,9 +49,9 @@ impl KeyId {
     /// # Errors
     ///
     /// When the operating system gives no random bytes.
-    pub fn generate(now: SystemTime) -> Result<Self, getrandom::Error> {
+    pub fn generate(now: SystemTime) -> Result<Self, NoRandomness> {
         let mut random = [0u8; 10];
-        getrandom::fill(&mut random)?;
+        getrandom::fill(&mut random).map_err(NoRandomness)?;
         let millis = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let tail = random.iter().fold(0u128, |n, byte| n << 8 | u128::from(*byte));
         let bits = (millis & ((1 << 48) - 1)) << 80 | tail;
@@ -110,7 +112,7 @@ mod tests {
             assert_eq!(KeyId::new(good).unwrap().as_str(), good);
         }
         for bad in ["", " ", "a b", "é", "a\n", "a/b", &"x".repeat(65)] {
-            assert_eq!(KeyId::new(bad), Err(KeyIdError), "{bad:?}");
+            assert_eq!(KeyId::new(bad), Err(KeyIdError(())), "{bad:?}");
         }
     }
 

@@ -48,11 +48,12 @@
 //!
 //! Every decision is a `tracing` event of the target `apikey`, with the field `outcome` and, where one is known, `key_id`;
 //! never with the key. Accepted requests are at level TRACE, refused ones at DEBUG, failures of the resolver at ERROR.
-//! With the feature `metrics`: `apikey_requests_total{outcome}`, `apikey_cache_hits_total`,
+//! With the feature `metrics`: `apikey_decisions_total{outcome}` (a request that is let in and then refused for its scope counts twice), `apikey_cache_hits_total`,
 //! `apikey_resolver_calls_total{result}` and `apikey_resolver_seconds`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod anonymous;
 mod authenticated_key;
 mod authenticator;
 mod cache;
@@ -64,6 +65,7 @@ mod digest;
 mod format;
 mod hasher;
 mod key_id;
+mod no_randomness;
 mod pepper;
 mod plaintext;
 mod rejection;
@@ -74,6 +76,7 @@ mod telemetry;
 #[cfg(feature = "test-util")]
 mod test_util;
 
+pub use anonymous::Anonymous;
 pub use authenticated_key::{AuthenticatedKey, Revoked};
 pub use authenticator::{
     Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Loading, TrustGate,
@@ -89,6 +92,7 @@ pub use format::{
 };
 pub use hasher::KeyHasher;
 pub use key_id::{KeyId, KeyIdError};
+pub use no_randomness::NoRandomness;
 pub use pepper::{Pepper, PepperError};
 pub use plaintext::{NotToken68, PlaintextKey};
 pub use rejection::{Rejection, RejectionKind};

@@ -136,11 +136,15 @@ impl Rejection {
         Rejection { reason: Reason::ScopeMissing, terms, subject: requirement.challenge_scope().map(Cow::Owned) }
     }
 
-    /// The answer of an extractor or guard on a route that `layer` does not cover.
+    /// The answer of an extractor or guard on a route that `layer` does not cover. It is logged as an error: the service's
+    /// own.
     #[must_use]
     pub fn missing_layer(layer: &'static str) -> Self {
         let terms = Terms { realm: "".into(), retry_after: Duration::ZERO, tell_holder: false };
-        Rejection { reason: Reason::LayerMissing, terms: Arc::new(terms), subject: Some(Cow::Borrowed(layer)) }
+        let rejection =
+            Rejection { reason: Reason::LayerMissing, terms: Arc::new(terms), subject: Some(Cow::Borrowed(layer)) };
+        crate::telemetry::layer_missing(&rejection, layer);
+        rejection
     }
 
     pub(crate) fn reason(&self) -> Reason {
@@ -168,7 +172,7 @@ impl Rejection {
 
     /// The gRPC status code.
     #[must_use]
-    pub fn grpc_code(&self) -> u8 {
+    pub fn grpc_code(&self) -> i32 {
         match self.kind() {
             RejectionKind::InvalidRequest => 3,
             RejectionKind::NotFound => 5,

@@ -168,23 +168,51 @@ impl Resolution {
 
     /// Sets whether the key may be used; [`Active`](KeyStatus::Active) unless said.
     #[must_use]
-    pub fn status(mut self, status: KeyStatus) -> Self {
+    pub fn with_status(mut self, status: KeyStatus) -> Self {
         self.status = status;
         self
     }
 
     /// Refuses the key before this moment.
     #[must_use]
-    pub fn not_before(mut self, not_before: SystemTime) -> Self {
+    pub fn with_not_before(mut self, not_before: SystemTime) -> Self {
         self.not_before = Some(not_before);
         self
     }
 
     /// Refuses this secret from this moment on, whatever the key's own expiry: the end of a rotation's overlap.
     #[must_use]
-    pub fn secret_ends_at(mut self, ends_at: SystemTime) -> Self {
+    pub fn with_secret_end(mut self, ends_at: SystemTime) -> Self {
         self.secret_ends_at = Some(ends_at);
         self
+    }
+
+    /// Changes the claims, in a resolver that wraps another.
+    ///
+    /// ```
+    /// # use apikey_core::{Claims, KeyDigest, KeyId, Resolution};
+    /// # let digest = KeyDigest::sha256_from_bytes([0; 32]);
+    /// let found = Resolution::new(digest, Claims::new(KeyId::new("k-1")?));
+    /// let named = found.map_claims(|claims| claims.with_name("CI pipeline"));
+    /// assert_eq!(named.claims().name(), "CI pipeline");
+    /// # Ok::<(), apikey_core::KeyIdError>(())
+    /// ```
+    #[must_use]
+    pub fn map_claims(mut self, change: impl FnOnce(Claims) -> Claims) -> Self {
+        self.claims = change(self.claims);
+        self
+    }
+
+    /// The key's claims.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Whether the key may be used.
+    #[must_use]
+    pub fn status(&self) -> KeyStatus {
+        self.status
     }
 
     /// The earlier of the key's expiry and its secret's end.

@@ -23,7 +23,7 @@ pub(crate) fn accepted(key: &KeyId, found: Found) {
     tracing::event!(target: TARGET, Level::TRACE, outcome = "accepted", key_id = %key, cached);
     #[cfg(feature = "metrics")]
     {
-        metrics::counter!("apikey_requests_total", "outcome" => "accepted").increment(1);
+        metrics::counter!("apikey_decisions_total", "outcome" => "accepted").increment(1);
         if cached {
             metrics::counter!("apikey_cache_hits_total").increment(1);
         }
@@ -33,7 +33,7 @@ pub(crate) fn accepted(key: &KeyId, found: Found) {
 pub(crate) fn anonymous() {
     tracing::event!(target: TARGET, Level::TRACE, outcome = "anonymous");
     #[cfg(feature = "metrics")]
-    metrics::counter!("apikey_requests_total", "outcome" => "anonymous").increment(1);
+    metrics::counter!("apikey_decisions_total", "outcome" => "anonymous").increment(1);
 }
 
 pub(crate) fn refused(rejection: &Rejection, key: Option<&KeyId>) {
@@ -41,7 +41,15 @@ pub(crate) fn refused(rejection: &Rejection, key: Option<&KeyId>) {
     let key_id = key.map(tracing::field::display);
     tracing::event!(target: TARGET, Level::DEBUG, outcome, key_id);
     #[cfg(feature = "metrics")]
-    metrics::counter!("apikey_requests_total", "outcome" => outcome).increment(1);
+    metrics::counter!("apikey_decisions_total", "outcome" => outcome).increment(1);
+}
+
+/// A mistake of the service's own, which its clients can do nothing about.
+pub(crate) fn layer_missing(rejection: &Rejection, layer: &'static str) {
+    let outcome = rejection.reason().as_str();
+    tracing::event!(target: TARGET, Level::ERROR, outcome, layer, "a route reads the caller, and the layer does not cover it");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("apikey_decisions_total", "outcome" => outcome).increment(1);
 }
 
 /// Why a resolver gave no answer.

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use apikey_core::{
-    Authentication, Authenticator, Header, HeaderLines, KeyFormat, RequestView, TestKeys,
-};
+use apikey_core::{Authentication, Authenticator, Header, HeaderLines, KeyFormat, RequestView, TestKeys};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 struct Line(String);
@@ -58,12 +56,12 @@ fn given_requests_of_each_kind_when_decided_then_each_is_counted_by_its_true_out
         }
     }
     let expected = [
-        ("apikey_requests_total", "accepted", 3),
-        ("apikey_requests_total", "unknown", 1),
-        ("apikey_requests_total", "no_credential", 1),
-        ("apikey_requests_total", "wrong_format", 1),
-        ("apikey_requests_total", "revoked", 1),
-        ("apikey_requests_total", "unavailable", 1),
+        ("apikey_decisions_total", "accepted", 3),
+        ("apikey_decisions_total", "unknown", 1),
+        ("apikey_decisions_total", "no_credential", 1),
+        ("apikey_decisions_total", "wrong_format", 1),
+        ("apikey_decisions_total", "revoked", 1),
+        ("apikey_decisions_total", "unavailable", 1),
         ("apikey_cache_hits_total", "", 2),
         ("apikey_resolver_calls_total", "found", 2),
         ("apikey_resolver_calls_total", "not_found", 1),

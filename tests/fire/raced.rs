@@ -21,7 +21,7 @@ async fn resolve(version: Arc<AtomicU64>, key: Presented) -> Result<Option<Resol
     }
     let status = if read % 2 == 0 { KeyStatus::Active } else { KeyStatus::Revoked };
     let claims = Claims::new(KeyId::new("k")?).with_name(read.to_string());
-    Ok(Some(Resolution::new(key.digest().clone(), claims).status(status)))
+    Ok(Some(Resolution::new(key.digest().clone(), claims).with_status(status)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

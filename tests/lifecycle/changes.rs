@@ -4,7 +4,7 @@ use apikey_core::KeyStatus;
 use support::stand::{Setting, Stand, key_id};
 
 fn set_status(stand: &Stand, status: KeyStatus) {
-    stand.change("reader", |claims| claims, |record| record.status(status));
+    stand.change("reader", |claims| claims, |record| record.with_status(status));
 }
 
 fn cut_scopes(stand: &Stand) {
@@ -28,7 +28,7 @@ async fn given_a_cached_key_when_it_is_revoked_then_all_its_secrets_are_refused_
         assert_eq!(stand.ask_counted(secret).await, (200, 1));
     }
     for secret in ["reader", "reader-too"] {
-        stand.change(secret, |claims| claims, |record| record.status(KeyStatus::Revoked));
+        stand.change(secret, |claims| claims, |record| record.with_status(KeyStatus::Revoked));
     }
     stand.authenticator.revoke(&key_id("reader"));
     for secret in ["reader", "reader-too"] {
@@ -45,7 +45,7 @@ async fn given_two_cached_secrets_when_one_is_revoked_then_the_other_stays_cache
         assert_eq!(stand.ask_counted(secret).await, (200, 1));
     }
     let end = stand.clock.wall();
-    stand.change("reader-too", |claims| claims, |record| record.secret_ends_at(end));
+    stand.change("reader-too", |claims| claims, |record| record.with_secret_end(end));
     stand.authenticator.revoke_secret(&key_id("reader"), &stand.digest("reader-too"));
     assert_eq!(stand.ask_counted("reader-too").await, (401, 1));
     assert_eq!(stand.ask_counted("reader").await, (200, 0));

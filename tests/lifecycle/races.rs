@@ -29,7 +29,7 @@ fn changes() -> [Change; 9] {
             "revoke",
             "reader",
             |stand| {
-                stand.change("reader", |claims| claims, |record| record.status(KeyStatus::Revoked));
+                stand.change("reader", |claims| claims, |record| record.with_status(KeyStatus::Revoked));
                 stand.authenticator.revoke(&key_id("reader"));
             },
             401,
@@ -39,7 +39,7 @@ fn changes() -> [Change; 9] {
             "reader-too",
             |stand| {
                 let end = stand.clock.wall();
-                stand.change("reader-too", |claims| claims, |record| record.secret_ends_at(end));
+                stand.change("reader-too", |claims| claims, |record| record.with_secret_end(end));
                 stand.authenticator.revoke_secret(&key_id("reader"), &stand.digest("reader-too"));
             },
             401,
@@ -57,7 +57,7 @@ fn changes() -> [Change; 9] {
             "refresh after disabling",
             "reader",
             |stand| {
-                stand.change("reader", |claims| claims, |record| record.status(KeyStatus::Disabled));
+                stand.change("reader", |claims| claims, |record| record.with_status(KeyStatus::Disabled));
                 stand.authenticator.refresh(&key_id("reader"));
             },
             401,
@@ -94,7 +94,7 @@ fn changes() -> [Change; 9] {
             "refresh_all",
             "reader",
             |stand| {
-                stand.change("reader", |claims| claims, |record| record.status(KeyStatus::Disabled));
+                stand.change("reader", |claims| claims, |record| record.with_status(KeyStatus::Disabled));
                 stand.authenticator.refresh_all();
             },
             401,

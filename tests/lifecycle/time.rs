@@ -24,7 +24,7 @@ async fn given_a_cached_key_when_its_expiry_comes_then_it_is_refused_from_that_m
 async fn given_a_cached_secret_when_its_window_ends_then_it_is_refused_and_the_other_secret_is_not() {
     let stand = Stand::new(Setting::Plain);
     let end = stand.clock.wall() + 30 * SECOND;
-    stand.change("reader-too", |claims| claims, |record| record.secret_ends_at(end));
+    stand.change("reader-too", |claims| claims, |record| record.with_secret_end(end));
     for secret in ["reader", "reader-too"] {
         assert_eq!(stand.ask_counted(secret).await, (200, 1));
     }
@@ -44,7 +44,7 @@ async fn given_a_key_with_two_ends_when_the_earlier_comes_then_it_is_refused() {
         stand.change(
             "reader",
             |claims| claims.with_expiry(expiry),
-            |record| record.secret_ends_at(wall + end * SECOND),
+            |record| record.with_secret_end(wall + end * SECOND),
         );
         assert_eq!(stand.ask("reader").await, 200);
         stand.clock.advance(20 * SECOND);
@@ -56,7 +56,7 @@ async fn given_a_key_with_two_ends_when_the_earlier_comes_then_it_is_refused() {
 async fn given_a_refusal_of_a_key_not_yet_valid_when_its_time_comes_then_it_is_let_in_at_once() {
     let stand = Stand::new(Setting::Plain);
     let start = stand.clock.wall() + 5 * SECOND;
-    stand.change("reader", |claims| claims, |record| record.not_before(start));
+    stand.change("reader", |claims| claims, |record| record.with_not_before(start));
     assert_eq!(stand.ask_counted("reader").await, (401, 1));
     stand.clock.advance(5 * SECOND - MOMENT);
     assert_eq!(stand.ask_counted("reader").await, (401, 0));
@@ -107,7 +107,7 @@ async fn given_a_cached_refusal_when_the_wall_clock_is_set_then_it_stands_as_lon
     for forward in [true, false] {
         let stand = Stand::new(Setting::Plain);
         let wall = stand.clock.wall();
-        stand.change("reader", |claims| claims, |record| record.not_before(wall + 5 * SECOND));
+        stand.change("reader", |claims| claims, |record| record.with_not_before(wall + 5 * SECOND));
         assert_eq!(stand.ask_counted("reader").await, (401, 1));
         stand.clock.set_wall(if forward { wall + HOUR } else { wall - HOUR });
         assert_eq!(stand.ask_counted("reader").await, (401, 0));

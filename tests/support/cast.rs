@@ -16,10 +16,10 @@ impl Stand {
             self.issue(name, scopes);
         }
         self.add("of-test", "test", "files:read", |record| record);
-        self.add("future", "live", "files:read", |record| record.not_before(wall + hour));
-        self.add("disabled", "live", "files:read", |record| record.status(KeyStatus::Disabled));
-        self.add("revoked", "live", "files:read", |record| record.status(KeyStatus::Revoked));
-        self.add("ended", "live", "files:read", |record| record.secret_ends_at(wall));
+        self.add("future", "live", "files:read", |record| record.with_not_before(wall + hour));
+        self.add("disabled", "live", "files:read", |record| record.with_status(KeyStatus::Disabled));
+        self.add("revoked", "live", "files:read", |record| record.with_status(KeyStatus::Revoked));
+        self.add("ended", "live", "files:read", |record| record.with_secret_end(wall));
         self.record("expired", "live", |claims| claims.with_expiry(wall));
         self.record("mislabelled", "live", |claims| claims.with_environment("test"));
         self.add_secret("reader", "reader-too");

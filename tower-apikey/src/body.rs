@@ -45,6 +45,13 @@ impl<B> ResponseBody<B> {
     }
 }
 
+/// Empty. Layers outside, such as tower-http's for time-outs and CORS, make their own responses with it.
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        ResponseBody::refusal(Full::default())
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;

@@ -1,11 +1,7 @@
 //! The caller that a layer has left in a request's extensions.
 
-use apikey_core::{AuthenticatedKey, Authenticator, Rejection};
+use apikey_core::{Anonymous, AuthenticatedKey, Rejection};
 use http::Extensions;
-
-/// Left in a request that its layer let pass without a key.
-#[derive(Clone)]
-pub(crate) struct Anonymous(pub(crate) Authenticator);
 
 /// Adds `AuthenticatedKey::from_extensions`.
 ///
@@ -43,7 +39,7 @@ impl FromExtensions for AuthenticatedKey {
 /// it. [`refusal`](crate::refusal) turns either into a response.
 pub fn caller(extensions: &Extensions) -> Result<&AuthenticatedKey, Rejection> {
     optional_caller(extensions)?.ok_or_else(|| match extensions.get::<Anonymous>() {
-        Some(Anonymous(authenticator)) => authenticator.missing_credential(),
+        Some(anonymous) => anonymous.refusal(),
         None => Rejection::missing_layer("ApiKeyLayer"),
     })
 }

@@ -11,7 +11,6 @@ use std::{
 use apikey_core::Loading;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -20,6 +19,7 @@ use crate::{body::ResponseBody, layer::Config, response::Exchange};
 
 pin_project! {
     /// The response future of [`ApiKeyService`](crate::ApiKeyService).
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
@@ -86,7 +86,6 @@ where
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 

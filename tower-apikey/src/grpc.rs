@@ -27,7 +27,7 @@ pub(crate) fn refusal(rejection: &Rejection) -> Response<Full<Bytes>> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(STATUS, u16::from(rejection.grpc_code()).into());
+    headers.insert(STATUS, rejection.grpc_code().into());
     // Details are sentences in ASCII without `%`, which percent-encoding leaves as they are.
     if let Ok(message) = HeaderValue::from_str(&rejection.detail()) {
         headers.insert(MESSAGE, message);

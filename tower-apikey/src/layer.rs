@@ -37,7 +37,7 @@ pub struct ApiKeyLayer {
     config: Arc<Config>,
 }
 
-type Responder = dyn Fn(&Rejection) -> Refusal + Send + Sync;
+pub(crate) type Responder = dyn Fn(&Rejection) -> Refusal + Send + Sync;
 
 #[derive(Clone)]
 pub(crate) struct Config {
@@ -52,13 +52,13 @@ pub(crate) struct Config {
 impl ApiKeyLayer {
     /// A layer that lets in whom `authenticator` lets in.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the names are header names: the builder has refused others")]
     pub fn new(authenticator: Authenticator) -> Self {
-        // The authenticator checked each name against the same grammar.
-        let extra_headers =
-            authenticator.extra_headers().iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        let parse =
+            |name: &str| HeaderName::from_bytes(name.as_bytes()).expect("the authenticator has checked the names");
         ApiKeyLayer {
             config: Arc::new(Config {
-                extra_headers: extra_headers.collect(),
+                extra_headers: authenticator.extra_headers().iter().map(|name| parse(name)).collect(),
                 authenticator,
                 strip_credential: false,
                 responder: None,
@@ -79,7 +79,8 @@ impl ApiKeyLayer {
     /// Answers refusals with a body, and more headers, of the service's own.
     ///
     /// Status, challenge, `Retry-After` and `Cache-Control: no-store` stay as they are. Refusals of extractors and
-    /// guards inside this layer are answered this way, too.
+    /// guards inside this layer are answered this way, too. Of nested layers the innermost answers, with a responder or
+    /// without.
     ///
     /// ```
     /// use tower_apikey::{ApiKeyLayer, Refusal};

@@ -12,7 +12,6 @@ use std::{
 use apikey_core::{Rejection, RequiredScopes, Requirement};
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use http_body::Body;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -53,10 +52,10 @@ struct Rule {
 }
 
 impl RequireScopeLayer {
-    /// Requires `requirement`, whatever the method.
+    /// Requires `requirement`, whatever the method: a marker or a [`Requirement`].
     #[must_use]
-    pub fn new(requirement: Requirement) -> Self {
-        RequireScopeLayer { rule: Arc::new(Rule { safe: requirement, other: None }) }
+    pub fn new(requirement: impl Into<Requirement>) -> Self {
+        RequireScopeLayer { rule: Arc::new(Rule { safe: requirement.into(), other: None }) }
     }
 
     /// Requires what `S` stands for, whatever the method.
@@ -100,7 +99,6 @@ impl Rule {
 impl<S, B, R> Service<Request<B>> for RequireScopeService<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
-    R: Body<Data = Bytes>,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
@@ -125,6 +123,7 @@ where
 
 pin_project! {
     /// The response future of [`RequireScopeService`].
+    #[must_use = "futures do nothing unless polled"]
     pub struct RequireScopeFuture<F> {
         #[pin]
         state: State<F>,
@@ -147,7 +146,6 @@ pin_project! {
 impl<F, R, E> Future for RequireScopeFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
-    R: Body<Data = Bytes>,
 {
     type Output = Result<Response<ResponseBody<R>>, E>;
 

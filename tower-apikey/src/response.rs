@@ -10,7 +10,11 @@ use http::{
 };
 use http_body_util::Full;
 
-use crate::{body::ResponseBody, grpc, layer::Config};
+use crate::{
+    body::ResponseBody,
+    grpc,
+    layer::{Config, Responder},
+};
 
 /// The body of a refusal, and headers beside those that are fixed; what a
 /// [`responder`](crate::ApiKeyLayer::responder) returns.
@@ -128,11 +132,12 @@ impl Exchange {
             }
             return Response::from_parts(parts, ResponseBody::inner(body));
         };
-        let Some(config) = &self.config else {
+        if self.config.is_none() && !self.is_head {
             return Response::from_parts(parts, ResponseBody::inner(body));
-        };
+        }
         // What layers in between have added stays.
-        let (refused, body) = config.refuse(&rejection, self).into_parts();
+        let responder = self.config.as_ref().and_then(|config| config.responder.as_deref());
+        let (refused, body) = self.refuse(&rejection, responder).into_parts();
         for fixed in [CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE, RETRY_AFTER] {
             parts.headers.remove(fixed);
         }
@@ -142,23 +147,30 @@ impl Exchange {
     }
 }
 
-impl Config {
+impl Exchange {
     /// The answer to a refused request.
-    pub(crate) fn refuse(&self, rejection: &Rejection, exchange: &Exchange) -> Response<Full<Bytes>> {
-        if exchange.is_grpc {
+    pub(crate) fn refuse(&self, rejection: &Rejection, responder: Option<&Responder>) -> Response<Full<Bytes>> {
+        if self.is_grpc {
             return grpc::refusal(rejection);
         }
-        let refusal = match &self.responder {
+        let refusal = match responder {
             Some(responder) => responder(rejection),
             None => Refusal::problem(rejection),
         };
         let length = refusal.body.len();
         let mut response = refusal.into_response(rejection);
-        if exchange.is_head {
+        if self.is_head {
             // RFC 9110 §9.3.2: no content, but the length that GET would have.
             *response.body_mut() = Full::default();
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
         response
+    }
+}
+
+impl Config {
+    /// The layer's own answer to a refused request.
+    pub(crate) fn refuse(&self, rejection: &Rejection, exchange: &Exchange) -> Response<Full<Bytes>> {
+        exchange.refuse(rejection, self.responder.as_deref())
     }
 }

@@ -6,12 +6,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use apikey_core::{AuthenticatedKey, Authentication, Header, HeaderLines, RequestView};
+use apikey_core::{Anonymous, AuthenticatedKey, Authentication, Header, HeaderLines, RequestView};
 use http::{HeaderName, Request, Response, header::AUTHORIZATION};
-use http_body::Body;
 use tower_service::Service;
 
-use crate::{body::ResponseBody, caller::Anonymous, future::ResponseFuture, layer::Config, response::Exchange};
+use crate::{body::ResponseBody, future::ResponseFuture, layer::Config, response::Exchange};
 
 /// The service of [`ApiKeyLayer`](crate::ApiKeyLayer).
 ///
@@ -44,7 +43,6 @@ impl<S: Clone> ApiKeyService<S> {
 impl<S, B, R> Service<Request<B>> for ApiKeyService<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
-    R: Body<Data = bytes::Bytes>,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
@@ -94,7 +92,7 @@ impl Config {
             }
             None => {
                 request.extensions_mut().remove::<AuthenticatedKey>();
-                request.extensions_mut().insert(Anonymous(self.authenticator.clone()));
+                request.extensions_mut().insert(Anonymous::new(self.authenticator.clone()));
             }
         }
         exchange

@@ -13,7 +13,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{Method, StatusCode},
 };
-use apikey_core::AuthenticatedKey;
+use apikey_core::{Anonymous, AuthenticatedKey, Rejection};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -60,6 +60,9 @@ where
         };
         if let Some(key) = request.extensions().get::<AuthenticatedKey>() {
             parts.extensions.insert(key.clone());
+        }
+        if let Some(anonymous) = request.extensions().get::<Anonymous>() {
+            parts.extensions.insert(anonymous.clone());
         }
         let (body, pump) = request_body(payload, convert::declared_length(request.headers()));
         let state = State::Waiting { service, request: Some(Request::from_parts(parts, body)) };
@@ -111,8 +114,12 @@ where
     B: Body + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     let mut response = HttpResponse::new(StatusCode::OK);
+    // For the middleware around the mount to render as it renders its own.
+    if let Some(rejection) = parts.extensions.remove::<Rejection>() {
+        response.extensions_mut().insert(rejection);
+    }
     match convert::response(response.head_mut(), &parts, body.size_hint().exact(), to_head) {
         Ok(size) => response.set_body(BoxBody::new(ResponseBody::new(body, size, pump))),
         Err(convert::Unconvertible) => HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR),

@@ -57,7 +57,7 @@ async fn given_credentials_when_judged_then_each_is_answered_as_the_core_has_it(
     let keys = TestKeys::with(|builder| builder.realm("files").header("x-api-key"));
     let key = keys.key(["files:read"]);
     let disabled = keys.insert(|digest, id| {
-        actix_apikey::Resolution::new(digest, actix_apikey::Claims::new(id)).status(KeyStatus::Disabled)
+        actix_apikey::Resolution::new(digest, actix_apikey::Claims::new(id)).with_status(KeyStatus::Disabled)
     });
     let app = app!(ApiKeyMiddleware::new(keys.authenticator()));
 

@@ -160,10 +160,7 @@ impl Authenticator {
         self.0.home.registry.forget_unknown();
     }
 
-    /// The refusal of a request without a credential, for whatever needs a caller on a route where the authenticator lets
-    /// anonymous requests pass.
-    #[must_use]
-    pub fn missing_credential(&self) -> Rejection {
+    pub(crate) fn missing_credential(&self) -> Rejection {
         self.rejection(Reason::NoCredential, None)
     }
 

@@ -63,7 +63,7 @@ impl Checksum {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Someone who floods a service with made-up keys gets four in a billion past it, so next to
+    /// Someone who floods a service with made-up keys gets one in four billion past it, so next to
     /// nothing of the flood reaches the store.
     ///
     /// # Errors

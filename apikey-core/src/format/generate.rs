@@ -4,7 +4,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::{Alphabet, Declared, KeyFormat};
-use crate::plaintext::PlaintextKey;
+use crate::{no_randomness::NoRandomness, plaintext::PlaintextKey};
 
 /// Why no key was made.
 ///
@@ -25,8 +25,8 @@ pub enum GenerateKeyError {
     #[error("the format does not declare this environment")]
     UnknownEnvironment,
     /// The operating system gave no random bytes; trying again rarely helps.
-    #[error("the operating system gave no random bytes")]
-    Random(#[source] getrandom::Error),
+    #[error(transparent)]
+    Random(NoRandomness),
 }
 
 impl KeyFormat {
@@ -90,7 +90,7 @@ impl Declared {
         let mut key = Zeroizing::new(String::with_capacity(length));
         key.push_str(head);
         append_random(&mut key, self.alphabet, self.random_length, getrandom::fill)
-            .map_err(GenerateKeyError::Random)?;
+            .map_err(|error| GenerateKeyError::Random(NoRandomness(error)))?;
         let random = &key.as_bytes()[head.len()..];
         if let Some(digits) = self.checksum.digits(head.as_bytes(), random) {
             key.extend(digits.map(char::from));

@@ -35,13 +35,13 @@ pub struct NewStaticKey {
 #[non_exhaustive]
 pub enum GenerateStaticKeyError {
     /// The id is none.
-    #[error("id: {0}")]
+    #[error("the id is malformed")]
     Id(#[from] KeyIdError),
     /// A scope is none.
-    #[error("scopes: {0}")]
+    #[error("a scope is malformed")]
     Scope(#[from] ScopeError),
     /// The format makes no keys, or there is no randomness.
-    #[error("{0}")]
+    #[error(transparent)]
     Key(#[from] GenerateKeyError),
 }
 

@@ -113,10 +113,10 @@ fn entry(row: Row, line: usize) -> Result<Entry, (usize, Problem)> {
     }
     let mut resolution = Resolution::new(digest.clone(), claims);
     if let Some(not_before) = row.not_before {
-        resolution = resolution.not_before(moment("not_before", not_before)?);
+        resolution = resolution.with_not_before(moment("not_before", not_before)?);
     }
     if row.disabled {
-        resolution = resolution.status(KeyStatus::Disabled);
+        resolution = resolution.with_status(KeyStatus::Disabled);
     }
     Ok(Entry { line, digest, resolution })
 }

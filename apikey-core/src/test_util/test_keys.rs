@@ -141,7 +141,7 @@ impl TestKeys {
 
     /// Revokes `key`, in the store and at the authenticator.
     pub fn revoke(&self, key: &TestKey) {
-        self.update(key, |resolution| resolution.status(KeyStatus::Revoked));
+        self.update(key, |resolution| resolution.with_status(KeyStatus::Revoked));
         self.authenticator.revoke(&key.id);
     }
 

@@ -145,8 +145,8 @@ fn look_up(key: &Presented) -> Result<Option<Resolution>, &'static str> {
     let claims = |id| Claims::new(KeyId::new(id).unwrap());
     match *record {
         Record::Good(id) => Ok(Some(resolution(claims(id)))),
-        Record::Disabled => Ok(Some(resolution(claims("no")).status(KeyStatus::Disabled))),
-        Record::Revoked => Ok(Some(resolution(claims("no")).status(KeyStatus::Revoked))),
+        Record::Disabled => Ok(Some(resolution(claims("no")).with_status(KeyStatus::Disabled))),
+        Record::Revoked => Ok(Some(resolution(claims("no")).with_status(KeyStatus::Revoked))),
         Record::Expired => Ok(Some(resolution(claims("no").with_expiry(SystemTime::UNIX_EPOCH)))),
         Record::Failing => Err("the store is down"),
     }

@@ -65,7 +65,7 @@ fn happen(act: &Act, stand: &Stand) {
         Act::Store(behaviour) => stand.store.behave(*behaviour),
         Act::Wait(seconds) => stand.clock.advance(Duration::from_secs(*seconds)),
         Act::Revoke(name) => {
-            stand.change(name, |claims| claims, |record| record.status(KeyStatus::Revoked));
+            stand.change(name, |claims| claims, |record| record.with_status(KeyStatus::Revoked));
             stand.authenticator.revoke(&key_id(name));
         }
     }

@@ -1,0 +1,132 @@
+//! What is remembered, how long, and what makes it forgotten.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use apikey_core::{Claims, KeyId, KeyStatus, Resolution, ScopeSet, TestKeys, Tick, TrustGate};
+
+use crate::support::{Request, admit, refusal};
+
+#[tokio::test]
+async fn given_a_good_key_when_asked_again_then_the_store_is_asked_once_freshness_is_over() {
+    let keys = TestKeys::with(|builder| builder.freshness(Duration::from_secs(60)));
+    let key = keys.key(["a"]);
+    for (passes, calls) in [(0, 1), (59, 1), (1, 2), (0, 2)] {
+        keys.clock().advance(Duration::from_secs(passes));
+        admit(&keys.authenticator(), &Request::of(&key)).await;
+        assert_eq!(keys.resolver_calls(), calls);
+    }
+}
+
+#[tokio::test]
+async fn given_a_refused_key_when_asked_again_then_the_store_is_asked_once_the_refusal_is_old() {
+    let keys = TestKeys::with(|builder| builder.unknown_freshness(Duration::from_secs(10)));
+    let key = keys.insert(|digest, id| Resolution::new(digest, Claims::new(id)).with_status(KeyStatus::Disabled));
+    for (passes, calls) in [(0, 1), (9, 1), (1, 2)] {
+        keys.clock().advance(Duration::from_secs(passes));
+        assert_eq!(refusal(&keys.authenticator(), &Request::of(&key)).await, "disabled");
+        assert_eq!(keys.resolver_calls(), calls);
+    }
+}
+
+#[tokio::test]
+async fn given_a_good_key_when_revoked_then_the_next_request_is_refused_and_handles_are_dead() {
+    let keys = TestKeys::new();
+    let (key, other) = (keys.key(["a"]), keys.key(["a"]));
+    let handles = [
+        admit(&keys.authenticator(), &Request::of(&key)).await,
+        admit(&keys.authenticator(), &Request::of(&other)).await,
+    ];
+    keys.revoke(&key);
+    assert_eq!(handles.each_ref().map(|handle| handle.is_live()), [false, true]);
+    assert_eq!(refusal(&keys.authenticator(), &Request::of(&key)).await, "revoked");
+    let calls = keys.resolver_calls();
+    admit(&keys.authenticator(), &Request::of(&other)).await;
+    assert_eq!(keys.resolver_calls(), calls);
+}
+
+#[tokio::test]
+async fn given_two_secrets_of_a_key_when_one_is_revoked_then_the_other_lives_on() {
+    let keys = TestKeys::new();
+    let secret = || keys.insert(|digest, _| Resolution::new(digest, Claims::new(KeyId::new("both").unwrap())));
+    let secrets = [secret(), secret()];
+    let mut handles = Vec::new();
+    for secret in &secrets {
+        handles.push(admit(&keys.authenticator(), &Request::of(secret)).await);
+    }
+    let digest = apikey_core::KeyHasher::sha256().digest(secrets[0].secret());
+    keys.authenticator().revoke_secret(secrets[0].id(), &digest);
+    assert_eq!(handles.iter().map(|handle| handle.is_live()).collect::<Vec<_>>(), [false, true]);
+    let calls = keys.resolver_calls();
+    admit(&keys.authenticator(), &Request::of(&secrets[1])).await;
+    assert_eq!(keys.resolver_calls(), calls);
+}
+
+#[tokio::test]
+async fn given_changed_scopes_when_refreshed_then_new_requests_have_them_and_old_handles_live_on() {
+    let keys = TestKeys::new();
+    let key = keys.key(["a"]);
+    let request = Request::of(&key);
+    let first = admit(&keys.authenticator(), &request).await;
+    type Refresh = fn(&TestKeys, &apikey_core::TestKey);
+    let ways: [(&str, Refresh); 2] = [
+        ("b", |keys, key| keys.authenticator().refresh(key.id())),
+        ("c", |keys, _| keys.authenticator().refresh_all()),
+    ];
+    for (scope, refresh) in ways {
+        let before = admit(&keys.authenticator(), &request).await.scopes().clone();
+        let scopes = ScopeSet::parse(scope).unwrap();
+        keys.update(&key, |record| record.map_claims(|claims| claims.with_scopes(scopes.clone())));
+        assert_eq!(*admit(&keys.authenticator(), &request).await.scopes(), before);
+        refresh(&keys, &key);
+        assert_eq!(admit(&keys.authenticator(), &request).await.scopes().as_str(), scope);
+        assert!(first.is_live());
+    }
+}
+
+#[tokio::test]
+async fn given_a_refused_key_when_it_is_enabled_then_whatever_tells_of_it_lets_it_in_at_once() {
+    type Tell = fn(&TestKeys, &apikey_core::TestKey);
+    let ways: [Tell; 3] = [
+        |keys, key| keys.authenticator().refresh(key.id()),
+        |keys, _| keys.authenticator().refresh_all(),
+        |keys, _| keys.authenticator().forget_unknown(),
+    ];
+    for tell in ways {
+        let keys = TestKeys::new();
+        let key = keys.insert(|digest, id| Resolution::new(digest, Claims::new(id)).with_status(KeyStatus::Disabled));
+        assert_eq!(refusal(&keys.authenticator(), &Request::of(&key)).await, "disabled");
+        keys.update(&key, |record| record.with_status(KeyStatus::Active));
+        assert_eq!(refusal(&keys.authenticator(), &Request::of(&key)).await, "disabled");
+        tell(&keys, &key);
+        admit(&keys.authenticator(), &Request::of(&key)).await;
+    }
+}
+
+struct Gate(Arc<AtomicBool>);
+
+impl TrustGate for Gate {
+    fn trusts_cache(&self, _: Tick) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn given_a_closed_gate_when_asked_then_neither_good_nor_refused_keys_are_believed_from_memory() {
+    let open = Arc::new(AtomicBool::new(true));
+    let keys = TestKeys::with(|builder| builder.trust_gate(Gate(Arc::clone(&open))));
+    let good = keys.key(["a"]);
+    let disabled = keys.insert(|digest, id| Resolution::new(digest, Claims::new(id)).with_status(KeyStatus::Disabled));
+    let calls = [(true, 2), (true, 2), (false, 4), (false, 6), (true, 6)];
+    for (is_open, calls) in calls {
+        open.store(is_open, Ordering::SeqCst);
+        admit(&keys.authenticator(), &Request::of(&good)).await;
+        assert_eq!(refusal(&keys.authenticator(), &Request::of(&disabled)).await, "disabled");
+        assert_eq!(keys.resolver_calls(), calls);
+    }
+}
