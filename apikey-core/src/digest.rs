@@ -367,6 +367,8 @@ mod tests {
                 assert!(!message.contains("0102") && !message.contains("hunter2"));
             }
         }
+        let message = serde_json::from_str::<KeyDigest>("1").unwrap_err().to_string();
+        assert!(message.contains("expected a key digest such as"), "{message}");
     }
 
     #[test]

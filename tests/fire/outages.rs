@@ -93,6 +93,25 @@ async fn given_every_turn_taken_for_good_when_a_request_waits_for_one_then_it_to
     assert_eq!(store.calls(), 1, "the second never had its turn");
 }
 
+#[tokio::test(start_paused = true)]
+async fn given_more_cold_keys_than_turns_when_the_store_hangs_then_it_is_not_called_for_those_whose_time_is_up() {
+    let store = Gated::closed(&[]);
+    let authenticator = Authenticator::builder(store.clone())
+        .format(format())
+        .resolver_concurrency(8)
+        .resolver_timeout(Duration::from_secs(2))
+        .build()
+        .unwrap();
+    let decisions = unknown_keys(50).into_iter().map(|key| {
+        let authenticator = authenticator.clone();
+        tokio::spawn(async move { decide(&authenticator, &key).await })
+    });
+    for decision in decisions.collect::<Vec<_>>() {
+        assert!(is_unavailable(decision.await.unwrap()));
+    }
+    assert_eq!(store.calls(), 6, "one for each turn of cold keys");
+}
+
 #[test]
 fn given_a_runtime_that_ends_under_a_look_up_when_others_wait_for_it_then_they_get_an_answer() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

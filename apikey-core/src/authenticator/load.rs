@@ -6,7 +6,10 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, error::Elapsed, timeout_at},
+};
 
 use super::{Inner, Lookup};
 use crate::{
@@ -45,6 +48,14 @@ pub(super) async fn load(inner: Arc<Inner>, presented: Presented, lookup: Lookup
     }
 }
 
+/// `future`, unless `deadline` passes first. There is none if it lies beyond what the clock can say.
+async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Result<T, Elapsed> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, future).await,
+        None => Ok(future.await),
+    }
+}
+
 impl Inner {
     /// What the cache says of a key by now.
     pub(super) fn cached(&self, lookup: &Lookup) -> Option<Loaded> {
@@ -56,8 +67,14 @@ impl Inner {
     }
 
     async fn load(&self, presented: Presented, lookup: Lookup) -> Result<Loaded, Failure> {
-        let answered = timeout(self.resolver_timeout, async {
+        let deadline = Instant::now().checked_add(self.resolver_timeout);
+        let answered = within(deadline, async {
             let _permit = self.take_turn(lookup.known).await;
+            // A turn may come with the last of the time. A store that is slow enough for that is spared a call that nobody
+            // would wait for.
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                std::future::pending::<()>().await;
+            }
             let load = self.home.registry.begin_load();
             let called = self.home.clock.now();
             let resolved = Arc::clone(&self.resolver).load(presented.clone()).await;

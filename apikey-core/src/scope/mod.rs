@@ -395,6 +395,13 @@ mod tests {
         for malformed in [r#""files read""#, r#""""#, r#""*""#, "1", "null", r#"["files:read"]"#] {
             assert!(serde_json::from_str::<Scope>(malformed).is_err(), "{malformed}");
         }
+        let message = serde_json::from_str::<Scope>("1").unwrap_err().to_string();
+        assert!(message.contains("expected a scope such as `files:read`"), "{message}");
+    }
+
+    #[test]
+    fn given_a_scope_when_shown_for_debugging_then_it_is_its_name() {
+        assert_eq!(format!("{:?}", Scope::from_static("files:read")), r#"Scope("files:read")"#);
     }
 
     #[test]

@@ -526,6 +526,8 @@ mod tests {
         for malformed in [r#""a""#, r#"["a b"]"#, r#"[""]"#, "[1]", "null", "{}", r#"["a*"]"#] {
             assert!(serde_json::from_str::<ScopeSet>(malformed).is_err(), "{malformed}");
         }
+        let message = serde_json::from_str::<ScopeSet>("1").unwrap_err().to_string();
+        assert!(message.contains("expected a list of scopes such as"), "{message}");
     }
 
     /// Few letters, so that generated scopes and grants meet often.

@@ -89,7 +89,12 @@ impl TestKeys {
             calls: AtomicUsize::new(0),
             failure: Mutex::default(),
         });
-        let builder = Authenticator::builder(Arc::clone(&shared)).format(format).clock(shared.clock.clone());
+        // Small, so that a suite with an authenticator for each test stays quick.
+        let builder = Authenticator::builder(Arc::clone(&shared))
+            .format(format)
+            .clock(shared.clock.clone())
+            // Small, so that a suite with an authenticator for each test stays quick.
+            .cache_capacity(1_000);
         let authenticator = configure(builder).build().expect("the configuration should be right");
         TestKeys { shared, authenticator }
     }

@@ -4,6 +4,8 @@
 //! text, so that the same functions serve here, where inputs are drawn from patterns and from the fuzzers' corpus, and
 //! in `fuzz/`, where a fuzzer looks for them.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't be set up should say so at once")]
+
 mod header;
 mod key_format;
 mod scopes;
