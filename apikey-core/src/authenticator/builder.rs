@@ -48,6 +48,23 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Configures an [`Authenticator`].
+///
+/// ```
+/// use std::time::Duration;
+/// use apikey_core::{Authenticator, KeyFormat, KeyHasher, ScopeCatalog, resolver_fn};
+///
+/// let authenticator = Authenticator::builder(resolver_fn(async |_| std::io::Result::Ok(None)))
+///     .format(KeyFormat::builder("acme").environment("live").environment("test").build()?)
+///     .environments(["live"])
+///     .catalog(ScopeCatalog::new().role("admin", ["*"])?)
+///     .realm("files")
+///     .header("x-api-key")
+///     .cache_capacity(50_000)
+///     .freshness(Duration::from_secs(30))
+///     .resolver_timeout(Duration::from_secs(2))
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub struct AuthenticatorBuilder {
     resolver: Arc<dyn ErasedResolver>,

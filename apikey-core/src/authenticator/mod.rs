@@ -133,6 +133,16 @@ impl Authenticator {
     /// Ends a key: no request that arrives after this returns is let in with it, and every handle of it is dead.
     ///
     /// Change the store first: what is looked up from now on is believed. The same holds for the methods below.
+    ///
+    /// ```
+    /// # use apikey_core::{Authenticator, KeyId};
+    /// # async fn update_row(_: &KeyId) -> std::io::Result<()> { Ok(()) }
+    /// async fn revoke(authenticator: &Authenticator, id: &KeyId) -> std::io::Result<()> {
+    ///     update_row(id).await?; // UPDATE keys SET revoked_at = now() WHERE id = …
+    ///     authenticator.revoke(id);
+    ///     Ok(()) // from here on nobody gets in with it
+    /// }
+    /// ```
     pub fn revoke(&self, key: &KeyId) {
         self.end(key, None);
     }
@@ -146,6 +156,16 @@ impl Authenticator {
     ///
     /// Requests under way finish. What was refused is looked up again too, so that a key which was just enabled, or has
     /// just got another secret, is let in at once.
+    ///
+    /// ```
+    /// # use apikey_core::{Authenticator, KeyId};
+    /// # async fn update_row(_: &KeyId, _: &str) -> std::io::Result<()> { Ok(()) }
+    /// async fn narrow(authenticator: &Authenticator, id: &KeyId) -> std::io::Result<()> {
+    ///     update_row(id, "files:read").await?;
+    ///     authenticator.refresh(id);
+    ///     Ok(()) // the next request is let in with the new scopes
+    /// }
+    /// ```
     pub fn refresh(&self, key: &KeyId) {
         self.0.home.registry.refresh(key);
     }
