@@ -1,5 +1,7 @@
 //! An axum router mounted under actix-web: what its extractors find, and how what they refuse is answered.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 use actix_apikey::{ApiKeyMiddleware, mount};
 use actix_web::{App, body::to_bytes, http::Method, test};
 use apikey_core::{TestKey, TestKeys};

@@ -83,6 +83,11 @@ impl ApiKeyMiddleware {
     /// # let keys = TestKeys::new();
     /// let middleware = ApiKeyMiddleware::new(keys.authenticator()).strip_credential(true);
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// Not itself, but each request does that a middleware further out keeps a clone of (`request.request().clone()`):
+    /// actix-web changes the headers of no request that two hold. Let this one be outside such middlewares.
     pub fn strip_credential(mut self, strip_credential: bool) -> Self {
         self.strip_credential = strip_credential;
         self

@@ -4,7 +4,7 @@ use std::{
     any::{Any, TypeId},
     fmt,
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use serde::ser::SerializeMap;
@@ -204,7 +204,7 @@ impl fmt::Debug for Claims {
             .field("service_account", &self.service_account())
             .field("environment", &self.environment)
             .field("scopes", &self.scopes)
-            .field("expires_at", &self.expires_at.map(humantime::format_rfc3339_seconds));
+            .field("expires_at", &self.expires_at.map(rfc3339));
         claims.finish_non_exhaustive()
     }
 }
@@ -226,8 +226,7 @@ impl serde::Serialize for Claims {
         }
         object.serialize_entry("scopes", &self.scopes)?;
         if let Some(expires_at) = self.expires_at {
-            let text = humantime::format_rfc3339_seconds(expires_at).to_string();
-            object.serialize_entry("expires_at", &text)?;
+            object.serialize_entry("expires_at", &rfc3339(expires_at))?;
         }
         if let Some(more) = self.more.as_ref().filter(|more| !more.metadata.is_empty()) {
             object.serialize_entry("metadata", &more.metadata)?;
@@ -236,10 +235,14 @@ impl serde::Serialize for Claims {
     }
 }
 
+/// RFC 3339 has four digits for a year; what lies beyond is given as the last moment it can say, or the first of Unix time.
+fn rfc3339(moment: SystemTime) -> String {
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(moment.clamp(SystemTime::UNIX_EPOCH, last)).to_string()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -260,6 +263,17 @@ mod tests {
         assert_eq!(serde_json::to_value(&claims).unwrap(), json);
         assert_eq!(claims.metadata("tier"), Some(&Value::from(2)));
         assert_eq!(claims.metadata("none"), None);
+    }
+
+    #[test]
+    fn given_an_expiry_that_rfc_3339_can_t_say_when_serialized_then_the_nearest_it_can_is_given() {
+        let year_10000 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        let before_unix = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        for (expiry, said) in [(year_10000, "9999-12-31T23:59:59Z"), (before_unix, "1970-01-01T00:00:00Z")] {
+            let claims = Claims::new(KeyId::new("k").unwrap()).with_expiry(expiry);
+            assert_eq!(serde_json::to_value(&claims).unwrap()["expires_at"], said);
+            assert!(format!("{claims:?}").contains(said));
+        }
     }
 
     #[test]

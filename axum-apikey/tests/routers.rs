@@ -1,5 +1,7 @@
 //! The layer and the extractors in the places where axum lets layers and extractors stand.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 use std::time::Duration;
 
 use axum::{

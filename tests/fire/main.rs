@@ -2,10 +2,13 @@
 //!
 //! Bounded for every run; `APIKEY_FIRE=full cargo test --release -p apikey-tests --test fire` is the long form.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 mod cancelled;
 mod flooded;
 mod outages;
 mod raced;
+mod reentrant;
 mod stampede;
 mod stand;
 

@@ -30,7 +30,6 @@ impl Resolver for Moody {
     type Error = BoxError;
 
     // Not an `async fn`: one of the moods is to panic before there is a future.
-    #[expect(clippy::manual_async_fn, reason = "one of the moods is to panic before there is a future")]
     fn resolve(&self, key: &Presented) -> impl Future<Output = Result<Option<Resolution>, BoxError>> + Send {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mood = *self.mood.lock().unwrap();
@@ -120,11 +119,8 @@ fn given_a_runtime_that_ends_under_a_look_up_when_others_wait_for_it_then_they_g
     let authenticator = Authenticator::builder(store.clone()).format(format()).build().unwrap();
     let dying = runtime();
     // The look-up begins, timer and all, on a runtime that then ends.
-    let mut leader = dying.block_on(async {
-        let mut leader = load(&authenticator, &keys[0]);
-        assert!(poll_once(&mut leader).is_pending());
-        leader
-    });
+    let mut leader = load(&authenticator, &keys[0]);
+    assert!(dying.block_on(async { poll_once(&mut leader).is_pending() }));
     let waiter = load(&authenticator, &keys[0]);
     drop(dying);
     let _ = poll_once(&mut leader);

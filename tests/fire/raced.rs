@@ -19,7 +19,7 @@ async fn resolve(version: Arc<AtomicU64>, key: Presented) -> Result<Option<Resol
     for _ in 0..read % 3 {
         tokio::task::yield_now().await;
     }
-    let status = if read % 2 == 0 { KeyStatus::Active } else { KeyStatus::Revoked };
+    let status = if read.is_multiple_of(2) { KeyStatus::Active } else { KeyStatus::Revoked };
     let claims = Claims::new(KeyId::new("k")?).with_name(read.to_string());
     Ok(Some(Resolution::new(key.digest().clone(), claims).with_status(status)))
 }

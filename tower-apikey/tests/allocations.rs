@@ -1,5 +1,7 @@
 //! What a request with a cached key allocates: what one insert into the request's extensions needs, and no more.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 use std::{
     convert::Infallible,
     future::{Ready, ready},

@@ -19,7 +19,7 @@ use crate::{
 /// Keys of no declared format: any token68 of these many bytes.
 const ANY_TOKEN: std::ops::RangeInclusive<usize> = 16..=256;
 /// Above this a table would not fit any machine this is for.
-const MAX_CAPACITY: usize = 1 << 32;
+const MAX_CAPACITY: usize = 1 << 28;
 
 /// What becomes of a `Bearer` token that has no accepted format's prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,7 +123,8 @@ impl AuthenticatorBuilder {
 
     /// Accepts keys of these environments only; all that the formats declare, unless said.
     ///
-    /// A key of another environment is refused without a look-up, if its text says so, and after it otherwise.
+    /// A key of another environment is refused without a look-up, if its text says so, and after it otherwise. So is one
+    /// that neither its text nor its record puts into any.
     pub fn environments<E: Into<Arc<str>>>(mut self, environments: impl IntoIterator<Item = E>) -> Self {
         self.environments = Some(environments.into_iter().map(Into::into).collect());
         self
@@ -150,7 +151,7 @@ impl AuthenticatorBuilder {
     /// Sets how long a verified key is believed without asking again; 60 seconds unless said.
     ///
     /// This bounds how long a change may go unnoticed that nobody told the authenticator of (with
-    /// [`revoke`](Authenticator::revoke) or [`refresh`](Authenticator::refresh)). Zero asks for every request.
+    /// [`revoke`](Authenticator::revoke) or [`refresh`](Authenticator::refresh)); it counts from the call of the resolver. Zero asks for every request.
     pub fn freshness(mut self, freshness: Duration) -> Self {
         self.freshness = freshness;
         self
@@ -290,7 +291,6 @@ impl AuthenticatorBuilder {
             flights: Flights::new(),
             permits: Arc::new(Semaphore::new(self.resolver_concurrency - reserved)),
             reserved_permits: Arc::new(Semaphore::new(reserved)),
-            has_reserve: reserved > 0,
             gate: self.gate,
             freshness: self.freshness,
             unknown_freshness: self.unknown_freshness,

@@ -3,9 +3,13 @@
 //! Many requests may wait for it and any of them may drive it, so nothing unwinds through it: a panic anywhere inside is
 //! an answer like any other.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::select};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, error::Elapsed, timeout_at},
@@ -37,15 +41,18 @@ pub(super) enum Loaded {
 }
 
 pub(super) async fn load(inner: Arc<Inner>, presented: Presented, lookup: Lookup) -> Loaded {
-    // Outermost: the timer panics on a runtime that is shutting down, the resolver may panic anywhere.
-    let guarded = AssertUnwindSafe(inner.load(presented, lookup)).catch_unwind();
-    match guarded.await.unwrap_or(Err(Failure::Panicked)) {
-        Ok(loaded) => loaded,
-        Err(failure) => {
+    // Outermost: the timer panics on a runtime that is shutting down, the resolver may panic anywhere, and so may a
+    // subscriber that is told of its error.
+    let guarded = AssertUnwindSafe(async {
+        inner.load(presented, lookup).await.unwrap_or_else(|failure| {
             telemetry::resolver_failed(&failure);
             Loaded::Unavailable
-        }
-    }
+        })
+    });
+    guarded.catch_unwind().await.unwrap_or_else(|_| {
+        let _ = catch_unwind(|| telemetry::resolver_failed(&Failure::Panicked));
+        Loaded::Unavailable
+    })
 }
 
 /// `future`, unless `deadline` passes first. There is none if it lies beyond what the clock can say.
@@ -84,22 +91,24 @@ impl Inner {
                 Err(_) => "failed",
             };
             telemetry::resolver_called(result, self.home.clock.now().saturating_since(called));
-            (load, resolved)
+            (load, called, resolved)
         });
-        let (load, resolved) = answered.await.map_err(|_| Failure::TimedOut(self.resolver_timeout))?;
+        let (load, called, resolved) = answered.await.map_err(|_| Failure::TimedOut(self.resolver_timeout))?;
         let filled = match resolved.map_err(Failure::Failed)? {
-            Some(resolution) => self.fill(&load, &presented, &lookup, resolution),
-            None => self.refuse(&load, &lookup, Reason::Unknown, None, Tick::NEVER),
+            Some(resolution) => self.fill(&load, &presented, &lookup, called, resolution),
+            None => self.refuse(&load, &lookup, called, Reason::Unknown, None, Tick::NEVER),
         };
         Ok(filled.unwrap_or(Loaded::Lost))
     }
 
-    /// Waits for a turn at the resolver. Keys known to be good have turns of their own to fall back on.
+    /// Waits for a turn at the resolver. Keys known to be good have turns of their own besides.
     async fn take_turn(&self, known: bool) -> Option<OwnedSemaphorePermit> {
-        if known && self.has_reserve && self.permits.available_permits() == 0 {
-            return Arc::clone(&self.reserved_permits).acquire_owned().await.ok();
+        let turn = Arc::clone(&self.permits).acquire_owned();
+        if !known {
+            return turn.await.ok();
         }
-        Arc::clone(&self.permits).acquire_owned().await.ok()
+        let own = Arc::clone(&self.reserved_permits).acquire_owned();
+        select(pin!(turn), pin!(own)).await.factor_first().0.ok()
     }
 
     fn fill(
@@ -107,13 +116,14 @@ impl Inner {
         load: &Load<'_>,
         presented: &Presented,
         lookup: &Lookup,
+        called: Tick,
         resolution: Resolution,
     ) -> Result<Loaded, Lost> {
         let now = self.home.clock.now();
         let key = resolution.claims.key_id().clone();
         let digest = match self.judge(presented, &resolution) {
             Ok(digest) => digest,
-            Err((reason, until)) => return self.refuse(load, lookup, reason, Some(key), until),
+            Err((reason, until)) => return self.refuse(load, lookup, called, reason, Some(key), until),
         };
         let ends = match resolution.ends_at() {
             Some(ends_at) => {
@@ -122,7 +132,8 @@ impl Inner {
             }
             None => Tick::NEVER,
         };
-        let good_until = ends.min(now.saturating_add(self.freshness));
+        // From the call on, not from the answer: the store may have changed while the answer travelled.
+        let good_until = ends.min(called.saturating_add(self.freshness));
         let environment = match resolution.claims.environment() {
             Some(recorded) => Some(self.shared_environment(recorded)),
             None => presented.shared_environment(),
@@ -131,7 +142,7 @@ impl Inner {
         let claims = resolution.claims.with_scopes(scopes).with_shared_environment(environment);
         let home = Arc::clone(&self.home);
         let entry = Arc::new(Entry::new(home, lookup.cache_key, digest.clone(), claims, good_until, ends));
-        let displaced = load.fill(&entry, &digest, || self.table.insert(Arc::clone(&entry)))?;
+        let displaced = load.fill(&entry, || self.table.insert(Arc::clone(&entry)))?;
         drop(displaced);
         Ok(Loaded::Known(entry))
     }
@@ -171,35 +182,35 @@ impl Inner {
         Ok(digest)
     }
 
+    /// Does the key belong to an environment that is not accepted, or to none where some are asked for?
     fn is_of_another_environment(&self, presented: &Presented, resolution: &Resolution) -> bool {
-        let Some(recorded) = resolution.claims.environment() else {
-            return false;
+        let (named, recorded) = (presented.environment(), resolution.claims.environment());
+        let differ = named.zip(recorded).is_some_and(|(named, recorded)| named != recorded);
+        let is_accepted = |accepted: &[Arc<str>]| {
+            recorded.or(named).is_some_and(|own| accepted.iter().any(|environment| **environment == *own))
         };
-        let accepted = self.environments.as_ref();
-        presented.environment().is_some_and(|named| named != recorded)
-            || accepted.is_some_and(|accepted| !accepted.iter().any(|environment| **environment == *recorded))
+        differ || self.environments.as_deref().is_some_and(|accepted| !is_accepted(accepted))
     }
 
     fn refuse(
         &self,
         load: &Load<'_>,
         lookup: &Lookup,
+        called: Tick,
         reason: Reason,
         key_id: Option<crate::KeyId>,
         until: Tick,
     ) -> Result<Loaded, Lost> {
-        let fresh_until = self.home.clock.now().saturating_add(self.unknown_freshness);
-        let mut refusal = Refusal { reason, key_id, until: until.min(fresh_until), unknown_since: 0 };
-        let key_id = refusal.key_id.clone();
-        let evicted = load.fill_unknown(key_id.as_ref(), |unknown_since| {
-            refusal.unknown_since = unknown_since;
-            self.unknown.insert(lookup.cache_key, refusal.clone());
+        let fresh_until = called.saturating_add(self.unknown_freshness);
+        let (unknown_since, evicted) = load.refuse(key_id.as_ref(), || {
             // It may have been good when last looked up.
             let formerly_good = self.table.get(&lookup.cache_key);
             let evicted = formerly_good.as_ref().and_then(|entry| self.table.remove(entry));
             (formerly_good, evicted)
         })?;
         drop(evicted);
+        let refusal = Refusal { reason, key_id, until: until.min(fresh_until), unknown_since };
+        self.unknown.insert(lookup.cache_key, refusal.clone());
         Ok(Loaded::Refused(refusal))
     }
 }

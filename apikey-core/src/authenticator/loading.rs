@@ -66,7 +66,9 @@ impl Loading {
 /// Joins the key's load under way, or begins one.
 fn board(authenticator: &Authenticator, presented: &Presented, lookup: &Lookup) -> Flight<Loaded> {
     let load = load(Arc::clone(&authenticator.0), presented.clone(), *lookup);
-    match lookup.trusted {
+    // Who asks for every request is not served by an answer that was asked for before.
+    let may_share = lookup.trusted && !authenticator.0.freshness.is_zero();
+    match may_share {
         true => authenticator.0.flights.join(lookup.cache_key, || authenticator.0.cached(lookup), load),
         // Another's load may have begun before this request came, and so before a change that the gate guards against.
         false => Flights::alone(load),

@@ -89,7 +89,6 @@ struct Inner {
     /// Permits for loads of keys not known to be good, and those kept back for keys that are.
     permits: Arc<Semaphore>,
     reserved_permits: Arc<Semaphore>,
-    has_reserve: bool,
     gate: Option<Box<dyn TrustGate>>,
     freshness: Duration,
     unknown_freshness: Duration,
@@ -259,9 +258,14 @@ impl Authenticator {
 
     /// The environment that the token's text names, under the first format that accepts it; else the error of the format
     /// that got furthest.
+    ///
+    /// A token with a declared format's prefix is that format's: a legacy format, which has none, doesn't accept what the
+    /// other has refused.
     fn check_format(&self, token: &[u8]) -> Result<Option<Arc<str>>, ParseKeyError> {
+        let is_declared = |format: &&KeyFormat| format.prefix().is_some();
+        let is_claimed = self.0.formats.iter().filter(is_declared).any(|format| format.has_prefix(token));
         let mut furthest = ParseKeyError::Prefix;
-        for format in &self.0.formats {
+        for format in self.0.formats.iter().filter(|format| is_declared(format) || !is_claimed) {
             match format.check(token) {
                 Ok(parsed) => return Ok(parsed.environment().map(|name| self.0.shared_environment(name))),
                 Err(error) => furthest = furthest.max(error),

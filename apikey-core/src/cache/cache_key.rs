@@ -47,6 +47,7 @@ impl Eq for CacheKey {}
 impl Hash for CacheKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0[0]);
+        state.write_u64(self.0[1]);
     }
 }
 
@@ -56,7 +57,7 @@ impl fmt::Debug for CacheKey {
     }
 }
 
-/// Hashes what is uniform already: a word, as it is.
+/// Hashes what is uniform already and nobody outside can choose: a word, as it is.
 #[derive(Default)]
 pub(crate) struct WordHasher(u64);
 

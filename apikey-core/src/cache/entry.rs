@@ -79,13 +79,13 @@ impl Entry {
         &self.cache_key
     }
 
-    pub(crate) fn has_digest(&self, digest: &KeyDigest) -> bool {
+    /// Is `digest` the secret's? `None` if it can't be told: the secret was found under another algorithm.
+    pub(crate) fn has_digest(&self, digest: &KeyDigest) -> Option<bool> {
+        let presented = || digest.algorithm() == DigestAlgorithm::Sha256;
         match &self.digest {
-            Some(own) => **own == *digest,
-            None => {
-                digest.algorithm() == DigestAlgorithm::Sha256
-                    && CacheKey::from_bytes(digest.as_bytes()) == self.cache_key
-            }
+            Some(own) if own.algorithm() == digest.algorithm() => Some(**own == *digest),
+            _ if presented() => Some(CacheKey::from_bytes(digest.as_bytes()) == self.cache_key),
+            _ => None,
         }
     }
 
@@ -133,17 +133,31 @@ impl Entry {
 
     /// Leaves `waker` to be woken at the end, in the place `slot` names or a new one. `false` if the end has come.
     pub(crate) fn wait(&self, slot: &mut Option<usize>, waker: &Waker) -> bool {
+        if let Some(slot) = *slot
+            && let Some(waiters) = &*self.waiters.lock()
+            && waiters.get(slot).is_some_and(|left| left.will_wake(waker))
+        {
+            // Whoever kills the entry takes the wakers after it: while this one is here, it will be woken.
+            return !self.is_dead();
+        }
+        // Cloning a waker, and dropping one, may run a stranger's code: neither is done under the lock.
+        let waker = waker.clone();
         let mut waiters = self.waiters.lock();
         // Looked at under the lock: `kill` comes before `wake_waiters` takes it, so either this sees the mark or that
         // sees the waker.
         if self.is_dead() {
             return false;
         }
-        let waiters = waiters.get_or_insert_default();
-        match *slot {
-            Some(slot) => waiters[slot].clone_from(waker),
-            None => *slot = Some(waiters.insert(waker.clone())),
-        }
+        let left = waiters.get_or_insert_default();
+        let replaced = match *slot {
+            Some(slot) => Some(std::mem::replace(&mut left[slot], waker)),
+            None => {
+                *slot = Some(left.insert(waker));
+                None
+            }
+        };
+        drop(waiters);
+        drop(replaced);
         true
     }
 
@@ -235,12 +249,22 @@ pub(crate) mod tests {
         let claims = Claims::new(KeyId::new("k").unwrap());
         let key = CacheKey::of(b"s");
         let entry = Entry::new(home, key, pepper(1), claims, Tick::NEVER, Tick::NEVER);
-        assert!(entry.has_digest(&pepper(1)) && !entry.has_digest(&pepper(2)) && !entry.has_digest(&digest_of(b"s")));
+        assert_eq!(entry.has_digest(&pepper(1)), Some(true));
+        assert_eq!(
+            entry.has_digest(&KeyDigest::hmac_sha256_from_bytes(crate::PepperVersion::new(1), [8; 32])),
+            Some(false)
+        );
+        assert_eq!(entry.has_digest(&pepper(2)), None, "it may be the same secret under another pepper");
+        assert_eq!(entry.has_digest(&digest_of(b"s")), Some(true), "the plain digest is known as well");
+        assert_eq!(entry.has_digest(&digest_of(b"t")), Some(false));
     }
 
     #[test]
     fn given_a_plain_digest_when_asked_then_only_that_one_is_the_entrys() {
         let entry = entry_of(&home(), "k", b"s");
-        assert!(entry.has_digest(&digest_of(b"s")) && !entry.has_digest(&digest_of(b"t")));
+        assert_eq!(entry.has_digest(&digest_of(b"s")), Some(true));
+        assert_eq!(entry.has_digest(&digest_of(b"t")), Some(false));
+        let pepper = KeyDigest::hmac_sha256_from_bytes(crate::PepperVersion::new(1), [7; 32]);
+        assert_eq!(entry.has_digest(&pepper), None);
     }
 }

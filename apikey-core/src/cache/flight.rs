@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::{FutureExt, Shared, WeakShared};
 
 use super::{
-    cache_key::{BuildWordHasher, CacheKey},
+    cache_key::CacheKey,
     sync::{Arc, Mutex},
 };
 
@@ -27,51 +27,78 @@ pub(crate) struct Flights<T: Clone> {
 }
 
 struct UnderWay<T: Clone> {
-    flights: HashMap<CacheKey, (u64, WeakShared<Boxed<T>>), BuildWordHasher>,
+    flights: HashMap<CacheKey, Listed<T>>,
     next_number: u64,
+    /// How many flights have left the list.
+    landed: u64,
+}
+
+struct Listed<T: Clone> {
+    number: u64,
+    flight: WeakShared<Boxed<T>>,
 }
 
 impl<T: Clone + Send + Sync + 'static> Flights<T> {
     pub(crate) fn new() -> Self {
-        Flights { under_way: Arc::new(Mutex::new(UnderWay { flights: HashMap::default(), next_number: 0 })) }
+        Flights { under_way: Arc::new(Mutex::new(UnderWay { flights: HashMap::new(), next_number: 0, landed: 0 })) }
     }
 
     /// The load of `key` under way, or a new one of `load`. Nothing runs before it is polled.
     ///
     /// If none is under way, one may have been when the caller looked at the cache. Its answer is there now, as answers are
-    /// cached before flights are off the list; so `look_again` is asked, under the lock, before another begins.
+    /// cached before flights leave the list; so `look_again` is asked before another begins. It is asked without the lock,
+    /// because caches may run anyone's destructors; if any flight has landed meanwhile, it is asked once more.
     pub(crate) fn join(
         &self,
         key: CacheKey,
-        look_again: impl FnOnce() -> Option<T>,
+        look_again: impl Fn() -> Option<T>,
         load: impl Future<Output = T> + Send + 'static,
     ) -> Flight<T> {
-        let mut under_way = self.under_way.lock();
-        if let Some(flight) = under_way.flights.get(&key).and_then(|(_, flight)| flight.upgrade()) {
+        let mut looked_at = None;
+        loop {
+            let mut under_way = self.under_way.lock();
+            if let Some(flight) = under_way.flights.get(&key).and_then(|listed| listed.flight.upgrade()) {
+                drop(under_way);
+                return flight;
+            }
+            if looked_at == Some(under_way.landed) {
+                let (flight, replaced) = under_way.begin(&self.under_way, key, load);
+                drop(under_way);
+                drop(replaced);
+                return flight;
+            }
+            looked_at = Some(under_way.landed);
             drop(under_way);
-            return flight;
+            if let Some(answer) = look_again() {
+                return Flights::alone(ready(answer));
+            }
         }
-        if let Some(answer) = look_again() {
-            drop(under_way);
-            return Flights::alone(ready(answer));
-        }
-        let number = under_way.next_number;
-        under_way.next_number += 1;
-        let landing = Landing { under_way: Arc::clone(&self.under_way), key, number };
-        let flight = FutureExt::shared(Box::pin(async move {
-            let loaded = load.await;
-            drop(landing);
-            loaded
-        }) as Boxed<T>);
-        let replaced = flight.downgrade().and_then(|weak| under_way.flights.insert(key, (number, weak)));
-        drop(under_way);
-        drop(replaced);
-        flight
     }
 
     /// A load of one's own, for who may not believe one that began before.
     pub(crate) fn alone(load: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         FutureExt::shared(Box::pin(load) as Boxed<T>)
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> UnderWay<T> {
+    /// Puts a new flight on the list. What it replaces, all have left; it is handed out to be dropped outside the lock.
+    fn begin(
+        &mut self,
+        list: &Arc<Mutex<UnderWay<T>>>,
+        key: CacheKey,
+        load: impl Future<Output = T> + Send + 'static,
+    ) -> (Flight<T>, Option<Listed<T>>) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let landing = Landing { under_way: Arc::clone(list), key, number };
+        let flight = FutureExt::shared(Box::pin(async move {
+            let loaded = load.await;
+            drop(landing);
+            loaded
+        }) as Boxed<T>);
+        let replaced = flight.downgrade().and_then(|weak| self.flights.insert(key, Listed { number, flight: weak }));
+        (flight, replaced)
     }
 }
 
@@ -85,8 +112,9 @@ struct Landing<T: Clone> {
 impl<T: Clone> Drop for Landing<T> {
     fn drop(&mut self) {
         let mut under_way = self.under_way.lock();
+        under_way.landed += 1;
         // A later flight of the same key may have taken the place of one that all had left.
-        let own = under_way.flights.get(&self.key).is_some_and(|(number, _)| *number == self.number);
+        let own = under_way.flights.get(&self.key).is_some_and(|listed| listed.number == self.number);
         let over = own.then(|| under_way.flights.remove(&self.key));
         drop(under_way);
         drop(over);

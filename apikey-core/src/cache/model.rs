@@ -17,10 +17,7 @@ use shuttle::{
 };
 
 use super::{
-    entry::{
-        Entry, Home,
-        tests::{digest_of, entry_of},
-    },
+    entry::{Entry, Home, tests::entry_of},
     registry::Registry,
     sync::Arc,
 };
@@ -62,7 +59,7 @@ impl World {
             return None;
         }
         let entry = entry_of(&self.home, "k", b"s");
-        let filled = load.fill(&entry, &digest_of(b"s"), || self.table.lock().unwrap().replace(Arc::clone(&entry)));
+        let filled = load.fill(&entry, || self.table.lock().unwrap().replace(Arc::clone(&entry)));
         filled.ok().map(|_| entry)
     }
 
@@ -132,7 +129,9 @@ fn given_an_unknown_key_and_its_import_in_any_order_then_no_refusal_learned_befo
                     let is_active = world.is_active.load(Ordering::SeqCst);
                     thread::yield_now();
                     if !is_active {
-                        let _ = load.fill_unknown(None, |stamp| *refused.lock().unwrap() = Some(stamp));
+                        if let Ok((stamp, ())) = load.refuse(None, || ()) {
+                            *refused.lock().unwrap() = Some(stamp);
+                        }
                     }
                 }
             });

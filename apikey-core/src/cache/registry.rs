@@ -21,13 +21,6 @@ use crate::{digest::KeyDigest, key_id::KeyId};
 /// A log of changes this short is not worth sweeping.
 const SMALL_LOG: usize = 1_024;
 
-/// What a change is about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Target {
-    Key(KeyId),
-    Secret(KeyId, KeyDigest),
-}
-
 #[derive(Default)]
 pub(crate) struct Registry {
     state: Mutex<State>,
@@ -45,8 +38,8 @@ struct State {
     version: u64,
     /// The last change of everything.
     everything: u64,
-    /// The last change of each target, as far back as the oldest load under way began.
-    changed: HashMap<Target, u64>,
+    /// The last change of each key, as far back as the oldest load under way began.
+    changed: HashMap<KeyId, u64>,
     /// The size of `changed` at which it is swept next.
     sweep_at: usize,
     /// How many loads under way began at each version.
@@ -79,7 +72,8 @@ impl Registry {
 
     /// Kills the entries of `key`, or of one of its secrets. They are returned for their waiters to be woken.
     ///
-    /// `evict` takes an entry out of the table, under the lock.
+    /// An entry that may be of the secret, though it was filled under a digest of another algorithm, is made stale: the
+    /// store will tell. `evict` takes an entry out of the table, under the lock.
     #[must_use]
     pub(crate) fn revoke(
         &self,
@@ -88,17 +82,18 @@ impl Registry {
         mut evict: impl FnMut(&Entry) -> Option<Arc<Entry>>,
     ) -> Vec<Arc<Entry>> {
         let mut state = self.state.lock();
-        state.record(match secret {
-            None => Target::Key(key.clone()),
-            Some(digest) => Target::Secret(key.clone(), digest.clone()),
-        });
+        // Whichever secret it is: a load under way may find it under another digest.
+        state.record(key);
         let mut entries = self.entries_near(&state, key);
         let mut evicted = Vec::new();
-        for entry in &entries {
-            let secret_matches = secret.is_none_or(|digest| entry.has_digest(digest));
-            if entry.claims().key_id() == key && secret_matches {
-                entry.kill();
-                evicted.push(evict(entry));
+        for entry in entries.iter().filter(|entry| entry.claims().key_id() == key) {
+            match secret.map_or(Some(true), |digest| entry.has_digest(digest)) {
+                Some(true) => {
+                    entry.kill();
+                    evicted.push(evict(entry));
+                }
+                Some(false) => {}
+                None => entry.make_stale(),
             }
         }
         drop(state);
@@ -110,7 +105,7 @@ impl Registry {
     /// Makes the entries of `key` stale, and whatever was said of unknown keys.
     pub(crate) fn refresh(&self, key: &KeyId) {
         let mut state = self.state.lock();
-        state.record(Target::Key(key.clone()));
+        state.record(key);
         self.unknown_since.store(state.version, Ordering::Release);
         let entries = self.entries_near(&state, key);
         for entry in entries.iter().filter(|entry| entry.claims().key_id() == key) {
@@ -164,10 +159,10 @@ impl Registry {
 }
 
 impl State {
-    fn record(&mut self, target: Target) {
+    fn record(&mut self, key: &KeyId) {
         self.version += 1;
         if !self.loads.is_empty() {
-            self.changed.insert(target, self.version);
+            self.changed.insert(key.clone(), self.version);
         }
     }
 }
@@ -175,18 +170,12 @@ impl State {
 impl Load<'_> {
     /// Registers what was loaded and puts it into the table with `insert`, unless something changed meanwhile.
     ///
-    /// Returns what `insert` displaced, to be dropped outside the lock, or `Err` if the load has lost.
-    pub(crate) fn fill<T>(
-        &self,
-        entry: &Arc<Entry>,
-        digest: &KeyDigest,
-        insert: impl FnOnce() -> T,
-    ) -> Result<T, Lost> {
+    /// Returns what `insert` displaced, to be dropped outside the lock.
+    pub(crate) fn fill<T>(&self, entry: &Arc<Entry>, insert: impl FnOnce() -> T) -> Result<T, Lost> {
         let key = entry.claims().key_id();
         let hash = self.registry.hasher.hash_one(key);
         let mut state = self.registry.state.lock();
-        let targets = [Target::Key(key.clone()), Target::Secret(key.clone(), digest.clone())];
-        if self.has_lost(&state, &targets) {
+        if self.has_lost(&state, Some(key)) {
             return Err(Lost);
         }
         let weak = Arc::downgrade(entry);
@@ -197,25 +186,27 @@ impl Load<'_> {
         Ok(insert())
     }
 
-    /// Puts what was learned of a key that is not let in into the cache of such with `insert`, which is given the stamp
-    /// it has to bear, unless something changed meanwhile.
-    pub(crate) fn fill_unknown<T>(&self, key: Option<&KeyId>, insert: impl FnOnce(u64) -> T) -> Result<T, Lost> {
+    /// Takes a key that is not let in out of the table with `evict`, unless something changed meanwhile.
+    ///
+    /// Returns what `evict` took, to be dropped outside the lock, and the stamp that the refusal has to bear. It may be
+    /// put into its cache after this: what comes too late for a change bears an old stamp and is not believed. That cache
+    /// is not ours, and may run anyone's destructors, so it is not touched under the lock.
+    pub(crate) fn refuse<T>(&self, key: Option<&KeyId>, evict: impl FnOnce() -> T) -> Result<(u64, T), Lost> {
         let state = self.registry.state.lock();
         let unknown_since = self.registry.unknown_since();
-        let target = key.map(|key| Target::Key(key.clone()));
-        if unknown_since > self.since || self.has_lost(&state, target.as_slice()) {
+        if unknown_since > self.since || self.has_lost(&state, key) {
             return Err(Lost);
         }
-        Ok(insert(unknown_since))
+        Ok((unknown_since, evict()))
     }
 
-    fn has_lost(&self, state: &State, targets: &[Target]) -> bool {
+    fn has_lost(&self, state: &State, key: Option<&KeyId>) -> bool {
         #[cfg(shuttle)]
         if self.registry.ignores_changes {
             return false;
         }
-        let changed = |target| state.changed.get(target).is_some_and(|version| *version > self.since);
-        state.everything > self.since || targets.iter().any(changed)
+        let changed = key.and_then(|key| state.changed.get(key)).is_some_and(|version| *version > self.since);
+        state.everything > self.since || changed
     }
 }
 
@@ -297,7 +288,7 @@ mod tests {
             ("this key revoked", |r| drop(r.revoke(&id("a"), None, nothing)), true),
             ("another key revoked", |r| drop(r.revoke(&id("b"), None, nothing)), false),
             ("this secret revoked", |r| drop(r.revoke(&id("a"), Some(&digest_of(b"s")), nothing)), true),
-            ("another secret revoked", |r| drop(r.revoke(&id("a"), Some(&digest_of(b"t")), nothing)), false),
+            ("another of its secrets revoked", |r| drop(r.revoke(&id("a"), Some(&digest_of(b"t")), nothing)), true),
             ("this key refreshed", |r| r.refresh(&id("a")), true),
             ("all refreshed", |r| r.refresh_all(), true),
             ("unknown forgotten", |r| r.forget_unknown(), false),
@@ -308,7 +299,7 @@ mod tests {
             let load = home.registry.begin_load();
             change(&home.registry);
             let entry = entry_of(&home, "a", b"s");
-            let filled = load.fill(&entry, &digest_of(b"s"), || ());
+            let filled = load.fill(&entry, || ());
             assert_eq!(filled, if loses { Err(Lost) } else { Ok(()) }, "{name}");
         }
     }
@@ -327,8 +318,8 @@ mod tests {
             let registry = Registry::default();
             let load = registry.begin_load();
             change(&registry);
-            assert_eq!(load.fill_unknown(None, |_| ()).is_err(), unknown_loses, "{name}");
-            assert_eq!(load.fill_unknown(Some(&id("a")), |_| ()).is_err(), refused_loses, "{name}");
+            assert_eq!(load.refuse(None, || ()).is_err(), unknown_loses, "{name}");
+            assert_eq!(load.refuse(Some(&id("a")), || ()).is_err(), refused_loses, "{name}");
         }
     }
 
@@ -339,7 +330,7 @@ mod tests {
             .map(|(id, secret)| {
                 let entry = entry_of(&home, id, secret.as_bytes());
                 let load = home.registry.begin_load();
-                load.fill(&entry, &digest_of(secret.as_bytes()), || ()).unwrap();
+                load.fill(&entry, || ()).unwrap();
                 entry
             })
             .into();
@@ -359,7 +350,7 @@ mod tests {
     fn given_a_refreshed_entry_when_revoked_later_then_it_dies() {
         let home = home();
         let entry = entry_of(&home, "a", b"s");
-        home.registry.begin_load().fill(&entry, &digest_of(b"s"), || ()).unwrap();
+        home.registry.begin_load().fill(&entry, || ()).unwrap();
         home.registry.refresh(&id("a"));
         assert!(entry.is_live() && !entry.is_good(Tick::FIRST));
         drop(home.registry.revoke(&id("a"), None, nothing));
@@ -372,7 +363,7 @@ mod tests {
         for n in 0..100 {
             let secret = format!("{n}");
             let entry = entry_of(&home, &format!("k{}", n / 2), secret.as_bytes());
-            home.registry.begin_load().fill(&entry, &digest_of(secret.as_bytes()), || ()).unwrap();
+            home.registry.begin_load().fill(&entry, || ()).unwrap();
         }
         assert!(home.registry.state.lock().entries.is_empty());
     }

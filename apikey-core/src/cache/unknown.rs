@@ -2,9 +2,11 @@
 //!
 //! Bounded, and apart from the verified keys: a flood of random keys evicts nothing but its like.
 
+use std::hash::RandomState;
+
 use moka::sync::Cache;
 
-use super::cache_key::{BuildWordHasher, CacheKey};
+use super::cache_key::CacheKey;
 use crate::{clock::Tick, key_id::KeyId, rejection::Reason};
 
 /// What is remembered of a presented key that was not let in.
@@ -18,11 +20,12 @@ pub(crate) struct Refusal {
 }
 
 #[derive(Debug)]
-pub(crate) struct Unknown(Cache<CacheKey, Refusal, BuildWordHasher>);
+// Hashed anew under a secret seed: who sends unknown keys can choose their SHA-256 in part.
+pub(crate) struct Unknown(Cache<CacheKey, Refusal, RandomState>);
 
 impl Unknown {
     pub(crate) fn new(capacity: u64) -> Self {
-        Unknown(Cache::builder().max_capacity(capacity).build_with_hasher(BuildWordHasher::default()))
+        Unknown(Cache::builder().max_capacity(capacity).build_with_hasher(RandomState::new()))
     }
 
     pub(crate) fn get(&self, key: &CacheKey, now: Tick, unknown_since: u64) -> Option<Refusal> {

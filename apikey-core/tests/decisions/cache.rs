@@ -8,29 +8,36 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{Claims, KeyId, KeyStatus, Resolution, ScopeSet, TestKeys, Tick, TrustGate};
+use apikey_core::{Authentication, Claims, KeyId, KeyStatus, Resolution, ScopeSet, TestKey, TestKeys, Tick, TrustGate};
 
-use crate::support::{Request, admit, refusal};
+use crate::support::{Request, admit, decide, refusal};
+
+/// Asks, after so many seconds, whether the decision comes at once; then the store may be asked.
+async fn is_remembered(keys: &TestKeys, key: &TestKey, seconds: u64) -> bool {
+    keys.clock().advance(Duration::from_secs(seconds));
+    let calls = keys.resolver_calls();
+    let request = Request::of(key);
+    let at_once = matches!(keys.authenticator().authenticate(&request), Authentication::Done(_));
+    let _ = decide(&keys.authenticator(), &request).await;
+    assert_eq!(keys.resolver_calls() == calls, at_once);
+    at_once
+}
 
 #[tokio::test]
-async fn given_a_good_key_when_asked_again_then_the_store_is_asked_once_freshness_is_over() {
+async fn given_a_good_key_when_asked_again_then_it_is_let_in_at_once_until_freshness_is_over() {
     let keys = TestKeys::with(|builder| builder.freshness(Duration::from_secs(60)));
     let key = keys.key(["a"]);
-    for (passes, calls) in [(0, 1), (59, 1), (1, 2), (0, 2)] {
-        keys.clock().advance(Duration::from_secs(passes));
-        admit(&keys.authenticator(), &Request::of(&key)).await;
-        assert_eq!(keys.resolver_calls(), calls);
+    for (seconds, remembered) in [(0, false), (0, true), (59, true), (1, false), (0, true)] {
+        assert_eq!(is_remembered(&keys, &key, seconds).await, remembered);
     }
 }
 
 #[tokio::test]
-async fn given_a_refused_key_when_asked_again_then_the_store_is_asked_once_the_refusal_is_old() {
+async fn given_a_refused_key_when_asked_again_then_it_is_refused_at_once_until_the_refusal_is_old() {
     let keys = TestKeys::with(|builder| builder.unknown_freshness(Duration::from_secs(10)));
     let key = keys.insert(|digest, id| Resolution::new(digest, Claims::new(id)).with_status(KeyStatus::Disabled));
-    for (passes, calls) in [(0, 1), (9, 1), (1, 2)] {
-        keys.clock().advance(Duration::from_secs(passes));
-        assert_eq!(refusal(&keys.authenticator(), &Request::of(&key)).await, "disabled");
-        assert_eq!(keys.resolver_calls(), calls);
+    for (seconds, remembered) in [(0, false), (0, true), (9, true), (1, false), (0, true)] {
+        assert_eq!(is_remembered(&keys, &key, seconds).await, remembered);
     }
 }
 
@@ -73,7 +80,7 @@ async fn given_changed_scopes_when_refreshed_then_new_requests_have_them_and_old
     let key = keys.key(["a"]);
     let request = Request::of(&key);
     let first = admit(&keys.authenticator(), &request).await;
-    type Refresh = fn(&TestKeys, &apikey_core::TestKey);
+    type Refresh = fn(&TestKeys, &TestKey);
     let ways: [(&str, Refresh); 2] = [
         ("b", |keys, key| keys.authenticator().refresh(key.id())),
         ("c", |keys, _| keys.authenticator().refresh_all()),
@@ -91,7 +98,7 @@ async fn given_changed_scopes_when_refreshed_then_new_requests_have_them_and_old
 
 #[tokio::test]
 async fn given_a_refused_key_when_it_is_enabled_then_whatever_tells_of_it_lets_it_in_at_once() {
-    type Tell = fn(&TestKeys, &apikey_core::TestKey);
+    type Tell = fn(&TestKeys, &TestKey);
     let ways: [Tell; 3] = [
         |keys, key| keys.authenticator().refresh(key.id()),
         |keys, _| keys.authenticator().refresh_all(),

@@ -118,7 +118,7 @@ async fn given_environments_in_text_record_and_configuration_when_they_disagree_
         (&live, Some("live"), Some("test"), Err("wrong_environment")),
         (&bare, None, None, Ok(None)),
         (&bare, Some("stage"), None, Ok(Some("stage"))),
-        (&bare, None, Some("live"), Ok(None)),
+        (&bare, None, Some("live"), Err("wrong_environment")),
         (&bare, Some("live"), Some("live"), Ok(Some("live"))),
         (&bare, Some("test"), Some("live"), Err("wrong_environment")),
     ];

@@ -87,7 +87,7 @@ async fn given_a_service_that_tells_holders_when_their_key_is_refused_then_each_
         (Box::new(move |record| record.with_secret_end(wall)), "The key has expired."),
     ];
     for (change, told) in cases {
-        let key = keys.insert(|digest, id| change(Resolution::new(digest, Claims::new(id))));
+        let key = keys.insert(|digest, id| change(Resolution::new(digest, Claims::new(id).with_environment("live"))));
         assert_eq!(refused(&keys, &Request::of(&key)).await.detail(), told);
     }
     let key = keys.key_with(|claims| claims.with_environment("test"));

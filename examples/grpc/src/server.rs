@@ -45,6 +45,6 @@ pub async fn serve(
         .add_service(LedgerServer::new(Ledger::new(books.clone())))
         // Its methods need the same scope, so that a method added later can't forget it.
         .add_service(RequireScopeLayer::of::<AccountsManage>().named_layer(AccountsServer::new(Accounts::new(books))))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
         .await
 }

@@ -11,8 +11,7 @@ use tower_apikey::{AuthenticatedKey, Rejection, RequiredScopes, caller};
 use crate::{
     books::{Books, Line, NoAccount, OpenError},
     proto::{
-        EntriesRequest, Entry, OpenRequest, OpenResponse, PostRequest, PostResponse, accounts_server,
-        ledger_server,
+        EntriesRequest, Entry, OpenRequest, OpenResponse, PostRequest, PostResponse, accounts_server, ledger_server,
     },
     server::{LedgerRead, LedgerWrite},
 };
@@ -66,6 +65,8 @@ impl accounts_server::Accounts for Accounts {
 }
 
 /// The caller, if its key has the scopes `S`.
+///
+/// By then the message has been read and decoded; a layer, as around [`Accounts`], refuses before that.
 fn authorize<S: RequiredScopes, T>(request: &Request<T>) -> Result<&AuthenticatedKey, Status> {
     let key = caller(request.extensions()).map_err(status)?;
     key.require::<S>().map_err(status)?;
@@ -74,7 +75,7 @@ fn authorize<S: RequiredScopes, T>(request: &Request<T>) -> Result<&Authenticate
 
 /// A refusal in the form in which the layer refuses.
 fn status(rejection: Rejection) -> Status {
-    Status::new(Code::from_i32(rejection.grpc_code().into()), rejection.detail())
+    Status::new(Code::from_i32(rejection.grpc_code()), rejection.detail())
 }
 
 /// A call that may last for days outlives its key. Here it ends with it: the key is looked at before each entry, and

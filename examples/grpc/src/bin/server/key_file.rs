@@ -19,7 +19,7 @@ pub(crate) fn open(path: &Path, format: &KeyFormat) -> Result<(StaticKeys, Optio
         true => None,
         false => create(path, format).map_err(|error| format!("{} can't be made: {error}", path.display()))?,
     };
-    let keys = StaticKeys::from_file(path).map_err(|error| format!("{}: {}", path.display(), with_cause(&error)))?;
+    let keys = StaticKeys::from_file(path).map_err(|error| with_cause(&error))?;
     Ok((keys, first_key))
 }
 

@@ -1,0 +1,132 @@
+//! What the verifier answers. Its callers have keys as well: operators, and the services that ask.
+
+use std::time::SystemTime;
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use axum_apikey::{ApiKeyLayer, Authenticator, BoxError, KeyId, RequireScope, ScopeSet, scopes};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::store::{KeyStore, StoreError};
+use crate::{
+    format::key_format,
+    record::{Question, Record, UNKNOWN_KEY},
+};
+
+scopes! {
+    /// What a key may do here.
+    pub(crate) VerifierScopes {
+        /// Ask for the records of keys.
+        KeysResolve = "keys:resolve",
+        /// Make keys and end them.
+        KeysManage = "keys:manage",
+    }
+}
+
+#[derive(Clone)]
+struct Verifier {
+    store: KeyStore,
+    authenticator: Authenticator,
+}
+
+/// The verifier's routes.
+///
+/// # Errors
+///
+/// When its own authenticator can't be built.
+pub fn app(store: KeyStore) -> Result<Router, BoxError> {
+    let authenticator = Authenticator::builder(store.clone())
+        .format(key_format()?)
+        .catalog(VerifierScopes::catalog())
+        .realm("verifier")
+        .build()?;
+    Ok(Router::new()
+        .route("/resolve", post(resolve))
+        .route("/keys", post(issue))
+        .route("/keys/{id}", delete(revoke))
+        .route_layer(ApiKeyLayer::new(authenticator.clone()))
+        .route("/healthz", get(async || "ok"))
+        .with_state(Verifier { store, authenticator }))
+}
+
+/// Whoever asks must know the digest already. From it nobody gets the key, and nobody guesses it.
+async fn resolve(
+    _: RequireScope<KeysResolve>,
+    State(Verifier { store, .. }): State<Verifier>,
+    Json(question): Json<Question>,
+) -> Result<Json<Record>, Problem> {
+    let unknown = Problem(StatusCode::NOT_FOUND, UNKNOWN_KEY, "There is no such key.");
+    store.find(&question.digests).map(Json).ok_or(unknown)
+}
+
+#[derive(Deserialize)]
+struct NewKey {
+    id: KeyId,
+    #[serde(default)]
+    name: String,
+    scopes: ScopeSet,
+    #[serde(default, with = "crate::record::rfc3339")]
+    expires_at: Option<SystemTime>,
+}
+
+async fn issue(
+    operator: RequireScope<KeysManage>,
+    State(Verifier { store, .. }): State<Verifier>,
+    Json(new): Json<NewKey>,
+) -> Result<Response, Problem> {
+    if !operator.scopes().covers_grants(&new.scopes) {
+        return Err(Problem(StatusCode::FORBIDDEN, "exceeds_own", "Nobody grants what they don't have."));
+    }
+    let key = store.issue(new.id.clone(), new.name, new.scopes, new.expires_at)?;
+    // The only answer that ever holds it.
+    let answer = Json(json!({ "id": new.id, "key": key.expose_secret() }));
+    Ok((StatusCode::CREATED, [(CACHE_CONTROL, HeaderValue::from_static("no-store"))], answer).into_response())
+}
+
+async fn revoke(
+    _: RequireScope<KeysManage>,
+    State(Verifier { store, authenticator }): State<Verifier>,
+    Path(id): Path<KeyId>,
+) -> Result<StatusCode, Problem> {
+    store.revoke(&id)?;
+    // The store first, then this process' own cache. Other services learn of it by their hook, or after a while.
+    authenticator.revoke(&id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// An answer other than the one asked for (RFC 9457): a code for programs, a sentence for people.
+struct Problem(StatusCode, &'static str, &'static str);
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Exists => Problem(StatusCode::CONFLICT, "key_exists", "There is a key of this id."),
+            StoreError::Unknown => Problem(StatusCode::NOT_FOUND, "not_found", "There is no key of this id."),
+            StoreError::Failed(error) => {
+                tracing::error!(error, "keys can't be changed");
+                Problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The change could not be made.")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Problem(status, code, detail) = self;
+        let title = status.canonical_reason().unwrap_or_default();
+        let body = json!({
+            "type": "about:blank", "title": title, "status": status.as_u16(), "code": code, "detail": detail,
+        });
+        let content_type = HeaderValue::from_static("application/problem+json");
+        (status, [(CONTENT_TYPE, content_type)], body.to_string()).into_response()
+    }
+}

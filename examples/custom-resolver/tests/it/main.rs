@@ -1,0 +1,11 @@
+//! The service against a verifier, over sockets: the real one, as a process, and one that answers whatever it is told to.
+
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
+
+mod answers;
+mod changes;
+mod outages;
+mod process;
+mod readme;
+mod service;
+mod told;

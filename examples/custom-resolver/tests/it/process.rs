@@ -1,0 +1,75 @@
+//! The two programs, as processes. Each is killed, by its id, when it is dropped.
+
+use std::{
+    io::{BufRead, BufReader, Lines},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+pub(crate) struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    /// `http://…`
+    pub(crate) url: String,
+    /// The keys it has shown, in order.
+    pub(crate) keys: Vec<String>,
+}
+
+impl Process {
+    /// The verifier, with its keys in `folder`.
+    pub(crate) fn verifier(folder: &Path, address: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_verifier"));
+        command.current_dir(folder).env_clear().env("ADDR", address);
+        Process::start(command)
+    }
+
+    pub(crate) fn service(verifier: &Process) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_custom-resolver"));
+        command.env_clear().env("ADDR", "127.0.0.1:0");
+        command.env("VERIFIER_URL", &verifier.url).env("VERIFIER_KEY", &verifier.keys[1]);
+        Process::start(command)
+    }
+
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut process = Process { child, lines, url: String::new(), keys: Vec::new() };
+        while process.url.is_empty() {
+            let line = process.lines.next().expect("it doesn't listen").unwrap();
+            if let Some(url) = line.strip_prefix("listening on ") {
+                process.url = url.to_owned();
+            } else if let Some((_, key)) = line.split_once("key, shown only now: ") {
+                process.keys.push(key.to_owned());
+            } else {
+                panic!("unexpected on standard output: {line}");
+            }
+        }
+        process
+    }
+
+    /// The host and port.
+    pub(crate) fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    /// Ends it, as a crash would, and waits until it is gone.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal, such as `STOP`.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("/bin/kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Fails if it has ended, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
