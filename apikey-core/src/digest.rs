@@ -388,6 +388,17 @@ mod tests {
     }
 
     #[test]
+    fn given_digests_when_hashed_for_a_table_then_equal_ones_meet_and_others_spread() {
+        let state = std::hash::RandomState::new();
+        let hash = |digest: KeyDigest| std::hash::BuildHasher::hash_one(&state, digest);
+        let peppered = |version| KeyDigest::hmac_sha256_from_bytes(PepperVersion::new(version), bytes());
+        assert_eq!(hash(peppered(1)), hash(peppered(1)));
+        let hashes = [peppered(1), peppered(2), KeyDigest::sha256_from_bytes(bytes())].map(hash);
+        assert_eq!(HashSet::from(hashes).len(), 3);
+        assert_ne!(hash(KeyDigest::sha256_from_bytes([1; 32])), hash(KeyDigest::sha256_from_bytes([2; 32])));
+    }
+
+    #[test]
     fn given_a_digest_when_formatted_for_debugging_then_only_the_algorithm_shows() {
         let digest = KeyDigest::sha256_from_bytes(bytes());
         assert_eq!(format!("{digest:?}"), "KeyDigest(sha256)");
