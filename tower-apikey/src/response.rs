@@ -123,18 +123,26 @@ impl Exchange {
     }
 
     /// The inner service's response, on its way out.
-    pub(crate) fn finish<R>(&self, response: Response<R>) -> Response<ResponseBody<R>> {
+    #[inline]
+    pub(crate) fn finish<R>(&self, mut response: Response<R>) -> Response<ResponseBody<R>> {
+        if response.extensions().get::<Rejection>().is_some() {
+            return self.finish_refusal(response);
+        }
+        if self.is_private {
+            response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+        }
+        response.map(ResponseBody::inner)
+    }
+
+    /// A refusal from inside, which is rendered anew where it may look otherwise.
+    #[cold]
+    fn finish_refusal<R>(&self, response: Response<R>) -> Response<ResponseBody<R>> {
         let (mut parts, body) = response.into_parts();
         let rejection = parts.extensions.remove::<Rejection>();
+        let rejection = rejection.filter(|_| self.config.is_some() || self.is_head);
         let Some(rejection) = rejection else {
-            if self.is_private {
-                parts.headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
-            }
             return Response::from_parts(parts, ResponseBody::inner(body));
         };
-        if self.config.is_none() && !self.is_head {
-            return Response::from_parts(parts, ResponseBody::inner(body));
-        }
         // What layers in between have added stays.
         let responder = self.config.as_ref().and_then(|config| config.responder.as_deref());
         let (refused, body) = self.refuse(&rejection, responder).into_parts();

@@ -127,7 +127,12 @@ impl<B> RequestView for View<'_, B> {
                 None => return HeaderLines::Absent,
             },
         };
-        self.request.headers().get_all(name).iter().map(|value| value.as_bytes()).collect()
+        let headers = self.request.headers();
+        // Few requests have two lines of any header. Where none has, the first is the only one.
+        if headers.len() == headers.keys_len() {
+            return headers.get(name).map_or(HeaderLines::Absent, |value| HeaderLines::One(value.as_bytes()));
+        }
+        headers.get_all(name).iter().map(|value| value.as_bytes()).collect()
     }
 
     fn authenticated(&self) -> Option<AuthenticatedKey> {
