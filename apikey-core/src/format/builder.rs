@@ -321,6 +321,7 @@ mod tests {
             (bare().alphabet(Alphabet::Base64Url).length(21), "length: 21 base64url characters carry 126 bits"),
             (bare().length(511), "length: keys would have 513 bytes, 512 are the most"),
             (bare().environment("e").length(509), "length: keys would have 513 bytes"),
+            (bare().length(512), "length: keys would have 514 bytes"),
             (bare().length(513), "length: 513 characters, a key has at most 512"),
             (bare().length(usize::MAX), "length: "),
             (bare().entropy_bits(0), "entropy_bits: 0 bits asked for"),
