@@ -11,7 +11,7 @@ use std::{
 
 use apikey_core::{
     Authenticator, AuthenticatorBuilder, Claims, KeyId, KeyStatus, Loading, ManualClock, Presented, Resolution,
-    resolver_with,
+    resolver_fn, resolver_with,
 };
 use tokio::sync::Semaphore;
 
@@ -88,6 +88,18 @@ async fn given_many_unknown_keys_when_looked_up_then_a_quarter_of_the_turns_is_k
         let _loads = begun(&authenticator, 0..20);
         assert_eq!(desk.calls(), taken, "of {turns}");
     }
+}
+
+#[test]
+fn given_limits_at_their_greatest_when_built_then_they_are_accepted() {
+    let authenticator = |configure: fn(AuthenticatorBuilder) -> AuthenticatorBuilder| {
+        configure(Authenticator::builder(resolver_fn(async |_| std::io::Result::Ok(None)))).build()
+    };
+    assert!(authenticator(|builder| builder.resolver_concurrency(Semaphore::MAX_PERMITS)).is_ok());
+    assert!(authenticator(|builder| builder.resolver_concurrency(Semaphore::MAX_PERMITS + 1)).is_err());
+    // Of the two capacities, only this one is not reserved beforehand.
+    assert!(authenticator(|builder| builder.unknown_capacity(1 << 32)).is_ok());
+    assert!(authenticator(|builder| builder.unknown_capacity((1 << 32) + 1)).is_err());
 }
 
 #[tokio::test]
