@@ -1,0 +1,108 @@
+//! The audit trail: what was done to whom, by whom. Written with the change itself, in one transaction; never changed.
+
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+
+use crate::{actor::ActorId, organization::OrganizationId};
+
+/// One management action.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AuditEvent {
+    /// Sorts by time: `evt_…`.
+    pub id: String,
+    /// When.
+    pub at: SystemTime,
+    /// Where.
+    pub organization: OrganizationId,
+    /// By whom.
+    pub actor: ActorId,
+    /// What was done.
+    pub action: Action,
+    /// To what: the id of a key or a service account, or of the organization itself.
+    pub target: String,
+    /// What the action changed, as it was; without secrets or digests. `None` where there was nothing.
+    pub before: Option<Map<String, Value>>,
+    /// The same, as it is.
+    pub after: Option<Map<String, Value>>,
+    /// The request that asked for it.
+    pub request_id: Option<String>,
+}
+
+macro_rules! actions {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// What was done. Displayed as its name, such as `key.issued`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Action {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Action {
+            /// Every action.
+            pub const ALL: &[Action] = &[$(Action::$variant),+];
+
+            /// Its name, such as `key.issued`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Action::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    /// A key was issued.
+    KeyIssued = "key.issued",
+    /// A key was issued like another.
+    KeyDuplicated = "key.duplicated",
+    /// A key was taken over from elsewhere.
+    KeyImported = "key.imported",
+    /// A key's name, description, scopes, windows or metadata were changed.
+    KeyUpdated = "key.updated",
+    /// A key got a new secret.
+    KeyRotated = "key.rotated",
+    /// The overlap of a rotation was ended early.
+    KeyOverlapEnded = "key.overlap_ended",
+    /// A key was switched off.
+    KeyDisabled = "key.disabled",
+    /// A key was switched on.
+    KeyEnabled = "key.enabled",
+    /// A key was ended for good.
+    KeyRevoked = "key.revoked",
+    /// A key was deleted.
+    KeyDeleted = "key.deleted",
+    /// A service account was made.
+    AccountCreated = "service_account.created",
+    /// A service account's name or description was changed.
+    AccountUpdated = "service_account.updated",
+    /// A service account was switched off, with all its keys.
+    AccountDisabled = "service_account.disabled",
+    /// A service account was switched on.
+    AccountEnabled = "service_account.enabled",
+    /// A service account was deleted; its keys were revoked.
+    AccountDeleted = "service_account.deleted",
+    /// All keys of an organization were shut out.
+    OrganizationSuspended = "organization.suspended",
+    /// They were let in again.
+    OrganizationResumed = "organization.resumed",
+    /// Old events were removed, on the host's word.
+    AuditPruned = "audit.pruned",
+}
+
+impl Action {
+    /// The action of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Action::ALL.iter().copied().find(|action| action.as_str() == name)
+    }
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

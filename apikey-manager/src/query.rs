@@ -1,0 +1,285 @@
+//! What lists ask for: filters, pages, spans of time.
+
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
+
+use apikey_core::{KeyDigest, KeyId};
+
+use crate::{
+    account::ServiceAccountId,
+    actor::ActorId,
+    audit::Action,
+    organization::OrganizationId,
+    record::{KeyRecord, Status},
+    time,
+};
+
+/// The most a page holds.
+pub const MAX_PAGE: usize = 200;
+
+/// A page of a list, and where the next begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` on the last.
+    pub next: Option<Cursor>,
+}
+
+/// A place in a list, newest first: what comes after the row of this time and id. Text for callers, to be handed back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The time of the last row seen.
+    pub at: SystemTime,
+    /// Its id.
+    pub id: String,
+}
+
+/// The text is no cursor that a page ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a cursor that a page ended with")]
+pub struct CursorError(());
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", time::to_millis(self.at), self.id)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let (millis, id) = text.split_once('.').ok_or(CursorError(()))?;
+        let at = millis.parse::<i64>().ok().map(time::from_millis).ok_or(CursorError(()))?;
+        match KeyId::new(id) {
+            Ok(_) => Ok(Cursor { at, id: id.to_owned() }),
+            Err(_) => Err(CursorError(())),
+        }
+    }
+}
+
+/// Which of an organization's keys are asked for. Everything that is set must hold.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct KeyFilter {
+    /// Keys of this status.
+    pub status: Option<Status>,
+    /// Keys of this environment.
+    pub environment: Option<String>,
+    /// Keys of this service account.
+    pub service_account: Option<ServiceAccountId>,
+    /// Keys issued by this actor.
+    pub created_by: Option<ActorId>,
+    /// Keys issued by this key.
+    pub created_by_key: Option<KeyId>,
+    /// Keys that have this text in their name, description or hint, whatever the case of ASCII letters, or as their id.
+    pub text: Option<String>,
+}
+
+impl KeyFilter {
+    /// Does `key` pass? What every store must answer, in code.
+    #[must_use]
+    pub fn matches(&self, key: &KeyRecord, now: SystemTime) -> bool {
+        let has = |text: &String| {
+            let wanted = text.to_ascii_lowercase();
+            let within = |field: &str| field.to_ascii_lowercase().contains(&wanted);
+            within(&key.name) || within(&key.description) || within(&key.hint) || key.id.as_str() == text
+        };
+        self.status.is_none_or(|status| key.status(now) == status)
+            && self.environment.as_ref().is_none_or(|wanted| key.environment.as_ref() == Some(wanted))
+            && self.service_account.as_ref().is_none_or(|wanted| key.service_account.as_ref() == Some(wanted))
+            && self.created_by.as_ref().is_none_or(|wanted| key.created_by == *wanted)
+            && self.created_by_key.as_ref().is_none_or(|wanted| key.created_by_key.as_ref() == Some(wanted))
+            && self.text.as_ref().is_none_or(has)
+    }
+}
+
+/// A page of keys, newest first (by `created_at`, then id, both descending), as a store is asked for it.
+#[derive(Clone, Debug)]
+pub struct KeyQuery {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Which of them.
+    pub filter: KeyFilter,
+    /// What status follows from.
+    pub now: SystemTime,
+    /// What comes after this row.
+    pub after: Option<Cursor>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A page of service accounts, newest first.
+#[derive(Clone, Debug)]
+pub struct AccountQuery {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// What comes after this row.
+    pub after: Option<Cursor>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Which audit events are asked for.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct AuditFilter {
+    /// Of this actor.
+    pub actor: Option<ActorId>,
+    /// Of this action.
+    pub action: Option<Action>,
+    /// About this key, account or organization.
+    pub target: Option<String>,
+    /// At this moment or later.
+    pub from: Option<SystemTime>,
+    /// Before this moment.
+    pub to: Option<SystemTime>,
+}
+
+/// A page of audit events, newest first (by `at`, then id, both descending).
+#[derive(Clone, Debug)]
+pub struct AuditQuery {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Which of them.
+    pub filter: AuditFilter,
+    /// What comes after this row.
+    pub after: Option<Cursor>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Whose usage is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsageOf {
+    /// A key's, deleted or not.
+    Key(KeyId),
+    /// A service account's.
+    Account(ServiceAccountId),
+    /// An environment's.
+    Environment(String),
+    /// The whole organization's.
+    Organization,
+}
+
+/// Usage in a span of time, hour by hour, oldest first; hours without any are left out.
+#[derive(Clone, Debug)]
+pub struct UsageQuery {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Which part of it.
+    pub of: UsageOf,
+    /// The hour of this moment and later.
+    pub from: SystemTime,
+    /// Before this moment.
+    pub to: SystemTime,
+}
+
+/// What was counted in one hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageHour {
+    /// The hour's beginning, in UTC.
+    pub hour: SystemTime,
+    /// Requests that were let in and had the scopes they needed.
+    pub ok: u64,
+    /// Requests that were let in and refused for a missing scope.
+    pub refused: u64,
+}
+
+/// What a batch adds for one secret of a key, within one hour.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsageRow {
+    /// The key.
+    pub key: KeyId,
+    /// The hour's beginning.
+    pub hour: SystemTime,
+    /// Requests let in, with the scopes they needed.
+    pub ok: u64,
+    /// Requests refused for a missing scope.
+    pub refused: u64,
+    /// When each secret was last used.
+    pub last_used: Vec<(KeyDigest, SystemTime)>,
+}
+
+/// Usage to be added, once: a batch whose id is known changes nothing.
+#[derive(Clone, Debug)]
+pub struct UsageBatch {
+    /// Unique: a store keeps it for at least a day.
+    pub id: String,
+    /// When it was made.
+    pub at: SystemTime,
+    /// Sorted by key, then hour, so that concurrent batches take their row locks in one order.
+    pub rows: Vec<UsageRow>,
+}
+
+/// One request of a key.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Activity {
+    /// Whose key.
+    pub organization: OrganizationId,
+    /// Which key.
+    pub key: KeyId,
+    /// When the request came.
+    pub at: SystemTime,
+    /// Its method.
+    pub method: String,
+    /// The template of its route, such as `/files/{name}`; never the path itself, which may hold secrets.
+    pub route: Option<String>,
+    /// The status it was answered with.
+    pub status: u16,
+    /// Where it came from.
+    pub address: Option<String>,
+    /// What it said it was.
+    pub user_agent: Option<String>,
+}
+
+/// A page of a key's activity, newest first.
+#[derive(Clone, Debug)]
+pub struct ActivityQuery {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Which key.
+    pub key: KeyId,
+    /// At this moment or later.
+    pub from: SystemTime,
+    /// Before this moment.
+    pub to: SystemTime,
+    /// What comes after this row.
+    pub after: Option<Cursor>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// What is old enough to go. Audit events go by no other way.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Prune {
+    /// Usage of hours before this moment.
+    pub usage_before: Option<SystemTime>,
+    /// Activity before this moment.
+    pub activity_before: Option<SystemTime>,
+    /// Audit events before this moment.
+    pub audit_before: Option<SystemTime>,
+}
+
+/// How many rows were removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Hours of usage.
+    pub usage: u64,
+    /// Requests.
+    pub activity: u64,
+    /// Audit events.
+    pub audit: u64,
+}
+
+/// The default length of a page.
+pub(crate) const DEFAULT_PAGE: usize = 50;
+
+/// An hour.
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);

@@ -1,0 +1,212 @@
+//! What is kept of a key, and the status that follows from it.
+
+use std::{fmt, time::SystemTime};
+
+use apikey_core::{KeyDigest, KeyId, ScopeSet};
+use serde_json::{Map, Value};
+
+use crate::{
+    account::ServiceAccountId,
+    actor::ActorId,
+    organization::{OrganizationId, Switched},
+};
+
+/// A key's record: everything but the key.
+///
+/// Times are kept to the millisecond.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct KeyRecord {
+    /// Its public id, for ever the same.
+    pub id: KeyId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The program it was issued to, if to one.
+    pub service_account: Option<ServiceAccountId>,
+    /// What people call it; 1–100 characters.
+    pub name: String,
+    /// What it is for; up to 500 characters.
+    pub description: String,
+    /// The environment it belongs to, where its format has some.
+    pub environment: Option<String>,
+    /// Enough of the newest secret to tell it from others, such as `tsk_live_7fQ2…9dKp`; empty for keys whose text was
+    /// never seen.
+    pub hint: String,
+    /// What was granted, roles by their names.
+    pub scopes: ScopeSet,
+    /// When it was issued.
+    pub created_at: SystemTime,
+    /// Who issued it.
+    pub created_by: ActorId,
+    /// The key that issued it, if a key did.
+    pub created_by_key: Option<KeyId>,
+    /// Not let in before this moment.
+    pub not_before: Option<SystemTime>,
+    /// Not let in from this moment on.
+    pub expires_at: Option<SystemTime>,
+    /// When it was last let in, to within the interval in which usage is written.
+    pub last_used_at: Option<SystemTime>,
+    /// Since when, and on whose word, it is switched off.
+    pub disabled: Option<Switched>,
+    /// When, by whom and why it was ended for good.
+    pub revoked: Option<Revocation>,
+    /// The host's own notes, up to 8 KiB as JSON.
+    pub metadata: Map<String, Value>,
+    /// Counts its changes, from 1.
+    pub version: u64,
+    /// Its secrets, the newest first; never empty.
+    pub secrets: Vec<SecretRecord>,
+}
+
+/// What is kept of one of a key's secrets.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SecretRecord {
+    /// What it is found by.
+    pub digest: KeyDigest,
+    /// When it was made.
+    pub created_at: SystemTime,
+    /// When a newer one took its place.
+    pub superseded_at: Option<SystemTime>,
+    /// Not let in from this moment on. A superseded secret without one lives until its overlap is ended.
+    pub ends_at: Option<SystemTime>,
+    /// When it was last let in.
+    pub last_used_at: Option<SystemTime>,
+}
+
+/// How a key ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// The moment.
+    pub at: SystemTime,
+    /// Who did it.
+    pub by: ActorId,
+    /// Why, in their words; empty if they gave none.
+    pub reason: String,
+}
+
+/// Where a key stands in its life. Follows from its record and the time, and is stored nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Status {
+    /// Let in.
+    Active,
+    /// Let in, under two secrets: an overlap is under way.
+    Rotating,
+    /// Not let in yet.
+    NotYetValid,
+    /// Switched off, by itself. Whether its account or its organization is, their records say.
+    Disabled,
+    /// Past its expiry. It may be extended.
+    Expired,
+    /// Ended for good.
+    Revoked,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Status; 6] =
+        [Status::Active, Status::Rotating, Status::NotYetValid, Status::Disabled, Status::Expired, Status::Revoked];
+
+    /// Its name, such as `not_yet_valid`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Active => "active",
+            Status::Rotating => "rotating",
+            Status::NotYetValid => "not_yet_valid",
+            Status::Disabled => "disabled",
+            Status::Expired => "expired",
+            Status::Revoked => "revoked",
+        }
+    }
+
+    /// The status of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Status::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    /// Does a key of this status count toward its organization's limit? Those that are over do not.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        !matches!(self, Status::Expired | Status::Revoked)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl KeyRecord {
+    /// A record as a key begins with: nameless, without scopes, under one secret.
+    #[must_use]
+    pub fn new(
+        id: KeyId,
+        organization: OrganizationId,
+        digest: KeyDigest,
+        created_at: SystemTime,
+        created_by: ActorId,
+    ) -> Self {
+        KeyRecord {
+            id,
+            organization,
+            service_account: None,
+            name: String::new(),
+            description: String::new(),
+            environment: None,
+            hint: String::new(),
+            scopes: ScopeSet::empty(),
+            created_at,
+            created_by,
+            created_by_key: None,
+            not_before: None,
+            expires_at: None,
+            last_used_at: None,
+            disabled: None,
+            revoked: None,
+            metadata: Map::new(),
+            version: 1,
+            secrets: vec![SecretRecord::new(digest, created_at)],
+        }
+    }
+
+    /// Where the key stands at `now`. Of several that apply, the one that is hardest to undo.
+    #[must_use]
+    pub fn status(&self, now: SystemTime) -> Status {
+        if self.revoked.is_some() {
+            Status::Revoked
+        } else if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            Status::Expired
+        } else if self.disabled.is_some() {
+            Status::Disabled
+        } else if self.not_before.is_some_and(|not_before| not_before > now) {
+            Status::NotYetValid
+        } else if self.live_secrets(now).count() > 1 {
+            Status::Rotating
+        } else {
+            Status::Active
+        }
+    }
+
+    /// The secrets that are let in at `now`, if the key is: the newest, and one whose overlap is under way.
+    pub fn live_secrets(&self, now: SystemTime) -> impl Iterator<Item = &SecretRecord> {
+        self.secrets.iter().filter(move |secret| secret.is_live(now))
+    }
+}
+
+impl SecretRecord {
+    /// A secret without an end.
+    #[must_use]
+    pub fn new(digest: KeyDigest, created_at: SystemTime) -> Self {
+        SecretRecord { digest, created_at, superseded_at: None, ends_at: None, last_used_at: None }
+    }
+
+    /// Is its window open at `now`?
+    #[must_use]
+    pub fn is_live(&self, now: SystemTime) -> bool {
+        self.ends_at.is_none_or(|ends_at| now < ends_at)
+    }
+}

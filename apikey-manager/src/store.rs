@@ -1,0 +1,292 @@
+//! What a database has to do, and nothing of what may be done: every rule about rights, limits and states is the
+//! manager's, and decided between [`KeyStore::begin`] and [`Transaction::commit`].
+
+use std::{error::Error, fmt, time::SystemTime};
+
+use apikey_core::{KeyDigest, KeyId};
+use async_trait::async_trait;
+
+use crate::{
+    account::{ServiceAccount, ServiceAccountId},
+    audit::AuditEvent,
+    organization::{OrganizationId, OrganizationRecord},
+    query::{
+        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyFilter, KeyQuery, Prune, Pruned, UsageBatch, UsageHour,
+        UsageQuery,
+    },
+    record::{KeyRecord, SecretRecord},
+};
+
+/// Keeps the records of keys.
+///
+/// Implement it for a database of your own, and let the conformance suite (feature `conformance`) say what is missing.
+///
+/// # Errors
+///
+/// Every method fails with a [`StoreError`] when the store can't answer or doesn't know whether it has. Nothing is half
+/// done: a transaction is whole or absent.
+#[async_trait]
+pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
+    /// Begins a change within `organization`, and holds that organization's lock until the transaction ends: of two that
+    /// change one organization the second waits, in every process. The organization need not be known yet. Dropping the
+    /// transaction undoes it.
+    async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError>;
+
+    /// Everything a verdict on these digests needs, in one statement, so that all of it is of one moment. Digests that
+    /// are unknown have no answer.
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError>;
+
+    /// A key of `organization`, with its secrets.
+    async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError>;
+
+    /// A page of keys, with their secrets.
+    async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// A service account of `organization`.
+    async fn account(
+        &self,
+        organization: &OrganizationId,
+        id: &ServiceAccountId,
+    ) -> Result<Option<ServiceAccount>, StoreError>;
+
+    /// A page of service accounts.
+    async fn accounts(&self, query: &AccountQuery) -> Result<Vec<ServiceAccount>, StoreError>;
+
+    /// What is kept of an organization; one that is not known is not suspended.
+    async fn organization(&self, id: &OrganizationId) -> Result<OrganizationRecord, StoreError>;
+
+    /// How much of its limits an organization uses at `now`.
+    async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError>;
+
+    /// A page of audit events.
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError>;
+
+    /// Adds usage, all of the batch or none; `false` if a batch of this id has been added before. Rows of keys that are
+    /// gone are left out. Sets `last_used_at` of keys and secrets, never to an earlier moment than it is.
+    async fn add_usage(&self, batch: &UsageBatch) -> Result<bool, StoreError>;
+
+    /// Usage, hour by hour.
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError>;
+
+    /// Adds activity.
+    async fn add_activity(&self, activity: &[Activity]) -> Result<(), StoreError>;
+
+    /// A page of a key's activity; ids within it are the store's own.
+    async fn activity(&self, query: &ActivityQuery) -> Result<Vec<(String, Activity)>, StoreError>;
+
+    /// Removes what is old, and forgets ids of batches older than a day.
+    async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError>;
+
+    /// The keys of every organization whose `expires_at` lies in `from..to` and that are not revoked, oldest expiry
+    /// first, at most `limit`.
+    async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// The keys of every organization, by id and after `after`, at most `limit`: for the sweep.
+    async fn scan(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// The revision of the last change that affected who may call.
+    async fn revision(&self) -> Result<u64, StoreError>;
+
+    /// Is a marker set, and to what?
+    async fn marker(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Can it be read and written?
+    async fn check(&self) -> Result<(), StoreError>;
+
+    /// Finishes what is under way and closes.
+    async fn close(&self);
+}
+
+/// A change under way, within one organization. Everything it reads is as its own lock keeps it.
+#[async_trait]
+pub trait Transaction: Send {
+    /// The organization itself.
+    async fn organization(&mut self) -> Result<OrganizationRecord, StoreError>;
+
+    /// One of the organization's keys, with its secrets.
+    async fn key(&mut self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError>;
+
+    /// All of the organization's keys that pass, with their secrets, in any order.
+    async fn keys(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// One of the organization's service accounts.
+    async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError>;
+
+    /// How much of its limits the organization uses at `now`.
+    async fn counts(&mut self, now: SystemTime) -> Result<Counts, StoreError>;
+
+    /// Which of these digests are, or were, some key's in any organization.
+    async fn taken(&mut self, digests: &[KeyDigest]) -> Result<Vec<KeyDigest>, StoreError>;
+
+    /// Which of these ids are, or were, some key's in any organization.
+    async fn taken_ids(&mut self, ids: &[KeyId]) -> Result<Vec<KeyId>, StoreError>;
+
+    /// What a marker is set to.
+    async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Applies the changes in their order and commits. Where they affect who may call, the last thing before the commit
+    /// is to take the next revision; it is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`is_conflict`](StoreError::is_conflict) when a digest, an id or a marker is taken, or a row to be changed is not
+    /// of the version before: nothing was changed. [`is_unknown`](StoreError::is_unknown) when the commit's answer never
+    /// came.
+    async fn commit(self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError>;
+}
+
+/// What a transaction does.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// In this order.
+    pub changes: Vec<Change>,
+    /// Do they change who may call?
+    pub affects_callers: bool,
+}
+
+/// One step of a transaction.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Change {
+    /// A new key with its secrets.
+    InsertKey(Box<KeyRecord>),
+    /// A key's record in place of the one of the version before, `last_used_at` excepted; secrets it did not have are
+    /// new, those it has get the windows given here, and none is removed.
+    UpdateKey(Box<KeyRecord>),
+    /// A key and its secrets are gone; the digests and the id can't come back.
+    DeleteKey(KeyId),
+    /// A new service account.
+    InsertAccount(ServiceAccount),
+    /// A service account's record in place of the one of the version before.
+    UpdateAccount(ServiceAccount),
+    /// A service account is gone. Its keys keep its id.
+    DeleteAccount(ServiceAccountId),
+    /// What is kept of the organization.
+    SetOrganization(OrganizationRecord),
+    /// A marker that must not be set yet.
+    SetMarker(String, String),
+    /// What is told of all this.
+    Audit(AuditEvent),
+}
+
+/// A key as the read path finds it: all that decides whether its holder is let in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FoundKey {
+    /// The digest, as stored.
+    pub digest: KeyDigest,
+    /// The secret's own window.
+    pub secret: SecretRecord,
+    /// The key; of its secrets perhaps only this one.
+    pub key: KeyRecord,
+    /// Is its service account disabled, or gone?
+    pub is_account_disabled: bool,
+    /// Is its organization suspended?
+    pub is_organization_suspended: bool,
+    /// The revision all of this was read at.
+    pub revision: u64,
+}
+
+impl FoundKey {
+    /// A key found under `secret`, in an organization that is not suspended.
+    #[must_use]
+    pub fn new(key: KeyRecord, secret: SecretRecord, revision: u64) -> Self {
+        FoundKey {
+            digest: secret.digest.clone(),
+            secret,
+            key,
+            is_account_disabled: false,
+            is_organization_suspended: false,
+            revision,
+        }
+    }
+}
+
+/// How much of its limits an organization uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Keys that are neither revoked nor expired.
+    pub keys: u64,
+    /// Service accounts.
+    pub service_accounts: u64,
+}
+
+/// What a store could not do.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: Kind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Unavailable,
+    Conflict,
+    Unknown,
+    Corrupt,
+}
+
+impl StoreError {
+    /// The store can't be reached, is too slow, or may not be written. Nothing was changed.
+    #[must_use]
+    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        StoreError {
+            kind: Kind::Unavailable,
+            message: "the store is not available".to_owned(),
+            source: Some(source.into()),
+        }
+    }
+
+    /// A row is taken, or has changed since it was read. Nothing was changed.
+    #[must_use]
+    pub fn conflict(what: impl Into<String>) -> Self {
+        StoreError { kind: Kind::Conflict, message: what.into(), source: None }
+    }
+
+    /// The commit was sent and no answer came: it may hold or not.
+    #[must_use]
+    pub fn unknown(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        StoreError {
+            kind: Kind::Unknown,
+            message: "whether the store has made the change is not known".to_owned(),
+            source: Some(source.into()),
+        }
+    }
+
+    /// What the store has is not what this crate wrote.
+    #[must_use]
+    pub fn corrupt(what: impl Into<String>) -> Self {
+        StoreError { kind: Kind::Corrupt, message: what.into(), source: None }
+    }
+
+    /// Can't it be reached?
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        self.kind == Kind::Unavailable
+    }
+
+    /// Was a row taken, or changed?
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.kind == Kind::Conflict
+    }
+
+    /// May the change hold or not?
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.kind == Kind::Unknown
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
