@@ -1,13 +1,149 @@
-//! Taking keys over from elsewhere: raw or hashed, many at a time.
+//! Keys that come from elsewhere: raw or hashed.
 
-use crate::validate::FieldError;
+use std::{fmt, time::SystemTime};
+
+use apikey_core::{KeyDigest, KeyId, PlaintextKey};
+use serde_json::{Map, Value};
+
+use crate::{account::ServiceAccountId, validate::FieldError};
+
+/// A key to be taken over.
+///
+/// ```
+/// use apikey_manager::ImportKey;
+///
+/// let digest = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae".parse()?;
+/// let hashed = ImportKey::hashed("ci-pipeline", digest).scopes(["files:read"]);
+/// let raw = ImportKey::raw("backend", "acme_live_6dNrQ3vLq0bT".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct ImportKey {
+    pub(crate) secret: ImportSecret,
+    pub(crate) id: Option<KeyId>,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) environment: Option<String>,
+    pub(crate) service_account: Option<ServiceAccountId>,
+    pub(crate) created_at: Option<SystemTime>,
+    pub(crate) expires_at: Option<SystemTime>,
+    pub(crate) metadata: Map<String, Value>,
+}
+
+/// What is known of the key itself.
+pub(crate) enum ImportSecret {
+    Raw(PlaintextKey),
+    Hashed(KeyDigest),
+}
+
+impl fmt::Debug for ImportSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ImportSecret::Raw(_) => "Raw",
+            ImportSecret::Hashed(_) => "Hashed",
+        })
+    }
+}
+
+impl ImportKey {
+    /// A key whose text is known. It must be of a format that the manager accepts.
+    pub fn raw(name: impl Into<String>, key: PlaintextKey) -> Self {
+        ImportKey::new(name.into(), ImportSecret::Raw(key))
+    }
+
+    /// A key known by its digest, of an algorithm that the manager's hasher accepts.
+    pub fn hashed(name: impl Into<String>, digest: KeyDigest) -> Self {
+        ImportKey::new(name.into(), ImportSecret::Hashed(digest))
+    }
+
+    fn new(name: String, secret: ImportSecret) -> Self {
+        ImportKey {
+            secret,
+            id: None,
+            name,
+            description: String::new(),
+            scopes: Vec::new(),
+            environment: None,
+            service_account: None,
+            created_at: None,
+            expires_at: None,
+            metadata: Map::new(),
+        }
+    }
+
+    /// The id it was known by; a new one unless set.
+    pub fn id(mut self, id: KeyId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// What it is for.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// Grants these scopes and roles, and those granted before.
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+
+    /// The environment it belongs to. A raw key's own text is believed before this.
+    pub fn environment(mut self, environment: impl Into<String>) -> Self {
+        self.environment = Some(environment.into());
+        self
+    }
+
+    /// The service account it was issued to, which must exist.
+    pub fn service_account(mut self, account: ServiceAccountId) -> Self {
+        self.service_account = Some(account);
+        self
+    }
+
+    /// When it was issued; now unless set.
+    pub fn created_at(mut self, created_at: SystemTime) -> Self {
+        self.created_at = Some(created_at);
+        self
+    }
+
+    /// When it expires.
+    pub fn expires_at(mut self, expires_at: SystemTime) -> Self {
+        self.expires_at = Some(expires_at);
+        self
+    }
+
+    /// The host's own notes.
+    pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
 
 /// A row of an import that can't be taken, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RowError {
-    /// The row, counted from 0.
+    /// The row, counted from 0 in the whole import.
     pub row: usize,
     /// What is wrong with it. Whose key it is already, if it is some, is not told.
     pub error: FieldError,
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {}: {}", self.row, self.error)
+    }
+}
+
+/// How far an import has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImportProgress {
+    /// Rows that are in the store by now.
+    pub done: usize,
+    /// Those of them that an earlier run had brought there.
+    pub skipped: usize,
 }

@@ -6,10 +6,15 @@ mod account;
 mod actor;
 mod audit;
 mod error;
+mod hint;
 mod import;
+mod limits;
+mod manager;
 mod organization;
 mod query;
 mod record;
+mod resolver;
+mod rights;
 mod store;
 pub mod time;
 mod validate;
@@ -18,12 +23,18 @@ pub use account::{ServiceAccount, ServiceAccountId};
 pub use actor::{Actor, ActorId, Rights};
 pub use audit::{Action, AuditEvent};
 pub use error::{Forbidden, Limited, ManageError, Missing};
-pub use import::RowError;
+pub use import::{ImportKey, ImportProgress, RowError};
+pub use limits::Limits;
+pub use manager::{
+    AccountUpdate, Bucket, BuildError, Expiry, IssuedKey, KeyManager, KeyManagerBuilder, KeyUpdate, LimitsInUse,
+    NewAccount, NewKey, Overlap, PageRequest, Selection, Set, Usage,
+};
 pub use organization::{IdError, OrganizationId, OrganizationRecord, Switched};
 pub use query::{
     AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Cursor, CursorError, KeyFilter, KeyQuery, MAX_PAGE,
     Page, Prune, Pruned, UsageBatch, UsageHour, UsageOf, UsageQuery, UsageRow,
 };
 pub use record::{KeyRecord, Revocation, SecretRecord, Status};
+pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};
 pub use store::{Change, Changes, Counts, FoundKey, KeyStore, StoreError, Transaction};
 pub use validate::FieldError;

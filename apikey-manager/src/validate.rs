@@ -97,14 +97,23 @@ impl Fields {
     }
 
     /// A window's two ends, where the second was just set.
-    pub(crate) fn window(&mut self, not_before: Option<SystemTime>, expires_at: Option<SystemTime>, now: SystemTime) {
+    pub(crate) fn window(
+        &mut self,
+        field: &str,
+        not_before: Option<SystemTime>,
+        expires_at: Option<SystemTime>,
+        now: SystemTime,
+    ) {
+        if not_before.is_some_and(|not_before| not_before > last_moment()) {
+            self.push("not_before", "too_late", "must be before the year 10000");
+        }
         let Some(expires_at) = expires_at else { return };
         if expires_at <= now {
-            self.push("expires_at", "past", "must be in the future");
+            self.push(field, "past", "must be in the future");
         } else if not_before.is_some_and(|not_before| expires_at <= not_before) {
-            self.push("expires_at", "before_start", "must be later than not_before");
+            self.push(field, "before_start", "must be later than not_before");
         } else if expires_at > last_moment() {
-            self.push("expires_at", "too_late", "must be before the year 10000");
+            self.push(field, "too_late", "must be before the year 10000");
         }
     }
 }

@@ -1,0 +1,115 @@
+//! What an organization's plan allows. The host says it; it is held against what the organization uses under that
+//! organization's lock.
+
+use std::{fmt, future::Future, pin::Pin, time::Duration};
+
+use apikey_core::BoxError;
+
+use crate::organization::OrganizationId;
+
+/// What an organization may have. Unlimited unless set.
+///
+/// Lowering a limit refuses what is new and breaks nothing that is there.
+///
+/// ```
+/// use std::time::Duration;
+/// use apikey_manager::Limits;
+///
+/// let free = Limits::new().keys(3).longest_lifetime(Duration::from_secs(90 * 86_400)).expiry_required(true);
+/// # let _ = free;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    pub(crate) keys: Option<u64>,
+    pub(crate) service_accounts: Option<u64>,
+    pub(crate) longest_lifetime: Option<Duration>,
+    pub(crate) default_lifetime: Option<Duration>,
+    pub(crate) expiry_required: bool,
+}
+
+impl Limits {
+    /// No limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Limits::default()
+    }
+
+    /// How many keys there may be, counting those that are neither revoked nor expired.
+    #[must_use]
+    pub fn keys(mut self, keys: u64) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// How many service accounts there may be.
+    #[must_use]
+    pub fn service_accounts(mut self, accounts: u64) -> Self {
+        self.service_accounts = Some(accounts);
+        self
+    }
+
+    /// How far off an expiry may be when it is set. A key without one is allowed unless
+    /// [`expiry_required`](Limits::expiry_required) is set, too.
+    #[must_use]
+    pub fn longest_lifetime(mut self, lifetime: Duration) -> Self {
+        self.longest_lifetime = Some(lifetime);
+        self
+    }
+
+    /// The lifetime of keys that are issued without a word about it.
+    #[must_use]
+    pub fn default_lifetime(mut self, lifetime: Duration) -> Self {
+        self.default_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Must every new key expire?
+    #[must_use]
+    pub fn expiry_required(mut self, required: bool) -> Self {
+        self.expiry_required = required;
+        self
+    }
+
+    /// How many keys there may be.
+    #[must_use]
+    pub fn allowed_keys(&self) -> Option<u64> {
+        self.keys
+    }
+
+    /// How many service accounts there may be.
+    #[must_use]
+    pub fn allowed_service_accounts(&self) -> Option<u64> {
+        self.service_accounts
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Limits, BoxError>> + Send>>;
+
+/// Says what an organization's plan allows.
+pub(crate) struct LimitsOf(Box<dyn Fn(OrganizationId) -> Answer + Send + Sync>);
+
+impl LimitsOf {
+    pub(crate) fn new<F, Fut>(limits: F) -> Self
+    where
+        F: Fn(OrganizationId) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Limits, BoxError>> + Send + 'static,
+    {
+        LimitsOf(Box::new(move |organization| Box::pin(limits(organization))))
+    }
+
+    pub(crate) async fn ask(&self, organization: &OrganizationId) -> Result<Limits, BoxError> {
+        (self.0)(organization.clone()).await
+    }
+}
+
+impl Default for LimitsOf {
+    fn default() -> Self {
+        LimitsOf::new(async |_| Ok(Limits::new()))
+    }
+}
+
+impl fmt::Debug for LimitsOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LimitsOf")
+    }
+}

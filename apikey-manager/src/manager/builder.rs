@@ -1,0 +1,208 @@
+//! A manager's configuration. Whatever is wrong with it is said by `build`.
+
+use std::{env, fmt, future::Future, sync::Arc};
+
+use apikey_core::{
+    Authenticator, AuthenticatorBuilder, BoxError, Clock, ConfigError, KeyFormat, KeyHasher, PepperError, ScopeCatalog,
+};
+
+use super::{KeyManager, Shared};
+use crate::{
+    limits::{Limits, LimitsOf},
+    organization::OrganizationId,
+    resolver::StoreResolver,
+    rights::management_scopes,
+    store::KeyStore,
+};
+
+/// Why a manager can't be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No format was given.
+    #[error("format: a key format is needed to issue keys")]
+    NoFormat,
+    /// The first format only verifies keys.
+    #[error("format: the first must be able to issue keys")]
+    VerifyOnly,
+    /// A setting of the authenticator.
+    #[error(transparent)]
+    Authenticator(#[from] ConfigError),
+    /// An environment variable.
+    #[error("{variable}: {reason}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The peppers.
+    #[error(transparent)]
+    Pepper(#[from] PepperError),
+    /// There is no tokio runtime to write usage on.
+    #[error("a manager is built on a tokio runtime")]
+    NoRuntime,
+}
+
+type Configure = Box<dyn FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder + Send>;
+
+/// Configures a [`KeyManager`].
+#[must_use]
+pub struct KeyManagerBuilder {
+    store: Arc<dyn KeyStore>,
+    formats: Vec<KeyFormat>,
+    hasher: KeyHasher,
+    catalog: Option<ScopeCatalog>,
+    limits: LimitsOf,
+    clock: Clock,
+    configure: Configure,
+}
+
+impl KeyManagerBuilder {
+    pub(super) fn new(store: Arc<dyn KeyStore>) -> Self {
+        KeyManagerBuilder {
+            store,
+            formats: Vec::new(),
+            hasher: KeyHasher::sha256(),
+            catalog: None,
+            limits: LimitsOf::default(),
+            clock: Clock::system(),
+            configure: Box::new(|builder| builder),
+        }
+    }
+
+    /// Accepts keys of this format; the first one given is the one that issues.
+    pub fn format(mut self, format: KeyFormat) -> Self {
+        self.formats.push(format);
+        self
+    }
+
+    /// How keys are digested; plain SHA-256 unless set.
+    pub fn hasher(mut self, hasher: KeyHasher) -> Self {
+        self.hasher = hasher;
+        self
+    }
+
+    /// The scopes that keys may be given. Without a catalog any well-formed scope is.
+    pub fn catalog(mut self, catalog: ScopeCatalog) -> Self {
+        self.catalog = Some(catalog);
+        self
+    }
+
+    /// Asks `limits` what an organization's plan allows, before every operation that might go over it. If that fails,
+    /// the operation does.
+    ///
+    /// ```
+    /// # use apikey_manager::{KeyManager, Limits, MemoryStore};
+    /// let builder = KeyManager::builder(MemoryStore::new()).limits(async |organization| {
+    ///     let plan_of = |_| "free"; // SELECT plan FROM …
+    ///     Ok(match plan_of(organization) {
+    ///         "free" => Limits::new().keys(3),
+    ///         _ => Limits::new(),
+    ///     })
+    /// });
+    /// ```
+    pub fn limits<F, Fut>(mut self, limits: F) -> Self
+    where
+        F: Fn(OrganizationId) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Limits, BoxError>> + Send + 'static,
+    {
+        self.limits = LimitsOf::new(limits);
+        self
+    }
+
+    /// Where the time is read; the system's clocks unless set.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// Changes the authenticator's own settings, such as its realm, its headers and its cache. Format, hasher, catalog
+    /// and clock are the manager's.
+    ///
+    /// ```
+    /// # use apikey_manager::{KeyManager, MemoryStore};
+    /// let builder = KeyManager::builder(MemoryStore::new()).authenticator(|builder| builder.realm("files"));
+    /// ```
+    pub fn authenticator(
+        mut self,
+        configure: impl FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder + Send + 'static,
+    ) -> Self {
+        self.configure = Box::new(configure);
+        self
+    }
+
+    /// Takes settings from the environment, each only if its variable is set: `API_KEY_PREFIX` and
+    /// `API_KEY_ENVIRONMENTS` (names, separated by commas) are a format besides those given here, and
+    /// `API_KEY_PEPPERS` is read as by [`KeyHasher::parse`].
+    ///
+    /// # Errors
+    ///
+    /// When one of them can't be read; the message names it.
+    pub fn from_env(mut self) -> Result<Self, BuildError> {
+        let read = |variable: &'static str| match env::var(variable) {
+            Ok(text) => Ok(Some(text)),
+            Err(env::VarError::NotPresent) => Ok(None),
+            Err(env::VarError::NotUnicode(_)) => {
+                Err(BuildError::Variable { variable, reason: "the variable is not UTF-8".to_owned() })
+            }
+        };
+        if let Some(prefix) = read("API_KEY_PREFIX")? {
+            let mut format = KeyFormat::builder(prefix);
+            for environment in read("API_KEY_ENVIRONMENTS")?.iter().flat_map(|names| names.split(',')) {
+                format = format.environment(environment.trim());
+            }
+            let reason = |error: apikey_core::KeyFormatError| error.to_string();
+            let format = format
+                .build()
+                .map_err(|error| BuildError::Variable { variable: "API_KEY_PREFIX", reason: reason(error) })?;
+            self.formats.push(format);
+        }
+        if env::var_os("API_KEY_PEPPERS").is_some() {
+            self.hasher = KeyHasher::from_env("API_KEY_PEPPERS")?;
+        }
+        Ok(self)
+    }
+
+    /// The manager.
+    ///
+    /// # Errors
+    ///
+    /// When no format can issue, a setting is out of range, or there is no tokio runtime.
+    pub fn build(self) -> Result<KeyManager, BuildError> {
+        let KeyManagerBuilder { store, formats, hasher, catalog, limits, clock, configure } = self;
+        tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let format = formats.first().ok_or(BuildError::NoFormat)?.clone();
+        if !format.can_issue() {
+            return Err(BuildError::VerifyOnly);
+        }
+        let knows_all_scopes = catalog.is_some();
+        let own = management_scopes().unwrap_or_default();
+        let catalog = catalog.unwrap_or_default().merge(own);
+        let mut builder = configure(Authenticator::builder(StoreResolver::new(Arc::clone(&store))));
+        for format in &formats {
+            builder = builder.format(format.clone());
+        }
+        let authenticator = builder.hasher(hasher.clone()).catalog(catalog.clone()).clock(clock.clone()).build()?;
+        Ok(KeyManager(Arc::new(Shared {
+            store,
+            authenticator,
+            format,
+            formats,
+            hasher,
+            catalog,
+            knows_all_scopes,
+            limits,
+            clock,
+        })))
+    }
+}
+
+impl fmt::Debug for KeyManagerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyManagerBuilder")
+            .field("store", &self.store)
+            .field("formats", &self.formats)
+            .finish_non_exhaustive()
+    }
+}

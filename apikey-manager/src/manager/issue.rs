@@ -1,0 +1,340 @@
+//! Issuing: a record, a secret that is shown once, and the room for both.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use apikey_core::{KeyId, PlaintextKey, ScopeSet};
+use serde_json::{Map, Value};
+
+use super::{KeyManager, Shared, operation::Operation};
+use crate::{
+    account::ServiceAccountId, actor::Actor, audit::Action, error::ManageError, hint::hint_of, limits::Limits,
+    record::KeyRecord, rights::Level, time, validate::Fields,
+};
+
+/// When a new key expires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Expiry {
+    /// As the organization's plan says, and never if it says nothing.
+    #[default]
+    Default,
+    /// Never.
+    Never,
+    /// At this moment.
+    At(SystemTime),
+    /// So long after it is issued.
+    In(Duration),
+}
+
+/// A key to be issued.
+///
+/// ```
+/// use std::time::Duration;
+/// use apikey_manager::NewKey;
+///
+/// let key = NewKey::new("ci-pipeline")
+///     .description("publishes releases")
+///     .scopes(["files:read", "files:write"])
+///     .environment("live")
+///     .expires_in(Duration::from_secs(90 * 86_400));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct NewKey {
+    name: String,
+    description: String,
+    scopes: Vec<String>,
+    environment: Option<String>,
+    service_account: Option<ServiceAccountId>,
+    not_before: Option<SystemTime>,
+    expiry: Expiry,
+    metadata: Map<String, Value>,
+}
+
+impl NewKey {
+    /// A key of this name, which so far may do nothing.
+    pub fn new(name: impl Into<String>) -> Self {
+        NewKey { name: name.into(), ..NewKey::default() }
+    }
+
+    /// Says what it is for.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// Grants these scopes and roles, and those granted before.
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+
+    /// The environment; the first that the format declares unless set.
+    pub fn environment(mut self, environment: impl Into<String>) -> Self {
+        self.environment = Some(environment.into());
+        self
+    }
+
+    /// Issues it to a service account.
+    pub fn service_account(mut self, account: ServiceAccountId) -> Self {
+        self.service_account = Some(account);
+        self
+    }
+
+    /// It is not let in before this moment.
+    pub fn not_before(mut self, not_before: SystemTime) -> Self {
+        self.not_before = Some(not_before);
+        self
+    }
+
+    /// When it expires.
+    pub fn expiry(mut self, expiry: Expiry) -> Self {
+        self.expiry = expiry;
+        self
+    }
+
+    /// It expires at this moment.
+    pub fn expires_at(self, expires_at: SystemTime) -> Self {
+        self.expiry(Expiry::At(expires_at))
+    }
+
+    /// It expires so long after it is issued.
+    pub fn expires_in(self, lifetime: Duration) -> Self {
+        self.expiry(Expiry::In(lifetime))
+    }
+
+    /// The host's own notes.
+    pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
+
+/// A key that was just issued, or has just got a new secret: its record, and the secret for its holder. Nobody can read
+/// the secret anywhere again.
+#[derive(Debug)]
+pub struct IssuedKey {
+    record: KeyRecord,
+    secret: PlaintextKey,
+}
+
+impl IssuedKey {
+    pub(super) fn new(record: KeyRecord, secret: PlaintextKey) -> Self {
+        IssuedKey { record, secret }
+    }
+
+    /// The key's id.
+    #[must_use]
+    pub fn id(&self) -> &KeyId {
+        &self.record.id
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub fn record(&self) -> &KeyRecord {
+        &self.record
+    }
+
+    /// What is not.
+    #[must_use]
+    pub fn secret(&self) -> &PlaintextKey {
+        &self.secret
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn into_parts(self) -> (KeyRecord, PlaintextKey) {
+        (self.record, self.secret)
+    }
+}
+
+impl KeyManager {
+    /// Issues a key.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ManageError::Invalid) names each field at fault; [`Forbidden`](ManageError::Forbidden) without
+    /// `keys:write`, or where the key could do more than the actor, or outlive it;
+    /// [`LimitReached`](ManageError::LimitReached) when the plan allows no more.
+    pub async fn issue(&self, actor: &Actor, key: NewKey) -> Result<IssuedKey, ManageError> {
+        let actor = actor.clone();
+        self.run(async move |shared: Arc<Shared>| {
+            let draft = Draft::check(&shared, key)?;
+            let limits = shared.limits(&actor).await?;
+            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
+            let issued = operation.issue(draft, &limits, Action::KeyIssued).await?;
+            operation.commit().await?;
+            Ok(issued)
+        })
+        .await
+    }
+}
+
+/// A new key whose every field is in order, as far as that can be told without the store.
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) scopes: ScopeSet,
+    pub(super) environment: Option<String>,
+    pub(super) service_account: Option<ServiceAccountId>,
+    pub(super) not_before: Option<SystemTime>,
+    pub(super) expiry: Expiry,
+    pub(super) metadata: Map<String, Value>,
+}
+
+impl Draft {
+    pub(super) fn check(shared: &Shared, key: NewKey) -> Result<Self, ManageError> {
+        let NewKey { name, description, scopes, environment, service_account, not_before, expiry, metadata } = key;
+        let mut fields = Fields::default();
+        fields.name(&name);
+        fields.description(&description);
+        fields.metadata(&metadata);
+        let scopes = shared.check_scopes(&mut fields, &scopes);
+        let mut declared = shared.format.environments();
+        let environment = match environment {
+            None => declared.next().map(str::to_owned),
+            Some(named) if declared.any(|declared| declared == named) => Some(named),
+            Some(_) => {
+                let known: Vec<_> = shared.format.environments().collect();
+                let message = match known.is_empty() {
+                    true => "keys of this service have no environment".to_owned(),
+                    false => format!("must be one of: {}", known.join(", ")),
+                };
+                fields.push("environment", "unknown", message);
+                None
+            }
+        };
+        if let Expiry::In(lifetime) = expiry
+            && lifetime.is_zero()
+        {
+            fields.push("expires_in", "too_short", "a lifetime is longer than zero");
+        }
+        if not_before.is_some_and(|not_before| time::truncated(not_before) < shared.now()) {
+            fields.push("not_before", "past", "must not be in the past");
+        }
+        fields.finish().map_err(ManageError::Invalid)?;
+        Ok(Draft { name, description, scopes, environment, service_account, not_before, expiry, metadata })
+    }
+}
+
+impl Shared {
+    pub(super) async fn limits(&self, actor: &Actor) -> Result<Limits, ManageError> {
+        self.limits.ask(&actor.organization).await.map_err(ManageError::Limits)
+    }
+
+    pub(super) fn check_scopes(&self, fields: &mut Fields, scopes: &[String]) -> ScopeSet {
+        for (at, scope) in scopes.iter().enumerate() {
+            match ScopeSet::from_grants([scope]) {
+                Err(error) => fields.push(format!("scopes[{at}]"), "malformed", error.to_string()),
+                Ok(one) if self.knows_all_scopes && !self.catalog.unknown(&one).is_empty() => {
+                    fields.push(format!("scopes[{at}]"), "unknown", format!("there is no scope {scope}"));
+                }
+                Ok(_) => {}
+            }
+        }
+        ScopeSet::from_grants(scopes).unwrap_or_default()
+    }
+
+    /// A secret for a key of this environment.
+    pub(super) fn generate(&self, environment: Option<&str>) -> Result<PlaintextKey, ManageError> {
+        let declared = environment.filter(|name| self.format.environments().any(|declared| declared == *name));
+        Ok(match declared {
+            Some(environment) => self.format.generate_for(environment)?,
+            None => self.format.generate()?,
+        })
+    }
+}
+
+impl Operation {
+    /// Adds a new key to the change.
+    pub(super) async fn issue(
+        &mut self,
+        draft: Draft,
+        limits: &Limits,
+        action: Action,
+    ) -> Result<IssuedKey, ManageError> {
+        let expires_at = self.expiry_of(&draft, limits)?;
+        let secret = self.shared.generate(draft.environment.as_deref())?;
+        let digest = self.shared.hasher.digest(&secret);
+        let organization = self.actor.organization.clone();
+        let mut key = KeyRecord::new(KeyId::generate(self.now)?, organization, digest, self.now, self.actor.id.clone());
+        key.hint = hint_of(&secret, &self.shared.format, draft.environment.as_deref());
+        key.name = draft.name;
+        key.description = draft.description;
+        key.scopes = draft.scopes;
+        key.environment = draft.environment;
+        key.service_account = draft.service_account;
+        key.created_by_key = self.actor.key.clone();
+        key.not_before = draft.not_before.map(time::truncated);
+        key.expires_at = expires_at;
+        key.metadata = draft.metadata;
+        self.may_hand_out(&key)?;
+        if let Some(account) = &key.service_account {
+            let account = self.transaction.account(account).await?;
+            if account.is_none() {
+                return Err(ManageError::field("service_account", "unknown", "there is no such service account"));
+            }
+        }
+        self.keep_key_limit(limits, 1).await?;
+        self.insert_key(&key, action)?;
+        Ok(IssuedKey::new(key, secret))
+    }
+
+    fn expiry_of(&self, draft: &Draft, limits: &Limits) -> Result<Option<SystemTime>, ManageError> {
+        let after = |lifetime| {
+            let end = self.now.checked_add(lifetime).filter(|end| *end <= crate::validate::last_moment());
+            let message = "the lifetime ends after the year 9999";
+            end.ok_or_else(|| ManageError::field("expires_in", "too_late", message)).map(Some)
+        };
+        let (field, asked) = match draft.expiry {
+            Expiry::Default => ("expires_at", limits.default_lifetime.map_or(Ok(None), after)?),
+            Expiry::Never => ("expires_at", None),
+            Expiry::At(moment) => ("expires_at", Some(time::truncated(moment))),
+            Expiry::In(lifetime) => ("expires_in", after(lifetime)?.map(time::truncated)),
+        };
+        self.check_expiry(field, draft.not_before, asked, limits)?;
+        Ok(asked)
+    }
+
+    /// Is this an expiry that a key may be given now?
+    pub(super) fn check_expiry(
+        &self,
+        field: &'static str,
+        not_before: Option<SystemTime>,
+        expires_at: Option<SystemTime>,
+        limits: &Limits,
+    ) -> Result<(), ManageError> {
+        let mut fields = Fields::default();
+        fields.window(field, not_before, expires_at, self.now);
+        match expires_at {
+            None if limits.expiry_required => {
+                fields.push(field, "required", "the organization's plan asks for an expiry");
+            }
+            Some(expires_at) => {
+                let longest = limits.longest_lifetime;
+                let lifetime = expires_at.duration_since(self.now).unwrap_or_default();
+                if let Some(longest) = longest.filter(|longest| lifetime > *longest) {
+                    let longest = humantime::format_duration(longest);
+                    fields.push(field, "too_late", format!("the organization's plan allows at most {longest}"));
+                }
+            }
+            None => {}
+        }
+        fields.finish().map_err(ManageError::Invalid)
+    }
+}
+
+impl fmt::Display for Expiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expiry::Default => f.write_str("as the plan says"),
+            Expiry::Never => f.write_str("never"),
+            Expiry::At(moment) => write!(f, "at {}", humantime::format_rfc3339_seconds(*moment)),
+            Expiry::In(lifetime) => write!(f, "in {}", humantime::format_duration(*lifetime)),
+        }
+    }
+}

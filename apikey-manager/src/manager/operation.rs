@@ -1,0 +1,273 @@
+//! One change: the transaction, who asks for it, and what the cache has to hear of once it is made.
+
+use std::{sync::Arc, time::SystemTime};
+
+use apikey_core::{KeyDigest, KeyId, ScopeCatalog};
+use serde_json::{Map, Value};
+
+use super::Shared;
+use crate::{
+    account::{ServiceAccount, ServiceAccountId},
+    actor::{Actor, Rights},
+    audit::{Action, AuditEvent},
+    error::{Forbidden, Limited, ManageError, Missing},
+    limits::Limits,
+    record::{KeyRecord, Status},
+    rights::{Level, Standing},
+    store::{Change, Changes, StoreError, Transaction},
+};
+
+pub(super) struct Operation {
+    pub(super) shared: Arc<Shared>,
+    pub(super) transaction: Box<dyn Transaction>,
+    pub(super) actor: Actor,
+    pub(super) standing: Standing,
+    pub(super) now: SystemTime,
+    changes: Vec<Change>,
+    effects: Vec<Effect>,
+    affects_callers: bool,
+}
+
+/// What the cache has to hear of.
+#[derive(Clone, Debug)]
+enum Effect {
+    /// Nobody is let in with the key any more, and whoever was is cut off.
+    End(KeyId),
+    /// The same for one secret.
+    EndSecret(KeyId, KeyDigest),
+    /// The key is looked up anew.
+    Refresh(KeyId),
+    /// Unknown keys may be known now.
+    ForgetUnknown,
+}
+
+/// The right level, and limits where they matter, are asked for before anything is read.
+impl Operation {
+    pub(super) async fn begin(shared: Arc<Shared>, actor: Actor, needs: Level) -> Result<Self, ManageError> {
+        // A first look, so that nobody without rights can make a store work.
+        Standing::of(&actor.rights, &shared.catalog).needs(needs)?;
+        let mut transaction = shared.store.begin(&actor.organization).await?;
+        let now = shared.now();
+        let rights = match &actor.key {
+            Some(key) => rights_of(transaction.as_mut(), key, now).await?,
+            None => actor.rights.clone(),
+        };
+        if rights.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Err(Forbidden::NotLive.into());
+        }
+        let standing = Standing::of(&rights, &shared.catalog);
+        standing.needs(needs)?;
+        Ok(Operation {
+            shared,
+            transaction,
+            actor,
+            standing,
+            now,
+            changes: Vec::new(),
+            effects: Vec::new(),
+            affects_callers: false,
+        })
+    }
+
+    pub(super) fn catalog(&self) -> &ScopeCatalog {
+        &self.shared.catalog
+    }
+
+    pub(super) async fn key(&mut self, id: &KeyId) -> Result<KeyRecord, ManageError> {
+        self.transaction.key(id).await?.ok_or(ManageError::NotFound(Missing::Key))
+    }
+
+    pub(super) async fn account(&mut self, id: &ServiceAccountId) -> Result<ServiceAccount, ManageError> {
+        self.transaction.account(id).await?.ok_or(ManageError::NotFound(Missing::ServiceAccount))
+    }
+
+    pub(super) fn may_touch(&self, key: &KeyRecord) -> Result<(), ManageError> {
+        Ok(self.standing.may_touch(key, self.catalog())?)
+    }
+
+    pub(super) fn may_hand_out(&self, key: &KeyRecord) -> Result<(), ManageError> {
+        Ok(self.standing.may_hand_out(key, self.catalog())?)
+    }
+
+    /// Is there room for `more` keys?
+    pub(super) async fn keep_key_limit(&mut self, limits: &Limits, more: u64) -> Result<(), ManageError> {
+        let Some(allowed) = limits.keys else { return Ok(()) };
+        let used = self.transaction.counts(self.now).await?.keys;
+        keep(Limited::Keys, used, more, allowed)
+    }
+
+    pub(super) async fn keep_account_limit(&mut self, limits: &Limits) -> Result<(), ManageError> {
+        let Some(allowed) = limits.service_accounts else { return Ok(()) };
+        let used = self.transaction.counts(self.now).await?.service_accounts;
+        keep(Limited::ServiceAccounts, used, 1, allowed)
+    }
+
+    pub(super) fn insert_key(&mut self, key: &KeyRecord, action: Action) -> Result<(), ManageError> {
+        self.affects_callers = true;
+        self.changes.push(Change::InsertKey(Box::new(key.clone())));
+        self.audit(action, key.id.as_str(), None, Some(describe_key(key, self.now)))
+    }
+
+    /// Writes `key` in place of `before`, as its next version.
+    pub(super) fn update_key(
+        &mut self,
+        before: &KeyRecord,
+        key: &mut KeyRecord,
+        action: Action,
+    ) -> Result<(), ManageError> {
+        self.affects_callers = true;
+        key.version = before.version + 1;
+        self.changes.push(Change::UpdateKey(Box::new(key.clone())));
+        let (was, is) = difference(describe_key(before, self.now), describe_key(key, self.now));
+        self.audit(action, key.id.as_str(), Some(was), Some(is))
+    }
+
+    pub(super) fn delete_key(&mut self, key: &KeyRecord) -> Result<(), ManageError> {
+        self.affects_callers = true;
+        self.changes.push(Change::DeleteKey(key.id.clone()));
+        self.end(&key.id);
+        self.audit(Action::KeyDeleted, key.id.as_str(), Some(describe_key(key, self.now)), None)
+    }
+
+    pub(super) fn change(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    pub(super) fn affect_callers(&mut self) {
+        self.affects_callers = true;
+    }
+
+    pub(super) fn end(&mut self, key: &KeyId) {
+        self.effects.push(Effect::End(key.clone()));
+    }
+
+    pub(super) fn end_secret(&mut self, key: &KeyId, digest: &KeyDigest) {
+        self.effects.push(Effect::EndSecret(key.clone(), digest.clone()));
+    }
+
+    pub(super) fn refresh(&mut self, key: &KeyId) {
+        self.effects.push(Effect::Refresh(key.clone()));
+    }
+
+    pub(super) fn forget_unknown(&mut self) {
+        self.effects.push(Effect::ForgetUnknown);
+    }
+
+    pub(super) fn audit(
+        &mut self,
+        action: Action,
+        target: &str,
+        before: Option<Map<String, Value>>,
+        after: Option<Map<String, Value>>,
+    ) -> Result<(), ManageError> {
+        let id = KeyId::generate(self.now)?;
+        self.changes.push(Change::Audit(AuditEvent {
+            id: format!("evt_{}", id.as_str().trim_start_matches("key_")),
+            at: self.now,
+            organization: self.actor.organization.clone(),
+            actor: self.actor.id.clone(),
+            action,
+            target: target.to_owned(),
+            before,
+            after,
+            request_id: self.actor.request_id.clone(),
+        }));
+        Ok(())
+    }
+
+    /// Makes the change, and has it hold in the cache before this returns.
+    pub(super) async fn commit(self) -> Result<(), ManageError> {
+        let Operation { shared, transaction, changes, effects, affects_callers, .. } = self;
+        let committed = transaction.commit(Changes { changes, affects_callers }).await;
+        // Where the answer was lost the change may hold: what it might have ended must be looked up anew.
+        if committed.is_ok() || committed.as_ref().is_err_and(StoreError::is_unknown) {
+            let authenticator = &shared.authenticator;
+            for effect in &effects {
+                match effect {
+                    Effect::End(key) => authenticator.revoke(key),
+                    Effect::EndSecret(key, digest) => authenticator.revoke_secret(key, digest),
+                    Effect::Refresh(key) => authenticator.refresh(key),
+                    Effect::ForgetUnknown => authenticator.forget_unknown(),
+                }
+            }
+        }
+        committed?;
+        Ok(())
+    }
+}
+
+/// What a key that asks may do by its record, read under the organization's lock.
+async fn rights_of(transaction: &mut dyn Transaction, key: &KeyId, now: SystemTime) -> Result<Rights, ManageError> {
+    let record = transaction.key(key).await?.ok_or(Forbidden::NotLive)?;
+    let is_live = matches!(record.status(now), Status::Active | Status::Rotating);
+    if !is_live || transaction.organization().await?.suspended.is_some() {
+        return Err(Forbidden::NotLive.into());
+    }
+    if let Some(account) = &record.service_account
+        && transaction.account(account).await?.is_none_or(|account| account.disabled.is_some())
+    {
+        return Err(Forbidden::NotLive.into());
+    }
+    Ok(Rights { scopes: record.scopes, expires_at: record.expires_at, is_host: false })
+}
+
+fn keep(of: Limited, used: u64, more: u64, allowed: u64) -> Result<(), ManageError> {
+    match used.saturating_add(more) <= allowed {
+        true => Ok(()),
+        false => Err(ManageError::LimitReached { of, used, allowed }),
+    }
+}
+
+/// A key as the audit trail shows it: neither secrets nor their digests.
+pub(super) fn describe_key(key: &KeyRecord, now: SystemTime) -> Map<String, Value> {
+    let moment = |moment: SystemTime| Value::from(rfc3339(moment));
+    let mut shown = Map::new();
+    let mut show = |field: &str, value: Option<Value>| {
+        shown.insert(field.to_owned(), value.unwrap_or(Value::Null));
+    };
+    show("name", Some(key.name.as_str().into()));
+    show("description", Some(key.description.as_str().into()));
+    show("hint", Some(key.hint.as_str().into()));
+    show("environment", key.environment.as_deref().map(Value::from));
+    show("service_account", key.service_account.as_ref().map(|account| account.as_str().into()));
+    show("scopes", Some(key.scopes.iter().collect()));
+    show("not_before", key.not_before.map(moment));
+    show("expires_at", key.expires_at.map(moment));
+    show("disabled", Some(key.disabled.is_some().into()));
+    show("revoked", Some(key.revoked.is_some().into()));
+    show("reason", key.revoked.as_ref().map(|revocation| revocation.reason.as_str().into()));
+    show("metadata", Some(Value::Object(key.metadata.clone())));
+    let secrets = key.live_secrets(now).map(|secret| {
+        let mut window = Map::new();
+        window.insert("created_at".to_owned(), moment(secret.created_at));
+        window.insert("ends_at".to_owned(), secret.ends_at.map_or(Value::Null, moment));
+        Value::Object(window)
+    });
+    let secrets = secrets.collect();
+    show("secrets", Some(secrets));
+    shown
+}
+
+pub(super) fn describe_account(account: &ServiceAccount) -> Map<String, Value> {
+    Map::from_iter([
+        ("name".to_owned(), account.name.as_str().into()),
+        ("description".to_owned(), account.description.as_str().into()),
+        ("disabled".to_owned(), account.disabled.is_some().into()),
+    ])
+}
+
+/// What differs, as it was and as it is.
+pub(super) fn difference(
+    before: Map<String, Value>,
+    after: Map<String, Value>,
+) -> (Map<String, Value>, Map<String, Value>) {
+    let changed = |field: &String| before.get(field) != after.get(field);
+    let was = before.iter().filter(|(field, _)| changed(field)).map(|(field, value)| (field.clone(), value.clone()));
+    let is = after.iter().filter(|(field, _)| changed(field)).map(|(field, value)| (field.clone(), value.clone()));
+    (was.collect(), is.collect())
+}
+
+fn rfc3339(moment: SystemTime) -> String {
+    let moment = moment.clamp(SystemTime::UNIX_EPOCH, crate::validate::last_moment());
+    humantime::format_rfc3339_millis(moment).to_string()
+}

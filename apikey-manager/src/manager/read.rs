@@ -1,0 +1,134 @@
+//! Seeing keys, accounts and what was done to them. Every one of these needs `keys:read`.
+
+use apikey_core::KeyId;
+
+use super::KeyManager;
+use crate::{
+    account::{ServiceAccount, ServiceAccountId},
+    actor::Actor,
+    audit::AuditEvent,
+    error::{ManageError, Missing},
+    query::{AccountQuery, AuditFilter, AuditQuery, Cursor, DEFAULT_PAGE, KeyFilter, KeyQuery, MAX_PAGE, Page},
+    record::KeyRecord,
+    rights::{Level, Standing},
+};
+
+/// Where a page begins and how long it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct PageRequest {
+    after: Option<Cursor>,
+    limit: Option<usize>,
+}
+
+impl PageRequest {
+    /// The first page, of 50.
+    pub fn first() -> Self {
+        PageRequest::default()
+    }
+
+    /// The page that begins after another's last item.
+    pub fn after(cursor: Cursor) -> Self {
+        PageRequest { after: Some(cursor), limit: None }
+    }
+
+    /// How many items at most: 1 to 200.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// How many to ask the store for: one more than fit says whether there is another page.
+    pub(super) fn parts(self) -> Result<(Option<Cursor>, usize), ManageError> {
+        let limit = self.limit.unwrap_or(DEFAULT_PAGE);
+        match (1..=MAX_PAGE).contains(&limit) {
+            true => Ok((self.after, limit)),
+            false => Err(ManageError::field("limit", "out_of_range", "a page has 1 to 200 items")),
+        }
+    }
+}
+
+pub(super) fn page<T>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> Cursor) -> Page<T> {
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| has_more).map(cursor);
+    Page { items, next }
+}
+
+impl KeyManager {
+    /// A key of the actor's organization.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound).
+    pub async fn get(&self, actor: &Actor, id: &KeyId) -> Result<KeyRecord, ManageError> {
+        self.may_read(actor)?;
+        self.0.store.key(&actor.organization, id).await?.ok_or(ManageError::NotFound(Missing::Key))
+    }
+
+    /// A page of keys, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`).
+    pub async fn list(
+        &self,
+        actor: &Actor,
+        filter: KeyFilter,
+        request: PageRequest,
+    ) -> Result<Page<KeyRecord>, ManageError> {
+        self.may_read(actor)?;
+        let (after, limit) = request.parts()?;
+        let organization = actor.organization.clone();
+        let query = KeyQuery { organization, filter, now: self.0.now(), after, limit: limit + 1 };
+        let keys = self.0.store.keys(&query).await?;
+        Ok(page(keys, limit, |key| Cursor { at: key.created_at, id: key.id.to_string() }))
+    }
+
+    /// A service account of the actor's organization.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound).
+    pub async fn account(&self, actor: &Actor, id: &ServiceAccountId) -> Result<ServiceAccount, ManageError> {
+        self.may_read(actor)?;
+        let account = self.0.store.account(&actor.organization, id).await?;
+        account.ok_or(ManageError::NotFound(Missing::ServiceAccount))
+    }
+
+    /// A page of service accounts, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`).
+    pub async fn accounts(&self, actor: &Actor, request: PageRequest) -> Result<Page<ServiceAccount>, ManageError> {
+        self.may_read(actor)?;
+        let (after, limit) = request.parts()?;
+        let query = AccountQuery { organization: actor.organization.clone(), after, limit: limit + 1 };
+        let accounts = self.0.store.accounts(&query).await?;
+        Ok(page(accounts, limit, |account| Cursor { at: account.created_at, id: account.id.to_string() }))
+    }
+
+    /// A page of the audit trail, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`).
+    pub async fn audit(
+        &self,
+        actor: &Actor,
+        filter: AuditFilter,
+        request: PageRequest,
+    ) -> Result<Page<AuditEvent>, ManageError> {
+        self.may_read(actor)?;
+        let (after, limit) = request.parts()?;
+        let query = AuditQuery { organization: actor.organization.clone(), filter, after, limit: limit + 1 };
+        let events = self.0.store.audit(&query).await?;
+        Ok(page(events, limit, |event| Cursor { at: event.at, id: event.id.clone() }))
+    }
+
+    /// What a key may see is what it was let in with: a change of its rights has reached the cache before it returned.
+    pub(super) fn may_read(&self, actor: &Actor) -> Result<(), ManageError> {
+        Ok(Standing::of(&actor.rights, &self.0.catalog).needs(Level::Read)?)
+    }
+}

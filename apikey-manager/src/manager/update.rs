@@ -1,0 +1,216 @@
+//! Changing what people wrote about a key, what it may do, and until when.
+
+use std::{sync::Arc, time::SystemTime};
+
+use apikey_core::KeyId;
+use serde_json::{Map, Value};
+
+use super::{KeyManager, Shared, operation::Operation};
+use crate::{
+    actor::Actor,
+    audit::Action,
+    error::ManageError,
+    record::{KeyRecord, Status},
+    rights::Level,
+    time,
+    validate::Fields,
+};
+
+/// What becomes of one field: it stays, is cleared, or gets a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Set<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It is left without a value.
+    Clear,
+    /// It gets this value.
+    To(T),
+}
+
+impl<T: Default> Set<T> {
+    pub(super) fn apply_to(self, field: &mut T) {
+        match self {
+            Set::Keep => {}
+            Set::Clear => *field = T::default(),
+            Set::To(value) => *field = value,
+        }
+    }
+}
+
+impl Set<SystemTime> {
+    fn apply_to_moment(self, field: &mut Option<SystemTime>) {
+        match self {
+            Set::Keep => {}
+            Set::Clear => *field = None,
+            Set::To(moment) => *field = Some(time::truncated(moment)),
+        }
+    }
+}
+
+/// A change of a key's record. What is not said stays.
+///
+/// ```
+/// use apikey_manager::{KeyUpdate, Set};
+///
+/// let update = KeyUpdate::new().if_version(3).name(Set::To("nightly".to_owned())).expires_at(Set::Clear);
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct KeyUpdate {
+    version: Option<u64>,
+    name: Set<String>,
+    description: Set<String>,
+    scopes: Set<Vec<String>>,
+    not_before: Set<SystemTime>,
+    expires_at: Set<SystemTime>,
+    metadata: Set<Map<String, Value>>,
+}
+
+impl KeyUpdate {
+    /// Changes nothing.
+    pub fn new() -> Self {
+        KeyUpdate::default()
+    }
+
+    /// Only if the record is of this version still.
+    pub fn if_version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// The name. It can't be cleared.
+    pub fn name(mut self, name: Set<String>) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// The description.
+    pub fn description(mut self, description: Set<String>) -> Self {
+        self.description = description;
+        self
+    }
+
+    /// The scopes, all of them; cleared, the key may do nothing.
+    pub fn scopes(mut self, scopes: Set<Vec<String>>) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// From when on it is let in; cleared, at once.
+    pub fn not_before(mut self, not_before: Set<SystemTime>) -> Self {
+        self.not_before = not_before;
+        self
+    }
+
+    /// When it expires; cleared, never.
+    pub fn expires_at(mut self, expires_at: Set<SystemTime>) -> Self {
+        self.expires_at = expires_at;
+        self
+    }
+
+    /// The metadata, all of it.
+    pub fn metadata(mut self, metadata: Set<Map<String, Value>>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
+
+impl KeyManager {
+    /// Changes a key's record. Requests under way finish under the old one, whatever arrives after this returns is judged
+    /// by the new one.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ManageError::Invalid) names each field at fault; [`StaleVersion`](ManageError::StaleVersion) where the
+    /// record has changed; [`Forbidden`](ManageError::Forbidden) where the actor could not issue what the key becomes, if
+    /// it can do more or lives longer than before; [`LimitReached`](ManageError::LimitReached) where an expired key comes
+    /// back and there is no room; [`WrongState`](ManageError::WrongState) for a revoked key.
+    pub async fn update(&self, actor: &Actor, id: &KeyId, update: KeyUpdate) -> Result<KeyRecord, ManageError> {
+        let (actor, id) = (actor.clone(), id.clone());
+        self.run(async move |shared: Arc<Shared>| {
+            let mut fields = Fields::default();
+            let scopes = update.check(&shared, &mut fields);
+            fields.finish().map_err(ManageError::Invalid)?;
+            let limits = shared.limits(&actor).await?;
+            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
+            let before = operation.key(&id).await?;
+            operation.may_touch(&before)?;
+            if let Some(version) = update.version
+                && version != before.version
+            {
+                return Err(ManageError::StaleVersion { current: before.version });
+            }
+            let was = before.status(operation.now);
+            if was == Status::Revoked {
+                return Err(ManageError::WrongState { status: was, operation: "changed" });
+            }
+            let mut key = before.clone();
+            update.name.apply_to(&mut key.name);
+            update.description.apply_to(&mut key.description);
+            scopes.apply_to(&mut key.scopes);
+            update.metadata.apply_to(&mut key.metadata);
+            update.not_before.apply_to_moment(&mut key.not_before);
+            update.expires_at.apply_to_moment(&mut key.expires_at);
+            if key == before {
+                return Ok(before);
+            }
+            if (key.not_before, key.expires_at) != (before.not_before, before.expires_at) {
+                operation.check_expiry("expires_at", key.not_before, key.expires_at, &limits)?;
+            }
+            if raises(&before, &key, operation.catalog()) {
+                operation.may_hand_out(&key)?;
+            }
+            if key.status(operation.now).is_counted() && !was.is_counted() {
+                operation.keep_key_limit(&limits, 1).await?;
+            }
+            operation.update_key(&before, &mut key, Action::KeyUpdated)?;
+            operation.refresh(&id);
+            operation.commit().await?;
+            Ok(key)
+        })
+        .await
+    }
+}
+
+impl KeyUpdate {
+    fn check(&self, shared: &Shared, fields: &mut Fields) -> Set<apikey_core::ScopeSet> {
+        match &self.name {
+            Set::Keep => {}
+            Set::Clear => fields.push("name", "required", "a name can't be cleared"),
+            Set::To(name) => fields.name(name),
+        }
+        if let Set::To(description) = &self.description {
+            fields.description(description);
+        }
+        if let Set::To(metadata) = &self.metadata {
+            fields.metadata(metadata);
+        }
+        if let Set::To(not_before) = &self.not_before
+            && time::truncated(*not_before) < shared.now()
+        {
+            fields.push("not_before", "past", "must not be in the past");
+        }
+        match &self.scopes {
+            Set::Keep => Set::Keep,
+            Set::Clear => Set::Clear,
+            Set::To(scopes) => Set::To(shared.check_scopes(fields, scopes)),
+        }
+    }
+}
+
+/// May the key do more than before, or for longer?
+fn raises(before: &KeyRecord, after: &KeyRecord, catalog: &apikey_core::ScopeCatalog) -> bool {
+    let does_more = !catalog.expand(&before.scopes).covers_grants(&catalog.expand(&after.scopes));
+    let lives_longer = match (before.expires_at, after.expires_at) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(before), Some(after)) => after > before,
+    };
+    let begins_earlier = match (before.not_before, after.not_before) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(before), Some(after)) => after < before,
+    };
+    does_more || lives_longer || begins_earlier
+}

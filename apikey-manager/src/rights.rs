@@ -1,0 +1,124 @@
+//! What an actor's rights allow. Pure functions: who asks, and for what, in; yes or why not, out.
+//!
+//! - `keys:read` sees, `keys:write` changes, `keys:admin` does what no holder of the others may: hands out `keys:…`
+//!   itself, binds keys to service accounts, and touches keys that may do more than the actor.
+//! - Nobody hands out what their own scopes don't cover, nor what outlives them. That holds for whatever yields a secret
+//!   or raises what one may do, `keys:admin` or not.
+
+use std::time::SystemTime;
+
+use apikey_core::{Scope, ScopeCatalog, ScopeError, ScopeSet};
+
+use crate::{actor::Rights, error::Forbidden, record::KeyRecord};
+
+/// Seeing keys and what became of them.
+pub const KEYS_READ: Scope = Scope::from_static("keys:read");
+/// Issuing and changing keys; covers [`KEYS_READ`].
+pub const KEYS_WRITE: Scope = Scope::from_static("keys:write");
+/// Every operation on keys and service accounts; covers [`KEYS_WRITE`].
+pub const KEYS_ADMIN: Scope = Scope::from_static("keys:admin");
+
+/// The scopes of key management, and which covers which. A [`KeyManager`](crate::KeyManager) adds them to the catalog it
+/// is given.
+///
+/// # Errors
+///
+/// Never; the names are fixed.
+pub fn management_scopes() -> Result<ScopeCatalog, ScopeError> {
+    ScopeCatalog::new()
+        .scope(KEYS_READ, "See API keys, their usage and their history.")
+        .scope(KEYS_WRITE, "Issue, change, rotate and revoke API keys.")
+        .scope(KEYS_ADMIN, "Manage every API key and service account.")
+        .implies("keys:admin", ["keys:write"])?
+        .implies("keys:write", ["keys:read"])
+}
+
+/// How much an actor may do with keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// Nothing needs no right but to be who one is: ending one's own key.
+    Nothing,
+    Read,
+    Write,
+    Admin,
+}
+
+/// An actor's rights, roles expanded.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    level: Level,
+    effective: ScopeSet,
+    expires_at: Option<SystemTime>,
+    is_host: bool,
+}
+
+impl Standing {
+    pub(crate) fn of(rights: &Rights, catalog: &ScopeCatalog) -> Self {
+        let effective = catalog.expand(&rights.scopes);
+        let level = if effective.covers(&KEYS_ADMIN) {
+            Level::Admin
+        } else if effective.covers(&KEYS_WRITE) {
+            Level::Write
+        } else if effective.covers(&KEYS_READ) {
+            Level::Read
+        } else {
+            Level::Nothing
+        };
+        Standing { level, effective, expires_at: rights.expires_at, is_host: rights.is_host }
+    }
+
+    pub(crate) fn needs(&self, level: Level) -> Result<(), Forbidden> {
+        let name = match level {
+            Level::Nothing => return Ok(()),
+            Level::Read => "keys:read",
+            Level::Write => "keys:write",
+            Level::Admin => "keys:admin",
+        };
+        match self.level >= level {
+            true => Ok(()),
+            false => Err(Forbidden::Needs(name)),
+        }
+    }
+
+    pub(crate) fn needs_host(&self) -> Result<(), Forbidden> {
+        match self.is_host {
+            true => Ok(()),
+            false => Err(Forbidden::HostOnly),
+        }
+    }
+
+    /// May it change `key` without raising what the key may do?
+    pub(crate) fn may_touch(&self, key: &KeyRecord, catalog: &ScopeCatalog) -> Result<(), Forbidden> {
+        self.needs(Level::Write)?;
+        match self.effective.covers_grants(&catalog.expand(&key.scopes)) {
+            true => Ok(()),
+            false => self.needs(Level::Admin),
+        }
+    }
+
+    /// May it hand out such a key, or raise one to this?
+    pub(crate) fn may_hand_out(&self, key: &KeyRecord, catalog: &ScopeCatalog) -> Result<(), Forbidden> {
+        self.needs(Level::Write)?;
+        let handed_out = catalog.expand(&key.scopes);
+        if key.service_account.is_some() || handed_out.iter().any(manages_keys) {
+            self.needs(Level::Admin)?;
+        }
+        if let Some(beyond) = handed_out.iter().find(|grant| !covers(&self.effective, grant)) {
+            return Err(Forbidden::BeyondScopes(beyond.to_owned()));
+        }
+        let outlives = self.expires_at.is_some_and(|own| key.expires_at.is_none_or(|expires_at| expires_at > own));
+        match outlives {
+            true => Err(Forbidden::BeyondExpiry),
+            false => Ok(()),
+        }
+    }
+}
+
+fn covers(effective: &ScopeSet, grant: &str) -> bool {
+    ScopeSet::from_grants([grant]).is_ok_and(|grant| effective.covers_grants(&grant))
+}
+
+/// Does the grant reach into `keys:…`?
+fn manages_keys(grant: &str) -> bool {
+    grant == "*" || grant.starts_with("keys:")
+}
