@@ -7,6 +7,7 @@ mod actor;
 mod audit;
 mod error;
 mod import;
+mod memory;
 mod organization;
 mod query;
 mod record;
@@ -19,6 +20,7 @@ pub use actor::{Actor, ActorId, Rights};
 pub use audit::{Action, AuditEvent};
 pub use error::{Forbidden, Limited, ManageError, Missing};
 pub use import::RowError;
+pub use memory::MemoryStore;
 pub use organization::{IdError, OrganizationId, OrganizationRecord, Switched};
 pub use query::{
     AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Cursor, CursorError, KeyFilter, KeyQuery, MAX_PAGE,
