@@ -10,6 +10,7 @@ mod hint;
 mod import;
 mod limits;
 mod manager;
+mod memory;
 mod organization;
 mod query;
 mod record;
@@ -29,6 +30,7 @@ pub use manager::{
     AccountUpdate, Bucket, BuildError, Expiry, IssuedKey, KeyManager, KeyManagerBuilder, KeyUpdate, LimitsInUse,
     NewAccount, NewKey, Overlap, PageRequest, Selection, Set, Usage,
 };
+pub use memory::MemoryStore;
 pub use organization::{IdError, OrganizationId, OrganizationRecord, Switched};
 pub use query::{
     AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Cursor, CursorError, KeyFilter, KeyQuery, MAX_PAGE,

@@ -1,0 +1,98 @@
+//! What keys did: the newest requests, within bounds.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+    time::SystemTime,
+};
+
+use apikey_core::KeyId;
+
+use crate::{
+    query::{Activity, ActivityQuery},
+    time,
+};
+
+/// How many requests are kept, of all keys together.
+const MOST: usize = 100_000;
+
+/// In which order a key's requests stand: by time, then as they were added.
+type Place = (KeyId, SystemTime, u64);
+
+#[derive(Default)]
+pub(super) struct ActivityLog {
+    requests: BTreeMap<Place, Activity>,
+    /// As they were added; those that were pruned may still stand here.
+    added: VecDeque<Place>,
+    next: u64,
+}
+
+impl ActivityLog {
+    pub(super) fn add(&mut self, mut request: Activity) {
+        request.at = time::truncated(request.at);
+        let place = (request.key.clone(), request.at, self.next);
+        self.next += 1;
+        self.requests.insert(place.clone(), request);
+        self.added.push_back(place);
+        if self.added.len() > MOST
+            && let Some(oldest) = self.added.pop_front()
+        {
+            self.requests.remove(&oldest);
+        }
+    }
+
+    /// A page, and what each request is called in a cursor.
+    pub(super) fn page(&self, query: &ActivityQuery) -> Vec<(String, Activity)> {
+        let after = query.after.as_ref().map(|after| (after.at, after.id.parse().unwrap_or(0)));
+        let (at, number) = after.map_or((query.to, 0), |after| after.min((query.to, 0)));
+        let (start, end) = ((query.key.clone(), query.from, 0), (query.key.clone(), at, number));
+        if start >= end {
+            return Vec::new();
+        }
+        let requests = self.requests.range((Bound::Included(start), Bound::Excluded(end))).rev();
+        requests
+            .filter(|(_, request)| request.organization == query.organization)
+            .take(query.limit)
+            .map(|((_, _, number), request)| (format!("{number:020}"), request.clone()))
+            .collect()
+    }
+
+    pub(super) fn remove_older(&mut self, before: SystemTime) -> u64 {
+        let kept = self.requests.len();
+        self.requests.retain(|(_, at, _), _| *at >= before);
+        let removed = kept - self.requests.len();
+        if removed > 0 {
+            self.added.retain(|place| self.requests.contains_key(place));
+        }
+        removed as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::organization::OrganizationId;
+
+    #[test]
+    fn given_more_requests_than_are_kept_when_added_then_the_oldest_go() {
+        let mut log = ActivityLog::default();
+        let request = Activity {
+            organization: OrganizationId::new("acme").unwrap(),
+            key: KeyId::new("key").unwrap(),
+            at: time::from_millis(0),
+            method: "GET".to_owned(),
+            route: None,
+            status: 200,
+            address: None,
+            user_agent: None,
+        };
+        let last = MOST as i64 + 10;
+        for millis in 0..last {
+            log.add(Activity { at: time::from_millis(millis), ..request.clone() });
+        }
+        assert_eq!(log.requests.len(), MOST);
+        assert_eq!(log.requests.values().next().unwrap().at, time::from_millis(10));
+        assert_eq!(log.remove_older(time::from_millis(last - 1)), MOST as u64 - 1);
+        assert_eq!((log.requests.len(), log.added.len()), (1, 1));
+    }
+}

@@ -1,0 +1,226 @@
+//! What a commit does: each change in its order, and on a conflict all of them undone.
+
+use apikey_core::{KeyDigest, KeyId};
+
+use super::state::State;
+use crate::{
+    account::{ServiceAccount, ServiceAccountId},
+    audit::AuditEvent,
+    organization::{OrganizationId, OrganizationRecord},
+    record::{KeyRecord, SecretRecord},
+    store::{Change, Changes, StoreError},
+    time,
+};
+
+/// Takes one change back.
+type Undo = Box<dyn FnOnce(&mut State)>;
+
+impl State {
+    /// All of `changes`, or none.
+    pub(super) fn commit(
+        &mut self,
+        organization: &OrganizationId,
+        changes: Changes,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut undo = Vec::with_capacity(changes.changes.len());
+        for change in changes.changes {
+            match self.apply(organization, change) {
+                Ok(step) => undo.push(step),
+                Err(error) => {
+                    undo.into_iter().rev().for_each(|step: Undo| step(self));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(changes.affects_callers.then(|| {
+            self.revision += 1;
+            self.revision
+        }))
+    }
+
+    fn apply(&mut self, organization: &OrganizationId, change: Change) -> Result<Undo, StoreError> {
+        match change {
+            Change::InsertKey(key) => self.insert_key(organization, *key),
+            Change::UpdateKey(key) => self.update_key(organization, *key),
+            Change::DeleteKey(id) => self.delete_key(organization, &id),
+            Change::InsertAccount(account) => self.insert_account(organization, account),
+            Change::UpdateAccount(account) => self.update_account(organization, account),
+            Change::DeleteAccount(id) => self.delete_account(organization, &id),
+            Change::SetOrganization(record) => self.set_organization(organization, record),
+            Change::SetMarker(name, value) => self.set_marker(name, value),
+            Change::Audit(event) => self.add_event(organization, event),
+        }
+    }
+
+    fn insert_key(&mut self, organization: &OrganizationId, key: KeyRecord) -> Result<Undo, StoreError> {
+        is_own(organization, &key.organization)?;
+        if self.is_id_taken(&key.id) {
+            return Err(StoreError::conflict("the key's id is taken"));
+        }
+        self.are_digests_free(&key.secrets.iter().collect::<Vec<_>>())?;
+        let key = kept_key(key);
+        let id = key.id.clone();
+        self.put_key(key);
+        Ok(Box::new(move |state| drop(state.take_key(&id))))
+    }
+
+    fn update_key(&mut self, organization: &OrganizationId, key: KeyRecord) -> Result<Undo, StoreError> {
+        let before = self.key(organization, &key.id).ok_or_else(|| gone("key"))?.clone();
+        is_own(organization, &key.organization)?;
+        is_next(before.version, key.version)?;
+        let mut key = kept_key(key);
+        let is_new = |secret: &&SecretRecord| before.secrets.iter().all(|known| known.digest != secret.digest);
+        let new: Vec<_> = key.secrets.iter().filter(is_new).collect();
+        self.are_digests_free(&new)?;
+        let known = before.secrets.iter().map(|known| {
+            let given = key.secrets.iter().find(|secret| secret.digest == known.digest).unwrap_or(known);
+            SecretRecord { superseded_at: given.superseded_at, ends_at: given.ends_at, ..known.clone() }
+        });
+        let secrets = new.into_iter().cloned().chain(known).collect();
+        key.secrets = secrets;
+        key.last_used_at = before.last_used_at;
+        self.take_key(&key.id);
+        self.put_key(key);
+        Ok(Box::new(move |state| {
+            state.take_key(&before.id);
+            state.put_key(before);
+        }))
+    }
+
+    fn delete_key(&mut self, organization: &OrganizationId, id: &KeyId) -> Result<Undo, StoreError> {
+        self.key(organization, id).ok_or_else(|| gone("key"))?;
+        let before = self.take_key(id).ok_or_else(|| gone("key"))?;
+        self.deleted_ids.insert(before.id.clone());
+        self.deleted_digests.extend(digests(&before));
+        Ok(Box::new(move |state| {
+            state.deleted_ids.remove(&before.id);
+            for digest in digests(&before) {
+                state.deleted_digests.remove(&digest);
+            }
+            state.put_key(before);
+        }))
+    }
+
+    fn insert_account(&mut self, organization: &OrganizationId, account: ServiceAccount) -> Result<Undo, StoreError> {
+        is_own(organization, &account.organization)?;
+        if self.accounts.contains_key(&account.id) {
+            return Err(StoreError::conflict("the service account's id is taken"));
+        }
+        let id = account.id.clone();
+        self.put_account(kept_account(account));
+        Ok(Box::new(move |state| drop(state.take_account(&id))))
+    }
+
+    fn update_account(&mut self, organization: &OrganizationId, account: ServiceAccount) -> Result<Undo, StoreError> {
+        let before = self.account(organization, &account.id).ok_or_else(|| gone("service account"))?.clone();
+        is_own(organization, &account.organization)?;
+        is_next(before.version, account.version)?;
+        self.take_account(&account.id);
+        self.put_account(kept_account(account));
+        Ok(Box::new(move |state| {
+            state.take_account(&before.id);
+            state.put_account(before);
+        }))
+    }
+
+    fn delete_account(&mut self, organization: &OrganizationId, id: &ServiceAccountId) -> Result<Undo, StoreError> {
+        self.account(organization, id).ok_or_else(|| gone("service account"))?;
+        let before = self.take_account(id).ok_or_else(|| gone("service account"))?;
+        Ok(Box::new(move |state| state.put_account(before)))
+    }
+
+    fn set_organization(
+        &mut self,
+        organization: &OrganizationId,
+        record: OrganizationRecord,
+    ) -> Result<Undo, StoreError> {
+        is_own(organization, &record.id)?;
+        let suspended = record.suspended.map(|mut suspended| {
+            suspended.at = time::truncated(suspended.at);
+            suspended
+        });
+        let before = std::mem::replace(&mut self.owned(organization).suspended, suspended);
+        let organization = organization.clone();
+        Ok(Box::new(move |state| state.owned(&organization).suspended = before))
+    }
+
+    fn set_marker(&mut self, name: String, value: String) -> Result<Undo, StoreError> {
+        if self.markers.contains_key(&name) {
+            return Err(StoreError::conflict("the marker is set"));
+        }
+        self.markers.insert(name.clone(), value);
+        Ok(Box::new(move |state| drop(state.markers.remove(&name))))
+    }
+
+    fn add_event(&mut self, organization: &OrganizationId, mut event: AuditEvent) -> Result<Undo, StoreError> {
+        is_own(organization, &event.organization)?;
+        event.at = time::truncated(event.at);
+        let place = (event.at, event.id.clone());
+        let organization = organization.clone();
+        let events = &mut self.owned(&organization).audit;
+        if events.contains_key(&place) {
+            return Err(StoreError::conflict("the event's id is taken"));
+        }
+        events.insert(place.clone(), event);
+        Ok(Box::new(move |state| drop(state.owned(&organization).audit.remove(&place))))
+    }
+
+    fn are_digests_free(&self, secrets: &[&SecretRecord]) -> Result<(), StoreError> {
+        let mut seen = std::collections::HashSet::new();
+        match secrets.iter().all(|secret| !self.is_digest_taken(&secret.digest) && seen.insert(&secret.digest)) {
+            true => Ok(()),
+            false => Err(StoreError::conflict("a digest is taken")),
+        }
+    }
+}
+
+fn is_own(organization: &OrganizationId, of: &OrganizationId) -> Result<(), StoreError> {
+    match organization == of {
+        true => Ok(()),
+        false => Err(StoreError::conflict("the row belongs to another organization")),
+    }
+}
+
+fn is_next(before: u64, version: u64) -> Result<(), StoreError> {
+    match before.checked_add(1) == Some(version) {
+        true => Ok(()),
+        false => Err(StoreError::conflict("the record has changed")),
+    }
+}
+
+fn gone(what: &str) -> StoreError {
+    StoreError::conflict(format!("there is no such {what}"))
+}
+
+fn digests(key: &KeyRecord) -> impl Iterator<Item = KeyDigest> + '_ {
+    key.secrets.iter().map(|secret| secret.digest.clone())
+}
+
+/// The record as a database would keep it.
+fn kept_key(mut key: KeyRecord) -> KeyRecord {
+    key.created_at = time::truncated(key.created_at);
+    for moment in [&mut key.not_before, &mut key.expires_at, &mut key.last_used_at] {
+        *moment = moment.map(time::truncated);
+    }
+    if let Some(disabled) = &mut key.disabled {
+        disabled.at = time::truncated(disabled.at);
+    }
+    if let Some(revoked) = &mut key.revoked {
+        revoked.at = time::truncated(revoked.at);
+    }
+    for secret in &mut key.secrets {
+        secret.created_at = time::truncated(secret.created_at);
+        for moment in [&mut secret.superseded_at, &mut secret.ends_at, &mut secret.last_used_at] {
+            *moment = moment.map(time::truncated);
+        }
+    }
+    key
+}
+
+fn kept_account(mut account: ServiceAccount) -> ServiceAccount {
+    account.created_at = time::truncated(account.created_at);
+    if let Some(disabled) = &mut account.disabled {
+        disabled.at = time::truncated(disabled.at);
+    }
+    account
+}

@@ -1,0 +1,69 @@
+//! A change under way: the organization's lock, and the way into the state.
+
+use std::time::SystemTime;
+
+use apikey_core::{KeyDigest, KeyId};
+use async_trait::async_trait;
+use tokio::sync::OwnedMutexGuard;
+
+use super::MemoryStore;
+use crate::{
+    account::{ServiceAccount, ServiceAccountId},
+    organization::{OrganizationId, OrganizationRecord},
+    query::KeyFilter,
+    record::KeyRecord,
+    store::{Changes, Counts, StoreError, Transaction},
+};
+
+pub(super) struct MemoryTransaction {
+    store: MemoryStore,
+    organization: OrganizationId,
+    _lock: OwnedMutexGuard<()>,
+}
+
+impl MemoryTransaction {
+    pub(super) fn new(store: MemoryStore, organization: OrganizationId, lock: OwnedMutexGuard<()>) -> Self {
+        MemoryTransaction { store, organization, _lock: lock }
+    }
+}
+
+#[async_trait]
+impl Transaction for MemoryTransaction {
+    async fn organization(&mut self) -> Result<OrganizationRecord, StoreError> {
+        Ok(self.store.read().organization(&self.organization))
+    }
+
+    async fn key(&mut self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        Ok(self.store.read().key(&self.organization, id).cloned())
+    }
+
+    async fn keys(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyRecord>, StoreError> {
+        Ok(self.store.read().keys_of(&self.organization, filter, now))
+    }
+
+    async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError> {
+        Ok(self.store.read().account(&self.organization, id).cloned())
+    }
+
+    async fn counts(&mut self, now: SystemTime) -> Result<Counts, StoreError> {
+        Ok(self.store.read().counts(&self.organization, now))
+    }
+
+    async fn taken(&mut self, digests: &[KeyDigest]) -> Result<Vec<KeyDigest>, StoreError> {
+        let state = self.store.read();
+        Ok(digests.iter().filter(|digest| state.is_digest_taken(digest)).cloned().collect())
+    }
+
+    async fn taken_ids(&mut self, ids: &[KeyId]) -> Result<Vec<KeyId>, StoreError> {
+        let state = self.store.read();
+        Ok(ids.iter().filter(|id| state.is_id_taken(id)).cloned().collect())
+    }
+
+    async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.store.read().markers.get(name).cloned())
+    }
+
+    async fn commit(self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError> {
+        self.store.write().commit(&self.organization, changes)
+    }
+}
