@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use apikey_core::{KeyFormat, KeyId, ScopeSet, ManualClock};
+use apikey_core::{KeyFormat, KeyId, ManualClock, ScopeSet};
 use apikey_manager::{
     Actor, Expiry, KeyManager, KeyRecord, KeyUpdate, ManageError, MemoryStore, NewAccount, NewKey, OrganizationId,
     Overlap, Rights, ServiceAccountId, Set,
@@ -20,8 +20,18 @@ const WANTED: [&str; 7] =
     ["files:read", "files:write", "files:old:read", "members:read", "keys:read", "keys:write", "keys:admin"];
 /// What keys are granted.
 const GRANTS: [&str; 12] = [
-    "*", "files:*", "files:read", "files:write", "files:old:read", "members:read", "members:*", "keys:*", "keys:read",
-    "keys:write", "keys:admin", "uploader",
+    "*",
+    "files:*",
+    "files:read",
+    "files:write",
+    "files:old:read",
+    "members:read",
+    "members:*",
+    "keys:*",
+    "keys:read",
+    "keys:write",
+    "keys:admin",
+    "uploader",
 ];
 
 /// A reproducible source of choices (SplitMix64).
@@ -72,9 +82,7 @@ fn reaches(grants: &[String], wanted: &str) -> bool {
 fn covers(mine: &[String], theirs: &[String]) -> bool {
     let reaches_whole = |grant: &String| match grant.as_str() {
         "*" => mine.iter().any(|own| own == "*"),
-        "uploader" => {
-            mine.iter().any(|own| own == "*" || own == "uploader")
-        }
+        "uploader" => mine.iter().any(|own| own == "*" || own == "uploader"),
         "files:*" => mine.iter().any(|own| own == "*" || own == "files:*"),
         "members:*" => mine.iter().any(|own| own == "*" || own == "members:*"),
         "keys:*" => mine.iter().any(|own| own == "*" || own == "keys:*"),
@@ -100,7 +108,8 @@ impl Holder {
     }
 
     fn may_touch(&self, key: &KeyRecord) -> bool {
-        reaches(&self.grants, "keys:admin") || (reaches(&self.grants, "keys:write") && covers(&self.grants, &grants_of(key)))
+        reaches(&self.grants, "keys:admin")
+            || (reaches(&self.grants, "keys:write") && covers(&self.grants, &grants_of(key)))
     }
 }
 
@@ -120,9 +129,10 @@ impl World {
     async fn new(choices: &mut Choices) -> Self {
         let clock = ManualClock::new();
         let catalog = apikey_core::ScopeCatalog::new().role("uploader", ["files:read", "files:write"]).unwrap();
-        let catalog = WANTED.iter().filter(|name| !name.starts_with("keys:")).fold(catalog, |catalog, name| {
-            catalog.scope(apikey_core::Scope::new(*name).unwrap(), "")
-        });
+        let catalog = WANTED
+            .iter()
+            .filter(|name| !name.starts_with("keys:"))
+            .fold(catalog, |catalog, name| catalog.scope(apikey_core::Scope::new(*name).unwrap(), ""));
         let keys = KeyManager::builder(MemoryStore::new())
             .format(KeyFormat::builder("t").build().unwrap())
             .catalog(catalog)

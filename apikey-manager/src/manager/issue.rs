@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apikey_core::{KeyId, PlaintextKey, ScopeSet};
+use apikey_core::{GenerateKeyError, KeyId, PlaintextKey, ScopeSet};
 use serde_json::{Map, Value};
 
 use super::{KeyManager, Shared, operation::Operation};
@@ -241,11 +241,18 @@ impl Shared {
 
     /// A secret for a key of this environment.
     pub(super) fn generate(&self, environment: Option<&str>) -> Result<PlaintextKey, ManageError> {
-        let declared = environment.filter(|name| self.format.environments().any(|declared| declared == *name));
-        Ok(match declared {
-            Some(environment) => self.format.generate_for(environment)?,
-            None => self.format.generate()?,
-        })
+        let has_environments = self.format.environments().next().is_some();
+        match environment.filter(|_| has_environments) {
+            Some(named) => self.format.generate_for(named).map_err(|error| match error {
+                // Of a key that was imported, or is older than the format.
+                GenerateKeyError::UnknownEnvironment => {
+                    let message = format!("the format has no environment {named} any more");
+                    ManageError::field("environment", "unknown", message)
+                }
+                error => error.into(),
+            }),
+            None => Ok(self.format.generate()?),
+        }
     }
 }
 

@@ -59,7 +59,6 @@ use crate::{
 /// let rotated = keys.rotate(&host, issued.id(), Overlap::UntilEnded).await?;
 /// keys.end_overlap(&host, rotated.id()).await?;
 /// keys.revoke(&host, rotated.id(), "the pipeline is gone").await?;
-/// keys.shutdown().await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
