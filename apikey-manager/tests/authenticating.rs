@@ -1,0 +1,262 @@
+//! What the manager changes holds in its authenticator before the operation returns, whatever was cached.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+use std::time::Duration;
+
+use apikey_core::{
+    AuthenticatedKey, Authentication, Authenticator, Header, HeaderLines, KeyFormat, ManualClock, PlaintextKey,
+    Rejection, RequestView,
+};
+use apikey_manager::{
+    Actor, ImportKey, IssuedKey, KeyManager, KeyUpdate, MemoryStore, NewAccount, NewKey, OrganizationId, Overlap,
+    Selection, Set,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A request that presents a key.
+struct Request(String);
+
+impl RequestView for Request {
+    fn lines(&self, header: Header) -> HeaderLines<'_> {
+        match header {
+            Header::Authorization => HeaderLines::One(self.0.as_bytes()),
+            Header::Extra(_) => HeaderLines::Absent,
+        }
+    }
+}
+
+async fn present(authenticator: &Authenticator, secret: &PlaintextKey) -> Result<AuthenticatedKey, Rejection> {
+    let decision = match authenticator.authenticate(&Request(format!("Bearer {}", secret.expose_secret()))) {
+        Authentication::Done(decision) => decision,
+        Authentication::Loading(loading) => loading.await,
+    };
+    decision.map(|key| key.expect("the authenticator is not optional"))
+}
+
+struct Service {
+    keys: KeyManager,
+    host: Actor,
+    clock: ManualClock,
+}
+
+impl Service {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let keys = KeyManager::builder(MemoryStore::new())
+            .format(KeyFormat::builder("t").build().unwrap())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let host = Actor::host("test", OrganizationId::new("acme").unwrap()).unwrap();
+        Service { keys, host, clock }
+    }
+
+    async fn issue(&self, key: NewKey) -> IssuedKey {
+        self.keys.issue(&self.host, key).await.unwrap()
+    }
+
+    async fn issued(&self) -> IssuedKey {
+        let issued = self.issue(NewKey::new("k").scopes(["files:read"])).await;
+        // It is cached from here on.
+        assert!(self.lets_in(issued.secret()).await);
+        issued
+    }
+
+    async fn present(&self, secret: &PlaintextKey) -> Result<AuthenticatedKey, Rejection> {
+        present(&self.keys.authenticator(), secret).await
+    }
+
+    async fn lets_in(&self, secret: &PlaintextKey) -> bool {
+        match self.present(secret).await {
+            Ok(_) => true,
+            Err(rejection) => {
+                assert_eq!(rejection.code(), "invalid_token");
+                false
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn given_an_issued_key_when_presented_then_its_claims_are_those_of_its_record() {
+    let service = Service::new();
+    let metadata = serde_json::Map::from_iter([("tier".to_owned(), 2.into())]);
+    let account = service.keys.create_account(&service.host, NewAccount::new("robot")).await.unwrap();
+    let key = NewKey::new("k").scopes(["files:read"]).metadata(metadata).service_account(account.id.clone());
+    let issued = service.issue(key.expires_in(MINUTE)).await;
+    let caller = service.present(issued.secret()).await.unwrap();
+    assert_eq!(caller.key_id(), issued.id());
+    assert_eq!(caller.name(), "k");
+    assert_eq!(caller.organization(), Some("acme"));
+    assert_eq!(caller.service_account(), Some(account.id.as_str()));
+    assert_eq!(caller.scopes().as_str(), "files:read");
+    assert_eq!(caller.expires_at(), issued.record().expires_at);
+    assert_eq!(caller.metadata("tier"), Some(&2.into()));
+    service.clock.advance(MINUTE);
+    assert!(!service.lets_in(issued.secret()).await, "it has expired");
+}
+
+#[tokio::test]
+async fn given_a_cached_key_when_it_is_ended_then_the_next_request_is_refused_and_handles_die() {
+    for how in ["revoke", "disable", "delete", "suspend", "selected", "self"] {
+        let service = Service::new();
+        let Service { keys, host, .. } = &service;
+        let issued = service.issued().await;
+        let caller = service.present(issued.secret()).await.unwrap();
+        match how {
+            "revoke" => drop(keys.revoke(host, issued.id(), "").await.unwrap()),
+            "disable" => drop(keys.disable(host, issued.id()).await.unwrap()),
+            "delete" => keys.delete(host, issued.id()).await.unwrap(),
+            "suspend" => drop(keys.suspend_organization(host).await.unwrap()),
+            "selected" => {
+                let revoked = keys.revoke_selected(host, Selection::Everything, false, "").await.unwrap();
+                assert_eq!(revoked.len(), 1);
+            }
+            _ => drop(keys.revoke_self(&Actor::key(&caller).unwrap(), "leaked").await.unwrap()),
+        }
+        assert!(!service.lets_in(issued.secret()).await, "{how}");
+        assert!(!caller.is_live(), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn given_a_refused_key_when_it_comes_back_then_the_next_request_is_let_in() {
+    let service = Service::new();
+    let Service { keys, host, .. } = &service;
+    let issued = service.issued().await;
+    keys.disable(host, issued.id()).await.unwrap();
+    assert!(!service.lets_in(issued.secret()).await);
+    keys.enable(host, issued.id()).await.unwrap();
+    assert!(service.lets_in(issued.secret()).await);
+    keys.suspend_organization(host).await.unwrap();
+    assert!(!service.lets_in(issued.secret()).await);
+    keys.resume_organization(host).await.unwrap();
+    assert!(service.lets_in(issued.secret()).await);
+    let soon = service.clock.wall() + MINUTE;
+    keys.update(host, issued.id(), KeyUpdate::new().expires_at(Set::To(soon))).await.unwrap();
+    service.clock.advance(MINUTE);
+    assert!(!service.lets_in(issued.secret()).await);
+    keys.update(host, issued.id(), KeyUpdate::new().expires_at(Set::Clear)).await.unwrap();
+    assert!(service.lets_in(issued.secret()).await);
+}
+
+#[tokio::test]
+async fn given_an_unknown_key_when_it_is_imported_then_the_next_request_is_let_in() {
+    let service = Service::new();
+    let secret = KeyFormat::builder("t").build().unwrap().generate().unwrap();
+    assert!(!service.lets_in(&secret).await);
+    let row = ImportKey::raw("old", secret.expose_secret().parse().unwrap()).scopes(["files:read"]);
+    service.keys.import(&service.host, "move", [row], 10, |_| ()).await.unwrap();
+    assert_eq!(service.present(&secret).await.unwrap().name(), "old");
+}
+
+#[tokio::test]
+async fn given_a_cached_key_when_its_scopes_are_cut_then_the_next_request_lacks_them_and_the_last_one_lives() {
+    let service = Service::new();
+    let issued = service.issued().await;
+    let caller = service.present(issued.secret()).await.unwrap();
+    let cut = KeyUpdate::new().scopes(Set::To(vec!["files:list".to_owned()]));
+    service.keys.update(&service.host, issued.id(), cut).await.unwrap();
+    assert_eq!(service.present(issued.secret()).await.unwrap().scopes().as_str(), "files:list");
+    assert!(caller.is_live());
+}
+
+#[tokio::test]
+async fn given_a_rotation_when_its_overlap_ends_then_the_old_secret_ends_and_the_new_one_stays() {
+    let service = Service::new();
+    let Service { keys, host, clock, .. } = &service;
+    let first = service.issued().await;
+    let second = keys.rotate(host, first.id(), Overlap::None).await.unwrap();
+    assert!(!service.lets_in(first.secret()).await && service.lets_in(second.secret()).await);
+
+    let third = keys.rotate(host, first.id(), Overlap::For(MINUTE)).await.unwrap();
+    assert!(service.lets_in(second.secret()).await && service.lets_in(third.secret()).await);
+    clock.advance(MINUTE);
+    assert!(!service.lets_in(second.secret()).await && service.lets_in(third.secret()).await);
+
+    let fourth = keys.rotate(host, first.id(), Overlap::UntilEnded).await.unwrap();
+    clock.advance(100 * MINUTE);
+    let (old, new) = (service.present(third.secret()).await.unwrap(), service.present(fourth.secret()).await.unwrap());
+    keys.end_overlap(host, first.id()).await.unwrap();
+    assert!(!service.lets_in(third.secret()).await && service.lets_in(fourth.secret()).await);
+    assert!(!old.is_live() && new.is_live(), "only the old secret's requests end");
+}
+
+#[tokio::test]
+async fn given_three_rotations_with_overlap_when_presented_then_the_two_newest_secrets_live() {
+    let service = Service::new();
+    let first = service.issued().await;
+    let mut secrets = vec![first.secret().expose_secret().to_owned()];
+    for _ in 0..3 {
+        let rotated = service.keys.rotate(&service.host, first.id(), Overlap::UntilEnded).await.unwrap();
+        secrets.push(rotated.secret().expose_secret().to_owned());
+    }
+    let mut live = Vec::new();
+    for secret in &secrets {
+        live.push(service.lets_in(&secret.parse().unwrap()).await);
+    }
+    assert_eq!(live, [false, false, true, true]);
+}
+
+#[tokio::test]
+async fn given_a_service_account_when_it_is_switched_then_its_keys_follow() {
+    let service = Service::new();
+    let Service { keys, host, .. } = &service;
+    let account = keys.create_account(host, NewAccount::new("robot")).await.unwrap();
+    let issued = service.issue(NewKey::new("k").service_account(account.id.clone())).await;
+    let caller = service.present(issued.secret()).await.unwrap();
+    keys.disable_account(host, &account.id).await.unwrap();
+    assert!(!service.lets_in(issued.secret()).await && !caller.is_live());
+    keys.enable_account(host, &account.id).await.unwrap();
+    assert!(service.lets_in(issued.secret()).await);
+    let rotated = keys.rotate_account(host, &account.id, Overlap::None).await.unwrap();
+    assert_eq!(rotated.len(), 1);
+    assert!(!service.lets_in(issued.secret()).await && service.lets_in(rotated[0].secret()).await);
+    keys.delete_account(host, &account.id).await.unwrap();
+    assert!(!service.lets_in(rotated[0].secret()).await);
+}
+
+#[tokio::test]
+async fn given_a_key_that_issued_keys_when_revoked_with_descendants_then_all_end() {
+    let service = Service::new();
+    let Service { keys, host, .. } = &service;
+    let parent = service.issue(NewKey::new("parent").scopes(["*"])).await;
+    let parent_actor = Actor::key(&service.present(parent.secret()).await.unwrap()).unwrap();
+    let child = keys.issue(&parent_actor, NewKey::new("child").scopes(["*"])).await.unwrap();
+    let child_actor = Actor::key(&service.present(child.secret()).await.unwrap()).unwrap();
+    let grandchild = keys.issue(&child_actor, NewKey::new("grandchild")).await.unwrap();
+    let other = service.issued().await;
+    assert!(service.lets_in(grandchild.secret()).await);
+    let revoked = keys.revoke_with_descendants(host, parent.id(), "left").await.unwrap();
+    assert_eq!(revoked.len(), 3);
+    for secret in [parent.secret(), child.secret(), grandchild.secret()] {
+        assert!(!service.lets_in(secret).await);
+    }
+    assert!(service.lets_in(other.secret()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_keys_that_are_revoked_while_they_are_looked_up_then_none_is_let_in_afterwards() {
+    let service = Service::new();
+    let authenticator = service.keys.authenticator();
+    for _ in 0..200 {
+        let issued = service.issue(NewKey::new("k")).await;
+        let secret = issued.secret().expose_secret().to_owned();
+        let callers = (0..4).map(|_| {
+            let (authenticator, secret) = (authenticator.clone(), secret.clone());
+            tokio::spawn(async move {
+                let secret: PlaintextKey = secret.parse().unwrap();
+                let _ = present(&authenticator, &secret).await;
+            })
+        });
+        let callers: Vec<_> = callers.collect();
+        service.keys.revoke(&service.host, issued.id(), "").await.unwrap();
+        assert!(!service.lets_in(issued.secret()).await);
+        for caller in callers {
+            caller.await.unwrap();
+        }
+        assert!(!service.lets_in(issued.secret()).await);
+    }
+}
