@@ -8,6 +8,7 @@ use std::{
 };
 
 use apikey_core::{BoxError, Claims, KeyDigest, KeyStatus, Presented, Resolution, Resolver};
+use async_trait::async_trait;
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::store::{FoundKey, KeyStore, StoreError};
@@ -18,8 +19,11 @@ const BATCH: usize = 256;
 const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
 
 /// Looks keys up in a store. Look-ups that come while all statements are under way go together into the next.
-pub(crate) struct StoreResolver {
-    store: Arc<dyn KeyStore>,
+pub(crate) struct StoreResolver<S = dyn KeyStore>
+where
+    S: ?Sized,
+{
+    store: Arc<S>,
     queue: Arc<Mutex<Queue>>,
 }
 
@@ -36,8 +40,21 @@ struct Waiting {
 
 type Answer = Result<Option<Box<FoundKey>>, Arc<StoreError>>;
 
-impl StoreResolver {
-    pub(crate) fn new(store: Arc<dyn KeyStore>) -> Self {
+/// The one thing that is asked of a store here.
+#[async_trait]
+pub(crate) trait Find: fmt::Debug + Send + Sync + 'static {
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError>;
+}
+
+#[async_trait]
+impl Find for dyn KeyStore {
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+        KeyStore::find(self, digests).await
+    }
+}
+
+impl<S: Find + ?Sized> StoreResolver<S> {
+    pub(crate) fn new(store: Arc<S>) -> Self {
         StoreResolver { store, queue: Arc::default() }
     }
 
@@ -67,7 +84,7 @@ struct Turn {
 }
 
 impl Turn {
-    async fn work(mut self, store: &dyn KeyStore) {
+    async fn work<S: Find + ?Sized>(mut self, store: &S) {
         while let Some(batch) = self.next() {
             let digests: Vec<KeyDigest> = batch.iter().flat_map(|waiting| waiting.digests.iter().cloned()).collect();
             // A store that hangs must not keep the place when it is well again.
@@ -128,7 +145,7 @@ fn lock(queue: &Mutex<Queue>) -> std::sync::MutexGuard<'_, Queue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Resolver for StoreResolver {
+impl<S: Find + ?Sized> Resolver for StoreResolver<S> {
     type Error = BoxError;
 
     async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, BoxError> {
@@ -190,8 +207,125 @@ impl std::error::Error for Shared {
     }
 }
 
-impl fmt::Debug for StoreResolver {
+impl<S: Find + ?Sized> fmt::Debug for StoreResolver<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreResolver").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("StoreResolver").field("store", &&*self.store).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use apikey_core::KeyId;
+    use futures_util::future::join_all;
+    use tokio::{sync::Semaphore, task::yield_now};
+
+    use super::*;
+    use crate::{actor::ActorId, organization::OrganizationId, record::KeyRecord, time};
+
+    /// Answers when it is let, or panics, and remembers how many digests it was asked for at once.
+    #[derive(Debug)]
+    struct Slow {
+        turns: Semaphore,
+        asked: Mutex<Vec<usize>>,
+        panics: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Find for Slow {
+        async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+            self.asked.lock().unwrap().push(digests.len());
+            self.turns.acquire().await.unwrap().forget();
+            if self.panics.load(Ordering::SeqCst) > 0 {
+                self.panics.fetch_sub(1, Ordering::SeqCst);
+                panic!("as the test asked");
+            }
+            Ok(digests.iter().filter(|digest| digest.as_bytes()[0] != 0).map(found).collect())
+        }
+    }
+
+    fn slow(turns: usize) -> (Arc<Slow>, StoreResolver<Slow>) {
+        let store =
+            Arc::new(Slow { turns: Semaphore::new(turns), asked: Mutex::default(), panics: AtomicUsize::new(0) });
+        (Arc::clone(&store), StoreResolver::new(store))
+    }
+
+    fn found(digest: &KeyDigest) -> FoundKey {
+        let moment = time::from_millis(0);
+        let id = KeyId::new(format!("k{}", digest.as_bytes()[1])).unwrap();
+        let organization = OrganizationId::new("acme").unwrap();
+        let record = KeyRecord::new(id, organization, digest.clone(), moment, ActorId::new("test").unwrap());
+        let secret = record.secrets[0].clone();
+        FoundKey::new(record, secret, 1)
+    }
+
+    fn digest(known: bool, number: u8) -> KeyDigest {
+        let mut bytes = [0; 32];
+        (bytes[0], bytes[1]) = (u8::from(known), number);
+        KeyDigest::sha256_from_bytes(bytes)
+    }
+
+    /// Has every statement be under way.
+    async fn occupy(store: &Slow, resolver: &StoreResolver<Slow>) -> Vec<oneshot::Receiver<Answer>> {
+        let mut asked = Vec::new();
+        for number in 0..STATEMENTS {
+            asked.push(resolver.ask(vec![digest(true, number as u8)]));
+            while store.asked.lock().unwrap().len() <= number {
+                yield_now().await;
+            }
+        }
+        asked
+    }
+
+    #[tokio::test]
+    async fn given_many_who_ask_while_statements_are_under_way_then_one_statement_asks_for_the_rest() {
+        let (store, resolver) = slow(0);
+        let first = occupy(&store, &resolver).await;
+        let asked: Vec<_> = (0..100).map(|number| resolver.ask(vec![digest(number % 2 == 1, number)])).collect();
+        store.turns.add_permits(1_000);
+        for (number, answer) in join_all(asked).await.into_iter().enumerate() {
+            let found = answer.unwrap().unwrap();
+            assert_eq!(found.map(|found| found.key.id.to_string()), (number % 2 == 1).then(|| format!("k{number}")));
+        }
+        assert!(join_all(first).await.into_iter().all(|answer| answer.is_ok()));
+        assert_eq!(*store.asked.lock().unwrap(), [1, 1, 1, 1, 100]);
+    }
+
+    #[tokio::test]
+    async fn given_a_store_that_panics_when_asked_again_then_it_is_asked_and_nobody_waits_for_ever() {
+        let (store, resolver) = slow(0);
+        store.panics.store(STATEMENTS, Ordering::SeqCst);
+        let mut asked = occupy(&store, &resolver).await;
+        asked.extend((0..20).map(|number| resolver.ask(vec![digest(true, number)])));
+        store.turns.add_permits(1_000);
+        assert!(join_all(asked).await.into_iter().all(|answer| answer.is_err()));
+        for number in 0..20 {
+            assert!(resolver.ask(vec![digest(true, number)]).await.unwrap().unwrap().is_some());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn given_a_store_that_hangs_when_time_passes_then_its_places_are_free_again() {
+        let (store, resolver) = slow(0);
+        let hung: Vec<_> = (0..8).map(|number| resolver.ask(vec![digest(true, number)])).collect();
+        let answers = join_all(hung).await;
+        assert!(answers.into_iter().all(|answer| answer.unwrap().is_err_and(|error| error.is_unavailable())));
+        store.turns.add_permits(1_000);
+        assert!(resolver.ask(vec![digest(true, 1)]).await.unwrap().unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn given_askers_that_hang_up_when_a_statement_begins_then_it_does_not_ask_for_them() {
+        let (store, resolver) = slow(0);
+        let first = occupy(&store, &resolver).await;
+        for number in 0..50 {
+            drop(resolver.ask(vec![digest(true, 100 + number)]));
+        }
+        let last = resolver.ask(vec![digest(true, 99)]);
+        store.turns.add_permits(1_000);
+        join_all(first).await;
+        assert!(last.await.unwrap().unwrap().is_some());
+        assert_eq!(store.asked.lock().unwrap().iter().sum::<usize>(), STATEMENTS + 1);
     }
 }
