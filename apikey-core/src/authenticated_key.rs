@@ -115,6 +115,9 @@ impl AuthenticatedKey {
     }
 
     fn lacks(&self, requirement: &Requirement) -> Rejection {
+        if let Some(usage) = &self.home().usage {
+            usage.refused(&self.0);
+        }
         self.refuse(Rejection::scope_missing(requirement, self.home().terms.clone()))
     }
 

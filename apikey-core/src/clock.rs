@@ -36,6 +36,10 @@ impl Tick {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
+        Tick(nanos)
+    }
+
     pub(crate) const fn as_nanos(self) -> u64 {
         self.0
     }

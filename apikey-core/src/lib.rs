@@ -53,6 +53,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod activity;
 mod anonymous;
 mod authenticated_key;
 mod authenticator;
@@ -75,7 +76,9 @@ mod static_keys;
 mod telemetry;
 #[cfg(feature = "test-util")]
 mod test_util;
+mod usage;
 
+pub use activity::{ActivitySink, RequestReport};
 pub use anonymous::Anonymous;
 pub use authenticated_key::{AuthenticatedKey, Revoked};
 pub use authenticator::{
@@ -104,3 +107,4 @@ pub use static_keys::{GenerateStaticKeyError, NewStaticKey, StaticKeys, StaticKe
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub use test_util::{ManualClock, TestKey, TestKeys};
+pub use usage::KeyUsage;

@@ -77,6 +77,11 @@ pub(crate) fn resolver_failed(failure: &Failure) {
     }
 }
 
+/// Requests that nobody took the count of in time.
+pub(crate) fn usage_lost(requests: u64) {
+    tracing::event!(target: TARGET, Level::WARN, requests, "usage was not taken in time, and is lost");
+}
+
 /// A digest that is none of the presented key's: the resolver found the wrong record.
 pub(crate) fn digest_mismatch(key: &KeyId) {
     tracing::event!(

@@ -19,7 +19,7 @@ use http_body_util::Full;
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use tower::{Layer, Service};
-use tower_apikey::ApiKeyLayer;
+use tower_apikey::{ApiKeyLayer, Authenticator};
 use tower_http::{auth::AsyncRequireAuthorizationLayer, validate_request::ValidateRequestHeaderLayer};
 
 use crate::keys;
@@ -164,7 +164,12 @@ pub fn validate(key: &str) -> impl Service<Request<()>, Response = Response<Body
 
 /// Ours, with `keys` in its cache and a little room left, so that none was displaced.
 pub fn ours(keys: &[String]) -> tower_apikey::ApiKeyService<Bare> {
-    let mut service = ApiKeyLayer::new(keys::authenticator(keys.len() * 5 / 4 + 10)).layer(Bare);
+    ours_of(keys::authenticator(keys.len() * 5 / 4 + 10), keys)
+}
+
+/// Ours over `authenticator`, with `keys` in its cache.
+pub fn ours_of(authenticator: Authenticator, keys: &[String]) -> tower_apikey::ApiKeyService<Bare> {
+    let mut service = ApiKeyLayer::new(authenticator).layer(Bare);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         for key in keys {

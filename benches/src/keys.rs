@@ -3,7 +3,9 @@
 use std::{convert::Infallible, time::Duration};
 
 use http::{HeaderValue, Request, header::AUTHORIZATION};
-use tower_apikey::{Authenticator, Claims, KeyFormat, KeyId, Presented, Resolution, ScopeSet, resolver_fn};
+use tower_apikey::{
+    Authenticator, AuthenticatorBuilder, Claims, KeyFormat, KeyId, Presented, Resolution, ScopeSet, resolver_fn,
+};
 
 /// The format under test: 46 bytes a key, with a CRC-32 among them.
 #[must_use]
@@ -21,18 +23,26 @@ pub fn generate(count: usize) -> Vec<String> {
 /// An authenticator that lets in every well-formed key, as one with a 20-byte name and two scopes, and keeps `capacity`.
 #[must_use]
 pub fn authenticator(capacity: usize) -> Authenticator {
+    authenticator_with(capacity, |builder| builder)
+}
+
+/// The same, with further settings.
+#[must_use]
+pub fn authenticator_with(
+    capacity: usize,
+    configure: impl FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder,
+) -> Authenticator {
     let scopes = ScopeSet::parse("files:read files:write").expect("scopes");
     let resolver = resolver_fn(move |key: Presented| {
         let id = KeyId::generate(std::time::SystemTime::now()).expect("randomness");
         let claims = Claims::new(id).with_name("a name of 20 bytes..").with_scopes(scopes.clone());
         std::future::ready(Ok::<_, Infallible>(Some(Resolution::new(key.digest().clone(), claims))))
     });
-    Authenticator::builder(resolver)
+    let builder = Authenticator::builder(resolver)
         .format(format())
         .cache_capacity(capacity)
-        .freshness(Duration::from_secs(100_000))
-        .build()
-        .expect("a configuration without mistakes")
+        .freshness(Duration::from_secs(100_000));
+    configure(builder).build().expect("a configuration without mistakes")
 }
 
 /// Marsaglia's xorshift: an order of keys that no prefetcher guesses.

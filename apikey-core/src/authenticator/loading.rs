@@ -51,6 +51,9 @@ impl Loading {
                 if !entry.is_live() {
                     return Some(Err(authenticator.rejection(Reason::Expired, Some(entry.claims().key_id()))));
                 }
+                if let Some(usage) = &authenticator.0.home.usage {
+                    usage.accepted(&entry, authenticator.0.home.clock.now());
+                }
                 telemetry::accepted(entry.claims().key_id(), Found::Loaded);
                 Some(Ok(Some(AuthenticatedKey::new(entry))))
             }

@@ -15,10 +15,11 @@ pub use self::{
     loading::Loading,
 };
 use crate::{
+    activity::{ActivitySink, RequestReport},
     authenticated_key::AuthenticatedKey,
     cache::{cache_key::CacheKey, entry::Home, flight::Flights, table::Table, unknown::Unknown},
     catalog::ScopeCatalog,
-    clock::Tick,
+    clock::{Clock, Tick},
     credentials::{Credential, Header, RequestView},
     digest::KeyDigest,
     format::{KeyFormat, ParseKeyError},
@@ -28,6 +29,7 @@ use crate::{
     rejection::{Reason, Rejection},
     resolver::{ErasedResolver, Presented, Resolver},
     telemetry::{self, Found},
+    usage::KeyUsage,
 };
 
 /// Verifies the keys of requests, and remembers those it has verified.
@@ -96,6 +98,7 @@ struct Inner {
     extra_headers: Box<[Box<str>]>,
     foreign_tokens: ForeignTokens,
     optional: bool,
+    activity_sink: Option<Arc<dyn ActivitySink>>,
 }
 
 impl Authenticator {
@@ -179,6 +182,83 @@ impl Authenticator {
         self.0.home.registry.forget_unknown();
     }
 
+    /// The clock that keys are judged by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.home.clock
+    }
+
+    /// What each key was used for since this was last called. Empty unless usage is
+    /// [counted](AuthenticatorBuilder::count_usage).
+    ///
+    /// Every request is in exactly one answer, whatever happens to its key or the cache meanwhile, and however many call
+    /// this; those that were let in before the call are in this or an earlier one. A secret may be listed twice: once for
+    /// what it was before it was looked up again, and once for what it is now. It costs by the number of keys that
+    /// were used.
+    ///
+    /// ```
+    /// # use apikey_core::{Authenticator, StaticKeys};
+    /// # let keys = StaticKeys::parse(&format!("ci sha256:{}", "00".repeat(32)))?;
+    /// let authenticator = Authenticator::builder(keys).count_usage(true).build()?;
+    /// for used in authenticator.take_usage() {
+    ///     println!("{}: {} requests", used.key, used.requests);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "what was taken is not counted again"]
+    pub fn take_usage(&self) -> Vec<KeyUsage> {
+        let mut taken = Vec::new();
+        let home = &self.0.home;
+        let Some(usage) = &home.usage else {
+            return taken;
+        };
+        let (now, wall) = (home.clock.now(), home.clock.wall());
+        usage.take(|entry, counted| {
+            let ago = now.saturating_since(Tick::from_nanos(counted.last_used));
+            taken.push(KeyUsage {
+                key: entry.claims().key_id().clone(),
+                digest: entry.digest(),
+                requests: counted.requests,
+                refused: counted.refused,
+                last_used: wall.checked_sub(ago).unwrap_or(wall),
+            });
+        });
+        let lost = usage.take_lost();
+        if lost > 0 {
+            telemetry::usage_lost(lost);
+        }
+        taken
+    }
+
+    /// Completes when so many keys were used since usage was last taken (8,192 of them) that it should be taken now. For
+    /// one caller at a time; it never completes where usage is not counted.
+    pub async fn usage_piles_up(&self) {
+        match &self.0.home.usage {
+            Some(usage) => usage.grows_long().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Is usage [counted](AuthenticatorBuilder::count_usage)?
+    #[must_use]
+    pub fn counts_usage(&self) -> bool {
+        self.0.home.usage.is_some()
+    }
+
+    /// Has anybody asked to be told of [activity](AuthenticatorBuilder::activity_sink)? If not, an adapter need not even
+    /// look at the request.
+    #[must_use]
+    pub fn records_activity(&self) -> bool {
+        self.0.activity_sink.is_some()
+    }
+
+    /// Tells whoever has asked for it what `key` did. For adapters, once a request is answered that was let in.
+    pub fn record_activity(&self, key: &AuthenticatedKey, request: &RequestReport<'_>) {
+        if let Some(sink) = &self.0.activity_sink {
+            sink.record(key, request);
+        }
+    }
+
     pub(crate) fn missing_credential(&self) -> Rejection {
         self.rejection(Reason::NoCredential, None)
     }
@@ -214,6 +294,9 @@ impl Authenticator {
         let cached = inner.table.get(&cache_key).filter(|entry| !entry.is_dead());
         match cached {
             Some(entry) if trusted && entry.is_good(now) => {
+                if let Some(usage) = &inner.home.usage {
+                    usage.accepted(&entry, now);
+                }
                 telemetry::accepted(entry.claims().key_id(), Found::Cached);
                 Authentication::Done(Ok(Some(AuthenticatedKey::new(entry))))
             }
@@ -308,6 +391,15 @@ impl Inner {
     fn shared_environment(&self, name: &str) -> Arc<str> {
         let declared = self.declared_environments.iter().find(|declared| ***declared == *name);
         declared.cloned().unwrap_or_else(|| name.into())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Entries refer to their home, and its list of used entries to them.
+        if let Some(usage) = &self.home.usage {
+            usage.close();
+        }
     }
 }
 

@@ -55,6 +55,14 @@ impl CacheKey {
         CacheKey(words)
     }
 
+    pub(crate) fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(self.0) {
+            *bytes = word.to_be_bytes();
+        }
+        bytes
+    }
+
     /// Uniform bits, as a digest's are: they place the key in a table without another hash.
     #[inline]
     pub(crate) fn words(&self) -> &[u64; 4] {

@@ -11,6 +11,7 @@ use super::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    usage::{Counts, Usage},
 };
 use crate::{
     claims::Claims,
@@ -28,6 +29,8 @@ pub(crate) struct Home {
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
     pub(crate) terms: Arc<Terms>,
+    /// `None` where usage is not counted.
+    pub(crate) usage: Option<Usage>,
 }
 
 // In this order in memory: what a hit reads shares the first cache line with the handle's own counters.
@@ -36,6 +39,8 @@ pub(crate) struct Entry {
     /// One word decides a hit: a tick, fixed at fill, or a mark. Written under the registry's lock.
     good_until: AtomicU64,
     cache_key: CacheKey,
+    /// What a hit counts begins on the same line.
+    counts: Counts,
     /// The end of the key's window; unlike `good_until` it does not move with freshness.
     ends: Tick,
     /// The digest the store knows the secret by; `None` where it is the cache key's own.
@@ -58,8 +63,9 @@ impl Entry {
             digest.algorithm() == DigestAlgorithm::Sha256 && CacheKey::from_bytes(digest.as_bytes()) == cache_key;
         Entry {
             good_until: AtomicU64::new(good_until.as_nanos()),
-            ends,
             cache_key,
+            counts: Counts::default(),
+            ends,
             digest: (!is_cache_key).then(|| Box::new(digest)),
             waiters: Mutex::default(),
             claims,
@@ -77,6 +83,18 @@ impl Entry {
 
     pub(crate) fn cache_key(&self) -> &CacheKey {
         &self.cache_key
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The digest the store knows the secret by.
+    pub(crate) fn digest(&self) -> KeyDigest {
+        match &self.digest {
+            Some(digest) => KeyDigest::clone(digest),
+            None => KeyDigest::sha256_from_bytes(self.cache_key.to_bytes()),
+        }
     }
 
     /// Is `digest` the secret's? `None` if it can't be told: the secret was found under another algorithm.
@@ -185,7 +203,7 @@ pub(crate) mod tests {
 
     pub(crate) fn home() -> Arc<Home> {
         let terms = Terms { realm: "test".into(), retry_after: Duration::from_secs(1), tell_holder: false };
-        Arc::new(Home { registry: Registry::default(), clock: Clock::system(), terms: Arc::new(terms) })
+        Arc::new(Home { registry: Registry::default(), clock: Clock::system(), terms: Arc::new(terms), usage: None })
     }
 
     pub(crate) fn entry_of(home: &Arc<Home>, id: &str, secret: &[u8]) -> Arc<Entry> {
@@ -257,6 +275,7 @@ pub(crate) mod tests {
         assert_eq!(entry.has_digest(&pepper(2)), None, "it may be the same secret under another pepper");
         assert_eq!(entry.has_digest(&digest_of(b"s")), Some(true), "the plain digest is known as well");
         assert_eq!(entry.has_digest(&digest_of(b"t")), Some(false));
+        assert_eq!(entry.digest(), pepper(1));
     }
 
     #[test]
@@ -266,5 +285,6 @@ pub(crate) mod tests {
         assert_eq!(entry.has_digest(&digest_of(b"t")), Some(false));
         let pepper = KeyDigest::hmac_sha256_from_bytes(crate::PepperVersion::new(1), [7; 32]);
         assert_eq!(entry.has_digest(&pepper), None);
+        assert_eq!(entry.digest(), digest_of(b"s"));
     }
 }

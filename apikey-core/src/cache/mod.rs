@@ -2,7 +2,8 @@
 //! whoever holds an entry sees it die.
 //!
 //! `entry` and `registry` are the part whose interleavings matter; they know neither moka nor tokio, and take locks and
-//! atomics from `sync` alone, so that a model checker can stand in for the standard library.
+//! atomics from `sync` alone, so that a model checker can stand in for the standard library. `usage` does the same, its
+//! one wake-up apart.
 
 pub(crate) mod cache_key;
 pub(crate) mod entry;
@@ -13,3 +14,4 @@ pub(crate) mod registry;
 mod sync;
 pub(crate) mod table;
 pub(crate) mod unknown;
+pub(crate) mod usage;

@@ -20,6 +20,7 @@ use super::{
     entry::{Entry, Home, tests::entry_of},
     registry::Registry,
     sync::Arc,
+    usage::Usage,
 };
 use crate::{
     clock::{Clock, Tick},
@@ -41,7 +42,7 @@ impl World {
         let terms = Terms { realm: "model".into(), retry_after: Duration::ZERO, tell_holder: false };
         let mut registry = Registry::default();
         registry.ignores_changes = ignores_changes;
-        let home = Arc::new(Home { registry, clock: Clock::system(), terms: Arc::new(terms) });
+        let home = Arc::new(Home { registry, clock: Clock::system(), terms: Arc::new(terms), usage: None });
         Arc::new(World { home, is_active: AtomicBool::new(true), table: Mutex::new(None) })
     }
 
@@ -198,4 +199,48 @@ fn given_handles_that_drop_during_changes_then_nothing_deadlocks_and_the_registr
         },
         SCHEDULES,
     );
+}
+
+fn count_against_take(takes_in_two_steps: bool) {
+    let world = World::new(false);
+    let entry = world.load().unwrap();
+    let mut usage = Usage::new();
+    usage.takes_in_two_steps = takes_in_two_steps;
+    let usage = Arc::new(usage);
+    let taken = |usage: &Usage| {
+        let mut sums = (0, 0);
+        usage.take(|_, counted| sums = (sums.0 + counted.requests, sums.1 + counted.refused));
+        sums
+    };
+    let counters: Vec<_> = (0..2)
+        .map(|_| {
+            let (usage, entry) = (Arc::clone(&usage), Arc::clone(&entry));
+            thread::spawn(move || {
+                usage.accepted(&entry, Tick::FIRST);
+                usage.refused(&entry);
+                usage.accepted(&entry, Tick::FIRST);
+            })
+        })
+        .collect();
+    let taker = thread::spawn({
+        let usage = Arc::clone(&usage);
+        move || {
+            let (first, second) = (taken(&usage), taken(&usage));
+            (first.0 + second.0, first.1 + second.1)
+        }
+    });
+    counters.into_iter().for_each(|counter| counter.join().unwrap());
+    let (before, last) = (taker.join().unwrap(), taken(&usage));
+    assert_eq!((before.0 + last.0, before.1 + last.1), (4, 2), "a count was lost or doubled");
+}
+
+#[test]
+fn given_requests_and_a_taker_in_any_order_then_each_is_taken_once() {
+    shuttle::check_random(|| count_against_take(false), SCHEDULES);
+}
+
+#[test]
+fn given_counts_taken_in_two_steps_when_explored_then_the_model_finds_the_lost_one() {
+    let found = catch_unwind(AssertUnwindSafe(|| shuttle::check_random(|| count_against_take(true), SCHEDULES)));
+    assert!(found.is_err(), "the model can't tell an exchange from a load and a store");
 }

@@ -37,7 +37,7 @@ impl AuthenticatedKey {
     #[must_use]
     pub fn fake(claims: Claims) -> Self {
         let terms = Terms { realm: "test".into(), retry_after: std::time::Duration::from_secs(1), tell_holder: false };
-        let home = Home { registry: Registry::default(), clock: Clock::system(), terms: Arc::new(terms) };
+        let home = Home { registry: Registry::default(), clock: Clock::system(), terms: Arc::new(terms), usage: None };
         let cache_key = CacheKey::of(b"");
         let digest = KeyDigest::sha256_from_bytes([0; 32]);
         let entry = Entry::new(Arc::new(home), cache_key, digest, claims, Tick::NEVER, Tick::NEVER);

@@ -9,3 +9,4 @@ mod loads;
 mod records;
 mod rejections;
 mod support;
+mod usage;

@@ -1,0 +1,33 @@
+//! How often each key was used, for whoever keeps account of it.
+
+use std::time::SystemTime;
+
+use crate::{digest::KeyDigest, key_id::KeyId};
+
+/// What one secret of a key was used for since usage was last taken; see
+/// [`Authenticator::take_usage`](crate::Authenticator::take_usage).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct KeyUsage {
+    /// The key.
+    pub key: KeyId,
+    /// The digest that the secret is stored under.
+    pub digest: KeyDigest,
+    /// Requests that were let in. A request that passes several layers of one authenticator is one.
+    pub requests: u64,
+    /// Requests that were let in and then refused for a missing scope, counted when they were refused: those of requests
+    /// that were taken earlier are among them, so that there may be more than `requests`.
+    ///
+    /// Every check that refuses counts. Code that only wants to know asks the claims' scopes instead.
+    pub refused: u64,
+    /// When the last request was let in.
+    pub last_used: SystemTime,
+}
+
+impl KeyUsage {
+    /// `requests` of one secret, none of them refused.
+    #[must_use]
+    pub fn new(key: KeyId, digest: KeyDigest, requests: u64, last_used: SystemTime) -> Self {
+        KeyUsage { key, digest, requests, refused: 0, last_used }
+    }
+}
