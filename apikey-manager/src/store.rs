@@ -90,6 +90,9 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Is a marker set, and to what?
     async fn marker(&self, name: &str) -> Result<Option<String>, StoreError>;
 
+    /// Sets a marker to `to` if it is `from` now (`None`: if it is not set), in one step; `false` if it was not.
+    async fn advance_marker(&self, name: &str, from: Option<&str>, to: &str) -> Result<bool, StoreError>;
+
     /// Can it be read and written?
     async fn check(&self) -> Result<(), StoreError>;
 

@@ -188,6 +188,15 @@ impl KeyStore for MemoryStore {
         Ok(self.read().markers.get(name).cloned())
     }
 
+    async fn advance_marker(&self, name: &str, from: Option<&str>, to: &str) -> Result<bool, StoreError> {
+        let mut state = self.write();
+        let is_from = state.markers.get(name).map(String::as_str) == from;
+        if is_from {
+            state.markers.insert(name.to_owned(), to.to_owned());
+        }
+        Ok(is_from)
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         Ok(())
     }
