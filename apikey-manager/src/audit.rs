@@ -30,6 +30,31 @@ pub struct AuditEvent {
     pub request_id: Option<String>,
 }
 
+impl AuditEvent {
+    /// An event that changed nothing, asked for by no request: what a store fills in as it reads one.
+    #[must_use]
+    pub fn new(
+        id: impl Into<String>,
+        at: SystemTime,
+        organization: OrganizationId,
+        actor: ActorId,
+        action: Action,
+        target: impl Into<String>,
+    ) -> Self {
+        AuditEvent {
+            id: id.into(),
+            at,
+            organization,
+            actor,
+            action,
+            target: target.into(),
+            before: None,
+            after: None,
+            request_id: None,
+        }
+    }
+}
+
 macro_rules! actions {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
         /// What was done. Displayed as its name, such as `key.issued`.

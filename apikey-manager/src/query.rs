@@ -238,6 +238,20 @@ pub struct Activity {
     pub user_agent: Option<String>,
 }
 
+impl Activity {
+    /// A request of which no more is known.
+    #[must_use]
+    pub fn new(
+        organization: OrganizationId,
+        key: KeyId,
+        at: SystemTime,
+        method: impl Into<String>,
+        status: u16,
+    ) -> Self {
+        Activity { organization, key, at, method: method.into(), route: None, status, address: None, user_agent: None }
+    }
+}
+
 /// A page of a key's activity, newest first.
 #[derive(Clone, Debug)]
 pub struct ActivityQuery {

@@ -1,0 +1,158 @@
+-- Times are milliseconds since the Unix epoch.
+
+-- What is kept of an organization. On PostgreSQL the row is also the lock of whoever changes it.
+CREATE TABLE @organization (
+    id {text} NOT NULL PRIMARY KEY,
+    suspended_at {int},
+    suspended_by {text}
+){table};
+
+CREATE TABLE @service_account (
+    id {text} NOT NULL PRIMARY KEY,
+    organization {text} NOT NULL,
+    name {text} NOT NULL,
+    description {text} NOT NULL,
+    disabled_at {int},
+    disabled_by {text},
+    created_at {int} NOT NULL,
+    created_by {text} NOT NULL,
+    version {int} NOT NULL
+){table};
+CREATE INDEX #service_account_page ON @service_account (organization, created_at, id);
+
+CREATE TABLE @key (
+    id {text} NOT NULL PRIMARY KEY,
+    organization {text} NOT NULL,
+    service_account {text},
+    name {text} NOT NULL,
+    description {text} NOT NULL,
+    environment {text},
+    hint {text} NOT NULL,
+    scopes {text} NOT NULL,
+    created_at {int} NOT NULL,
+    created_by {text} NOT NULL,
+    created_by_key {text},
+    not_before {int},
+    expires_at {int},
+    last_used_at {int},
+    disabled_at {int},
+    disabled_by {text},
+    revoked_at {int},
+    revoked_by {text},
+    revoked_reason {text},
+    metadata {text} NOT NULL,
+    version {int} NOT NULL
+){table};
+-- One for each filter of a list, in the list's order: what is rare is found without reading what is not.
+CREATE INDEX #key_page ON @key (organization, created_at, id);
+CREATE INDEX #key_environment ON @key (organization, environment, created_at, id) WHERE environment IS NOT NULL;
+CREATE INDEX #key_account ON @key (organization, service_account, created_at, id) WHERE service_account IS NOT NULL;
+CREATE INDEX #key_creator ON @key (organization, created_by, created_at, id);
+CREATE INDEX #key_parent ON @key (organization, created_by_key, created_at, id) WHERE created_by_key IS NOT NULL;
+CREATE INDEX #key_disabled ON @key (organization, created_at, id) WHERE disabled_at IS NOT NULL;
+CREATE INDEX #key_revoked ON @key (organization, created_at, id) WHERE revoked_at IS NOT NULL;
+CREATE INDEX #key_pending ON @key (organization, not_before) WHERE not_before IS NOT NULL;
+-- What counts toward a limit, and what is expired.
+CREATE INDEX #key_counted ON @key (organization, expires_at) WHERE revoked_at IS NULL;
+CREATE INDEX #key_expiring ON @key (expires_at, id) WHERE revoked_at IS NULL AND expires_at IS NOT NULL;
+
+-- A row outlives its key, as a tombstone without one: its digest can't come back.
+CREATE TABLE @secret (
+    digest {bytes} NOT NULL,
+    algorithm {text} NOT NULL,
+    key_id {text} REFERENCES @key (id),
+    -- Counts a key's secrets from 1; the newest has the greatest.
+    number {int},
+    created_at {int},
+    superseded_at {int},
+    ends_at {int},
+    PRIMARY KEY (digest, algorithm)
+){keyed_table};
+CREATE UNIQUE INDEX #secret_of_key ON @secret (key_id, number) WHERE key_id IS NOT NULL;
+
+-- When a secret was last used. Apart from the secret, so that usage never waits for a change or a change for usage.
+CREATE TABLE @seen (
+    key_id {text} NOT NULL REFERENCES @key (id) ON DELETE CASCADE,
+    number {int} NOT NULL,
+    at {int} NOT NULL,
+    PRIMARY KEY (key_id, number)
+){keyed_table};
+
+-- The ids of deleted keys, which can't come back either.
+CREATE TABLE @deleted_key (
+    id {text} NOT NULL PRIMARY KEY
+){keyed_table};
+
+-- Bears all that its sums go by, since it outlives the key.
+CREATE TABLE @usage (
+    key_id {text} NOT NULL,
+    hour {int} NOT NULL,
+    organization {text} NOT NULL,
+    service_account {text},
+    environment {text},
+    ok {int} NOT NULL,
+    refused {int} NOT NULL,
+    PRIMARY KEY (key_id, hour)
+){keyed_table};
+CREATE INDEX #usage_organization ON @usage (organization, hour);
+CREATE INDEX #usage_account ON @usage (organization, service_account, hour) WHERE service_account IS NOT NULL;
+CREATE INDEX #usage_environment ON @usage (organization, environment, hour) WHERE environment IS NOT NULL;
+CREATE INDEX #usage_hour ON @usage (hour);
+
+-- The batches of usage that were added: none is added twice.
+CREATE TABLE @usage_batch (
+    id {text} NOT NULL PRIMARY KEY,
+    at {int} NOT NULL
+){keyed_table};
+CREATE INDEX #usage_batch_at ON @usage_batch (at);
+
+CREATE TABLE @activity (
+    id {counter},
+    organization {text} NOT NULL,
+    key_id {text} NOT NULL,
+    at {int} NOT NULL,
+    method {text} NOT NULL,
+    route {text},
+    status {int} NOT NULL,
+    address {text},
+    user_agent {text}
+){table};
+CREATE INDEX #activity_page ON @activity (key_id, at, id);
+CREATE INDEX #activity_at ON @activity (at);
+
+CREATE TABLE @marker (
+    name {text} NOT NULL PRIMARY KEY,
+    value {text} NOT NULL
+){keyed_table};
+
+-- One row: the revision of the last change to who may call, and which life of the database it counts in.
+CREATE TABLE @fleet (
+    id {int} NOT NULL PRIMARY KEY CHECK (id = 1),
+    revision {int} NOT NULL,
+    nonce {text} NOT NULL
+){table};
+INSERT INTO @fleet (id, revision, nonce) VALUES (1, 0, {random});
+
+CREATE TABLE @audit (
+    id {text} NOT NULL PRIMARY KEY,
+    at {int} NOT NULL,
+    organization {text} NOT NULL,
+    actor {text} NOT NULL,
+    action {text} NOT NULL,
+    target {text} NOT NULL,
+    state_before {text},
+    state_after {text},
+    request_id {text}
+){keyed_table};
+CREATE INDEX #audit_page ON @audit (organization, at, id);
+CREATE INDEX #audit_actor ON @audit (organization, actor, at, id);
+CREATE INDEX #audit_action ON @audit (organization, action, at, id);
+CREATE INDEX #audit_target ON @audit (organization, target, at, id);
+CREATE INDEX #audit_at ON @audit (at);
+
+-- Until which moment the retention command, and no other, may delete events; within its own transaction only.
+CREATE TABLE @audit_retention (
+    id {int} NOT NULL PRIMARY KEY CHECK (id = 1),
+    cutoff {int}
+){table};
+INSERT INTO @audit_retention (id, cutoff) VALUES (1, NULL);

@@ -1,0 +1,363 @@
+//! Applies a transaction's steps: in their order, and of many alike as few statements as can be.
+
+use std::collections::{HashMap, HashSet};
+
+use apikey_core::{KeyDigest, KeyId};
+use apikey_manager::{
+    AuditEvent, Change as Step, KeyRecord, OrganizationId, OrganizationRecord, SecretRecord, ServiceAccount,
+    ServiceAccountId, StoreError, Switched, time,
+};
+
+use crate::{
+    database::Change,
+    error,
+    query::{Names, Query, Value},
+    usage,
+};
+
+/// Rows of one statement. A key has 21 values, and SQLite takes 32,766.
+const CHUNK: usize = 500;
+
+/// Events come last, all together: nothing depends on them, and between the keys of an import they would keep those apart.
+pub(crate) async fn apply(
+    change: &mut Change,
+    names: &Names,
+    organization: &OrganizationId,
+    steps: Vec<Step>,
+) -> Result<(), StoreError> {
+    let mut writer = Writer { change, names, organization };
+    let mut events = Vec::new();
+    let mut inserted: Vec<KeyRecord> = Vec::new();
+    let mut updated: Vec<KeyRecord> = Vec::new();
+    let mut updated_ids = HashSet::new();
+    for step in steps {
+        let is_run = match &step {
+            Step::Audit(_) => true,
+            Step::InsertKey(_) => updated.is_empty(),
+            Step::UpdateKey(key) => inserted.is_empty() && !updated_ids.contains(&key.id),
+            _ => false,
+        };
+        if !is_run {
+            writer.insert_keys(std::mem::take(&mut inserted)).await?;
+            writer.update_keys(std::mem::take(&mut updated)).await?;
+            updated_ids.clear();
+        }
+        match step {
+            Step::Audit(event) => events.push(event),
+            Step::InsertKey(key) => inserted.push(*key),
+            Step::UpdateKey(key) => {
+                updated_ids.insert(key.id.clone());
+                updated.push(*key);
+            }
+            Step::DeleteKey(id) => writer.delete_key(&id).await?,
+            Step::InsertAccount(account) => writer.insert_account(&account).await?,
+            Step::UpdateAccount(account) => writer.update_account(&account).await?,
+            Step::DeleteAccount(id) => writer.delete_account(&id).await?,
+            Step::SetOrganization(record) => writer.set_organization(&record).await?,
+            Step::SetMarker(name, value) => writer.set_marker(&name, &value).await?,
+            _ => return Err(StoreError::unavailable("a change that this version of apikey-sqlx does not know")),
+        }
+    }
+    writer.insert_keys(inserted).await?;
+    writer.update_keys(updated).await?;
+    writer.add_events(&events).await
+}
+
+struct Writer<'t> {
+    change: &'t mut Change,
+    names: &'t Names,
+    organization: &'t OrganizationId,
+}
+
+impl Writer<'_> {
+    async fn execute(&mut self, query: Query<'_>) -> Result<u64, StoreError> {
+        self.change.execute(query).await.map_err(error::failed)
+    }
+
+    /// `rows`, `CHUNK` at a time, between `before` and `after`; how many rows that changed.
+    async fn write(&mut self, before: &str, rows: Vec<Vec<Value>>, after: &str) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
+            let chunk: Vec<_> = rows.by_ref().take(CHUNK).collect();
+            let mut query = self.names.query(before);
+            query.push_rows(chunk.into_iter(), CHUNK).push(after);
+            changed += self.execute(query).await?;
+        }
+        Ok(changed)
+    }
+
+    fn is_own(&self, organization: &OrganizationId) -> Result<(), StoreError> {
+        match organization == self.organization {
+            true => Ok(()),
+            false => Err(StoreError::conflict("the row belongs to another organization")),
+        }
+    }
+
+    /// Sorted, so that of two imports with keys in common one waits for the other, and never each for the other.
+    async fn insert_keys(&mut self, mut keys: Vec<KeyRecord>) -> Result<(), StoreError> {
+        keys.sort_by(|a, b| a.id.cmp(&b.id));
+        keys.iter().try_for_each(|key| self.is_own(&key.organization))?;
+        let rows = keys.iter().map(key_values).collect::<Result<Vec<_>, _>>()?;
+        self.write(&format!("INSERT INTO @key ({KEY_COLUMNS}) "), rows, "").await?;
+        // Not before: a concurrent deletion of the id has been waited for by now, and left its tombstone.
+        let ids: Vec<Value> = keys.iter().map(|key| key.id.as_str().into()).collect();
+        for chunk in ids.chunks(CHUNK) {
+            let mut deleted = self.names.query("SELECT id FROM @deleted_key WHERE id");
+            deleted.push_one_of(chunk);
+            if !self.change.fetch(deleted).await.map_err(error::failed)?.is_empty() {
+                return Err(StoreError::conflict("the key's id is taken"));
+            }
+        }
+        let secrets = keys.iter().flat_map(|key| numbered(&key.id, key.secrets.iter(), 0)).collect();
+        self.insert_secrets(secrets).await
+    }
+
+    async fn insert_secrets(&mut self, mut secrets: Vec<(&KeyId, i64, &SecretRecord)>) -> Result<(), StoreError> {
+        secrets.sort_by(|(_, _, a), (_, _, b)| a.digest.as_bytes().cmp(b.digest.as_bytes()));
+        let rows = secrets.iter().map(|(key, number, secret)| {
+            vec![
+                (&secret.digest).into(),
+                secret.digest.algorithm().to_string().into(),
+                key.as_str().into(),
+                (*number).into(),
+                time::to_millis(secret.created_at).into(),
+                secret.superseded_at.map(time::to_millis).into(),
+                secret.ends_at.map(time::to_millis).into(),
+            ]
+        });
+        let insert = "INSERT INTO @secret (digest, algorithm, key_id, number, created_at, superseded_at, ends_at) ";
+        self.write(insert, rows.collect(), "").await?;
+        let seen: Vec<_> = secrets
+            .iter()
+            .filter_map(|(key, _, secret)| Some((key.as_str(), &secret.digest, secret.last_used_at?)))
+            .collect();
+        usage::set_seen(self.change, self.names, &seen).await.map_err(error::failed)
+    }
+
+    async fn update_keys(&mut self, keys: Vec<KeyRecord>) -> Result<(), StoreError> {
+        keys.iter().try_for_each(|key| self.is_own(&key.organization))?;
+        let rows = keys.iter().map(key_values).collect::<Result<Vec<_>, _>>()?;
+        let set: Vec<_> = KEY_COLUMNS
+            .split(", ")
+            .enumerate()
+            // All but the id and the organization, which a key keeps, and `last_used_at`.
+            .filter(|(_, column)| !matches!(*column, "id" | "organization" | "last_used_at"))
+            .map(|(at, column)| format!("{column} = v.column{}", at + 1))
+            .collect();
+        let changed = self
+            .write(
+                &format!("UPDATE @key AS k SET {} FROM (", set.join(", ")),
+                rows,
+                ") AS v WHERE k.id = v.column1 AND k.organization = v.column2 AND k.version = v.column21 - 1",
+            )
+            .await?;
+        if changed != keys.len() as u64 {
+            return Err(StoreError::conflict("the record has changed"));
+        }
+        let known = self.secrets_of(&keys).await?;
+        let mut new = Vec::new();
+        let mut windows = Vec::new();
+        for key in &keys {
+            let known = known.get(key.id.as_str());
+            let stored = |secret: &SecretRecord| known.and_then(|known| known.get(&secret.digest));
+            let last = known.and_then(|known| known.values().map(|known| known.number).max()).unwrap_or(0);
+            new.extend(numbered(&key.id, key.secrets.iter().filter(|secret| stored(secret).is_none()), last));
+            for secret in &key.secrets {
+                let window = (secret.superseded_at.map(time::to_millis), secret.ends_at.map(time::to_millis));
+                match stored(secret) {
+                    Some(known) if known.window != window => {
+                        let place = vec![key.id.as_str().into(), known.number.into()];
+                        windows.push([place, vec![window.0.into(), window.1.into()]].concat());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.write(
+            "UPDATE @secret AS s SET superseded_at = v.column3, ends_at = v.column4 FROM (",
+            windows,
+            ") AS v WHERE s.key_id = v.column1 AND s.number = v.column2",
+        )
+        .await?;
+        self.insert_secrets(new).await
+    }
+
+    async fn secrets_of(
+        &mut self,
+        keys: &[KeyRecord],
+    ) -> Result<HashMap<String, HashMap<KeyDigest, KnownSecret>>, StoreError> {
+        let mut known: HashMap<String, HashMap<KeyDigest, KnownSecret>> = HashMap::new();
+        for chunk in keys.chunks(CHUNK) {
+            let ids: Vec<Value> = chunk.iter().map(|key| key.id.as_str().into()).collect();
+            let mut query = self
+                .names
+                .query("SELECT key_id, number, digest, algorithm, superseded_at, ends_at FROM @secret WHERE key_id");
+            query.push_one_of(&ids);
+            for row in self.change.fetch(query).await.map_err(error::failed)? {
+                let mut reader = row.reader();
+                let key = reader.text()?.to_owned();
+                let (number, digest) = (reader.int()?, reader.digest()?);
+                let superseded_at = reader.optional_moment()?.map(time::to_millis);
+                let window = (superseded_at, reader.optional_moment()?.map(time::to_millis));
+                known.entry(key).or_default().insert(digest, KnownSecret { number, window });
+            }
+        }
+        Ok(known)
+    }
+
+    async fn delete_key(&mut self, id: &KeyId) -> Result<(), StoreError> {
+        let tombstone = self
+            .names
+            .query("INSERT INTO @deleted_key (id) SELECT id FROM @key WHERE id = $1 AND organization = $2")
+            .bind(id.as_str())
+            .bind(self.organization.as_str());
+        if self.execute(tombstone).await? == 0 {
+            return Err(StoreError::conflict("there is no such key"));
+        }
+        let secrets = "UPDATE @secret SET key_id = NULL, number = NULL, created_at = NULL, superseded_at = NULL, \
+                       ends_at = NULL WHERE key_id = $1";
+        self.execute(self.names.query(secrets).bind(id.as_str())).await?;
+        self.execute(self.names.query("DELETE FROM @key WHERE id = $1").bind(id.as_str())).await.map(drop)
+    }
+
+    async fn insert_account(&mut self, account: &ServiceAccount) -> Result<(), StoreError> {
+        self.is_own(&account.organization)?;
+        let insert = "INSERT INTO @service_account \
+             (id, organization, name, description, disabled_at, disabled_by, created_at, created_by, version) ";
+        self.write(insert, vec![account_values(account)], "").await.map(drop)
+    }
+
+    async fn update_account(&mut self, account: &ServiceAccount) -> Result<(), StoreError> {
+        self.is_own(&account.organization)?;
+        let update = "UPDATE @service_account AS a SET name = v.column3, description = v.column4, \
+             disabled_at = v.column5, disabled_by = v.column6, created_at = v.column7, created_by = v.column8, \
+             version = v.column9 FROM (";
+        let of = ") AS v WHERE a.id = v.column1 AND a.organization = v.column2 AND a.version = v.column9 - 1";
+        match self.write(update, vec![account_values(account)], of).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::conflict("the record has changed")),
+        }
+    }
+
+    async fn delete_account(&mut self, id: &ServiceAccountId) -> Result<(), StoreError> {
+        let delete = self.names.query("DELETE FROM @service_account WHERE id = $1 AND organization = $2");
+        match self.execute(delete.bind(id.as_str()).bind(self.organization.as_str())).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::conflict("there is no such service account")),
+        }
+    }
+
+    async fn set_organization(&mut self, record: &OrganizationRecord) -> Result<(), StoreError> {
+        self.is_own(&record.id)?;
+        let (at, by) = switched(record.suspended.as_ref());
+        let set = "INSERT INTO @organization (id, suspended_at, suspended_by) VALUES ($1, $2, $3) ON CONFLICT (id) \
+                   DO UPDATE SET suspended_at = excluded.suspended_at, suspended_by = excluded.suspended_by";
+        self.execute(self.names.query(set).bind(record.id.as_str()).bind(at).bind(by)).await.map(drop)
+    }
+
+    async fn set_marker(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
+        let set = self.names.query("INSERT INTO @marker (name, value) VALUES ($1, $2)").bind(name).bind(value);
+        self.execute(set).await.map(drop)
+    }
+
+    async fn add_events(&mut self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        events.iter().try_for_each(|event| self.is_own(&event.organization))?;
+        let insert = "INSERT INTO @audit \
+             (id, at, organization, actor, action, target, state_before, state_after, request_id) ";
+        let rows = events.iter().map(event_values).collect::<Result<_, _>>()?;
+        self.write(insert, rows, "").await.map(drop)
+    }
+}
+
+/// A secret as it stands in the database.
+struct KnownSecret {
+    number: i64,
+    window: (Option<i64>, Option<i64>),
+}
+
+/// Secrets, the newest first, with numbers after `last`; the newest has the greatest.
+fn numbered<'k>(
+    key: &'k KeyId,
+    secrets: impl Iterator<Item = &'k SecretRecord>,
+    last: i64,
+) -> Vec<(&'k KeyId, i64, &'k SecretRecord)> {
+    let secrets: Vec<_> = secrets.collect();
+    (last + 1..).zip(secrets.into_iter().rev()).map(|(number, secret)| (key, number, secret)).collect()
+}
+
+const KEY_COLUMNS: &str = "id, organization, service_account, name, description, environment, hint, scopes, \
+    created_at, created_by, created_by_key, not_before, expires_at, last_used_at, disabled_at, disabled_by, \
+    revoked_at, revoked_by, revoked_reason, metadata, version";
+
+fn key_values(key: &KeyRecord) -> Result<Vec<Value>, StoreError> {
+    let (disabled_at, disabled_by) = switched(key.disabled.as_ref());
+    let revoked = key.revoked.as_ref();
+    Ok(vec![
+        key.id.as_str().into(),
+        key.organization.as_str().into(),
+        key.service_account.as_ref().map(ServiceAccountId::as_str).into(),
+        key.name.as_str().into(),
+        key.description.as_str().into(),
+        key.environment.as_deref().into(),
+        key.hint.as_str().into(),
+        key.scopes.as_str().into(),
+        time::to_millis(key.created_at).into(),
+        key.created_by.as_str().into(),
+        key.created_by_key.as_ref().map(KeyId::as_str).into(),
+        key.not_before.map(time::to_millis).into(),
+        key.expires_at.map(time::to_millis).into(),
+        key.last_used_at.map(time::to_millis).into(),
+        disabled_at,
+        disabled_by,
+        revoked.map(|revoked| time::to_millis(revoked.at)).into(),
+        revoked.map(|revoked| revoked.by.as_str()).into(),
+        revoked.map(|revoked| revoked.reason.as_str()).into(),
+        json(&key.metadata)?.into(),
+        version(key.version)?,
+    ])
+}
+
+fn account_values(account: &ServiceAccount) -> Vec<Value> {
+    let (disabled_at, disabled_by) = switched(account.disabled.as_ref());
+    vec![
+        account.id.as_str().into(),
+        account.organization.as_str().into(),
+        account.name.as_str().into(),
+        account.description.as_str().into(),
+        disabled_at,
+        disabled_by,
+        time::to_millis(account.created_at).into(),
+        account.created_by.as_str().into(),
+        i64::try_from(account.version).unwrap_or(i64::MAX).into(),
+    ]
+}
+
+fn event_values(event: &AuditEvent) -> Result<Vec<Value>, StoreError> {
+    let before = event.before.as_ref().map(json).transpose()?;
+    let after = event.after.as_ref().map(json).transpose()?;
+    Ok(vec![
+        event.id.as_str().into(),
+        time::to_millis(event.at).into(),
+        event.organization.as_str().into(),
+        event.actor.as_str().into(),
+        event.action.as_str().into(),
+        event.target.as_str().into(),
+        before.as_deref().into(),
+        after.as_deref().into(),
+        event.request_id.as_deref().into(),
+    ])
+}
+
+fn switched(switched: Option<&Switched>) -> (Value, Value) {
+    let at = switched.map(|switched| time::to_millis(switched.at));
+    (at.into(), switched.map(|switched| switched.by.as_str()).into())
+}
+
+fn version(version: u64) -> Result<Value, StoreError> {
+    i64::try_from(version).map(Value::from).map_err(|_| StoreError::conflict("the record has changed"))
+}
+
+fn json(map: &serde_json::Map<String, serde_json::Value>) -> Result<String, StoreError> {
+    serde_json::to_string(map).map_err(StoreError::unavailable)
+}

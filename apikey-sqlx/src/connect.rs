@@ -1,0 +1,91 @@
+//! From a URL or a pool to a store: which database is meant, and whether it may be used.
+
+use crate::{database::Database, error::ConnectError, migrate, options::SqlOptions, store::SqlStore};
+
+impl SqlStore {
+    /// Opens the store at `url`, with the [default options](SqlOptions::new).
+    ///
+    /// `sqlite:keys.db` and `sqlite:///var/lib/keys.db` are a file, made if it is missing, readable by its owner only;
+    /// `postgres://user:password@host/database` (or `postgresql:`) is a server.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`]; none of them holds a part of the URL.
+    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
+        SqlOptions::new().connect(url).await
+    }
+
+    /// Opens the store in the file that `pool` is connected to, with the [default options](SqlOptions::new).
+    ///
+    /// # Errors
+    ///
+    /// As [`SqlOptions::from_sqlite_pool`].
+    #[cfg(feature = "sqlite")]
+    pub async fn from_sqlite_pool(pool: &sqlx::SqlitePool) -> Result<Self, ConnectError> {
+        SqlOptions::new().from_sqlite_pool(pool).await
+    }
+
+    /// Opens the store on the connections of `pool`, with the [default options](SqlOptions::new).
+    ///
+    /// # Errors
+    ///
+    /// As [`SqlOptions::from_postgres_pool`].
+    #[cfg(feature = "postgres")]
+    pub async fn from_postgres_pool(pool: sqlx::PgPool) -> Result<Self, ConnectError> {
+        SqlOptions::new().from_postgres_pool(pool).await
+    }
+}
+
+impl SqlOptions {
+    /// Opens the store at `url`; see [`SqlStore::connect`].
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`]; none of them holds a part of the URL.
+    pub async fn connect(&self, url: &str) -> Result<SqlStore, ConnectError> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            #[cfg(feature = "sqlite")]
+            Some("sqlite") => self.open(crate::sqlite::connect(url, self).await?).await,
+            #[cfg(not(feature = "sqlite"))]
+            Some("sqlite") => Err(ConnectError::Feature { url: "sqlite:", feature: "sqlite" }),
+            #[cfg(feature = "postgres")]
+            Some("postgres" | "postgresql") => self.open(crate::postgres::connect(url, self).await?).await,
+            #[cfg(not(feature = "postgres"))]
+            Some("postgres" | "postgresql") => Err(ConnectError::Feature { url: "postgres:", feature: "postgres" }),
+            _ => Err(ConnectError::Url("begins with neither `sqlite:` nor `postgres:`")),
+        }
+    }
+
+    /// Opens the store in the file that `pool` is connected to.
+    ///
+    /// The store opens connections of its own, by the pool's options: how safely a commit is written is a setting of the
+    /// connection, and the service's other tables may want another.
+    ///
+    /// # Errors
+    ///
+    /// When the pool is of a database in memory, which other connections don't see, and as [`SqlStore::connect`].
+    #[cfg(feature = "sqlite")]
+    #[expect(clippy::wrong_self_convention, reason = "options are kept, a store is made")]
+    pub async fn from_sqlite_pool(&self, pool: &sqlx::SqlitePool) -> Result<SqlStore, ConnectError> {
+        self.open(crate::sqlite::open(pool.connect_options().as_ref().clone(), self).await?).await
+    }
+
+    /// Opens the store on the connections of `pool`. [Closing](apikey_manager::KeyStore::close) the store leaves it open.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqlStore::connect`].
+    #[cfg(feature = "postgres")]
+    #[expect(clippy::wrong_self_convention, reason = "options are kept, a store is made")]
+    pub async fn from_postgres_pool(&self, pool: sqlx::PgPool) -> Result<SqlStore, ConnectError> {
+        self.open(crate::postgres::open(pool, false, self).await?).await
+    }
+
+    async fn open(&self, database: Database) -> Result<SqlStore, ConnectError> {
+        match self.migrate {
+            true => migrate::apply(&database, self.schema.as_deref()).await?,
+            false => migrate::verify(&database).await?,
+        }
+        Ok(SqlStore::new(database))
+    }
+}

@@ -1,0 +1,136 @@
+//! What a store may be told about its tables and connections.
+
+use std::time::Duration;
+
+use crate::{error::ConnectError, migrate, query::Names};
+
+/// A kind of database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// A file of SQLite.
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+    /// A server of PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres,
+}
+
+/// Where the tables are, and how they are reached.
+///
+/// ```
+/// use apikey_sqlx::SqlOptions;
+///
+/// let options = SqlOptions::new().prefix("keys_").max_connections(4);
+/// # #[cfg(feature = "sqlite")]
+/// assert!(options.migrations(apikey_sqlx::Dialect::Sqlite)?.contains("CREATE TABLE keys_secret"));
+/// # Ok::<(), apikey_sqlx::ConnectError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqlOptions {
+    pub(crate) prefix: String,
+    pub(crate) schema: Option<String>,
+    pub(crate) max_connections: Option<u32>,
+    pub(crate) migrate: bool,
+    pub(crate) timeout: Duration,
+}
+
+impl Default for SqlOptions {
+    fn default() -> Self {
+        SqlOptions::new()
+    }
+}
+
+impl SqlOptions {
+    /// Tables beginning with `apikey_`, migrated by `connect`.
+    #[must_use]
+    pub fn new() -> Self {
+        SqlOptions {
+            prefix: "apikey_".to_owned(),
+            schema: None,
+            max_connections: None,
+            migrate: true,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// What the names of tables, indexes, triggers and functions begin with: up to 32 characters of `[a-z0-9_]`, the
+    /// first of them no digit. Default: `apikey_`.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// The schema of PostgreSQL the tables are in; made by the migrations if there is none. Its characters are those of a
+    /// prefix. Default: the first of the connection's search path.
+    #[must_use]
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// How many connections are kept at most, where the store opens them itself. Default: 10 to PostgreSQL; of SQLite 4
+    /// that read, beside the one that writes.
+    #[must_use]
+    pub fn max_connections(mut self, connections: u32) -> Self {
+        self.max_connections = Some(connections);
+        self
+    }
+
+    /// Does `connect` apply the migrations? Without it, tables that are not of this version are an error. Default: yes.
+    #[must_use]
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
+    /// How long a statement, a lock or a connection is waited for. Default: 10 seconds.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The migrations as SQL, for those who run them by hand, and then [`migrate(false)`](SqlOptions::migrate).
+    ///
+    /// # Errors
+    ///
+    /// When the prefix or the schema can't be used.
+    pub fn migrations(&self, dialect: Dialect) -> Result<String, ConnectError> {
+        Ok(migrate::printed(&self.names(dialect)?, self.schema.as_deref()))
+    }
+
+    /// Checked, and ready for statements.
+    pub(crate) fn names(&self, dialect: Dialect) -> Result<Names, ConnectError> {
+        check("prefix", &self.prefix)?;
+        if let Some(schema) = &self.schema {
+            check("schema", schema)?;
+        }
+        match (dialect, &self.schema) {
+            #[cfg(feature = "sqlite")]
+            (Dialect::Sqlite, Some(_)) => {
+                Err(ConnectError::Option { option: "schema", reason: "SQLite has no schemas; use a prefix" })
+            }
+            _ if self.max_connections == Some(0) => {
+                Err(ConnectError::Option { option: "max_connections", reason: "must be at least 1" })
+            }
+            _ if self.timeout < Duration::from_millis(100) => {
+                Err(ConnectError::Option { option: "timeout", reason: "must be at least 100 ms" })
+            }
+            (dialect, schema) => Ok(Names::new(dialect, schema.as_deref(), &self.prefix)),
+        }
+    }
+}
+
+fn check(option: &'static str, name: &str) -> Result<(), ConnectError> {
+    let is_first = |c: u8| c.is_ascii_lowercase() || c == b'_';
+    let is_good = name.bytes().all(|c| is_first(c) || c.is_ascii_digit());
+    match name.as_bytes() {
+        [first, ..] if is_first(*first) && is_good && name.len() <= 32 => Ok(()),
+        _ => Err(ConnectError::Option {
+            option,
+            reason: "has 1 to 32 characters of [a-z0-9_], the first of them no digit",
+        }),
+    }
+}

@@ -1,0 +1,324 @@
+//! Statements that read, for the store and for transactions alike.
+
+use std::time::SystemTime;
+
+use apikey_core::{KeyDigest, KeyId};
+use apikey_manager::{
+    AccountQuery, Action, AuditEvent, AuditQuery, Counts, Cursor, FoundKey, KeyFilter, OrganizationId,
+    OrganizationRecord, ServiceAccount, ServiceAccountId, Status, StoreError, time,
+};
+
+use crate::{
+    options::Dialect,
+    query::{Names, Query},
+    row::{KEY, Row, SECRET, corrupt},
+};
+
+/// Longer than any field that is searched.
+const LONGEST_SEARCH: usize = 4 * 1024;
+
+/// The first whole millisecond that is not before `moment`: what a bound is to be compared with, moments being kept as
+/// the millisecond they lie in.
+pub(crate) fn bound(moment: SystemTime) -> i64 {
+    let millis = time::to_millis(moment);
+    millis.saturating_add(i64::from(time::from_millis(millis) < moment))
+}
+
+fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
+/// Of digests, whatever their algorithm; the caller compares that.
+pub(crate) fn found<'n>(names: &'n Names, digests: &[KeyDigest]) -> Query<'n> {
+    let is_doubtful = match names.dialect {
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => "0",
+        // A server may have become read-only since it was connected to, and a standby doesn't know the latest.
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => {
+            "CAST(CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' \
+             THEN 1 ELSE 0 END AS BIGINT)"
+        }
+    };
+    // One row at least, so that the revision and the doubt are known when no key is.
+    let mut query = names.query(&format!(
+        "SELECT f.revision, {is_doubtful}, k.id, o.suspended_at, \
+         CAST(CASE WHEN k.service_account IS NOT NULL AND (a.id IS NULL OR a.disabled_at IS NOT NULL) \
+         THEN 1 ELSE 0 END AS BIGINT), {SECRET}, {KEY} \
+         FROM @fleet f LEFT JOIN @secret s ON s.key_id IS NOT NULL AND s.digest"
+    ));
+    let digests: Vec<_> = digests.iter().map(crate::query::Value::from).collect();
+    query.push_one_of(&digests).push(
+        " LEFT JOIN @key k ON k.id = s.key_id \
+         LEFT JOIN @seen n ON n.key_id = s.key_id AND n.number = s.number \
+         LEFT JOIN @organization o ON o.id = k.organization \
+         LEFT JOIN @service_account a ON a.id = k.service_account AND a.organization = k.organization",
+    );
+    query
+}
+
+pub(crate) fn read_found(rows: &[Row], digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+    if rows.is_empty() {
+        return Err(corrupt("no revision"));
+    }
+    let mut found = Vec::new();
+    for row in rows {
+        let mut reader = row.reader();
+        let revision = reader.count()?;
+        if reader.int()? != 0 {
+            return Err(StoreError::unavailable("the server is read-only or recovering"));
+        }
+        if reader.optional_text()?.is_none() {
+            continue;
+        }
+        let is_suspended = reader.optional_moment()?.is_some();
+        let is_account_disabled = reader.int()? != 0;
+        let secret = reader.secret()?;
+        if !digests.contains(&secret.digest) {
+            continue;
+        }
+        let mut key = reader.key()?;
+        key.secrets.push(secret.clone());
+        let mut entry = FoundKey::new(key, secret, revision);
+        entry.is_account_disabled = is_account_disabled;
+        entry.is_organization_suspended = is_suspended;
+        found.push(entry);
+    }
+    Ok(found)
+}
+
+/// The keys that `condition`, which begins with their table `k`, `ORDER BY` and all, selects; and their secrets.
+fn keys_where<'n>(names: &'n Names, condition: impl FnOnce(&mut Query<'n>), order: &str) -> Query<'n> {
+    let mut query = names.query("WITH page AS (SELECT k.* FROM @key k WHERE ");
+    condition(&mut query);
+    query.push(&format!(
+        ") SELECT {KEY}, {SECRET} FROM page k JOIN @secret s ON s.key_id = k.id \
+         LEFT JOIN @seen n ON n.key_id = s.key_id AND n.number = s.number \
+         ORDER BY {order}, s.number DESC"
+    ));
+    query
+}
+
+pub(crate) fn key<'n>(names: &'n Names, organization: &OrganizationId, id: &KeyId) -> Query<'n> {
+    let condition = |query: &mut Query<'n>| {
+        query.push("k.id = ").push_value(id.as_str());
+        query.push(" AND k.organization = ").push_value(organization.as_str());
+    };
+    keys_where(names, condition, "k.id")
+}
+
+/// Newest first.
+pub(crate) fn keys<'n>(
+    names: &'n Names,
+    organization: &OrganizationId,
+    filter: &KeyFilter,
+    now: SystemTime,
+    after: Option<&Cursor>,
+    most: Option<usize>,
+) -> Query<'n> {
+    let condition = |query: &mut Query<'n>| {
+        query.push("k.organization = ").push_value(organization.as_str());
+        push_filter(query, filter, time::to_millis(now));
+        push_after(query, "k.created_at", "k.id", after);
+        if let Some(most) = most {
+            query.push(" ORDER BY k.created_at DESC, k.id DESC LIMIT ").push_value(limit(most));
+        }
+    };
+    keys_where(names, condition, "k.created_at DESC, k.id DESC")
+}
+
+pub(crate) fn expiring(names: &Names, from: SystemTime, to: SystemTime, most: usize) -> Query<'_> {
+    let condition = |query: &mut Query<'_>| {
+        query.push("k.revoked_at IS NULL AND k.expires_at IS NOT NULL AND k.expires_at >= ").push_value(bound(from));
+        query.push(" AND k.expires_at < ").push_value(bound(to));
+        query.push(" ORDER BY k.expires_at, k.id LIMIT ").push_value(limit(most));
+    };
+    keys_where(names, condition, "k.expires_at, k.id")
+}
+
+pub(crate) fn scan<'n>(names: &'n Names, after: Option<&KeyId>, most: usize) -> Query<'n> {
+    let condition = |query: &mut Query<'n>| {
+        query.push("k.id > ").push_value(after.map_or("", KeyId::as_str));
+        query.push(" ORDER BY k.id LIMIT ").push_value(limit(most));
+    };
+    keys_where(names, condition, "k.id")
+}
+
+fn push_filter(query: &mut Query<'_>, filter: &KeyFilter, now: i64) {
+    if let Some(environment) = &filter.environment {
+        query.push(" AND k.environment = ").push_value(environment.as_str());
+    }
+    if let Some(account) = &filter.service_account {
+        query.push(" AND k.service_account = ").push_value(account.as_str());
+    }
+    if let Some(creator) = &filter.created_by {
+        query.push(" AND k.created_by = ").push_value(creator.as_str());
+    }
+    if let Some(parent) = &filter.created_by_key {
+        query.push(" AND k.created_by_key = ").push_value(parent.as_str());
+    }
+    if let Some(status) = filter.status {
+        push_status(query, status, now);
+    }
+    if let Some(text) = &filter.text {
+        push_text(query, text);
+    }
+}
+
+/// [`KeyRecord::status`](apikey_manager::KeyRecord::status), in its order.
+fn push_status(query: &mut Query<'_>, status: Status, now: i64) {
+    if status == Status::Revoked {
+        query.push(" AND k.revoked_at IS NOT NULL");
+        return;
+    }
+    query.push(" AND k.revoked_at IS NULL");
+    if status == Status::Expired {
+        query.push(" AND k.expires_at <= ").push_value(now);
+        return;
+    }
+    query.push(" AND (k.expires_at IS NULL OR k.expires_at > ").push_value(now).push(")");
+    if status == Status::Disabled {
+        query.push(" AND k.disabled_at IS NOT NULL");
+        return;
+    }
+    query.push(" AND k.disabled_at IS NULL");
+    if status == Status::NotYetValid {
+        query.push(" AND k.not_before > ").push_value(now);
+        return;
+    }
+    query.push(" AND (k.not_before IS NULL OR k.not_before <= ").push_value(now).push(")");
+    query.push(" AND (SELECT count(*) FROM @secret l WHERE l.key_id = k.id AND (l.ends_at IS NULL OR l.ends_at > ");
+    query.push_value(now).push(match status {
+        Status::Rotating => ")) > 1",
+        _ => ")) < 2",
+    });
+}
+
+/// Whatever the case of ASCII letters, and of no others: in SQLite `lower` knows no more, in PostgreSQL the columns'
+/// collation doesn't.
+fn push_text(query: &mut Query<'_>, text: &str) {
+    if text.len() > LONGEST_SEARCH || text.contains('\0') {
+        query.push(" AND 1 = 0");
+        return;
+    }
+    let mut pattern = "%".to_owned();
+    for c in text.to_ascii_lowercase().chars() {
+        if matches!(c, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    for (at, field) in ["name", "description", "hint"].into_iter().enumerate() {
+        query.push(if at == 0 { " AND (" } else { " OR " });
+        query.push(&format!("lower(k.{field}) LIKE ")).push_value(pattern.as_str()).push(" ESCAPE '!'");
+    }
+    query.push(" OR k.id = ").push_value(text).push(")");
+}
+
+/// What comes after a place, where the newest comes first.
+fn push_after(query: &mut Query<'_>, at: &str, id: &str, after: Option<&Cursor>) {
+    if let Some(after) = after {
+        query.push(&format!(" AND ({at}, {id}) < (")).push_value(time::to_millis(after.at));
+        query.push(", ").push_value(after.id.as_str()).push(")");
+    }
+}
+
+const ACCOUNT: &str = "id, organization, name, description, disabled_at, disabled_by, created_at, created_by, version";
+
+pub(crate) fn account<'n>(names: &'n Names, organization: &OrganizationId, id: &ServiceAccountId) -> Query<'n> {
+    names
+        .query(&format!("SELECT {ACCOUNT} FROM @service_account WHERE id = $1 AND organization = $2"))
+        .bind(id.as_str())
+        .bind(organization.as_str())
+}
+
+pub(crate) fn accounts<'n>(names: &'n Names, asked: &AccountQuery) -> Query<'n> {
+    let mut query = names.query(&format!("SELECT {ACCOUNT} FROM @service_account WHERE organization = "));
+    query.push_value(asked.organization.as_str());
+    push_after(&mut query, "created_at", "id", asked.after.as_ref());
+    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_value(limit(asked.limit));
+    query
+}
+
+pub(crate) fn read_accounts(rows: &[Row]) -> Result<Vec<ServiceAccount>, StoreError> {
+    rows.iter().map(|row| row.reader().account()).collect()
+}
+
+pub(crate) fn organization<'n>(names: &'n Names, id: &OrganizationId) -> Query<'n> {
+    names.query("SELECT suspended_at, suspended_by FROM @organization WHERE id = $1").bind(id.as_str())
+}
+
+pub(crate) fn read_organization(rows: &[Row], id: &OrganizationId) -> Result<OrganizationRecord, StoreError> {
+    let mut record = OrganizationRecord::new(id.clone());
+    if let Some(row) = rows.first() {
+        record.suspended = row.reader().switched()?;
+    }
+    Ok(record)
+}
+
+pub(crate) fn counts<'n>(names: &'n Names, organization: &OrganizationId, now: SystemTime) -> Query<'n> {
+    let counted = "SELECT count(*) FROM @key WHERE organization = $1 AND revoked_at IS NULL AND expires_at";
+    names
+        .query(&format!(
+            "SELECT ({counted} IS NULL) + ({counted} > $2), \
+             (SELECT count(*) FROM @service_account WHERE organization = $1)"
+        ))
+        .bind(organization.as_str())
+        .bind(time::to_millis(now))
+}
+
+pub(crate) fn read_counts(rows: &[Row]) -> Result<Counts, StoreError> {
+    let mut reader = rows.first().ok_or_else(|| corrupt("no counts"))?.reader();
+    Ok(Counts { keys: reader.count()?, service_accounts: reader.count()? })
+}
+
+pub(crate) fn marker<'n>(names: &'n Names, name: &str) -> Query<'n> {
+    names.query("SELECT value FROM @marker WHERE name = $1").bind(name)
+}
+
+pub(crate) fn read_marker(rows: &[Row]) -> Result<Option<String>, StoreError> {
+    rows.first().map(|row| row.reader().text().map(str::to_owned)).transpose()
+}
+
+pub(crate) fn audit<'n>(names: &'n Names, asked: &AuditQuery) -> Query<'n> {
+    let mut query = names.query(
+        "SELECT id, at, organization, actor, action, target, state_before, state_after, request_id \
+         FROM @audit WHERE organization = ",
+    );
+    query.push_value(asked.organization.as_str());
+    let filter = &asked.filter;
+    if let Some(actor) = &filter.actor {
+        query.push(" AND actor = ").push_value(actor.as_str());
+    }
+    if let Some(action) = filter.action {
+        query.push(" AND action = ").push_value(action.as_str());
+    }
+    if let Some(target) = &filter.target {
+        query.push(" AND target = ").push_value(target.as_str());
+    }
+    if let Some(from) = filter.from {
+        query.push(" AND at >= ").push_value(bound(from));
+    }
+    if let Some(to) = filter.to {
+        query.push(" AND at < ").push_value(bound(to));
+    }
+    push_after(&mut query, "at", "id", asked.after.as_ref());
+    query.push(" ORDER BY at DESC, id DESC LIMIT ").push_value(limit(asked.limit));
+    query
+}
+
+pub(crate) fn read_audit(rows: &[Row]) -> Result<Vec<AuditEvent>, StoreError> {
+    let read = |row: &Row| {
+        let mut reader = row.reader();
+        let (id, at, organization) = (reader.text()?.to_owned(), reader.moment()?, reader.organization()?);
+        let actor = reader.actor()?;
+        let action = Action::named(reader.text()?).ok_or_else(|| corrupt("an action of a newer version"))?;
+        let mut event = AuditEvent::new(id, at, organization, actor, action, reader.text()?);
+        event.before = reader.json()?;
+        event.after = reader.json()?;
+        event.request_id = reader.optional_text()?.map(str::to_owned);
+        Ok(event)
+    };
+    rows.iter().map(read).collect()
+}

@@ -1,0 +1,127 @@
+//! SQLite: the file, and what its connections are set to.
+//!
+//! One connection writes, so that changes of this process queue in order instead of contending for the file's lock;
+//! others only read, and see the last commit.
+
+use std::{
+    path::Path,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use sqlx::{
+    Sqlite, SqlitePool,
+    pool::PoolOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::{
+    database::{Database, Pools},
+    error::{ConnectError, DatabaseError},
+    options::{Dialect, SqlOptions},
+};
+
+const READERS: u32 = 4;
+
+pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database, ConnectError> {
+    let unusable = Err(ConnectError::Url("is of a database in memory or one that is read-only; name a file"));
+    let (path, parameters) = match url.split_once('?') {
+        Some((path, parameters)) => (path, parameters),
+        None => (url, ""),
+    };
+    if path.contains(":memory:") || path.trim_start_matches("sqlite:").trim_start_matches("//").is_empty() {
+        return unusable;
+    }
+    for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+        match parameter.split_once('=') {
+            Some(("mode", "rw" | "rwc") | ("vfs", _)) => {}
+            Some(("mode" | "cache" | "immutable", _)) => return unusable,
+            _ => return Err(ConnectError::Url("has a parameter that is not known")),
+        }
+    }
+    let file = SqliteConnectOptions::from_str(url).map_err(|_| ConnectError::Url("is no path of a file"))?;
+    if !parameters.contains("mode=rw") || parameters.contains("mode=rwc") {
+        create(file.get_filename())?;
+    }
+    open(file, options).await
+}
+
+/// Makes the file before SQLite would, so that it never has a mode that lets others read it. What SQLite puts beside it
+/// gets the same.
+fn create(path: &Path) -> Result<(), ConnectError> {
+    let mut file = std::fs::OpenOptions::new();
+    file.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    match file.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            warn_if_open(path);
+            Ok(())
+        }
+        Err(error) => Err(sqlx::Error::Io(error).into()),
+    }
+}
+
+#[cfg(unix)]
+fn warn_if_open(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
+        tracing::warn!(path = %path.display(), "others than its owner may read the file that keeps the keys' digests");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_open(_: &Path) {}
+
+pub(crate) async fn open(file: SqliteConnectOptions, options: &SqlOptions) -> Result<Database, ConnectError> {
+    let names = options.names(Dialect::Sqlite)?;
+    let path = file.get_filename();
+    if path.as_os_str().is_empty() || path.to_string_lossy().contains(":memory:") || is_memory(&file) {
+        return Err(ConnectError::Url("is of a database in memory, which this store can't share"));
+    }
+    let file = file
+        .create_if_missing(false)
+        .busy_timeout(options.timeout)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true);
+    let pool = PoolOptions::<Sqlite>::new()
+        .acquire_timeout(options.timeout)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None);
+    let writer = connect_patiently(&pool.clone().max_connections(1), &file, options.timeout).await?;
+    let readers = pool.max_connections(options.max_connections.unwrap_or(READERS));
+    let readers = readers.connect_lazy_with(file.pragma("query_only", "ON"));
+    Ok(Database::new(Pools::Sqlite { writer, readers }, names, options.timeout))
+}
+
+/// sqlx names databases in memory by a number of its own.
+fn is_memory(file: &SqliteConnectOptions) -> bool {
+    file.get_filename().to_string_lossy().starts_with("file:sqlx-in-memory-")
+}
+
+/// A file becomes one with a write-ahead log under a lock that SQLite doesn't wait for: of processes that start at once,
+/// all but one are told that it is busy.
+async fn connect_patiently(
+    pool: &PoolOptions<Sqlite>,
+    file: &SqliteConnectOptions,
+    timeout: Duration,
+) -> Result<SqlitePool, ConnectError> {
+    let start = Instant::now();
+    loop {
+        match pool.clone().connect_with(file.clone()).await {
+            Ok(pool) => return Ok(pool),
+            Err(error) if is_busy(&error) && start.elapsed() < timeout => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => return Err(ConnectError::Unavailable(DatabaseError::new(&error))),
+        }
+    }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+}

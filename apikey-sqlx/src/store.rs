@@ -1,0 +1,145 @@
+//! The store: each question one statement, each change one transaction.
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use apikey_core::{KeyDigest, KeyId};
+use apikey_manager::{
+    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, FoundKey, KeyQuery, KeyRecord, KeyStore,
+    OrganizationId, OrganizationRecord, Prune, Pruned, ServiceAccount, ServiceAccountId, StoreError, Transaction,
+    UsageBatch, UsageHour, UsageQuery,
+};
+use async_trait::async_trait;
+
+use crate::{
+    database::Database,
+    error, reads,
+    row::{self, corrupt},
+    transaction::SqlTransaction,
+    usage,
+};
+
+/// Keys in SQLite or PostgreSQL.
+///
+/// Cheap to clone: clones share their connections.
+///
+/// # Security
+///
+/// The database keeps digests, never keys. Of a server, connections are refused while it is read-only, recovering or a
+/// standby: what it answers may be old.
+#[derive(Clone)]
+pub struct SqlStore {
+    database: Arc<Database>,
+}
+
+impl fmt::Debug for SqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStore").field("dialect", &self.database.names.dialect).finish_non_exhaustive()
+    }
+}
+
+impl SqlStore {
+    pub(crate) fn new(database: Database) -> Self {
+        SqlStore { database: Arc::new(database) }
+    }
+}
+
+#[async_trait]
+impl KeyStore for SqlStore {
+    async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {
+        Ok(Box::new(SqlTransaction::begin(self.database.clone(), organization.clone()).await?))
+    }
+
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+        if digests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.database.fetch(reads::found(&self.database.names, digests)).await?;
+        reads::read_found(&rows, digests)
+    }
+
+    async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        let rows = self.database.fetch(reads::key(&self.database.names, organization, id)).await?;
+        Ok(row::keys(&rows)?.pop())
+    }
+
+    async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError> {
+        let KeyQuery { organization, filter, now, after, limit } = query;
+        let query = reads::keys(&self.database.names, organization, filter, *now, after.as_ref(), Some(*limit));
+        row::keys(&self.database.fetch(query).await?)
+    }
+
+    async fn account(
+        &self,
+        organization: &OrganizationId,
+        id: &ServiceAccountId,
+    ) -> Result<Option<ServiceAccount>, StoreError> {
+        let rows = self.database.fetch(reads::account(&self.database.names, organization, id)).await?;
+        Ok(reads::read_accounts(&rows)?.pop())
+    }
+
+    async fn accounts(&self, query: &AccountQuery) -> Result<Vec<ServiceAccount>, StoreError> {
+        reads::read_accounts(&self.database.fetch(reads::accounts(&self.database.names, query)).await?)
+    }
+
+    async fn organization(&self, id: &OrganizationId) -> Result<OrganizationRecord, StoreError> {
+        reads::read_organization(&self.database.fetch(reads::organization(&self.database.names, id)).await?, id)
+    }
+
+    async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError> {
+        reads::read_counts(&self.database.fetch(reads::counts(&self.database.names, organization, now)).await?)
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError> {
+        reads::read_audit(&self.database.fetch(reads::audit(&self.database.names, query)).await?)
+    }
+
+    async fn add_usage(&self, batch: &UsageBatch) -> Result<bool, StoreError> {
+        usage::add(&self.database, batch).await
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError> {
+        usage::read_hours(&self.database.fetch(usage::hours(&self.database.names, query)).await?)
+    }
+
+    async fn add_activity(&self, activity: &[Activity]) -> Result<(), StoreError> {
+        usage::add_activity(&self.database, activity).await
+    }
+
+    async fn activity(&self, query: &ActivityQuery) -> Result<Vec<(String, Activity)>, StoreError> {
+        usage::read_activity(&self.database.fetch(usage::activity(&self.database.names, query)).await?)
+    }
+
+    async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
+        usage::prune(&self.database, prune, now).await
+    }
+
+    async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
+        row::keys(&self.database.fetch(reads::expiring(&self.database.names, from, to, limit)).await?)
+    }
+
+    async fn scan(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
+        row::keys(&self.database.fetch(reads::scan(&self.database.names, after, limit)).await?)
+    }
+
+    async fn revision(&self) -> Result<u64, StoreError> {
+        let rows = self.database.fetch(self.database.names.query("SELECT revision FROM @fleet")).await?;
+        rows.first().ok_or_else(|| corrupt("no revision"))?.reader().count()
+    }
+
+    async fn marker(&self, name: &str) -> Result<Option<String>, StoreError> {
+        reads::read_marker(&self.database.fetch(reads::marker(&self.database.names, name)).await?)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.revision().await?;
+        // A write that is undone: of a row nobody waits for but the retention command.
+        let mut change = self.database.begin().await.map_err(error::failed)?;
+        let written = change.execute(self.database.names.query("UPDATE @audit_retention SET cutoff = NULL")).await;
+        change.rollback().await;
+        written.map(drop).map_err(error::failed)
+    }
+
+    async fn close(&self) {
+        self.database.close().await;
+    }
+}

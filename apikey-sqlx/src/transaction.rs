@@ -1,0 +1,152 @@
+//! A change within one organization, under its lock.
+
+use std::{collections::HashSet, sync::Arc, time::SystemTime};
+
+use apikey_core::{KeyDigest, KeyId};
+use apikey_manager::{
+    Changes, Counts, KeyFilter, KeyRecord, OrganizationId, OrganizationRecord, ServiceAccount, ServiceAccountId,
+    StoreError, Transaction,
+};
+use async_trait::async_trait;
+
+use crate::{
+    changes,
+    database::{Change, Database},
+    error,
+    options::Dialect,
+    query::{Names, Query, Value},
+    reads,
+    row::{self, Row, corrupt},
+};
+
+/// Values of one list.
+const CHUNK: usize = 1_000;
+
+pub(crate) struct SqlTransaction {
+    database: Arc<Database>,
+    organization: OrganizationId,
+    change: Change,
+}
+
+impl SqlTransaction {
+    pub(crate) async fn begin(database: Arc<Database>, organization: OrganizationId) -> Result<Self, StoreError> {
+        let mut change = database.begin().await.map_err(error::failed)?;
+        match lock(&mut change, &database.names, &organization).await {
+            Ok(()) => Ok(SqlTransaction { database, organization, change }),
+            Err(error) => {
+                change.rollback().await;
+                Err(error::failed(error))
+            }
+        }
+    }
+}
+
+async fn fetch(change: &mut Change, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+    change.fetch(query).await.map_err(error::failed)
+}
+
+/// A row to be locked is made where there is none. SQLite's change has the whole file locked already.
+async fn lock(change: &mut Change, names: &Names, organization: &OrganizationId) -> Result<(), sqlx::Error> {
+    match names.dialect {
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => Ok(()),
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => {
+            let lock =
+                || names.query("SELECT 1 FROM @organization WHERE id = $1 FOR UPDATE").bind(organization.as_str());
+            if change.fetch(lock()).await?.is_empty() {
+                let made = "INSERT INTO @organization (id) VALUES ($1) ON CONFLICT (id) DO NOTHING";
+                change.execute(names.query(made).bind(organization.as_str())).await?;
+                change.fetch(lock()).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+#[async_trait]
+impl Transaction for SqlTransaction {
+    async fn organization(&mut self) -> Result<OrganizationRecord, StoreError> {
+        let query = reads::organization(&self.database.names, &self.organization);
+        reads::read_organization(&fetch(&mut self.change, query).await?, &self.organization)
+    }
+
+    async fn key(&mut self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        let query = reads::key(&self.database.names, &self.organization, id);
+        Ok(row::keys(&fetch(&mut self.change, query).await?)?.pop())
+    }
+
+    async fn keys(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyRecord>, StoreError> {
+        let query = reads::keys(&self.database.names, &self.organization, filter, now, None, None);
+        row::keys(&fetch(&mut self.change, query).await?)
+    }
+
+    async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError> {
+        let query = reads::account(&self.database.names, &self.organization, id);
+        Ok(reads::read_accounts(&fetch(&mut self.change, query).await?)?.pop())
+    }
+
+    async fn counts(&mut self, now: SystemTime) -> Result<Counts, StoreError> {
+        let query = reads::counts(&self.database.names, &self.organization, now);
+        reads::read_counts(&fetch(&mut self.change, query).await?)
+    }
+
+    async fn taken(&mut self, digests: &[KeyDigest]) -> Result<Vec<KeyDigest>, StoreError> {
+        let mut taken = HashSet::new();
+        for chunk in digests.chunks(CHUNK) {
+            let chunk: Vec<Value> = chunk.iter().map(Value::from).collect();
+            let mut query = self.database.names.query("SELECT digest, algorithm FROM @secret WHERE digest");
+            query.push_one_of(&chunk);
+            for row in fetch(&mut self.change, query).await? {
+                taken.insert(row.reader().digest()?);
+            }
+        }
+        Ok(digests.iter().filter(|digest| taken.contains(*digest)).cloned().collect())
+    }
+
+    async fn taken_ids(&mut self, ids: &[KeyId]) -> Result<Vec<KeyId>, StoreError> {
+        let mut taken = HashSet::new();
+        for chunk in ids.chunks(CHUNK) {
+            let chunk: Vec<Value> = chunk.iter().map(|id| id.as_str().into()).collect();
+            for table in ["@key", "@deleted_key"] {
+                let mut query = self.database.names.query(&format!("SELECT id FROM {table} WHERE id"));
+                query.push_one_of(&chunk);
+                for row in fetch(&mut self.change, query).await? {
+                    taken.insert(row.reader().key_id()?);
+                }
+            }
+        }
+        Ok(ids.iter().filter(|id| taken.contains(*id)).cloned().collect())
+    }
+
+    async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        let query = reads::marker(&self.database.names, name);
+        reads::read_marker(&fetch(&mut self.change, query).await?)
+    }
+
+    async fn commit(self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError> {
+        let SqlTransaction { database, organization, mut change } = *self;
+        let names = &database.names;
+        let applied = async {
+            changes::apply(&mut change, names, &organization, changes.changes).await?;
+            match changes.affects_callers {
+                true => next_revision(&mut change, names).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        match applied.await {
+            Ok(revision) => change.commit().await.map_err(error::commit_failed).map(|()| revision),
+            Err(error) => {
+                change.rollback().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The last lock that is taken: whoever has it waits for nobody, and revisions are committed in their order.
+async fn next_revision(change: &mut Change, names: &Names) -> Result<u64, StoreError> {
+    let next = names.query("UPDATE @fleet SET revision = revision + 1 RETURNING revision");
+    let rows = change.fetch(next).await.map_err(error::failed)?;
+    rows.first().ok_or_else(|| corrupt("no revision"))?.reader().count()
+}
