@@ -52,6 +52,9 @@
 mod account;
 mod actor;
 mod audit;
+#[cfg(feature = "conformance")]
+#[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
+pub mod conformance;
 mod error;
 mod hint;
 mod import;

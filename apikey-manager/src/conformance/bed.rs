@@ -1,0 +1,331 @@
+//! What checks stand on: a store, and records for it whose ids and digests nobody else has.
+
+use std::{
+    collections::BTreeSet,
+    fmt::{Debug, Display},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use apikey_core::{KeyDigest, KeyId};
+
+use super::outcome::{Failure, fail};
+use crate::{
+    account::{ServiceAccount, ServiceAccountId},
+    actor::ActorId,
+    audit::{Action, AuditEvent},
+    organization::{OrganizationId, OrganizationRecord, Switched},
+    query::{
+        AccountQuery, AuditFilter, AuditQuery, Cursor, KeyFilter, KeyQuery, UsageBatch, UsageHour, UsageOf, UsageQuery,
+        UsageRow,
+    },
+    record::KeyRecord,
+    store::{Change, Changes, FoundKey, KeyStore, StoreError},
+    time,
+};
+
+/// The moment that checks call now: the beginning of an hour.
+const NOW: i64 = 1_800_000_000_000;
+
+/// Longer than any list that a check makes.
+const ALL: usize = 100_000;
+
+/// A store under test, and names of its own.
+#[derive(Debug)]
+pub(super) struct Bed {
+    pub(super) store: Arc<dyn KeyStore>,
+    seed: [u8; 16],
+    made: AtomicU64,
+}
+
+/// All that is kept of some organizations, to be compared.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Dump {
+    organizations: Vec<OrganizationRecord>,
+    keys: Vec<KeyRecord>,
+    accounts: Vec<ServiceAccount>,
+    events: Vec<AuditEvent>,
+    usage: Vec<UsageHour>,
+    revision: u64,
+}
+
+impl Bed {
+    pub(super) fn new(store: Arc<dyn KeyStore>) -> Result<Arc<Self>, Failure> {
+        let mut seed = [0; 16];
+        getrandom::fill(&mut seed).map_err(|error| Failure::new(format!("no random bytes: {error}")))?;
+        Ok(Arc::new(Bed { store, seed, made: AtomicU64::new(0) }))
+    }
+
+    /// So many seconds after now.
+    pub(super) fn at(&self, seconds: i64) -> SystemTime {
+        time::from_millis(NOW + seconds * 1_000)
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.at(0)
+    }
+
+    /// A text that no other bed has.
+    pub(super) fn tag(&self) -> String {
+        self.seed[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(super) fn unique(&self) -> String {
+        format!("{}-{:06}", self.tag(), self.made.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn organization(&self, name: &str) -> OrganizationId {
+        OrganizationId::new(format!("{name} {}", self.tag())).expect("a short name without control characters")
+    }
+
+    pub(super) fn id(&self) -> KeyId {
+        KeyId::new(self.unique()).expect("hex digits and dashes")
+    }
+
+    pub(super) fn digest(&self) -> KeyDigest {
+        KeyDigest::sha256_from_bytes(self.digest_bytes())
+    }
+
+    pub(super) fn digest_bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(&self.seed);
+        bytes[16..24].copy_from_slice(&self.made.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        bytes
+    }
+
+    /// A key that nothing is special about.
+    pub(super) fn key(&self, organization: &OrganizationId) -> KeyRecord {
+        let mut key = KeyRecord::new(self.id(), organization.clone(), self.digest(), self.now(), actor("alice"));
+        key.name = "a key".to_owned();
+        key
+    }
+
+    pub(super) fn account(&self, organization: &OrganizationId) -> ServiceAccount {
+        let id = ServiceAccountId::new(format!("sa_{}", self.unique())).expect("hex digits and dashes");
+        ServiceAccount::new(id, organization.clone(), "an account", self.now(), actor("alice"))
+    }
+
+    pub(super) fn event(&self, organization: &OrganizationId, action: Action, target: impl Display) -> AuditEvent {
+        AuditEvent {
+            id: format!("evt_{}", self.unique()),
+            at: self.now(),
+            organization: organization.clone(),
+            actor: actor("alice"),
+            action,
+            target: target.to_string(),
+            before: None,
+            after: None,
+            request_id: None,
+        }
+    }
+
+    /// Commits changes that affect callers.
+    pub(super) async fn commit(
+        &self,
+        organization: &OrganizationId,
+        changes: impl IntoIterator<Item = Change>,
+    ) -> Result<Option<u64>, StoreError> {
+        self.store.begin(organization).await?.commit(affecting(changes)).await
+    }
+
+    /// Puts keys into their organization, in one transaction for each organization.
+    pub(super) async fn insert<'a>(&self, keys: impl IntoIterator<Item = &'a KeyRecord>) -> Result<(), StoreError> {
+        let mut keys: Vec<_> = keys.into_iter().collect();
+        keys.sort_by(|a, b| a.organization.cmp(&b.organization));
+        for keys in keys.chunk_by(|a, b| a.organization == b.organization) {
+            self.commit(&keys[0].organization, keys.iter().copied().map(insertion)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn insert_account(&self, account: &ServiceAccount) -> Result<(), StoreError> {
+        self.commit(&account.organization, [Change::InsertAccount(account.clone())]).await.map(drop)
+    }
+
+    /// A key as it is stored now; a failure if it isn't.
+    pub(super) async fn stored(&self, key: &KeyRecord) -> Result<KeyRecord, Failure> {
+        match self.store.key(&key.organization, &key.id).await? {
+            Some(stored) => Ok(stored),
+            None => fail!("the key {} is gone", key.id),
+        }
+    }
+
+    /// What the one digest finds; a failure if it doesn't find exactly one.
+    pub(super) async fn found(&self, digest: &KeyDigest) -> Result<FoundKey, Failure> {
+        let mut found = self.store.find(std::slice::from_ref(digest)).await?;
+        match (found.pop(), found.len()) {
+            (Some(one), 0) => Ok(one),
+            (_, more) => fail!("one digest must find one key, not {}", more + 1),
+        }
+    }
+
+    pub(super) fn every_key(&self, organization: &OrganizationId) -> KeyQuery {
+        KeyQuery {
+            organization: organization.clone(),
+            filter: KeyFilter::default(),
+            now: self.now(),
+            after: None,
+            limit: ALL,
+        }
+    }
+
+    pub(super) fn every_account(&self, organization: &OrganizationId) -> AccountQuery {
+        AccountQuery { organization: organization.clone(), after: None, limit: ALL }
+    }
+
+    pub(super) fn every_event(&self, organization: &OrganizationId) -> AuditQuery {
+        AuditQuery { organization: organization.clone(), filter: AuditFilter::default(), after: None, limit: ALL }
+    }
+
+    pub(super) fn all_usage(&self, organization: &OrganizationId, of: UsageOf) -> UsageQuery {
+        UsageQuery { organization: organization.clone(), of, from: self.at(-HOUR * 1_000), to: self.at(HOUR * 1_000) }
+    }
+
+    /// How much was counted: let in, and refused.
+    pub(super) async fn total(&self, organization: &OrganizationId, of: UsageOf) -> Result<(u64, u64), StoreError> {
+        let hours = self.store.usage(&self.all_usage(organization, of)).await?;
+        Ok(hours.iter().fold((0, 0), |(ok, refused), hour| (ok + hour.ok, refused + hour.refused)))
+    }
+
+    pub(super) fn batch(&self, rows: impl IntoIterator<Item = UsageRow>) -> UsageBatch {
+        let mut rows: Vec<_> = rows.into_iter().collect();
+        rows.sort_by(|a, b| (&a.key, a.hour).cmp(&(&b.key, b.hour)));
+        UsageBatch { id: self.unique(), at: self.now(), rows }
+    }
+
+    /// So many requests of a key in the hour that begins now.
+    pub(super) fn used(&self, key: &KeyRecord, ok: u64, refused: u64) -> UsageRow {
+        UsageRow { key: key.id.clone(), hour: self.now(), ok, refused, last_used: Vec::new() }
+    }
+
+    pub(super) async fn dump(&self, organizations: &[&OrganizationId]) -> Result<Dump, StoreError> {
+        let revision = self.store.revision().await?;
+        let (mut accounts, mut events, mut usage) = (Vec::new(), Vec::new(), Vec::new());
+        let mut dump =
+            Dump { organizations: vec![], keys: vec![], accounts: vec![], events: vec![], usage: vec![], revision };
+        for organization in organizations {
+            dump.organizations.push(self.store.organization(organization).await?);
+            dump.keys.extend(self.store.keys(&self.every_key(organization)).await?);
+            accounts.extend(self.store.accounts(&self.every_account(organization)).await?);
+            events.extend(self.store.audit(&self.every_event(organization)).await?);
+            usage.extend(self.store.usage(&self.all_usage(organization, UsageOf::Organization)).await?);
+        }
+        Ok(Dump { accounts, events, usage, ..dump })
+    }
+
+    /// Does it `count` times at once, and gives the results in order.
+    pub(super) async fn at_once<T, F>(
+        self: &Arc<Self>,
+        count: usize,
+        work: impl Fn(Arc<Bed>, usize) -> F,
+    ) -> Result<Vec<T>, Failure>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let tasks: Vec<_> = (0..count).map(|n| tokio::spawn(work(Arc::clone(self), n))).collect();
+        let mut results = Vec::with_capacity(count);
+        for task in tasks {
+            results.push(task.await.map_err(|error| Failure::new(format!("a task panicked: {error}")))??);
+        }
+        Ok(results)
+    }
+}
+
+pub(super) const HOUR: i64 = 3_600;
+
+pub(super) fn actor(name: &str) -> ActorId {
+    ActorId::new(name).expect("a short name")
+}
+
+pub(super) fn switched(at: SystemTime) -> Switched {
+    Switched { at, by: actor("bob") }
+}
+
+pub(super) fn insertion(key: &KeyRecord) -> Change {
+    Change::InsertKey(Box::new(key.clone()))
+}
+
+/// The next version of a key's record.
+pub(super) fn update(mut key: KeyRecord) -> Change {
+    key.version += 1;
+    Change::UpdateKey(Box::new(key))
+}
+
+pub(super) fn affecting(changes: impl IntoIterator<Item = Change>) -> Changes {
+    Changes { changes: changes.into_iter().collect(), affects_callers: true }
+}
+
+/// Ids in their order.
+pub(super) fn ids(keys: &[KeyRecord]) -> Vec<&str> {
+    keys.iter().map(|key| key.id.as_str()).collect()
+}
+
+/// All pages of a list, of `size` rows each: `read` is given the cursor, `place` tells where a row stands.
+pub(super) async fn pages<T: Debug, F: Future<Output = Result<Vec<T>, StoreError>>>(
+    size: usize,
+    read: impl Fn(Option<Cursor>) -> F,
+    place: impl Fn(&T) -> Cursor,
+) -> Result<Vec<T>, Failure> {
+    let (mut rows, mut after) = (Vec::new(), None);
+    let mut seen = BTreeSet::new();
+    loop {
+        let page = read(after.take()).await?;
+        if page.len() > size {
+            fail!("a page of at most {size} rows has {}", page.len());
+        }
+        let Some(last) = page.last() else { return Ok(rows) };
+        after = Some(place(last));
+        for row in page {
+            if !seen.insert(place(&row).to_string()) {
+                fail!("a row stands on two pages: {row:?}");
+            }
+            rows.push(row);
+        }
+    }
+}
+
+pub(super) fn place_of_key(key: &KeyRecord) -> Cursor {
+    Cursor { at: key.created_at, id: key.id.as_str().to_owned() }
+}
+
+/// Lets `future` run for so many steps and drops it; its output, if it was ready by then.
+pub(super) async fn for_steps<F: Future>(future: F, steps: usize) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    for _ in 0..steps {
+        let polled = std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context))).await;
+        if let std::task::Poll::Ready(output) = polled {
+            return Some(output);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
+}
+
+/// How long no store should need.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A sequence that looks random and is always the same.
+#[derive(Debug)]
+pub(super) struct Sequence(pub(super) u64);
+
+impl Sequence {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        // Marsaglia's xorshift64*.
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
+    }
+
+    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+
+    pub(super) fn maybe<T>(&mut self, value: T) -> Option<T> {
+        (self.below(2) == 0).then_some(value)
+    }
+}

@@ -1,0 +1,144 @@
+//! A transaction is whole or absent.
+
+use std::sync::Arc;
+
+use crate::{
+    audit::Action,
+    conformance::{
+        bed::{Bed, affecting, for_steps, insertion, switched, update},
+        outcome::{Outcome, ensure, fail, refused, same},
+    },
+    store::Change,
+};
+
+pub(in crate::conformance) async fn given_a_conflict_at_the_end_when_committed_then_nothing_is_changed(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let (known, gone, account) = (bed.key(&ours), bed.key(&ours), bed.account(&ours));
+    bed.insert([&known, &gone]).await?;
+    bed.insert_account(&account).await?;
+    bed.store.add_usage(&bed.batch([bed.used(&known, 1, 0)])).await?;
+    let before = bed.dump(&[&ours]).await?;
+
+    let (new, marker) = (bed.key(&ours), bed.unique());
+    let mut changed = known.clone();
+    changed.name = "changed".to_owned();
+    let mut changed_account = account.clone();
+    changed_account.version += 1;
+    changed_account.name = "changed".to_owned();
+    let mut suspended = bed.store.organization(&ours).await?;
+    suspended.suspended = Some(switched(bed.now()));
+    let stale = Change::UpdateKey(Box::new(known.clone()));
+    let changes = [
+        insertion(&new),
+        update(changed),
+        Change::DeleteKey(gone.id.clone()),
+        Change::InsertAccount(bed.account(&ours)),
+        Change::UpdateAccount(changed_account),
+        Change::SetOrganization(suspended),
+        Change::SetMarker(marker.clone(), "set".to_owned()),
+        Change::Audit(bed.event(&ours, Action::KeyIssued, &new.id)),
+        stale,
+    ];
+    refused!(bed.commit(&ours, changes).await, "a transaction with a stale change");
+    same!(bed.dump(&[&ours]).await?, before, "what is kept after a refused transaction");
+    same!(bed.store.marker(&marker).await?, None, "the marker of a refused transaction");
+    let mut again = bed.store.begin(&ours).await?;
+    let digests = [new.secrets[0].digest.clone()];
+    ensure!(again.taken(&digests).await?.is_empty(), "a refused transaction keeps no digest");
+    ensure!(again.taken_ids(&[new.id.clone()]).await?.is_empty(), "a refused transaction keeps no id");
+    drop(again);
+    bed.commit(&ours, [insertion(&new), Change::DeleteKey(gone.id.clone())]).await?;
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_dropped_transaction_when_another_begins_then_it_is_not_held_up(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let key = bed.key(&ours);
+    bed.insert([&key]).await?;
+    let before = bed.dump(&[&ours]).await?;
+    for _ in 0..20 {
+        let mut dropped = bed.store.begin(&ours).await?;
+        ensure!(dropped.key(&key.id).await?.is_some(), "a transaction must see its organization's key");
+        drop(dropped);
+    }
+    same!(bed.dump(&[&ours]).await?, before, "what is kept after transactions that were dropped");
+    bed.commit(&ours, [update(key)]).await?;
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_commit_that_is_dropped_midway_then_it_is_whole_or_absent(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    for steps in [0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 32, 64, 256, 1_024] {
+        let [first, second] = [bed.key(&ours), bed.key(&ours)];
+        let event = bed.event(&ours, Action::KeyIssued, &first.id);
+        let transaction = bed.store.begin(&ours).await?;
+        let changes = affecting([insertion(&first), insertion(&second), Change::Audit(event.clone())]);
+        let committed = for_steps(transaction.commit(changes), steps).await.transpose()?;
+        // Whatever is being undone holds the lock.
+        let mut after = bed.store.begin(&ours).await?;
+        let kept = [after.key(&first.id).await?.is_some(), after.key(&second.id).await?.is_some()];
+        drop(after);
+        let told = bed.store.audit(&bed.every_event(&ours)).await?.iter().any(|kept| kept.id == event.id);
+        match (kept, told) {
+            ([true, true], true) => {}
+            ([false, false], false) if committed.is_none() => {}
+            (kept, told) => fail!("after {steps} steps of a commit ({committed:?}), keys {kept:?}, event {told}"),
+        }
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_thousand_new_keys_when_committed_then_all_are_kept(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let keys: Vec<_> = (0..1_000).map(|_| bed.key(&ours)).collect();
+    let event = bed.event(&ours, Action::KeyImported, ours.as_str());
+    bed.commit(&ours, keys.iter().map(insertion).chain([Change::Audit(event)])).await?;
+    same!(bed.store.counts(&ours, bed.now()).await?.keys, 1_000, "the number of keys");
+    let digests: Vec<_> = keys.iter().map(|key| key.secrets[0].digest.clone()).collect();
+    let mut found: Vec<_> = bed.store.find(&digests).await?.into_iter().map(|found| found.key.id).collect();
+    found.sort();
+    let mut expected: Vec<_> = keys.into_iter().map(|key| key.id).collect();
+    expected.sort();
+    same!(found, expected, "the keys that a thousand digests find");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_changes_that_need_each_other_when_committed_then_their_order_is_kept(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let (key, account) = (bed.key(&ours), bed.account(&ours));
+    let mut bound = key.clone();
+    bound.service_account = Some(account.id.clone());
+    let mut renamed = account.clone();
+    renamed.version += 1;
+    renamed.name = "renamed".to_owned();
+    let changes = [
+        insertion(&key),
+        Change::InsertAccount(account.clone()),
+        Change::UpdateAccount(renamed),
+        update(bound.clone()),
+        update({
+            bound.version += 1;
+            bound.name = "last".to_owned();
+            bound
+        }),
+    ];
+    bed.commit(&ours, changes).await?;
+    let stored = bed.stored(&key).await?;
+    same!((stored.name.as_str(), stored.version), ("last", 3), "the key after three changes");
+    let account = bed.store.account(&ours, &account.id).await?.map(|account| account.name);
+    same!(account.as_deref(), Some("renamed"), "the account after two changes");
+    let again = [Change::DeleteKey(key.id.clone()), insertion(&key)];
+    refused!(bed.commit(&ours, again).await, "a deletion and an insertion of the same key");
+    same!(bed.stored(&key).await?.version, 3, "the key's version after a refused transaction");
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! What a digest finds is all that a verdict needs, of one moment.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use apikey_core::{KeyDigest, PepperVersion};
+
+use crate::{
+    conformance::{
+        bed::{Bed, actor, affecting, insertion, switched, update},
+        outcome::{Outcome, ensure, fail, same},
+    },
+    record::{Revocation, SecretRecord},
+    store::Change,
+};
+
+pub(in crate::conformance) async fn given_many_digests_when_found_then_each_has_its_own_key_and_secret(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
+    let mut keys: Vec<_> = (0..120).map(|n| bed.key(if n % 2 == 0 { &ours } else { &theirs })).collect();
+    for (n, key) in keys.iter_mut().enumerate() {
+        if n % 3 == 0 {
+            let mut older = SecretRecord::new(bed.digest(), bed.at(-100));
+            (older.superseded_at, older.ends_at) = (Some(bed.now()), Some(bed.at(n as i64)));
+            key.secrets.push(older);
+        }
+    }
+    bed.insert(&keys).await?;
+    let expected: BTreeMap<_, _> = keys
+        .iter()
+        .flat_map(|key| key.secrets.iter().map(move |secret| (secret.digest.to_string(), (&key.id, secret))))
+        .collect();
+    let mut asked: Vec<_> = keys.iter().flat_map(|key| &key.secrets).map(|secret| secret.digest.clone()).collect();
+    asked.extend((0..200).map(|_| bed.digest()));
+    let found = bed.store.find(&asked).await?;
+    same!(found.len(), expected.len(), "how many of the digests found a key");
+    for found in &found {
+        let Some((id, secret)) = expected.get(&found.digest.to_string()) else { fail!("a digest that nobody asked") };
+        same!(found.key.id, **id, "the key that a digest finds");
+        same!(found.secret, **secret, "the secret that a digest finds");
+        ensure!(found.key.secrets.contains(secret), "the key found has the secret that it was found by");
+    }
+    for secret in &keys[0].secrets {
+        same!(bed.found(&secret.digest).await?.secret, *secret, "the secret that one digest finds");
+    }
+    ensure!(bed.store.find(&[]).await?.is_empty(), "no digests find nothing");
+    ensure!(bed.store.find(&[bed.digest()]).await?.is_empty(), "an unknown digest finds nothing");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_equal_bytes_of_another_algorithm_when_found_then_nothing_is(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let bytes = bed.digest_bytes();
+    let peppered = |version| KeyDigest::hmac_sha256_from_bytes(PepperVersion::new(version), bytes);
+    let digests = [KeyDigest::sha256_from_bytes(bytes), peppered(0), peppered(1), peppered(u32::MAX)];
+    for (n, digest) in digests.iter().enumerate() {
+        let found = bed.store.find(&digests).await?;
+        same!(found.len(), n, "how many of four digests with equal bytes are known");
+        ensure!(bed.store.find(std::slice::from_ref(digest)).await?.is_empty(), "{digest:?} is not known yet");
+        let mut change = bed.store.begin(&ours).await?;
+        same!(change.taken(&digests).await?.len(), n, "how many of four digests with equal bytes are taken");
+        let mut key = bed.key(&ours);
+        key.secrets[0].digest = digest.clone();
+        change.commit(affecting([insertion(&key)])).await?;
+        let found = bed.found(digest).await?;
+        same!(found.digest, *digest, "the digest that was found");
+        same!(found.key, key, "the key that {digest:?} finds");
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_keys_that_are_not_let_in_when_found_then_their_records_say_why(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let mut revoked = bed.key(&ours);
+    revoked.revoked = Some(Revocation { at: bed.now(), by: actor("carol"), reason: "leaked".to_owned() });
+    let mut disabled = bed.key(&ours);
+    disabled.disabled = Some(switched(bed.now()));
+    let mut expired = bed.key(&ours);
+    expired.expires_at = Some(bed.at(-1_000_000));
+    let mut early = bed.key(&ours);
+    early.not_before = Some(bed.at(1_000_000_000));
+    let mut ended = bed.key(&ours);
+    ended.secrets[0].ends_at = Some(bed.at(-1_000_000));
+    let keys = [revoked, disabled, expired, early, ended];
+    bed.insert(&keys).await?;
+    for key in keys {
+        let found = bed.found(&key.secrets[0].digest).await?;
+        same!(found.key, key, "the key as it is found");
+        same!(found.secret, key.secrets[0], "its secret as it is found");
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_key_of_an_account_when_found_then_the_accounts_state_is_told(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let (mut account, mut key, free) = (bed.account(&ours), bed.key(&ours), bed.key(&ours));
+    key.service_account = Some(account.id.clone());
+    bed.insert_account(&account).await?;
+    bed.insert([&key, &free]).await?;
+    let digest = &key.secrets[0].digest;
+    ensure!(!bed.found(digest).await?.is_account_disabled, "the account is not disabled");
+    (account.version, account.disabled) = (2, Some(switched(bed.now())));
+    bed.commit(&ours, [Change::UpdateAccount(account.clone())]).await?;
+    ensure!(bed.found(digest).await?.is_account_disabled, "the account is disabled");
+    ensure!(!bed.found(&free.secrets[0].digest).await?.is_account_disabled, "a key without an account has none");
+    (account.version, account.disabled) = (3, None);
+    bed.commit(&ours, [Change::UpdateAccount(account.clone())]).await?;
+    ensure!(!bed.found(digest).await?.is_account_disabled, "the account is enabled again");
+    bed.commit(&ours, [Change::DeleteAccount(account.id.clone())]).await?;
+    let found = bed.found(digest).await?;
+    ensure!(found.is_account_disabled, "an account that is gone counts as disabled");
+    same!(found.key.service_account, Some(account.id), "the account that a key keeps after it is gone");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_suspended_organization_when_its_keys_are_found_then_it_is_told(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
+    let (key, other) = (bed.key(&ours), bed.key(&theirs));
+    bed.insert([&key, &other]).await?;
+    let mut record = bed.store.organization(&ours).await?;
+    same!(record.suspended, None, "an organization that nothing is kept of");
+    ensure!(!bed.found(&key.secrets[0].digest).await?.is_organization_suspended, "it is not suspended");
+    record.suspended = Some(switched(bed.at(7)));
+    bed.commit(&ours, [Change::SetOrganization(record.clone())]).await?;
+    same!(bed.store.organization(&ours).await?, record, "the organization, suspended");
+    same!(bed.store.begin(&ours).await?.organization().await?, record, "the same, seen within a change");
+    ensure!(bed.found(&key.secrets[0].digest).await?.is_organization_suspended, "it is suspended");
+    ensure!(!bed.found(&other.secrets[0].digest).await?.is_organization_suspended, "the other is not");
+    record.suspended = None;
+    bed.commit(&ours, [Change::SetOrganization(record.clone())]).await?;
+    same!(bed.store.organization(&ours).await?, record, "the organization, resumed");
+    ensure!(!bed.found(&key.secrets[0].digest).await?.is_organization_suspended, "it is not suspended any more");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_deleted_key_when_read_then_nothing_is_left_of_it(bed: Arc<Bed>) -> Outcome {
+    let ours = bed.organization("ours");
+    let (mut key, other) = (bed.key(&ours), bed.key(&ours));
+    key.secrets.push(SecretRecord::new(bed.digest(), bed.at(-10)));
+    bed.insert([&key, &other]).await?;
+    bed.commit(&ours, [Change::DeleteKey(key.id.clone())]).await?;
+    for secret in &key.secrets {
+        ensure!(bed.store.find(std::slice::from_ref(&secret.digest)).await?.is_empty(), "a deleted key is found");
+    }
+    same!(bed.store.key(&ours, &key.id).await?, None, "a deleted key, read by its id");
+    same!(bed.store.keys(&bed.every_key(&ours)).await?, [other], "the keys that are left");
+    same!(bed.store.begin(&ours).await?.key(&key.id).await?, None, "a deleted key, read within a change");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_changes_while_found_then_key_account_and_revision_are_of_one_moment(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let (account, mut key) = (bed.account(&ours), bed.key(&ours));
+    key.service_account = Some(account.id.clone());
+    let start = bed.commit(&ours, [Change::InsertAccount(account.clone()), insertion(&key)]).await?;
+    let Some(start) = start else { fail!("a change that affects callers has a revision") };
+    let is_over = Arc::new(AtomicBool::new(false));
+    let digest = key.secrets[0].digest.clone();
+    let reader = tokio::spawn({
+        let (bed, is_over) = (Arc::clone(&bed), Arc::clone(&is_over));
+        async move {
+            while !is_over.load(Ordering::Acquire) {
+                let found = bed.found(&digest).await?;
+                // The n-th change makes version n + 1, and disables the account if n is odd.
+                same!(found.revision, start + found.key.version - 1, "the revision of version {}", found.key.version);
+                same!(found.is_account_disabled, found.key.version % 2 == 0, "the account's state beside the key's");
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        }
+    });
+    for n in 1..=60 {
+        let mut account = account.clone();
+        (account.version, account.disabled) = (n + 1, (n % 2 == 1).then(|| switched(bed.now())));
+        let mut key = key.clone();
+        key.version = n;
+        bed.commit(&ours, [Change::UpdateAccount(account), update(key)]).await?;
+        tokio::task::yield_now().await;
+        if reader.is_finished() {
+            break;
+        }
+    }
+    is_over.store(true, Ordering::Release);
+    match reader.await {
+        Ok(outcome) => outcome,
+        Err(panic) => fail!("the reader panicked: {panic}"),
+    }
+}

@@ -1,0 +1,290 @@
+//! What is put in comes out again.
+
+use std::{sync::Arc, time::Duration};
+
+use apikey_core::{KeyDigest, KeyId, PepperVersion, ScopeSet};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    conformance::{
+        bed::{Bed, actor, insertion, switched, update},
+        outcome::{Outcome, same},
+    },
+    organization::OrganizationId,
+    record::{KeyRecord, Revocation, SecretRecord},
+    store::Change,
+    time,
+};
+
+pub(in crate::conformance) async fn given_a_key_with_everything_when_read_then_all_of_it_is_kept(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let account = bed.account(&ours);
+    bed.insert_account(&account).await?;
+    let mut key = bed.key(&ours);
+    key.service_account = Some(account.id);
+    key.name = "deploys".to_owned();
+    key.description = "to staging".to_owned();
+    key.environment = Some("live".to_owned());
+    key.hint = "tsk_live_7fQ2…9dKp".to_owned();
+    key.scopes = ScopeSet::parse("admin files:* keys:read")?;
+    key.created_by_key = Some(bed.id());
+    key.not_before = Some(bed.at(1));
+    key.expires_at = Some(bed.at(2));
+    key.last_used_at = Some(bed.at(3));
+    key.disabled = Some(switched(bed.at(4)));
+    key.revoked = Some(Revocation { at: bed.at(5), by: actor("carol"), reason: "lost".to_owned() });
+    key.metadata = Map::from_iter([("team".to_owned(), json!("storage"))]);
+    key.version = 7;
+    let mut older = SecretRecord::new(bed.digest(), bed.at(-9));
+    older.superseded_at = Some(bed.at(-8));
+    older.ends_at = Some(bed.at(-7));
+    older.last_used_at = Some(bed.at(-6));
+    key.secrets.push(older);
+    bed.insert([&key]).await?;
+    is_read_everywhere(&bed, &key).await
+}
+
+pub(in crate::conformance) async fn given_a_key_with_nothing_when_read_then_nothing_is_added(bed: Arc<Bed>) -> Outcome {
+    let mut key = bed.key(&bed.organization("ours"));
+    key.name = String::new();
+    bed.insert([&key]).await?;
+    is_read_everywhere(&bed, &key).await
+}
+
+pub(in crate::conformance) async fn given_times_when_read_then_they_are_whole_milliseconds(bed: Arc<Bed>) -> Outcome {
+    let ours = bed.organization("ours");
+    let moments = [
+        // 1969, the epoch, now, the last moment of the year 9999.
+        time::from_millis(-12_345),
+        time::from_millis(-1),
+        time::from_millis(0),
+        time::from_millis(1),
+        bed.now() + Duration::from_millis(999),
+        time::from_millis(253_402_300_799_999),
+    ];
+    for moment in moments {
+        let fine = moment + if moment < std::time::UNIX_EPOCH { Duration::ZERO } else { Duration::from_nanos(999_999) };
+        let mut key = bed.key(&ours);
+        key.created_at = fine;
+        (key.not_before, key.expires_at, key.last_used_at) = (Some(fine), Some(fine), Some(fine));
+        key.disabled = Some(switched(fine));
+        key.revoked = Some(Revocation { at: fine, by: actor("carol"), reason: String::new() });
+        let secret = &mut key.secrets[0];
+        secret.created_at = fine;
+        (secret.superseded_at, secret.ends_at, secret.last_used_at) = (Some(fine), Some(fine), Some(fine));
+        let mut account = bed.account(&ours);
+        (account.created_at, account.disabled) = (fine, Some(switched(fine)));
+        let mut event = bed.event(&ours, crate::audit::Action::KeyIssued, &key.id);
+        event.at = fine;
+        let changes = [insertion(&key), Change::InsertAccount(account.clone()), Change::Audit(event.clone())];
+        bed.commit(&ours, changes).await?;
+
+        let mut expected = key.clone();
+        expected.created_at = moment;
+        for at in [&mut expected.not_before, &mut expected.expires_at, &mut expected.last_used_at] {
+            *at = Some(moment);
+        }
+        expected.disabled = Some(switched(moment));
+        expected.revoked = Some(Revocation { at: moment, by: actor("carol"), reason: String::new() });
+        let secret = &mut expected.secrets[0];
+        secret.created_at = moment;
+        (secret.superseded_at, secret.ends_at, secret.last_used_at) = (Some(moment), Some(moment), Some(moment));
+        same!(bed.stored(&key).await?, expected, "the key with times at {moment:?}");
+        (account.created_at, account.disabled) = (moment, Some(switched(moment)));
+        let id = account.id.clone();
+        same!(bed.store.account(&ours, &id).await?, Some(account), "the account with times at {moment:?}");
+        let events = bed.store.audit(&bed.every_event(&ours)).await?;
+        let kept = events.into_iter().find(|kept| kept.id == event.id).map(|event| event.at);
+        same!(kept, Some(moment), "the time of an event");
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_any_unicode_when_read_then_not_a_character_is_changed(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let texts = [
+        "e\u{301} é",
+        " leading and trailing ",
+        "İıſß",
+        "👩‍👩‍👧🇨🇭",
+        "\u{202e}right to left\u{202c}",
+        "日本語",
+        "\u{10ffff}\u{fffd}\u{feff}",
+        "'; DROP TABLE keys; --",
+        "%_\\\"'`$1?:name{}",
+        "a\u{a0}b\u{2028}c",
+        "null",
+        &"ä".repeat(500),
+    ];
+    for text in texts {
+        let short: String = text.chars().take(60).collect();
+        let ours = OrganizationId::new(format!("{short} {}", bed.tag()))?;
+        let mut key = bed.key(&ours);
+        key.name = text.chars().take(100).collect();
+        key.description = text.to_owned();
+        key.environment = Some(short.clone());
+        key.hint = short.clone();
+        key.created_by = actor(&short);
+        key.disabled = Some(crate::organization::Switched { at: bed.now(), by: actor(&short) });
+        key.revoked = Some(Revocation { at: bed.now(), by: actor(&short), reason: text.to_owned() });
+        key.metadata = Map::from_iter([(text.to_owned(), json!([text, {"in": text}]))]);
+        bed.insert([&key]).await?;
+        is_read_everywhere(&bed, &key).await?;
+        let mut account = bed.account(&ours);
+        (account.name, account.description) = (short.clone(), text.to_owned());
+        (account.created_by, account.disabled) = (actor(&short), key.disabled.clone());
+        bed.insert_account(&account).await?;
+        let id = account.id.clone();
+        same!(bed.store.account(&ours, &id).await?, Some(account), "the account");
+        let marker = format!("{short} {}", bed.unique());
+        bed.commit(&ours, [Change::SetMarker(marker.clone(), text.to_owned())]).await?;
+        same!(bed.store.marker(&marker).await?.as_deref(), Some(text), "the marker");
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_metadata_when_read_then_its_numbers_and_nesting_are_kept(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let mut key = bed.key(&bed.organization("ours"));
+    bed.insert([&key]).await?;
+    let deep = (0..7).fold(json!("bottom"), |inner, n| if n % 2 == 0 { json!([inner]) } else { json!({"in": inner}) });
+    let values = [
+        json!({"numbers": [0, -1, i64::MIN, i64::MAX, u64::MAX, 0.1, 1.0, 1e300, 5e-324, 1.5e-7, 9_007_199_254_740_993_u64]}),
+        json!({"others": [true, false, null, "", [], {}], "": "no name", "a.b": 1, "$ne": 1}),
+        json!({"deep": deep}),
+        json!({"escapes": "\u{1}\t\n\r\u{8}\u{c}\u{7f}\\\"/"}),
+        json!({"b": 1, "a": 2, "ä": 3, "B": 4}),
+        json!({"large": "x".repeat(8_000)}),
+        json!({}),
+    ];
+    for value in values {
+        let Value::Object(metadata) = value else { continue };
+        key.metadata = metadata;
+        bed.commit(&key.organization, [update(key.clone())]).await?;
+        key.version += 1;
+        is_read_everywhere(&bed, &key).await?;
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_ids_of_any_length_when_read_then_they_are_kept(bed: Arc<Bed>) -> Outcome {
+    let tag = bed.tag();
+    for length in [17, 30, 63, 64] {
+        for last in ["-", ".", "_", ":", "Z"] {
+            let ours = OrganizationId::new(format!("{tag}{}", "ö".repeat(length + 48)))?;
+            let mut key = bed.key(&ours);
+            key.id = KeyId::new(format!("{tag}{}{last}", "x".repeat(length - 17)))?;
+            key.created_by_key = Some(key.id.clone());
+            bed.insert([&key]).await?;
+            is_read_everywhere(&bed, &key).await?;
+        }
+    }
+    // Ids that differ in case only are two.
+    let ours = bed.organization("Case");
+    let mut keys = [bed.key(&ours), bed.key(&bed.organization("case"))];
+    keys[0].id = KeyId::new(format!("{tag}-CASE"))?;
+    keys[1].id = KeyId::new(format!("{tag}-case"))?;
+    bed.insert(&keys).await?;
+    for key in &keys {
+        is_read_everywhere(&bed, key).await?;
+        same!(bed.store.keys(&bed.every_key(&key.organization)).await?.len(), 1, "the keys of an organization");
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_digests_of_every_algorithm_when_read_then_they_are_the_same(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let mut key = bed.key(&bed.organization("ours"));
+    let extremes = [[0; 32], [0xff; 32]].map(|mut bytes| {
+        bytes[8..24].copy_from_slice(&bed.digest_bytes()[..16]);
+        KeyDigest::sha256_from_bytes(bytes)
+    });
+    let peppered = [0, 1, 255, i32::MAX.unsigned_abs() + 1, u32::MAX]
+        .map(|version| KeyDigest::hmac_sha256_from_bytes(PepperVersion::new(version), bed.digest_bytes()));
+    key.secrets.extend(extremes.into_iter().chain(peppered).map(|digest| SecretRecord::new(digest, bed.at(-1))));
+    // The newest first, whatever was made in one millisecond.
+    for (n, secret) in key.secrets.iter_mut().enumerate() {
+        secret.created_at = bed.at(-(n as i64));
+    }
+    bed.insert([&key]).await?;
+    is_read_everywhere(&bed, &key).await
+}
+
+pub(in crate::conformance) async fn given_a_marker_when_set_again_then_it_is_refused(bed: Arc<Bed>) -> Outcome {
+    let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
+    let (name, other) = (bed.unique(), bed.unique());
+    let set = |value: &str| [Change::SetMarker(name.clone(), value.to_owned())];
+    same!(bed.store.marker(&name).await?, None, "a marker that is not set");
+    bed.commit(&ours, set("first")).await?;
+    for organization in [&ours, &theirs] {
+        let again = bed.commit(organization, set("second")).await;
+        crate::conformance::outcome::refused!(again, "a marker that is set");
+        let again = bed.commit(organization, set("first")).await;
+        crate::conformance::outcome::refused!(again, "a marker that is set, to what it is");
+        same!(bed.store.marker(&name).await?.as_deref(), Some("first"), "the marker");
+        let mut change = bed.store.begin(organization).await?;
+        same!(change.marker(&name).await?.as_deref(), Some("first"), "the marker, seen within a change");
+        same!(change.marker(&other).await?, None, "another marker, seen within a change");
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_marker_when_ten_set_it_at_once_then_one_does(bed: Arc<Bed>) -> Outcome {
+    let name = bed.unique();
+    let wanted = name.clone();
+    let set = bed
+        .at_once(10, move |bed, n| {
+            let name = wanted.clone();
+            async move {
+                let change = bed.store.begin(&bed.organization(&format!("organization {n}"))).await?;
+                tokio::task::yield_now().await;
+                let value = n.to_string();
+                match change.commit(crate::conformance::bed::affecting([Change::SetMarker(name, value.clone())])).await
+                {
+                    Ok(_) => Ok(Some(value)),
+                    Err(error) if error.is_conflict() => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        })
+        .await?;
+    let set: Vec<_> = set.into_iter().flatten().collect();
+    same!(set.len(), 1, "how many of ten set the marker");
+    same!(bed.store.marker(&name).await?.as_ref(), set.first(), "what the marker is set to");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_store_when_checked_then_it_can_be_read_and_written(
+    bed: Arc<Bed>,
+) -> Outcome {
+    bed.store.check().await?;
+    let key = bed.key(&bed.organization("ours"));
+    bed.insert([&key]).await?;
+    bed.store.check().await?;
+    same!(bed.stored(&key).await?, key, "the key after the store was checked");
+    Ok(())
+}
+
+/// The key is the same by its id, in a list, within a change and by each digest.
+async fn is_read_everywhere(bed: &Bed, key: &KeyRecord) -> Outcome {
+    same!(bed.stored(key).await?, *key, "the key, read by its id");
+    let listed = bed.store.keys(&bed.every_key(&key.organization)).await?;
+    let listed = listed.into_iter().find(|listed| listed.id == key.id);
+    same!(listed.as_ref(), Some(key), "the key in a list");
+    let seen = bed.store.begin(&key.organization).await?.key(&key.id).await?;
+    same!(seen.as_ref(), Some(key), "the key, seen within a change");
+    for secret in &key.secrets {
+        let found = bed.found(&secret.digest).await?;
+        same!((&found.digest, &found.secret), (&secret.digest, secret), "the secret that was found");
+        let mut record = found.key;
+        // Of its secrets there may be this one alone.
+        record.secrets.clone_from(&key.secrets);
+        same!(record, *key, "the key that was found");
+    }
+    Ok(())
+}

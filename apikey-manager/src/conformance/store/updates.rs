@@ -1,0 +1,204 @@
+//! A record takes the place of the one before it, and of no other.
+
+use std::sync::Arc;
+
+use apikey_core::ScopeSet;
+use serde_json::json;
+
+use crate::{
+    conformance::{
+        bed::{Bed, actor, insertion, switched, update},
+        outcome::{Outcome, refused, same},
+    },
+    query::UsageRow,
+    record::{KeyRecord, Revocation, SecretRecord},
+    store::Change,
+};
+
+pub(in crate::conformance) async fn given_a_stale_version_when_updated_then_it_is_refused(bed: Arc<Bed>) -> Outcome {
+    let ours = bed.organization("ours");
+    let (key, account) = (bed.key(&ours), bed.account(&ours));
+    bed.insert([&key]).await?;
+    bed.insert_account(&account).await?;
+    bed.commit(&ours, [update(key.clone())]).await?;
+    let mut second = account.clone();
+    second.version = 2;
+    bed.commit(&ours, [Change::UpdateAccount(second)]).await?;
+    let before = bed.dump(&[&ours]).await?;
+    for version in [1, 2, 4, 100] {
+        let mut key = key.clone();
+        (key.version, key.name) = (version, "stale".to_owned());
+        let what = format_args!("version {version} of a key after version 2").to_string();
+        refused!(bed.commit(&ours, [Change::UpdateKey(Box::new(key))]).await, "{what}");
+        let mut account = account.clone();
+        (account.version, account.name) = (version, "stale".to_owned());
+        refused!(bed.commit(&ours, [Change::UpdateAccount(account)]).await, "{what}, an account");
+    }
+    same!(bed.dump(&[&ours]).await?, before, "what is kept after refusals");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_an_unknown_row_when_changed_then_it_is_refused(bed: Arc<Bed>) -> Outcome {
+    let ours = bed.organization("ours");
+    let (gone, gone_account) = (bed.key(&ours), bed.account(&ours));
+    bed.insert([&gone]).await?;
+    bed.insert_account(&gone_account).await?;
+    let deletions = [Change::DeleteKey(gone.id.clone()), Change::DeleteAccount(gone_account.id.clone())];
+    bed.commit(&ours, deletions).await?;
+    for key in [gone, bed.key(&ours)] {
+        refused!(bed.commit(&ours, [update(key.clone())]).await, "an update of a key that there is not");
+        refused!(bed.commit(&ours, [Change::DeleteKey(key.id)]).await, "a deletion of a key that there is not");
+    }
+    for mut account in [gone_account, bed.account(&ours)] {
+        let deletion = Change::DeleteAccount(account.id.clone());
+        refused!(bed.commit(&ours, [deletion]).await, "a deletion of an account that there is not");
+        account.version += 1;
+        refused!(bed.commit(&ours, [Change::UpdateAccount(account)]).await, "an update of no account");
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_an_update_when_committed_then_every_field_is_replaced(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let (mut key, other) = (bed.key(&ours), bed.key(&ours));
+    let account = bed.account(&ours);
+    bed.insert_account(&account).await?;
+    bed.insert([&key, &other]).await?;
+    key.version = 2;
+    key.name = "another name".to_owned();
+    key.description = "another description".to_owned();
+    key.service_account = Some(account.id);
+    key.environment = Some("test".to_owned());
+    key.hint = "tsk_test_7fQ2…9dKp".to_owned();
+    key.scopes = ScopeSet::parse("files:read files:write")?;
+    key.not_before = Some(bed.at(-5));
+    key.expires_at = Some(bed.at(500));
+    key.disabled = Some(switched(bed.at(1)));
+    key.revoked = Some(Revocation { at: bed.at(2), by: actor("carol"), reason: "lost".to_owned() });
+    key.metadata.insert("team".to_owned(), json!("storage"));
+    bed.commit(&ours, [Change::UpdateKey(Box::new(key.clone()))]).await?;
+    same!(bed.stored(&key).await?, key, "the key after an update of everything");
+    same!(bed.stored(&other).await?, other, "a key that was not changed");
+    let mut cleared = KeyRecord { version: 3, secrets: key.secrets.clone(), ..bed.key(&ours) };
+    (cleared.id, cleared.name) = (key.id.clone(), "again".to_owned());
+    bed.commit(&ours, [Change::UpdateKey(Box::new(cleared.clone()))]).await?;
+    same!(bed.stored(&key).await?, cleared, "the key after everything was cleared");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_an_updated_account_when_read_then_every_field_is_replaced(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let mut account = bed.account(&ours);
+    bed.insert_account(&account).await?;
+    same!(bed.store.account(&ours, &account.id).await?, Some(account.clone()), "the account as it was made");
+    account.version = 2;
+    account.name = "another name".to_owned();
+    account.description = "another description".to_owned();
+    account.disabled = Some(switched(bed.at(1)));
+    bed.commit(&ours, [Change::UpdateAccount(account.clone())]).await?;
+    same!(bed.store.account(&ours, &account.id).await?, Some(account.clone()), "the account after an update");
+    let mut change = bed.store.begin(&ours).await?;
+    same!(change.account(&account.id).await?, Some(account.clone()), "the account, seen within a change");
+    drop(change);
+    (account.version, account.disabled) = (3, None);
+    bed.commit(&ours, [Change::UpdateAccount(account.clone())]).await?;
+    same!(bed.store.account(&ours, &account.id).await?, Some(account.clone()), "the account, switched on");
+    bed.commit(&ours, [Change::DeleteAccount(account.id.clone())]).await?;
+    same!(bed.store.account(&ours, &account.id).await?, None, "the account, deleted");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_used_key_when_updated_then_its_last_use_is_kept(bed: Arc<Bed>) -> Outcome {
+    let ours = bed.organization("ours");
+    let key = bed.key(&ours);
+    bed.insert([&key]).await?;
+    let used = UsageRow { last_used: vec![(key.secrets[0].digest.clone(), bed.at(60))], ..bed.used(&key, 1, 0) };
+    bed.store.add_usage(&bed.batch([used])).await?;
+    // A writer that read the record before the use was written.
+    let mut renamed = key.clone();
+    renamed.name = "renamed".to_owned();
+    bed.commit(&ours, [update(renamed)]).await?;
+    let stored = bed.stored(&key).await?;
+    same!(stored.name, "renamed", "the name");
+    same!(stored.last_used_at, Some(bed.at(60)), "when the key was last used");
+    same!(stored.secrets[0].last_used_at, Some(bed.at(60)), "when its secret was last used");
+    // And one that claims another.
+    let mut claimed = stored;
+    claimed.last_used_at = Some(bed.at(3_000));
+    claimed.secrets[0].last_used_at = Some(bed.at(3_000));
+    bed.commit(&ours, [update(claimed)]).await?;
+    let stored = bed.stored(&key).await?;
+    let last_used = (stored.last_used_at, stored.secrets[0].last_used_at);
+    same!(last_used, (Some(bed.at(60)), Some(bed.at(60))), "when key and secret were last used");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_rotation_when_updated_then_the_new_secret_comes_first(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let key = bed.key(&ours);
+    bed.insert([&key]).await?;
+    let mut expected = key.clone();
+    // All in one millisecond: the order is that of the changes.
+    for _ in 0..4 {
+        let secret = SecretRecord::new(bed.digest(), bed.now());
+        expected.secrets.insert(0, secret.clone());
+        bed.commit(&ours, [update(expected.clone())]).await?;
+        expected.version += 1;
+        same!(bed.stored(&key).await?, expected, "the key with a new secret");
+        same!(bed.found(&secret.digest).await?.key.id, key.id, "the key that the new secret finds");
+    }
+    let keys = bed.store.keys(&bed.every_key(&ours)).await?;
+    same!(keys[0].secrets, expected.secrets, "the secrets in a list");
+    let mut change = bed.store.begin(&ours).await?;
+    same!(change.key(&key.id).await?.map(|key| key.secrets), Some(expected.secrets), "the secrets in a change");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_rotated_key_when_updated_then_its_secrets_get_the_windows_given(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let mut key = bed.key(&ours);
+    key.secrets.push(SecretRecord::new(bed.digest(), bed.at(-10)));
+    bed.insert([&key]).await?;
+    key.secrets[1].superseded_at = Some(bed.now());
+    key.secrets[1].ends_at = Some(bed.at(300));
+    key.version = 2;
+    bed.commit(&ours, [Change::UpdateKey(Box::new(key.clone()))]).await?;
+    same!(bed.stored(&key).await?, key, "the key in an overlap");
+    same!(bed.found(&key.secrets[1].digest).await?.secret, key.secrets[1], "the older secret, found");
+    key.secrets[1].ends_at = Some(bed.at(1));
+    key.version = 3;
+    bed.commit(&ours, [Change::UpdateKey(Box::new(key.clone()))]).await?;
+    same!(bed.stored(&key).await?, key, "the key after its overlap was ended");
+    key.secrets[1].superseded_at = None;
+    key.secrets[1].ends_at = None;
+    key.version = 4;
+    bed.commit(&ours, [Change::UpdateKey(Box::new(key.clone()))]).await?;
+    same!(bed.stored(&key).await?, key, "the key with windows cleared");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_secrets_left_out_when_updated_then_they_are_kept(bed: Arc<Bed>) -> Outcome {
+    let ours = bed.organization("ours");
+    let mut key = bed.key(&ours);
+    let mut older = SecretRecord::new(bed.digest(), bed.at(-10));
+    (older.superseded_at, older.ends_at) = (Some(bed.at(-5)), Some(bed.at(5)));
+    key.secrets.push(older.clone());
+    bed.insert([&key]).await?;
+    let mut partial = key.clone();
+    partial.secrets.pop();
+    bed.commit(&ours, [update(partial)]).await?;
+    same!(bed.stored(&key).await?.secrets, key.secrets, "the secrets after an update that names one of two");
+    same!(bed.found(&older.digest).await?.secret, older, "the secret that was not named, found");
+    let mut copy = bed.key(&ours);
+    copy.secrets = vec![older];
+    refused!(bed.commit(&ours, [insertion(&copy)]).await, "the digest of a secret that was not named");
+    Ok(())
+}
