@@ -47,7 +47,7 @@ pub(in crate::conformance) async fn given_a_conflict_at_the_end_when_committed_t
     let mut again = bed.store.begin(&ours).await?;
     let digests = [new.secrets[0].digest.clone()];
     ensure!(again.taken(&digests).await?.is_empty(), "a refused transaction keeps no digest");
-    ensure!(again.taken_ids(&[new.id.clone()]).await?.is_empty(), "a refused transaction keeps no id");
+    ensure!(again.taken_ids(std::slice::from_ref(&new.id)).await?.is_empty(), "a refused transaction keeps no id");
     drop(again);
     bed.commit(&ours, [insertion(&new), Change::DeleteKey(gone.id.clone())]).await?;
     Ok(())

@@ -137,7 +137,7 @@ async fn written(bed: &Bed, organization: &OrganizationId) -> Result<Vec<AuditEv
     let make = |n: usize| {
         let mut event = bed.event(organization, actions[n % 3], format!("target {}", n % 4));
         event.at = bed.at(-(n as i64 % 5));
-        event.actor = actor(if n % 2 == 0 { "alice" } else { "bob" });
+        event.actor = actor(if n.is_multiple_of(2) { "alice" } else { "bob" });
         event
     };
     let mut events: Vec<_> = (0..30).map(make).collect();

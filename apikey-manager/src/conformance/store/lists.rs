@@ -274,8 +274,7 @@ fn generated(bed: &Bed, organization: &OrganizationId) -> Result<Vec<KeyRecord>,
         let (account, creator) = (s.pick(&accounts).clone(), s.pick(&creators).clone());
         key.service_account = s.maybe(account);
         key.created_by_key = s.maybe(creator);
-        let creator: &str = *s.pick(&["alice", "bob"]);
-        key.created_by = actor(creator);
+        key.created_by = if s.below(2) == 0 { actor("alice") } else { actor("bob") };
         let (start, end) = (*s.pick(&ends), *s.pick(&ends));
         key.not_before = s.maybe(bed.at(start));
         key.expires_at = s.maybe(bed.at(end));
