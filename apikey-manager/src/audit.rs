@@ -114,8 +114,6 @@ actions! {
     OrganizationSuspended = "organization.suspended",
     /// They were let in again.
     OrganizationResumed = "organization.resumed",
-    /// Old events were removed, on the host's word.
-    AuditPruned = "audit.pruned",
 }
 
 impl Action {

@@ -50,12 +50,15 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod account;
+mod activity;
 mod actor;
 mod audit;
+mod backoff;
 #[cfg(feature = "conformance")]
 #[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 pub mod conformance;
 mod error;
+mod events;
 mod hint;
 mod import;
 mod limits;
@@ -67,13 +70,18 @@ mod record;
 mod resolver;
 mod rights;
 mod store;
+#[cfg(test)]
+mod test_store;
 pub mod time;
+mod usage;
 mod validate;
 
 pub use account::{ServiceAccount, ServiceAccountId};
+pub use activity::{ActivityLog, ActivitySettings};
 pub use actor::{Actor, ActorId, Rights};
 pub use audit::{Action, AuditEvent};
 pub use error::{Forbidden, Limited, ManageError, Missing};
+pub use events::{Due, Event, Retention, Spike, SpikeThreshold, Thresholds, due};
 pub use import::{ImportKey, ImportProgress, RowError};
 pub use limits::Limits;
 pub use manager::{
@@ -89,4 +97,5 @@ pub use query::{
 pub use record::{KeyRecord, Revocation, SecretRecord, Status};
 pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};
 pub use store::{Change, Changes, Counts, FoundKey, KeyStore, StoreError, Transaction};
+pub use usage::UsageSettings;
 pub use validate::FieldError;

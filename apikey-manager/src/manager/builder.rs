@@ -1,18 +1,21 @@
 //! A manager's configuration. Whatever is wrong with it is said by `build`.
 
-use std::{env, fmt, future::Future, sync::Arc};
+use std::{env, fmt, future::Future, sync::Arc, time::Duration};
 
 use apikey_core::{
     Authenticator, AuthenticatorBuilder, BoxError, Clock, ConfigError, KeyFormat, KeyHasher, PepperError, ScopeCatalog,
 };
 
-use super::{KeyManager, Shared};
+use super::{Background, KeyManager, Shared};
 use crate::{
+    activity::{ActivityLog, ActivitySettings},
+    events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
     limits::{Limits, LimitsOf},
     organization::OrganizationId,
     resolver::StoreResolver,
     rights::management_scopes,
     store::KeyStore,
+    usage::{UsageSettings, UsageWriter},
 };
 
 /// Why a manager can't be built.
@@ -44,6 +47,7 @@ pub enum BuildError {
     NoRuntime,
 }
 
+type Listen = Box<dyn FnOnce() -> Events + Send>;
 type Configure = Box<dyn FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder + Send>;
 
 /// Configures a [`KeyManager`].
@@ -55,6 +59,10 @@ pub struct KeyManagerBuilder {
     catalog: Option<ScopeCatalog>,
     limits: LimitsOf,
     clock: Clock,
+    usage: UsageSettings,
+    activity: Option<ActivitySettings>,
+    sweep: SweepSettings,
+    listen: Option<Listen>,
     configure: Configure,
 }
 
@@ -67,6 +75,10 @@ impl KeyManagerBuilder {
             catalog: None,
             limits: LimitsOf::default(),
             clock: Clock::system(),
+            usage: UsageSettings::new(),
+            activity: None,
+            sweep: SweepSettings::default(),
+            listen: None,
             configure: Box::new(|builder| builder),
         }
     }
@@ -132,6 +144,54 @@ impl KeyManagerBuilder {
         self
     }
 
+    /// How usage is written; every five seconds unless set.
+    pub fn usage(mut self, settings: UsageSettings) -> Self {
+        self.usage = settings;
+        self
+    }
+
+    /// Records what keys do, request by request. Off unless set.
+    pub fn activity(mut self, settings: ActivitySettings) -> Self {
+        self.activity = Some(settings);
+        self
+    }
+
+    /// How long usage, activity and audit events are kept.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.sweep.retention = retention;
+        self
+    }
+
+    /// From when on something is worth an [`Event`].
+    pub fn thresholds(mut self, thresholds: Thresholds) -> Self {
+        self.sweep.thresholds = thresholds;
+        self
+    }
+
+    /// How often all keys are looked through for what has become due; every five minutes unless set, at least every
+    /// second. Of several nodes, one does it.
+    pub fn sweep_interval(mut self, interval: Duration) -> Self {
+        self.sweep.interval = interval.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Tells `handler` of what happens to keys.
+    ///
+    /// ```
+    /// # use apikey_manager::{Event, KeyManager, MemoryStore};
+    /// let builder = KeyManager::builder(MemoryStore::new()).on_event(async |event: Event| {
+    ///     println!("{} of {}: {}", event.key().id, event.organization(), event.name()); // or write a mail
+    /// });
+    /// ```
+    pub fn on_event<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.listen = Some(Box::new(move || Events::start(handler)));
+        self
+    }
+
     /// Takes settings from the environment, each only if its variable is set: `API_KEY_PREFIX` and
     /// `API_KEY_ENVIRONMENTS` (names, separated by commas) are a format besides those given here, and
     /// `API_KEY_PEPPERS` is read as by [`KeyHasher::parse`].
@@ -170,7 +230,19 @@ impl KeyManagerBuilder {
     ///
     /// When no format can issue, a setting is out of range, or there is no tokio runtime.
     pub fn build(self) -> Result<KeyManager, BuildError> {
-        let KeyManagerBuilder { store, formats, hasher, catalog, limits, clock, configure } = self;
+        let KeyManagerBuilder {
+            store,
+            formats,
+            hasher,
+            catalog,
+            limits,
+            clock,
+            usage,
+            activity,
+            sweep,
+            listen,
+            configure,
+        } = self;
         tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let format = formats.first().ok_or(BuildError::NoFormat)?.clone();
         if !format.can_issue() {
@@ -183,7 +255,19 @@ impl KeyManagerBuilder {
         for format in &formats {
             builder = builder.format(format.clone());
         }
-        let authenticator = builder.hasher(hasher.clone()).catalog(catalog.clone()).clock(clock.clone()).build()?;
+        let activity = activity.map(|settings| ActivityLog::start(Arc::clone(&store), settings));
+        if let Some(log) = &activity {
+            builder = builder.activity_sink(Arc::new(log.clone()));
+        }
+        let builder = builder.hasher(hasher.clone()).catalog(catalog.clone()).clock(clock.clone());
+        let authenticator = builder.count_usage(true).build()?;
+        let events = listen.map_or_else(Events::default, |listen| listen());
+        let thresholds = sweep.thresholds.clone();
+        let background = Background {
+            usage: UsageWriter::start(Arc::clone(&store), authenticator.clone(), usage),
+            activity,
+            sweep: Sweep::start(Arc::clone(&store), clock.clone(), sweep, events.clone()),
+        };
         Ok(KeyManager(Arc::new(Shared {
             store,
             authenticator,
@@ -194,6 +278,9 @@ impl KeyManagerBuilder {
             knows_all_scopes,
             limits,
             clock,
+            events,
+            thresholds,
+            background,
         })))
     }
 }

@@ -33,10 +33,14 @@ pub use self::{
     update::{KeyUpdate, Set},
 };
 use crate::{
+    activity::ActivityLog,
     error::ManageError,
+    events::{Due, Events, Sweep, Thresholds, due},
     limits::LimitsOf,
+    record::KeyRecord,
     store::{KeyStore, StoreError},
     time,
+    usage::UsageWriter,
 };
 
 /// Issues keys and governs them to their end.
@@ -59,6 +63,7 @@ use crate::{
 /// let rotated = keys.rotate(&host, issued.id(), Overlap::UntilEnded).await?;
 /// keys.end_overlap(&host, rotated.id()).await?;
 /// keys.revoke(&host, rotated.id(), "the pipeline is gone").await?;
+/// keys.shutdown().await;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -83,6 +88,16 @@ pub(crate) struct Shared {
     pub(crate) knows_all_scopes: bool,
     pub(crate) limits: LimitsOf,
     pub(crate) clock: Clock,
+    pub(crate) events: Events,
+    pub(crate) thresholds: Thresholds,
+    pub(crate) background: Background,
+}
+
+/// What goes on beside the requests, until the manager is shut down or its last clone is gone.
+pub(crate) struct Background {
+    pub(crate) usage: UsageWriter,
+    pub(crate) activity: Option<ActivityLog>,
+    pub(crate) sweep: Sweep,
 }
 
 impl Shared {
@@ -116,6 +131,33 @@ impl KeyManager {
     /// What keeps the store from it.
     pub async fn readiness(&self) -> Result<(), StoreError> {
         self.0.store.check().await
+    }
+
+    /// What time has made of a key, by the manager's thresholds: that it expires soon, or should be rotated.
+    #[must_use]
+    pub fn due(&self, key: &KeyRecord) -> Vec<Due> {
+        due(key, self.0.now(), &self.0.thresholds)
+    }
+
+    /// Where activity goes, if it is recorded: for what a service does with keys apart from requests.
+    #[must_use]
+    pub fn activity_log(&self) -> Option<&ActivityLog> {
+        self.0.background.activity.as_ref()
+    }
+
+    /// Writes what was counted and recorded, waits for the host's handler of events, and closes the store. To be called
+    /// once no request is under way; the manager is not to be used any more.
+    ///
+    /// Usage that the store doesn't take even then is lost, and that is logged.
+    pub async fn shutdown(&self) {
+        let Background { usage, activity, sweep } = &self.0.background;
+        sweep.shutdown().await;
+        usage.shutdown().await;
+        if let Some(activity) = activity {
+            activity.shutdown().await;
+        }
+        self.0.events.flush().await;
+        self.0.store.close().await;
     }
 
     /// Runs `operation` to its end, whatever becomes of the caller.

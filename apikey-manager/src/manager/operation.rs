@@ -11,6 +11,7 @@ use crate::{
     actor::{Actor, Rights},
     audit::{Action, AuditEvent},
     error::{Forbidden, Limited, ManageError, Missing},
+    events::Event,
     limits::Limits,
     record::{KeyRecord, Status},
     rights::{Level, Standing},
@@ -25,6 +26,7 @@ pub(super) struct Operation {
     pub(super) now: SystemTime,
     changes: Vec<Change>,
     effects: Vec<Effect>,
+    events: Vec<Event>,
     affects_callers: bool,
 }
 
@@ -65,6 +67,7 @@ impl Operation {
             now,
             changes: Vec::new(),
             effects: Vec::new(),
+            events: Vec::new(),
             affects_callers: false,
         })
     }
@@ -105,6 +108,9 @@ impl Operation {
     pub(super) fn insert_key(&mut self, key: &KeyRecord, action: Action) -> Result<(), ManageError> {
         self.affects_callers = true;
         self.changes.push(Change::InsertKey(Box::new(key.clone())));
+        if self.shared.events.are_heard() {
+            self.events.push(Event::Issued { key: Arc::new(key.clone()) });
+        }
         self.audit(action, key.id.as_str(), None, Some(describe_key(key, self.now)))
     }
 
@@ -118,6 +124,9 @@ impl Operation {
         self.affects_callers = true;
         key.version = before.version + 1;
         self.changes.push(Change::UpdateKey(Box::new(key.clone())));
+        if action == Action::KeyRevoked && self.shared.events.are_heard() {
+            self.events.push(Event::Revoked { key: Arc::new(key.clone()) });
+        }
         let (was, is) = difference(describe_key(before, self.now), describe_key(key, self.now));
         self.audit(action, key.id.as_str(), Some(was), Some(is))
     }
@@ -177,7 +186,7 @@ impl Operation {
 
     /// Makes the change, and has it hold in the cache before this returns.
     pub(super) async fn commit(self) -> Result<(), ManageError> {
-        let Operation { shared, transaction, changes, effects, affects_callers, .. } = self;
+        let Operation { shared, transaction, changes, effects, events, affects_callers, .. } = self;
         let committed = transaction.commit(Changes { changes, affects_callers }).await;
         // Where the answer was lost the change may hold: what it might have ended must be looked up anew.
         if committed.is_ok() || committed.as_ref().is_err_and(StoreError::is_unknown) {
@@ -192,6 +201,7 @@ impl Operation {
             }
         }
         committed?;
+        events.into_iter().for_each(|event| shared.events.emit(event));
         Ok(())
     }
 }

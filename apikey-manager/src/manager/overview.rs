@@ -73,6 +73,10 @@ impl KeyManager {
             }
             _ => return Err(ManageError::field("to", "before_start", "must be later than from")),
         }
+        // So that what was just done is told, as far as the store can be reached.
+        if let Err(error) = self.0.background.usage.flush().await {
+            tracing::debug!(target: "apikey", error = &error as &dyn std::error::Error, "usage is told as it was last written");
+        }
         let query = UsageQuery { organization: actor.organization.clone(), of, from: floor(from, Bucket::Hour), to };
         let hours = self.0.store.usage(&query).await?;
         Ok(sum(hours, bucket))

@@ -1,5 +1,7 @@
 //! Seeing keys, accounts and what was done to them. Every one of these needs `keys:read`.
 
+use std::{ops::Range, time::SystemTime};
+
 use apikey_core::KeyId;
 
 use super::KeyManager;
@@ -8,7 +10,10 @@ use crate::{
     actor::Actor,
     audit::AuditEvent,
     error::{ManageError, Missing},
-    query::{AccountQuery, AuditFilter, AuditQuery, Cursor, DEFAULT_PAGE, KeyFilter, KeyQuery, MAX_PAGE, Page},
+    query::{
+        AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Cursor, DEFAULT_PAGE, KeyFilter, KeyQuery,
+        MAX_PAGE, Page,
+    },
     record::KeyRecord,
     rights::{Level, Standing},
 };
@@ -125,6 +130,44 @@ impl KeyManager {
         let query = AuditQuery { organization: actor.organization.clone(), filter, after, limit: limit + 1 };
         let events = self.0.store.audit(&query).await?;
         Ok(page(events, limit, |event| Cursor { at: event.at, id: event.id.clone() }))
+    }
+
+    /// A page of what a key did, newest first; empty where [activity](crate::KeyManagerBuilder::activity) is not recorded.
+    /// What this process has recorded is written first.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound), [`Invalid`](ManageError::Invalid)
+    /// (`limit`).
+    pub async fn activity(
+        &self,
+        actor: &Actor,
+        id: &KeyId,
+        span: Range<SystemTime>,
+        request: PageRequest,
+    ) -> Result<Page<Activity>, ManageError> {
+        self.may_read(actor)?;
+        let (after, limit) = request.parts()?;
+        if let Some(log) = &self.0.background.activity
+            && let Err(error) = log.flush().await
+        {
+            tracing::debug!(target: "apikey", error = &error as &dyn std::error::Error, "activity is told as it was last written");
+        }
+        let query = ActivityQuery {
+            organization: actor.organization.clone(),
+            key: id.clone(),
+            from: span.start,
+            to: span.end,
+            after,
+            limit: limit + 1,
+        };
+        let activity = self.0.store.activity(&query).await?;
+        if activity.is_empty() {
+            // What a deleted key did is told; a key that never was is not found.
+            self.get(actor, id).await?;
+        }
+        let page = page(activity, limit, |(id, activity)| Cursor { at: activity.at, id: id.clone() });
+        Ok(Page { items: page.items.into_iter().map(|(_, activity)| activity).collect(), next: page.next })
     }
 
     /// What a key may see is what it was let in with: a change of its rights has reached the cache before it returned.

@@ -1,0 +1,61 @@
+//! What waits to be written, and the rule by which it is sampled as it grows.
+
+use std::collections::VecDeque;
+
+use crate::query::Activity;
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    waiting: VecDeque<Activity>,
+    capacity: usize,
+    offered: u64,
+    left_out: u64,
+}
+
+impl Queue {
+    pub(super) fn new(capacity: usize) -> Self {
+        Queue { waiting: VecDeque::new(), capacity, offered: 0, left_out: 0 }
+    }
+
+    /// Is the next request one of those that are recorded? One of how many is, depends on how full it is.
+    pub(super) fn admits(&mut self) -> bool {
+        let eighths = self.waiting.len() * 8 / self.capacity;
+        let one_of = match eighths {
+            0..4 => 1,
+            4..6 => 2,
+            6 => 4,
+            7 => 16,
+            _ => u64::MAX,
+        };
+        self.offered += 1;
+        let is_admitted = one_of != u64::MAX && self.offered.is_multiple_of(one_of);
+        self.left_out += u64::from(!is_admitted);
+        is_admitted
+    }
+
+    /// Takes a request that was admitted, and says how many wait; `None` if others have filled the queue since.
+    pub(super) fn push(&mut self, activity: Activity) -> Option<usize> {
+        if self.waiting.len() >= self.capacity {
+            self.left_out += 1;
+            return None;
+        }
+        self.waiting.push_back(activity);
+        Some(self.waiting.len())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    pub(super) fn first(&self, count: usize) -> Vec<Activity> {
+        self.waiting.iter().take(count).cloned().collect()
+    }
+
+    pub(super) fn remove_first(&mut self, count: usize) -> Vec<Activity> {
+        self.waiting.drain(..count.min(self.waiting.len())).collect()
+    }
+}

@@ -1,0 +1,46 @@
+//! How long to wait before a store that failed is asked again: twice as long each time, and never quite as long as others.
+
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Grows until it is reset.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// How long to wait after one more failure: between half and all of a span that doubles up to a minute.
+    pub(crate) fn next(&mut self) -> Duration {
+        let span = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        let mut random = [0; 4];
+        // Without randomness everybody waits all of it.
+        let jitter =
+            getrandom::fill(&mut random).map_or(1.0, |()| f64::from(u32::from_le_bytes(random)) / 4_294_967_296.0);
+        span.mul_f64(0.5 + jitter / 2.0)
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_failures_when_asked_then_waits_double_up_to_a_minute_and_begin_anew_after_a_success() {
+        let mut backoff = Backoff::default();
+        for n in 0..40 {
+            let span = (FIRST * 2_u32.pow(n.min(7))).min(LONGEST);
+            let wait = backoff.next();
+            assert!((span / 2..=span).contains(&wait), "{n}: {wait:?} of {span:?}");
+        }
+        backoff.reset();
+        assert!(backoff.next() <= FIRST);
+    }
+}

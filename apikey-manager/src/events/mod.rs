@@ -1,0 +1,127 @@
+//! What the host is told of its keys: what was [done](Event::Issued) to them as it is done, and what time has made of them
+//! when it is [due](due), by one [sweep](sweep) for all nodes.
+
+mod deliver;
+mod due;
+mod spike;
+pub(crate) mod sweep;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+pub use self::sweep::Retention;
+pub(crate) use self::{
+    deliver::Events,
+    sweep::{Sweep, SweepSettings},
+};
+pub use self::{
+    due::{Due, Thresholds, due},
+    spike::{Spike, SpikeThreshold},
+};
+use crate::{organization::OrganizationId, record::KeyRecord};
+
+/// Something that happened to a key, or that time has made of it.
+///
+/// Those of the sweep are told at least once: after a crash or a store's failure some are told again. What was issued and
+/// revoked is told while it happens and is not made up for; the audit trail is complete.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A key was issued.
+    Issued {
+        /// The key.
+        key: Arc<KeyRecord>,
+    },
+    /// A key was ended for good.
+    Revoked {
+        /// The key.
+        key: Arc<KeyRecord>,
+    },
+    /// A key will expire soon.
+    Expiring {
+        /// The key.
+        key: Arc<KeyRecord>,
+        /// The moment.
+        expires_at: SystemTime,
+        /// The threshold that was passed: it is at most so long until then.
+        within: Duration,
+    },
+    /// A key has expired.
+    Expired {
+        /// The key.
+        key: Arc<KeyRecord>,
+        /// The moment.
+        expired_at: SystemTime,
+    },
+    /// A key was not used for long.
+    Unused {
+        /// The key.
+        key: Arc<KeyRecord>,
+        /// When it was last used, or else could first have been.
+        since: SystemTime,
+    },
+    /// A key's newest secret is old.
+    RotationDue {
+        /// The key.
+        key: Arc<KeyRecord>,
+        /// When that secret was made.
+        since: SystemTime,
+    },
+    /// A key was used far more than it usually is.
+    UsageSpike {
+        /// The key.
+        key: Arc<KeyRecord>,
+        /// How much more.
+        spike: Spike,
+    },
+}
+
+impl Event {
+    /// The key, as it was when this was found out.
+    #[must_use]
+    pub fn key(&self) -> &KeyRecord {
+        match self {
+            Event::Issued { key }
+            | Event::Revoked { key }
+            | Event::Expiring { key, .. }
+            | Event::Expired { key, .. }
+            | Event::Unused { key, .. }
+            | Event::RotationDue { key, .. }
+            | Event::UsageSpike { key, .. } => key,
+        }
+    }
+
+    /// Whose key it is.
+    #[must_use]
+    pub fn organization(&self) -> &OrganizationId {
+        &self.key().organization
+    }
+
+    /// For programs: a name that stays the same, such as `key.expiring`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Issued { .. } => "key.issued",
+            Event::Revoked { .. } => "key.revoked",
+            Event::Expiring { .. } => "key.expiring",
+            Event::Expired { .. } => "key.expired",
+            Event::Unused { .. } => "key.unused",
+            Event::RotationDue { .. } => "key.rotation_due",
+            Event::UsageSpike { .. } => "key.usage_spike",
+        }
+    }
+
+    fn of(key: &Arc<KeyRecord>, due: Due) -> Self {
+        let key = Arc::clone(key);
+        match due {
+            Due::Expiring { expires_at, within } => Event::Expiring { key, expires_at, within },
+            Due::Expired { expired_at } => Event::Expired { key, expired_at },
+            Due::Unused { since, .. } => Event::Unused { key, since },
+            Due::RotationDue { since, .. } => Event::RotationDue { key, since },
+        }
+    }
+}

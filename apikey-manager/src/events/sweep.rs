@@ -1,0 +1,329 @@
+//! The sweep: looks through all keys every few minutes, tells what has become due since the last time, and prunes.
+//!
+//! One marker in the store says until when keys were swept, and who is at it: `until`, or `until claimed_until node` while
+//! a sweep runs. It is moved by compare and swap, so of several nodes one sweeps. What became due in (until, now] is told,
+//! and then `until` becomes now: a sweep that fails or dies is made again from where the last good one ended.
+
+use std::{
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use apikey_core::{Clock, KeyId};
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+
+use super::{
+    Event, Events, Thresholds, due,
+    spike::{last_written_hour, usual_from},
+};
+use crate::{
+    query::{HOUR, Prune, UsageOf, UsageQuery},
+    record::{KeyRecord, Status},
+    store::{KeyStore, StoreError},
+    time,
+};
+
+/// The marker's name.
+const MARKER: &str = "swept_until";
+const PAGE: usize = 500;
+/// A sweep that has not been heard of for so long is over.
+const CLAIM: Duration = Duration::from_secs(300);
+
+/// How often keys are swept, for what, and what is thrown away.
+#[derive(Clone, Debug)]
+pub(crate) struct SweepSettings {
+    pub(crate) interval: Duration,
+    pub(crate) thresholds: Thresholds,
+    pub(crate) retention: Retention,
+}
+
+impl Default for SweepSettings {
+    fn default() -> Self {
+        SweepSettings { interval: Duration::from_secs(300), thresholds: Thresholds::new(), retention: Retention::new() }
+    }
+}
+
+/// How long things are kept; `None` for ever.
+///
+/// ```
+/// use std::time::Duration;
+/// use apikey_manager::Retention;
+///
+/// let day = Duration::from_secs(24 * 3_600);
+/// let retention = Retention::new().usage(day * 730).activity(day * 7).audit(None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Retention {
+    usage: Option<Duration>,
+    activity: Option<Duration>,
+    audit: Option<Duration>,
+}
+
+impl Retention {
+    /// Usage for 400 days, activity for 30 days, and the audit trail for ever.
+    pub fn new() -> Self {
+        let day = 24 * HOUR;
+        Retention { usage: Some(400 * day), activity: Some(30 * day), audit: None }
+    }
+
+    /// Sets how long hours of usage are kept. Spikes are told from the last 7 days.
+    pub fn usage(mut self, span: impl Into<Option<Duration>>) -> Self {
+        self.usage = span.into();
+        self
+    }
+
+    /// Sets how long activity is kept.
+    pub fn activity(mut self, span: impl Into<Option<Duration>>) -> Self {
+        self.activity = span.into();
+        self
+    }
+
+    /// Sets how long audit events are kept.
+    pub fn audit(mut self, span: impl Into<Option<Duration>>) -> Self {
+        self.audit = span.into();
+        self
+    }
+
+    /// What is old enough to go at `now`.
+    pub(crate) fn prune(&self, now: SystemTime) -> Prune {
+        let before = |span: Option<Duration>| span.and_then(|span| now.checked_sub(span));
+        Prune {
+            usage_before: before(self.usage),
+            activity_before: before(self.activity),
+            audit_before: before(self.audit),
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Retention::new()
+    }
+}
+
+/// Sweeps until it is shut down or dropped.
+pub(crate) struct Sweep(Mutex<Option<JoinHandle<()>>>);
+
+impl Sweep {
+    /// Spawns the task that sweeps. The first sweep begins after a part of the interval, so that nodes that start together
+    /// don't all ask at once.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub(crate) fn start(store: Arc<dyn KeyStore>, clock: Clock, settings: SweepSettings, events: Events) -> Self {
+        let sweeper = Sweeper::new(store, clock, settings, events);
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(sweeper.pause()).await;
+                let swept = AssertUnwindSafe(sweeper.sweep()).catch_unwind().await;
+                match swept.unwrap_or_else(|_| Err(StoreError::unknown("the sweep panicked"))) {
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(target: "apikey", error = &error as &dyn std::error::Error, "keys were not swept");
+                    }
+                }
+            }
+        });
+        Sweep(Mutex::new(Some(task)))
+    }
+
+    /// Stops. A sweep under way is made again, by this or another node.
+    pub(crate) async fn shutdown(&self) {
+        let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            task.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Sweep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweep").finish_non_exhaustive()
+    }
+}
+
+pub(super) struct Sweeper {
+    store: Arc<dyn KeyStore>,
+    clock: Clock,
+    settings: SweepSettings,
+    events: Events,
+    node: String,
+}
+
+/// What the marker says.
+#[derive(Clone, Debug, PartialEq)]
+struct Marker {
+    until: SystemTime,
+    claim: Option<(SystemTime, String)>,
+}
+
+impl Sweeper {
+    pub(super) fn new(store: Arc<dyn KeyStore>, clock: Clock, settings: SweepSettings, events: Events) -> Self {
+        // Any name will do that no other node has. Without randomness two of one millisecond may sweep at once, and tell
+        // things twice.
+        let now = clock.wall();
+        let node = KeyId::generate(now).map_or_else(|_| format!("at_{}", time::to_millis(now)), |id| id.to_string());
+        Sweeper { store, clock, settings, events, node }
+    }
+
+    /// Between half and all of the interval.
+    fn pause(&self) -> Duration {
+        let mut random = [0; 1];
+        let jitter = getrandom::fill(&mut random).map_or(255, |()| random[0]);
+        self.settings.interval.mul_f64(0.5 + f64::from(jitter) / 510.0)
+    }
+
+    /// Sweeps, unless another node does or has just done. `true` if it did.
+    pub(super) async fn sweep(&self) -> Result<bool, StoreError> {
+        let now = time::truncated(self.clock.wall());
+        let found = self.store.marker(MARKER).await?;
+        let marker = found.as_deref().and_then(Marker::parse);
+        // A clock that was far ahead must not end all sweeps until then.
+        let Some(marker) = marker.filter(|marker| marker.until <= now + HOUR) else {
+            // Whatever was due before anybody swept is not told: those who ask see it.
+            return self.store.advance_marker(MARKER, found.as_deref(), &Marker::done(now).to_string()).await;
+        };
+        let is_recent = now < marker.until + self.settings.interval / 2;
+        let is_claimed = marker.claim.as_ref().is_some_and(|(until, node)| *until > now && *node != self.node);
+        if is_recent || is_claimed {
+            return Ok(false);
+        }
+        let mut claim = Claim { sweeper: self, until: marker.until, written: found };
+        if !claim.renew().await? {
+            return Ok(false);
+        }
+        if self.events.are_heard() && !self.tell_what_is_due(&mut claim, now).await? {
+            return Ok(false);
+        }
+        self.store.prune(&self.settings.retention.prune(now), now).await?;
+        claim.finish(now).await
+    }
+
+    /// `false` if the claim was lost.
+    async fn tell_what_is_due(&self, claim: &mut Claim<'_>, now: SystemTime) -> Result<bool, StoreError> {
+        let mut after = None;
+        loop {
+            let keys = self.store.scan(after.as_ref(), PAGE).await?;
+            let Some(last) = keys.last() else {
+                return Ok(true);
+            };
+            after = Some(last.id.clone());
+            for key in keys {
+                let key = Arc::new(key);
+                let is_new = |moment: SystemTime| moment > claim.until && moment <= now;
+                let due = due(&key, now, &self.settings.thresholds);
+                let mut events: Vec<_> =
+                    due.into_iter().filter(|due| is_new(due.moment())).map(|due| Event::of(&key, due)).collect();
+                if last_written_hour(now).is_some_and(|(_, moment)| is_new(moment)) {
+                    events.extend(self.spike(&key, now).await?);
+                }
+                for event in events {
+                    self.events.deliver(event).await;
+                    // The handler takes what time it wants.
+                    if !claim.keep().await? {
+                        return Ok(false);
+                    }
+                }
+            }
+            if !claim.keep().await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn spike(&self, key: &Arc<KeyRecord>, now: SystemTime) -> Result<Option<Event>, StoreError> {
+        let (Some(threshold), Some((hour, _))) = (self.settings.thresholds.spike, last_written_hour(now)) else {
+            return Ok(None);
+        };
+        // Most keys were not used since, and need no look at their usage.
+        if key.last_used_at.is_none_or(|at| at < hour) || key.status(now) == Status::Revoked {
+            return Ok(None);
+        }
+        let query = UsageQuery {
+            organization: key.organization.clone(),
+            of: UsageOf::Key(key.id.clone()),
+            from: usual_from(hour, key.created_at),
+            to: hour + HOUR,
+        };
+        let usage = self.store.usage(&query).await?;
+        let spike = threshold.spike(hour, key.created_at, &usage);
+        Ok(spike.map(|spike| Event::UsageSpike { key: Arc::clone(key), spike }))
+    }
+}
+
+/// The right to sweep, while it is kept.
+struct Claim<'s> {
+    sweeper: &'s Sweeper,
+    /// Until when keys were swept before.
+    until: SystemTime,
+    /// What the marker is as far as is known.
+    written: Option<String>,
+}
+
+impl Claim<'_> {
+    async fn renew(&mut self) -> Result<bool, StoreError> {
+        let claimed_until = self.sweeper.clock.wall() + CLAIM;
+        self.write(Marker { until: self.until, claim: Some((claimed_until, self.sweeper.node.clone())) }).await
+    }
+
+    /// Renews the claim when half of it is over. `false` if another node has taken it.
+    async fn keep(&mut self) -> Result<bool, StoreError> {
+        let claimed = self.written.as_deref().and_then(Marker::parse).and_then(|marker| marker.claim);
+        let half = self.sweeper.clock.wall() + CLAIM / 2;
+        match claimed {
+            Some((until, _)) if until > half => Ok(true),
+            _ => self.renew().await,
+        }
+    }
+
+    async fn finish(mut self, now: SystemTime) -> Result<bool, StoreError> {
+        self.write(Marker::done(now)).await
+    }
+
+    async fn write(&mut self, marker: Marker) -> Result<bool, StoreError> {
+        let marker = marker.to_string();
+        let is_written = self.sweeper.store.advance_marker(MARKER, self.written.as_deref(), &marker).await?;
+        if is_written {
+            self.written = Some(marker);
+        }
+        Ok(is_written)
+    }
+}
+
+impl Marker {
+    fn done(until: SystemTime) -> Self {
+        Marker { until, claim: None }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let moment = |words: &mut std::str::Split<'_, char>| words.next()?.parse().ok().map(time::from_millis);
+        let until = moment(&mut words)?;
+        let claim = moment(&mut words).zip(words.next().map(str::to_owned));
+        Some(Marker { until, claim })
+    }
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", time::to_millis(self.until))?;
+        match &self.claim {
+            Some((until, node)) => write!(f, " {} {node}", time::to_millis(*until)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A store for this crate's tests: in memory, and failing on request.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
+
+use apikey_core::{KeyDigest, KeyId};
+use async_trait::async_trait;
+
+use crate::{
+    MemoryStore,
+    account::{ServiceAccount, ServiceAccountId},
+    audit::AuditEvent,
+    organization::{OrganizationId, OrganizationRecord},
+    query::{
+        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, UsageBatch, UsageHour, UsageQuery,
+    },
+    record::KeyRecord,
+    store::{Change, Changes, Counts, FoundKey, KeyStore, StoreError, Transaction},
+};
+
+/// What the store does instead of answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing is written.
+    Unavailable,
+    /// It is written, and the answer is lost.
+    WrittenUnknown,
+    /// Nothing is written, and no answer comes.
+    Hangs,
+    /// It is written, and no answer comes.
+    WrittenHangs,
+    Panics,
+}
+
+/// Fails at the next writes of usage and activity, and at pages of a scan, in the order the faults were given.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TestStore {
+    pub(crate) memory: MemoryStore,
+    pub(crate) faults: Arc<Mutex<VecDeque<Fault>>>,
+    /// Every batch that was tried.
+    pub(crate) batches: Arc<Mutex<Vec<UsageBatch>>>,
+    pub(crate) activity: Arc<Mutex<Vec<Activity>>>,
+    pub(crate) pruned: Arc<Mutex<Vec<Prune>>>,
+}
+
+impl TestStore {
+    pub(crate) fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.faults.lock().unwrap().extend(faults);
+    }
+
+    pub(crate) async fn insert(&self, key: KeyRecord) {
+        let transaction = self.memory.begin(&key.organization).await.unwrap();
+        let changes = vec![Change::InsertKey(Box::new(key))];
+        transaction.commit(Changes { changes, affects_callers: true }).await.unwrap();
+    }
+
+    pub(crate) fn batch_ids(&self) -> Vec<String> {
+        self.batches.lock().unwrap().iter().map(|batch| batch.id.clone()).collect()
+    }
+
+    /// Is what is asked for to be done, and how is it answered?
+    async fn fault(&self) -> (bool, Result<(), StoreError>, bool) {
+        let fault = self.faults.lock().unwrap().pop_front();
+        match fault {
+            None => (true, Ok(()), false),
+            Some(Fault::Unavailable) => (false, Err(StoreError::unavailable("on request")), false),
+            Some(Fault::WrittenUnknown) => (true, Err(StoreError::unknown("on request")), false),
+            Some(Fault::Hangs) => (false, Ok(()), true),
+            Some(Fault::WrittenHangs) => (true, Ok(()), true),
+            Some(Fault::Panics) => panic!("on request"),
+        }
+    }
+}
+
+#[async_trait]
+impl KeyStore for TestStore {
+    async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {
+        self.memory.begin(organization).await
+    }
+
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+        self.memory.find(digests).await
+    }
+
+    async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.memory.key(organization, id).await
+    }
+
+    async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError> {
+        self.memory.keys(query).await
+    }
+
+    async fn account(
+        &self,
+        organization: &OrganizationId,
+        id: &ServiceAccountId,
+    ) -> Result<Option<ServiceAccount>, StoreError> {
+        self.memory.account(organization, id).await
+    }
+
+    async fn accounts(&self, query: &AccountQuery) -> Result<Vec<ServiceAccount>, StoreError> {
+        self.memory.accounts(query).await
+    }
+
+    async fn organization(&self, id: &OrganizationId) -> Result<OrganizationRecord, StoreError> {
+        self.memory.organization(id).await
+    }
+
+    async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError> {
+        self.memory.counts(organization, now).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError> {
+        self.memory.audit(query).await
+    }
+
+    async fn add_usage(&self, batch: &UsageBatch) -> Result<bool, StoreError> {
+        self.batches.lock().unwrap().push(batch.clone());
+        let (is_done, answer, hangs) = self.fault().await;
+        let added = if is_done { self.memory.add_usage(batch).await? } else { false };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        answer.map(|()| added)
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError> {
+        self.memory.usage(query).await
+    }
+
+    async fn add_activity(&self, activity: &[Activity]) -> Result<(), StoreError> {
+        let (is_done, answer, hangs) = self.fault().await;
+        if is_done {
+            self.activity.lock().unwrap().extend_from_slice(activity);
+        }
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        answer
+    }
+
+    async fn activity(&self, query: &ActivityQuery) -> Result<Vec<(String, Activity)>, StoreError> {
+        self.memory.activity(query).await
+    }
+
+    async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
+        self.pruned.lock().unwrap().push(*prune);
+        self.memory.prune(prune, now).await
+    }
+
+    async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
+        self.memory.expiring(from, to, limit).await
+    }
+
+    async fn scan(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
+        let (_, answer, hangs) = self.fault().await;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        answer?;
+        self.memory.scan(after, limit).await
+    }
+
+    async fn revision(&self) -> Result<u64, StoreError> {
+        self.memory.revision().await
+    }
+
+    async fn marker(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.memory.marker(name).await
+    }
+
+    async fn advance_marker(&self, name: &str, from: Option<&str>, to: &str) -> Result<bool, StoreError> {
+        self.memory.advance_marker(name, from, to).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.memory.check().await
+    }
+
+    async fn close(&self) {
+        self.memory.close().await;
+    }
+}

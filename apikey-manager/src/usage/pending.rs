@@ -1,0 +1,148 @@
+//! What was counted and is not written yet, by key and hour, within bounds.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, SystemTime},
+};
+
+use apikey_core::{KeyDigest, KeyId, KeyUsage, NoRandomness};
+
+use crate::{
+    query::{HOUR, UsageBatch, UsageRow},
+    time,
+};
+
+/// A store knows a batch again for a day. One that may have been written is not written anew after this.
+const KNOWN_FOR: Duration = Duration::from_secs(23 * 3_600);
+
+/// Rows that wait, and the batch that is being written.
+#[derive(Debug)]
+pub(super) struct Pending {
+    rows: BTreeMap<(KeyId, SystemTime), Row>,
+    /// Refusals of requests that were counted as good ones before; the next good ones make up for them.
+    owed: HashMap<KeyId, u64>,
+    sending: Option<Sending>,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Row {
+    ok: u64,
+    refused: u64,
+    last_used: Vec<(KeyDigest, SystemTime)>,
+}
+
+#[derive(Debug)]
+struct Sending {
+    batch: UsageBatch,
+    /// May the store have it, though it has not said so?
+    may_hold: bool,
+    /// Has an attempt begun that has not ended? Whoever made it may be gone.
+    is_under_way: bool,
+}
+
+impl Pending {
+    pub(super) fn new(capacity: usize) -> Self {
+        Pending { rows: BTreeMap::new(), owed: HashMap::new(), sending: None, capacity }
+    }
+
+    /// Adds what was counted, and says how many requests were lost to make room.
+    pub(super) fn add(&mut self, taken: Vec<KeyUsage>) -> u64 {
+        for used in taken {
+            let owed = self.owed.remove(&used.key).unwrap_or_default().saturating_add(used.refused);
+            let ok = used.requests.saturating_sub(owed);
+            let still_owed = owed.saturating_sub(used.requests);
+            if still_owed > 0 && self.owed.len() < self.capacity {
+                self.owed.insert(used.key.clone(), still_owed);
+            }
+            let row = self.rows.entry((used.key, hour_of(used.last_used))).or_default();
+            row.ok = row.ok.saturating_add(ok);
+            row.refused = row.refused.saturating_add(used.refused);
+            match row.last_used.iter_mut().find(|(digest, _)| *digest == used.digest) {
+                Some((_, at)) => *at = (*at).max(used.last_used),
+                None => row.last_used.push((used.digest, used.last_used)),
+            }
+        }
+        self.make_room()
+    }
+
+    /// The batch to be written: the one under way, or else a new one of the first rows, if there are any. And how many
+    /// requests were given up, because it can't be told any more whether the store has them.
+    ///
+    /// Until [`batch_ended`](Pending::batch_ended) says otherwise the store may have it: the caller may be dropped meanwhile.
+    pub(super) fn next_batch(
+        &mut self,
+        size: usize,
+        now: SystemTime,
+    ) -> Result<(Option<UsageBatch>, u64), NoRandomness> {
+        let is_forgotten = |sending: &mut Sending| {
+            sending.may_hold |= sending.is_under_way;
+            sending.may_hold && now.duration_since(sending.batch.at).is_ok_and(|age| age > KNOWN_FOR)
+        };
+        let lost = self.sending.take_if(is_forgotten).map_or(0, |sending| requests_of(&sending.batch));
+        if self.sending.is_none() && !self.rows.is_empty() {
+            let id = KeyId::generate(now)?.as_str().replacen("key_", "usage_", 1);
+            let mut rows = Vec::with_capacity(size.min(self.rows.len()));
+            while rows.len() < size
+                && let Some(((key, hour), row)) = self.rows.pop_first()
+            {
+                rows.push(UsageRow { key, hour, ok: row.ok, refused: row.refused, last_used: row.last_used });
+            }
+            self.sending =
+                Some(Sending { batch: UsageBatch { id, at: now, rows }, may_hold: false, is_under_way: false });
+        }
+        let Some(sending) = &mut self.sending else {
+            return Ok((None, lost));
+        };
+        sending.is_under_way = true;
+        Ok((Some(sending.batch.clone()), lost))
+    }
+
+    /// The attempt to write the batch is over. `may_hold`: the store has it, or may have it.
+    pub(super) fn batch_ended(&mut self, is_written: bool, may_hold: bool) {
+        if is_written {
+            self.sending = None;
+        } else if let Some(sending) = &mut self.sending {
+            sending.may_hold |= may_hold;
+            sending.is_under_way = false;
+        }
+    }
+
+    /// How many requests wait to be written.
+    pub(super) fn requests(&self) -> u64 {
+        let sending = self.sending.as_ref().map_or(0, |sending| requests_of(&sending.batch));
+        self.rows.values().map(|row| row.ok.saturating_add(row.refused)).fold(sending, u64::saturating_add)
+    }
+
+    /// Removes the oldest rows when there are too many: some more than that, so that this is rarely done.
+    fn make_room(&mut self) -> u64 {
+        if self.rows.len() <= self.capacity {
+            return 0;
+        }
+        let too_many = self.rows.len() - self.capacity * 7 / 8;
+        let mut hours: Vec<_> = self.rows.keys().map(|(_, hour)| *hour).collect();
+        let (_, last_to_go, _) = hours.select_nth_unstable(too_many - 1);
+        let last_to_go = *last_to_go;
+        let mut of_the_last = too_many - hours.iter().filter(|hour| **hour < last_to_go).count();
+        let mut lost = 0_u64;
+        self.rows.retain(|(_, hour), row| {
+            let goes = *hour < last_to_go || (*hour == last_to_go && of_the_last > 0);
+            if goes {
+                of_the_last -= usize::from(*hour == last_to_go);
+                lost = lost.saturating_add(row.ok).saturating_add(row.refused);
+            }
+            !goes
+        });
+        lost
+    }
+}
+
+fn requests_of(batch: &UsageBatch) -> u64 {
+    batch.rows.iter().map(|row| row.ok.saturating_add(row.refused)).fold(0, u64::saturating_add)
+}
+
+/// The beginning of the hour that `moment` lies in.
+pub(crate) fn hour_of(moment: SystemTime) -> SystemTime {
+    let millis = time::to_millis(moment);
+    time::from_millis(millis - millis.rem_euclid(HOUR.as_millis() as i64))
+}
