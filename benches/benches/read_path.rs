@@ -88,6 +88,8 @@ fn two_threads(count: usize, runs: usize, calls: usize) {
     let peer = peer(peer_cache(&keys));
     let speed_ups = [
         ("bare", speed_up(&Bare, &keys, runs, calls)),
+        // One counter of handles, as the requests of one key can't help sharing.
+        ("floor", speed_up(&Floor(Arc::new(0)), &keys, runs, calls)),
         ("ours", speed_up(&ours(&keys), &keys, runs, calls)),
         ("peer", speed_up(&peer, &keys, runs, calls)),
     ];
