@@ -163,7 +163,9 @@ impl Writer<'_> {
             let stored = |secret: &SecretRecord| known.and_then(|known| known.get(&secret.digest));
             let last = known.and_then(|known| known.values().map(|known| known.number).max()).unwrap_or(0);
             new.extend(numbered(&key.id, key.secrets.iter().filter(|secret| stored(secret).is_none()), last));
-            for secret in &key.secrets {
+            // Of one that is named twice, the first holds.
+            let mut named = HashSet::new();
+            for secret in key.secrets.iter().filter(|secret| named.insert(&secret.digest)) {
                 let window = (secret.superseded_at.map(time::to_millis), secret.ends_at.map(time::to_millis));
                 match stored(secret) {
                     Some(known) if known.window != window => {

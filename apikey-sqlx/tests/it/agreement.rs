@@ -1,0 +1,302 @@
+//! Whatever is done to it, a store in a database answers as the one in memory does.
+
+use std::{fmt::Debug, time::Duration};
+
+use apikey_core::{KeyDigest, PepperVersion, ScopeSet};
+use apikey_manager::{
+    AccountQuery, Action, ActorId, AuditEvent, AuditFilter, AuditQuery, Change, Cursor, FoundKey, KeyFilter, KeyQuery,
+    KeyRecord, KeyStore, MemoryStore, OrganizationId, OrganizationRecord, Prune, Revocation, SecretRecord,
+    ServiceAccount, ServiceAccountId, Status, StoreError, Switched, UsageBatch, UsageOf, UsageQuery, UsageRow,
+};
+use serde_json::json;
+
+use crate::support::{Place, at, changes, id};
+
+/// Numbers that are the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+
+    fn maybe<T>(&mut self, value: T) -> Option<T> {
+        (self.roll(3) == 0).then_some(value)
+    }
+
+    fn pick<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.roll(of.len() as u64) as usize].clone()
+    }
+
+    fn moment(&mut self) -> std::time::SystemTime {
+        // Not whole milliseconds: what a store can't keep has to be left out alike.
+        at(1_000_000 + self.roll(40) as i64) + Duration::from_micros(self.roll(2) * 500)
+    }
+
+    fn organization(&mut self) -> OrganizationId {
+        self.pick(&["acme", "Ümlaut & Söhne"].map(|name| OrganizationId::new(name).unwrap()))
+    }
+
+    fn account(&mut self) -> ServiceAccountId {
+        ServiceAccountId::new(format!("sa_{}", self.roll(6))).unwrap()
+    }
+
+    fn actor(&mut self) -> ActorId {
+        self.pick(&["alice", "bob"].map(|name| ActorId::new(name).unwrap()))
+    }
+
+    fn switched(&mut self) -> Option<Switched> {
+        let switched = Switched { at: self.moment(), by: self.actor() };
+        self.maybe(switched)
+    }
+
+    fn digest(&mut self) -> KeyDigest {
+        let bytes = [self.roll(60) as u8; 32];
+        match self.roll(4) {
+            0 => KeyDigest::hmac_sha256_from_bytes(PepperVersion::new(2), bytes),
+            _ => KeyDigest::sha256_from_bytes(bytes),
+        }
+    }
+
+    fn key(&mut self, organization: OrganizationId) -> KeyRecord {
+        let (number, digest, created_at, by) = (self.roll(40), self.digest(), self.moment(), self.actor());
+        let mut key = KeyRecord::new(id(number), organization, digest, created_at, by);
+        if self.roll(8) == 0 {
+            let older = SecretRecord::new(self.digest(), created_at);
+            key.secrets.push(older);
+        }
+        self.fill(&mut key);
+        key
+    }
+
+    fn fill(&mut self, key: &mut KeyRecord) {
+        let names = ["Deploy 100%", "deploy_bot", "Écoute", "écoute", "a!b\\c", "DEPLOY"];
+        key.name = self.pick(&names).to_owned();
+        key.description = self.pick(&names).to_owned();
+        key.hint = self.pick(&["", "tsk_live_7fQ2…9dKp"]).to_owned();
+        let (environment, account) = (self.pick(&["live", "test"]).to_owned(), self.account());
+        key.environment = self.maybe(environment);
+        key.service_account = self.maybe(account);
+        let parent = id(self.roll(40));
+        key.created_by_key = self.maybe(parent);
+        key.scopes = ScopeSet::parse(self.pick(&["", "files:read", "files:* keys:admin"])).unwrap_or(ScopeSet::empty());
+        let (not_before, expires_at) = (self.moment(), self.moment());
+        (key.not_before, key.expires_at) = (self.maybe(not_before), self.maybe(expires_at));
+        key.disabled = self.switched();
+        let reason = self.pick(&["", "leaked"]).to_owned();
+        key.revoked = self.switched().map(|Switched { at, by }| Revocation { at, by, reason });
+        key.metadata = match self.roll(3) {
+            0 => json!({}),
+            1 => json!({"z": 1, "a": [1.0, 0.1, 1e300, 5e-324, -0.0, u64::MAX, i64::MIN], "é": null}),
+            _ => json!({"π": 3.141_592_653_589_793, "third": 1.0 / 3.0, "deep": {"x": [{"y": "\u{1f511}\u{1}"}]}}),
+        }
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+        for secret in &mut key.secrets {
+            let (superseded_at, ends_at) = (self.moment(), self.moment());
+            (secret.superseded_at, secret.ends_at) = (self.maybe(superseded_at), self.maybe(ends_at));
+        }
+    }
+
+    async fn step(&mut self, model: &MemoryStore, organization: &OrganizationId, event: &mut u64) -> Change {
+        let stored = model.key(organization, &id(self.roll(40))).await.unwrap();
+        match (self.roll(12), stored) {
+            (0..4, None) => Change::InsertKey(Box::new(self.key(organization.clone()))),
+            (0..8, Some(mut key)) => {
+                if self.roll(3) == 0 {
+                    let secret = SecretRecord::new(self.digest(), self.moment());
+                    key.secrets.insert(0, secret);
+                }
+                self.fill(&mut key);
+                key.version += u64::from(self.roll(10) != 0);
+                Change::UpdateKey(Box::new(key))
+            }
+            (8, _) => Change::DeleteKey(id(self.roll(40))),
+            (9, _) => {
+                let (id, created_at, by) = (self.account(), self.moment(), self.actor());
+                match model.account(organization, &id).await.unwrap() {
+                    None => Change::InsertAccount(ServiceAccount::new(id, organization.clone(), "bot", created_at, by)),
+                    Some(_) if self.roll(4) == 0 => Change::DeleteAccount(id),
+                    Some(mut account) => {
+                        account.disabled = self.switched();
+                        account.description = "changed".to_owned();
+                        account.version += 1;
+                        Change::UpdateAccount(account)
+                    }
+                }
+            }
+            (10, _) if self.roll(2) == 0 => Change::SetMarker(format!("m{}", self.roll(9)), self.roll(9).to_string()),
+            (10, _) => {
+                let mut record = OrganizationRecord::new(organization.clone());
+                record.suspended = self.switched();
+                Change::SetOrganization(record)
+            }
+            _ => {
+                *event += 1;
+                let (id, target) = (format!("evt_{event:06}"), format!("key_{}", self.roll(3)));
+                let (moment, actor, action) = (self.moment(), self.actor(), self.pick(Action::ALL));
+                let mut told = AuditEvent::new(id, moment, organization.clone(), actor, action, target);
+                told.before = self.maybe(json!({"name": "before"}).as_object().cloned().unwrap_or_default());
+                told.request_id = self.maybe("r-1".to_owned());
+                Change::Audit(told)
+            }
+        }
+    }
+
+    /// Of keys that are there, and of some that are not.
+    async fn usage(&mut self, number: u64, model: &MemoryStore) -> UsageBatch {
+        let mut rows = Vec::new();
+        for key in model.scan(None, 99).await.unwrap() {
+            let digests = key.secrets.iter().map(|secret| secret.digest.clone());
+            rows.push(UsageRow {
+                key: if self.roll(9) == 0 { id(1_000) } else { key.id.clone() },
+                hour: at(3_600_000 * self.roll(4) as i64),
+                ok: self.roll(100),
+                refused: self.roll(3),
+                last_used: digests.map(|digest| (digest, self.moment())).collect(),
+            });
+            if self.roll(5) == 0 {
+                rows.push(rows[rows.len() - 1].clone());
+            }
+        }
+        rows.retain(|_| self.roll(3) == 0);
+        rows.sort_by(|a, b| (&a.key, a.hour).cmp(&(&b.key, b.hour)));
+        UsageBatch { id: format!("batch {number}"), at: at(1_000_000), rows }
+    }
+
+    fn filter(&mut self) -> KeyFilter {
+        let mut filter = KeyFilter::default();
+        let texts = ["deploy", "100%", "_", "é", "É", "7fq2…", "key_00000003", "!b\\", "nowhere", ""];
+        let (status, text) = (self.pick(&Status::ALL), self.pick(&texts).to_owned());
+        (filter.status, filter.text) = (self.maybe(status), self.maybe(text));
+        let (environment, account, by) = (self.pick(&["live", "test"]).to_owned(), self.account(), self.actor());
+        (filter.environment, filter.service_account) = (self.maybe(environment), self.maybe(account));
+        let parent = id(self.roll(40));
+        (filter.created_by, filter.created_by_key) = (self.maybe(by), self.maybe(parent));
+        filter
+    }
+}
+
+/// Answers are compared as they print, errors by their kind.
+fn shown<T: Debug>(answer: Result<T, StoreError>) -> String {
+    match answer {
+        Ok(answer) => format!("{answer:#?}"),
+        Err(error) => format!("conflict: {}", error.is_conflict()),
+    }
+}
+
+/// Of a found key, its own secret only: which others are there is a store's choice.
+fn bare(found: Result<Vec<FoundKey>, StoreError>) -> String {
+    shown(found.map(|mut found| {
+        found.iter_mut().for_each(|found| found.key.secrets.clear());
+        found.sort_by(|a, b| a.digest.to_string().cmp(&b.digest.to_string()));
+        found.dedup_by(|a, b| a.digest == b.digest);
+        found
+    }))
+}
+
+async fn compare(dice: &mut Dice, model: &MemoryStore, store: &dyn KeyStore) {
+    let organization = dice.organization();
+    for number in 0..40 {
+        let (id, digest) = (id(number), dice.digest());
+        assert_eq!(shown(store.key(&organization, &id).await), shown(model.key(&organization, &id).await));
+        let asked = [digest.clone(), dice.digest(), digest];
+        assert_eq!(bare(store.find(&asked).await), bare(model.find(&asked).await));
+    }
+    let after = Cursor { at: apikey_manager::time::truncated(dice.moment()), id: id(dice.roll(40)).to_string() };
+    let after = dice.maybe(after);
+    for _ in 0..12 {
+        let (filter, now, limit) = (dice.filter(), dice.moment(), 1 + dice.roll(20) as usize);
+        let query = KeyQuery { organization: organization.clone(), filter, now, after: after.clone(), limit };
+        assert_eq!(shown(store.keys(&query).await), shown(model.keys(&query).await), "{query:?}");
+        let (mut one, mut other) =
+            (store.begin(&organization).await.unwrap(), model.begin(&organization).await.unwrap());
+        let sorted = |keys: Result<Vec<KeyRecord>, _>| {
+            shown(keys.map(|mut keys| {
+                keys.sort_by(|a, b| a.id.cmp(&b.id));
+                keys
+            }))
+        };
+        let (one, other) = (one.keys(&query.filter, now).await, other.keys(&query.filter, now).await);
+        assert_eq!(sorted(one), sorted(other));
+        assert_eq!(shown(store.counts(&organization, now).await), shown(model.counts(&organization, now).await));
+        let (from, to) = (dice.moment(), dice.moment());
+        assert_eq!(shown(store.expiring(from, to, limit).await), shown(model.expiring(from, to, limit).await));
+        let mut filter = AuditFilter::default();
+        let (actor, action, target) = (dice.actor(), dice.pick(Action::ALL), "key_1".to_owned());
+        (filter.actor, filter.action) = (dice.maybe(actor), dice.maybe(action));
+        (filter.target, filter.from, filter.to) = (dice.maybe(target), dice.maybe(from), dice.maybe(to));
+        let query = AuditQuery { organization: organization.clone(), filter, after: None, limit };
+        assert_eq!(shown(store.audit(&query).await), shown(model.audit(&query).await), "{query:?}");
+        let of = match dice.roll(4) {
+            0 => UsageOf::Key(id(dice.roll(40))),
+            1 => UsageOf::Account(dice.account()),
+            2 => UsageOf::Environment("live".to_owned()),
+            _ => UsageOf::Organization,
+        };
+        let to = at(3_600_000 * dice.roll(5) as i64);
+        let query = UsageQuery { organization: organization.clone(), of, from, to };
+        assert_eq!(shown(store.usage(&query).await), shown(model.usage(&query).await), "{query:?}");
+    }
+    let start = id(dice.roll(40));
+    assert_eq!(shown(store.scan(Some(&start), 9).await), shown(model.scan(Some(&start), 9).await));
+    assert_eq!(shown(store.scan(None, 99).await), shown(model.scan(None, 99).await));
+    let query = AccountQuery { organization: organization.clone(), after: None, limit: 5 };
+    assert_eq!(shown(store.accounts(&query).await), shown(model.accounts(&query).await));
+    assert_eq!(shown(store.organization(&organization).await), shown(model.organization(&organization).await));
+    assert_eq!(shown(store.marker("m3").await), shown(model.marker("m3").await));
+    assert_eq!(shown(store.revision().await), shown(model.revision().await));
+    let (mut one, mut other) = (store.begin(&organization).await.unwrap(), model.begin(&organization).await.unwrap());
+    let (ids, digests): (Vec<_>, Vec<_>) = (0..40).map(|n| (id(n), dice.digest())).unzip();
+    assert_eq!(shown(one.taken_ids(&ids).await), shown(other.taken_ids(&ids).await));
+    assert_eq!(shown(one.taken(&digests).await), shown(other.taken(&digests).await));
+}
+
+async fn drive(seed: u64, store: &dyn KeyStore) {
+    let (mut dice, model, mut event) = (Dice(seed), MemoryStore::new(), 0);
+    for round in 0..120 {
+        let organization = dice.organization();
+        let mut steps = Vec::new();
+        for _ in 0..=dice.roll(4) {
+            steps.push(dice.step(&model, &organization, &mut event).await);
+        }
+        let mut whole = changes(steps);
+        whole.affects_callers = dice.roll(2) == 0;
+        let mut same = changes(whole.changes.clone());
+        same.affects_callers = whole.affects_callers;
+        let described = format!("{whole:?}");
+        let one = store.begin(&organization).await.unwrap().commit(whole).await;
+        let other = model.begin(&organization).await.unwrap().commit(same).await;
+        if let Err(error) = &one {
+            assert!(error.is_conflict(), "{error:?}: {described}");
+        }
+        assert_eq!(shown(one), shown(other), "round {round}: {described}");
+        let batch = dice.usage(round / 2, &model).await;
+        assert_eq!(shown(store.add_usage(&batch).await), shown(model.add_usage(&batch).await));
+        if round % 10 == 0 {
+            compare(&mut dice, &model, store).await;
+        }
+    }
+    let mut prune = Prune::default();
+    prune.audit_before = Some(at(1_000_020));
+    prune.usage_before = Some(at(3_600_001));
+    let now = at(1_000_000 + 86_400_000 + 1);
+    assert_eq!(shown(store.prune(&prune, now).await), shown(model.prune(&prune, now).await));
+    compare(&mut dice, &model, store).await;
+    assert_eq!(shown(store.add_usage(&dice.usage(0, &model).await).await), "true", "ids of batches are forgotten after a day");
+}
+
+#[tokio::test]
+async fn given_any_changes_when_made_in_memory_and_in_a_database_then_both_answer_alike() {
+    for place in Place::all() {
+        for seed in [1, 77, 4_242] {
+            let store = place.open_with(apikey_sqlx::SqlOptions::new().prefix(format!("seed{seed}_"))).await;
+            drive(seed, &store).await;
+            store.close().await;
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The stores on real databases: a file each, and a PostgreSQL server that the tests start themselves.
+
+#![cfg(all(unix, feature = "sqlite", feature = "postgres"))]
+#![expect(clippy::unwrap_used, reason = "a test fails where anything does")]
+
+mod agreement;
+mod audit;
+mod connect;
+mod files;
+mod migrations;
+mod outage;
+mod support;
+mod transactions;

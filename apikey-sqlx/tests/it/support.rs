@@ -1,0 +1,103 @@
+//! Stores to test, and records to put in.
+
+use std::{fs, path::PathBuf, time::SystemTime};
+
+use apikey_core::{KeyDigest, KeyId};
+use apikey_manager::{ActorId, Change, Changes, KeyRecord, KeyStore, OrganizationId, StoreError, time};
+use apikey_sqlx::{SqlOptions, SqlStore};
+use apikey_testkit::PrivatePostgres;
+use tempfile::TempDir;
+
+/// An empty database, of which any number of stores can be opened.
+pub(crate) struct Place {
+    pub(crate) name: &'static str,
+    pub(crate) url: String,
+    folder: Option<TempDir>,
+}
+
+impl Place {
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("keys.db").display());
+        Place { name: "sqlite", url, folder: Some(folder) }
+    }
+
+    pub(crate) fn postgres() -> Option<Self> {
+        let url = PrivatePostgres::shared()?.create_database();
+        Some(Place { name: "postgres", url, folder: None })
+    }
+
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(Place::sqlite()).chain(Place::postgres())
+    }
+
+    pub(crate) async fn open(&self) -> SqlStore {
+        SqlStore::connect(&self.url).await.unwrap()
+    }
+
+    pub(crate) async fn open_with(&self, options: SqlOptions) -> SqlStore {
+        options.connect(&self.url).await.unwrap()
+    }
+
+    /// Runs statements that are not the store's.
+    pub(crate) async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        match self.folder {
+            Some(_) => sqlx::raw_sql(sql).execute(&sqlx::SqlitePool::connect(&self.url).await?).await.map(drop),
+            None => sqlx::raw_sql(sql).execute(&sqlx::PgPool::connect(&self.url).await?).await.map(drop),
+        }
+    }
+
+    /// The files of a SQLite database.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let folder = self.folder.as_ref().unwrap().path();
+        fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect()
+    }
+}
+
+pub(crate) fn acme() -> OrganizationId {
+    OrganizationId::new("acme").unwrap()
+}
+
+pub(crate) fn at(millis: i64) -> SystemTime {
+    time::from_millis(millis)
+}
+
+pub(crate) fn digest(n: u64) -> KeyDigest {
+    let mut bytes = [0xa5; 32];
+    bytes[..8].copy_from_slice(&n.to_be_bytes());
+    KeyDigest::sha256_from_bytes(bytes)
+}
+
+pub(crate) fn id(n: u64) -> KeyId {
+    KeyId::new(format!("key_{n:08}")).unwrap()
+}
+
+pub(crate) fn someone() -> ActorId {
+    ActorId::new("someone").unwrap()
+}
+
+/// The `n`th key, of acme.
+pub(crate) fn key(n: u64) -> KeyRecord {
+    let mut key = KeyRecord::new(id(n), acme(), digest(n), at(1_000_000 + n as i64), someone());
+    key.name = format!("key {n}");
+    key
+}
+
+pub(crate) fn insert(key: KeyRecord) -> Change {
+    Change::InsertKey(Box::new(key))
+}
+
+pub(crate) fn changes(steps: impl IntoIterator<Item = Change>) -> Changes {
+    let mut changes = Changes::default();
+    changes.changes.extend(steps);
+    changes.affects_callers = true;
+    changes
+}
+
+/// One change of acme's.
+pub(crate) async fn commit(
+    store: &dyn KeyStore,
+    steps: impl IntoIterator<Item = Change>,
+) -> Result<Option<u64>, StoreError> {
+    store.begin(&acme()).await?.commit(changes(steps)).await
+}
