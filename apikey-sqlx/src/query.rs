@@ -86,6 +86,21 @@ impl<'n> Query<'n> {
         self
     }
 
+    /// A value after the last. SQLite looks up each name among all there are, which for many takes longer than the insert.
+    fn push_next(&mut self, value: Value) {
+        match self.names.dialect {
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => {
+                self.values.push(value);
+                self.sql.push('?');
+            }
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => {
+                self.push_value(value);
+            }
+        }
+    }
+
     /// ` = ANY ($n)` where there are arrays, and elsewhere a list ` IN ($n, …)`, padded so that few lengths occur.
     pub(crate) fn push_one_of<T: Clone + Into<Value>>(&mut self, values: &[T]) -> &mut Self {
         #[cfg(feature = "postgres")]
@@ -115,7 +130,8 @@ impl<'n> Query<'n> {
         self.push(")")
     }
 
-    /// `VALUES (…), (…)`: a row for each of `rows`. Statements of more than one row and less than `full` are not kept.
+    /// `VALUES (…), (…)`: a row for each of `rows`, and in a statement without other values. Statements of more than one
+    /// row and less than `full` are not kept.
     pub(crate) fn push_rows(&mut self, rows: impl ExactSizeIterator<Item = Vec<Value>>, full: usize) -> &mut Self {
         self.is_kept = rows.len() == 1 || rows.len() == full;
         self.sql.push_str("VALUES ");
@@ -125,7 +141,7 @@ impl<'n> Query<'n> {
                 if at > 0 {
                     self.sql.push_str(", ");
                 }
-                self.push_value(value);
+                self.push_next(value);
             }
             self.sql.push(')');
         }

@@ -1,1 +1,166 @@
-//! x
+//! A server that dies, and answers that are lost on the way.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use apikey_manager::{Change, KeyStore, Revocation};
+use apikey_sqlx::SqlStore;
+use apikey_testkit::PrivatePostgres;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::support::{Place, acme, at, commit, digest, id, insert, key, someone};
+
+/// Passes bytes on to a server, until it is told to lose a commit.
+struct Proxy {
+    url: String,
+    loses: Arc<AtomicBool>,
+    delivers: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    async fn before(url: &str) -> Self {
+        let (server, database) = url.split_once('@').unwrap().1.split_once('/').unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://postgres@{}/{database}", listener.local_addr().unwrap());
+        let (loses, delivers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
+        let proxy = Proxy { url, loses: loses.clone(), delivers: delivers.clone() };
+        let server = server.to_owned();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&server).await.unwrap();
+                tokio::spawn(pass(client, server, loses.clone(), delivers.clone()));
+            }
+        });
+        proxy
+    }
+}
+
+async fn pass(mut client: TcpStream, mut server: TcpStream, loses: Arc<AtomicBool>, delivers: Arc<AtomicBool>) {
+    let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut from_client) => {
+                let Ok(count @ 1..) = read else { return };
+                let sent = &from_client[..count];
+                if sent.windows(7).any(|word| word == b"COMMIT\0") && loses.swap(false, Ordering::SeqCst) {
+                    if delivers.load(Ordering::SeqCst) {
+                        server.write_all(sent).await.unwrap();
+                        // Its answer has come this far, and goes no further.
+                        let _ = server.read(&mut from_server).await;
+                    }
+                    return;
+                }
+                server.write_all(sent).await.unwrap();
+            }
+            read = server.read(&mut from_server) => {
+                let Ok(count @ 1..) = read else { return };
+                client.write_all(&from_server[..count]).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn given_a_commit_when_its_answer_is_lost_then_the_error_says_that_nobody_knows() {
+    let Some(place) = Place::postgres() else { return };
+    let direct = place.open().await;
+    let proxy = Proxy::before(&place.url).await;
+    let store = SqlStore::connect(&proxy.url).await.unwrap();
+    for (n, delivers) in [(1, true), (2, false)] {
+        proxy.delivers.store(delivers, Ordering::SeqCst);
+        proxy.loses.store(true, Ordering::SeqCst);
+        let error = commit(&store, [insert(key(n))]).await.unwrap_err();
+        assert!(error.is_unknown(), "{error:?}");
+        assert_eq!(direct.key(&acme(), &id(n)).await.unwrap().is_some(), delivers);
+        assert_eq!(store.find(&[digest(n)]).await.unwrap().len(), usize::from(delivers), "the store goes on");
+    }
+    commit(&store, [insert(key(3))]).await.unwrap();
+}
+
+/// What tasks under load have been told so far.
+#[derive(Default)]
+struct Told {
+    stop: AtomicBool,
+    next: AtomicU64,
+    reads: AtomicU64,
+    issued: Mutex<Vec<u64>>,
+    revoked: Mutex<Vec<u64>>,
+}
+
+async fn change(store: SqlStore, told: Arc<Told>) {
+    while !told.stop.load(Ordering::Relaxed) {
+        let n = told.next.fetch_add(1, Ordering::Relaxed);
+        if commit(&store, [insert(key(n))]).await.is_err() {
+            continue;
+        }
+        told.issued.lock().unwrap().push(n);
+        let mut key = key(n);
+        key.version = 2;
+        key.revoked = Some(Revocation { at: at(1), by: someone(), reason: String::new() });
+        if n % 2 == 0 && commit(&store, [Change::UpdateKey(Box::new(key))]).await.is_ok() {
+            told.revoked.lock().unwrap().push(n);
+        }
+    }
+}
+
+async fn read(store: SqlStore, told: Arc<Told>) {
+    while !told.stop.load(Ordering::Relaxed) {
+        let Some(n) = told.revoked.lock().unwrap().last().copied() else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        // No answer is no acceptance; an answer has to know of the revocation.
+        if let Ok(found) = store.find(&[digest(n)]).await {
+            assert!(found.len() == 1 && found[0].key.revoked.is_some(), "key {n} is accepted after it was revoked");
+            told.reads.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn until(what: impl Fn() -> bool) {
+    while !what() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_load_when_the_server_is_killed_and_started_again_then_nothing_acknowledged_is_lost() {
+    let Some(mut server) = PrivatePostgres::start() else { return };
+    let store = SqlStore::connect(&server.create_database()).await.unwrap();
+    let told = Arc::new(Told::default());
+    let mut tasks: Vec<_> = (0..4).map(|_| tokio::spawn(change(store.clone(), told.clone()))).collect();
+    tasks.extend((0..4).map(|_| tokio::spawn(read(store.clone(), told.clone()))));
+    let count = |told: &Told| (told.revoked.lock().unwrap().len(), told.reads.load(Ordering::Relaxed));
+    for _ in 0..3 {
+        let (changes, reads) = count(&told);
+        until(|| count(&told).0 > changes + 20 && count(&told).1 > reads + 20).await;
+        tokio::task::block_in_place(|| {
+            server.kill();
+            server.restart();
+        });
+        let (restarted, (changes, reads)) = (Instant::now(), count(&told));
+        until(|| count(&told).0 > changes && count(&told).1 > reads).await;
+        assert!(restarted.elapsed() < Duration::from_secs(5), "recovered after {:?}", restarted.elapsed());
+    }
+    told.stop.store(true, Ordering::Relaxed);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let issued = told.issued.lock().unwrap().clone();
+    for n in issued {
+        assert!(store.key(&acme(), &id(n)).await.unwrap().is_some(), "key {n} was issued and is lost");
+    }
+    let revoked = told.revoked.lock().unwrap().clone();
+    for n in revoked {
+        let key = store.key(&acme(), &id(n)).await.unwrap().unwrap();
+        assert!(key.revoked.is_some(), "key {n} was revoked and is not");
+    }
+}

@@ -18,19 +18,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Obeys lines: `start`, `kill`. `$1`: the server's program, `$2`: the directory, `$3`: the port.
+/// Obeys lines: `start`, `kill`, `standby`. `$1`: the server's program, `$2`: the directory, `$3`: the port.
 const SHELL: &str = r#"
 server=
 while read -r order; do
     case "$order" in
     start)
         "$1" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 \
-            -c shared_buffers=64MB >>"$2/log" 2>&1 &
+            -c shared_buffers=64MB -c fsync=off >>"$2/log" 2>&1 &
         server=$!
         ;;
     kill)
         kill -KILL "$server"
         wait "$server"
+        ;;
+    standby)
+        : >"$2/data/standby.signal"
         ;;
     esac
 done
@@ -171,6 +174,17 @@ impl PrivatePostgres {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Kills the server, and starts it as a standby that follows nobody: it recovers for ever, and only reads.
+    ///
+    /// # Panics
+    ///
+    /// As [`restart`](PrivatePostgres::restart).
+    pub fn restart_as_standby(&mut self) {
+        self.kill();
+        self.order("standby");
+        self.restart();
     }
 
     fn order(&mut self, order: &str) {
