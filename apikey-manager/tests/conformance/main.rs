@@ -1,9 +1,96 @@
 //! The store in memory keeps every rule, and each check finds the store that doesn't.
 
-use apikey_manager::{MemoryStore, conformance::Fixture};
+mod broken;
+mod fault;
+mod transaction;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use apikey_manager::{
+    MemoryStore,
+    conformance::{self, Check, Failure, Fixture, Level, checks},
+};
+
+use self::{broken::Broken, fault::Fault};
 
 async fn memory() -> Fixture {
     Fixture::new(MemoryStore::new())
 }
 
-apikey_manager::conformance_tests!(memory);
+mod memory_store {
+    apikey_manager::conformance_tests!(super::memory);
+}
+
+/// Of what a manager promises, these checks have no store that breaks it: the manager's own code keeps the rule, and
+/// only a mistake there can break it.
+const KEPT_BY_THE_MANAGER: &[&str] = &[];
+
+/// Runs a check on a store with a fault, on a clock that jumps where nothing else can happen: what never comes is not
+/// waited for.
+fn outcome(check: &Check, fault: Fault) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(check.run(Arc::new(Broken::new(fault))))
+}
+
+fn named(name: &str) -> Check {
+    checks().find(|check| check.name == name).unwrap_or_else(|| panic!("no check is called {name}"))
+}
+
+#[test]
+fn given_a_store_with_a_rule_removed_when_checked_then_the_checks_of_that_rule_fail() {
+    let mut missed = Vec::new();
+    for (fault, names) in Fault::TABLE {
+        for name in *names {
+            match outcome(&named(name), *fault) {
+                Ok(()) => missed.push(format!("{fault:?} is not found by {name}")),
+                Err(failure) => println!("{fault:?}: {failure}"),
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn given_the_same_store_without_a_fault_when_checked_then_every_check_passes() {
+    let failed: Vec<_> = checks().filter_map(|check| Some((check, outcome(&check, Fault::Nothing).err()?))).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn given_every_check_when_looked_up_then_some_fault_shows_that_it_can_fail() {
+    let shown: BTreeSet<_> = Fault::TABLE.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    let not_shown: Vec<_> = checks()
+        .map(|check| check.name)
+        .filter(|name| !shown.contains(name) && !KEPT_BY_THE_MANAGER.contains(name))
+        .collect();
+    assert!(not_shown.is_empty(), "{not_shown:#?}");
+}
+
+#[test]
+fn given_a_check_that_fails_when_reported_then_its_name_its_rule_and_the_reason_are_told() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let report = runtime.block_on(conformance::run(async || Fixture::new(Broken::new(Fault::CheckFails))));
+    assert!(!report.is_pass());
+    let (check, failure) = report.failed.first().unwrap();
+    let text = report.to_string();
+    assert!(failure.to_string().contains("the store is not available: it says so"), "{failure}");
+    assert!(text.contains(check.name) && text.contains(check.rule) && text.contains(&failure.to_string()), "{text}");
+}
+
+#[test]
+fn given_no_store_when_run_then_every_check_is_skipped_and_nothing_has_passed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let report = runtime.block_on(conformance::run(async || None));
+    assert_eq!((report.passed.len(), report.failed.len()), (0, 0));
+    assert_eq!(report.skipped.len(), checks().count());
+    assert!(!report.is_pass());
+}
+
+#[test]
+fn given_one_store_and_many_threads_when_every_check_runs_on_it_then_all_pass() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+    let store = MemoryStore::new();
+    let report = runtime.block_on(conformance::run(async || Fixture::new(store.clone())));
+    assert!(report.is_pass(), "{report}");
+    assert!(report.passed.iter().any(|check| check.level == Level::Store));
+}

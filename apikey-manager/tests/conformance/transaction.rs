@@ -1,0 +1,361 @@
+//! Its transactions.
+
+use std::{mem, time::SystemTime};
+
+use apikey_core::{KeyDigest, KeyId};
+use apikey_manager::{
+    Change, Changes, Counts, KeyFilter, KeyQuery, KeyRecord, KeyStore, OrganizationId, OrganizationRecord,
+    ServiceAccount, ServiceAccountId, StoreError, Transaction,
+};
+use async_trait::async_trait;
+use tokio::task::yield_now;
+
+use crate::{
+    broken::{ALL, Broken},
+    fault::Fault,
+};
+
+pub(crate) struct BrokenTransaction {
+    store: Broken,
+    organization: OrganizationId,
+    /// Absent where the fault is that nothing is locked.
+    inner: Option<Box<dyn Transaction>>,
+}
+
+impl BrokenTransaction {
+    pub(crate) fn new(store: Broken, organization: OrganizationId, inner: Box<dyn Transaction>) -> Self {
+        let inner = (!store.is(Fault::NoLock)).then_some(inner);
+        BrokenTransaction { store, organization, inner }
+    }
+
+    /// The transaction that is kept, or one for the moment.
+    async fn inner(&mut self) -> Result<Box<dyn Transaction>, StoreError> {
+        match self.inner.take() {
+            Some(inner) => Ok(inner),
+            None => self.store.inner.begin(&self.organization).await,
+        }
+    }
+
+    fn put_back(&mut self, inner: Box<dyn Transaction>) {
+        if !self.store.is(Fault::NoLock) {
+            self.inner = Some(inner);
+        }
+    }
+}
+
+impl Drop for BrokenTransaction {
+    fn drop(&mut self) {
+        if self.store.is(Fault::LeaksLock) {
+            mem::forget(self.inner.take());
+        }
+    }
+}
+
+#[async_trait]
+impl Transaction for BrokenTransaction {
+    async fn organization(&mut self) -> Result<OrganizationRecord, StoreError> {
+        self.store.inner.organization(&self.organization).await
+    }
+
+    async fn key(&mut self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        let key = match self.store.fault {
+            Fault::ChangesReachAcross => self.store.key_anywhere(id).await?,
+            _ => self.store.inner.key(&self.organization, id).await?,
+        };
+        Ok(key.map(|key| self.store.told(key)))
+    }
+
+    async fn keys(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyRecord>, StoreError> {
+        let query = KeyQuery {
+            organization: self.organization.clone(),
+            filter: filter.clone(),
+            now,
+            after: None,
+            limit: if self.store.is(Fault::ChangesListAPage) { 200 } else { ALL },
+        };
+        self.store.keys(&query).await
+    }
+
+    async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError> {
+        self.store.inner.account(&self.organization, id).await
+    }
+
+    async fn counts(&mut self, now: SystemTime) -> Result<Counts, StoreError> {
+        self.store.counts(&self.organization, now).await
+    }
+
+    async fn taken(&mut self, digests: &[KeyDigest]) -> Result<Vec<KeyDigest>, StoreError> {
+        let mut inner = self.inner().await?;
+        let mut taken = inner.taken(digests).await?;
+        self.put_back(inner);
+        match self.store.fault {
+            Fault::TakenByOwnOnly => {
+                let found = self.store.inner.find(&taken).await?;
+                let own = found.into_iter().filter(|found| found.key.organization == self.organization);
+                taken = own.map(|found| found.digest).collect();
+            }
+            Fault::ForgetsDeletedDigests => {
+                let found = self.store.inner.find(&taken).await?;
+                taken = found.into_iter().map(|found| found.digest).collect();
+            }
+            _ => {}
+        }
+        Ok(taken)
+    }
+
+    async fn taken_ids(&mut self, ids: &[KeyId]) -> Result<Vec<KeyId>, StoreError> {
+        let mut inner = self.inner().await?;
+        let taken = inner.taken_ids(ids).await?;
+        self.put_back(inner);
+        let mut told = Vec::new();
+        for id in taken {
+            let is_told = match self.store.fault {
+                Fault::TakenByOwnOnly => self.store.inner.key(&self.organization, &id).await?.is_some(),
+                Fault::ForgetsDeletedIds => self.store.key_anywhere(&id).await?.is_some(),
+                _ => true,
+            };
+            if is_told {
+                told.push(id);
+            }
+        }
+        Ok(told)
+    }
+
+    async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        self.store.inner.marker(name).await
+    }
+
+    async fn commit(mut self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError> {
+        let store = self.store.clone();
+        let organization = self.organization.clone();
+        let mut inner = self.inner().await?;
+        let Changes { changes, mut affects_callers } = changes;
+        let mut steps = Vec::new();
+        for change in changes {
+            if let Some(change) = rewritten(&store, &organization, &mut *inner, &steps, change).await? {
+                steps.push(change);
+            }
+        }
+        let committing = |changes, affects_callers| Changes { changes, affects_callers };
+        let deleted: Vec<_> = steps
+            .iter()
+            .filter_map(|step| if let Change::DeleteKey(id) = step { Some(id.clone()) } else { None })
+            .collect();
+        for id in deleted {
+            if let Some(key) = store.key_anywhere(&id).await? {
+                store.notes().deleted.push(key);
+            }
+        }
+        let revision = match store.fault {
+            Fault::CommitsOneByOne => {
+                drop(inner);
+                let mut revision = None;
+                for step in steps {
+                    let step = committing(vec![step], affects_callers);
+                    revision = store.inner.begin(&organization).await?.commit(step).await?;
+                }
+                revision
+            }
+            Fault::StopsHalfway if steps.len() > 1 => {
+                let rest = steps.split_off(1);
+                inner.commit(committing(steps, false)).await?;
+                yield_now().await;
+                store.inner.begin(&organization).await?.commit(committing(rest, affects_callers)).await?
+            }
+            Fault::LosesCommits
+                if {
+                    store.notes().commits += 1;
+                    store.notes().commits.is_multiple_of(7)
+                } =>
+            {
+                Some(store.inner.revision().await?)
+            }
+            Fault::RevisionComesFirst => {
+                let revision = inner.commit(committing(Vec::new(), affects_callers)).await?;
+                for _ in 0..5 {
+                    yield_now().await;
+                }
+                store.inner.begin(&organization).await?.commit(committing(steps, false)).await?;
+                revision
+            }
+            Fault::RevisionMovesOnRefusal => match inner.commit(committing(steps, affects_callers)).await {
+                Ok(revision) => revision,
+                Err(error) => {
+                    store.inner.begin(&organization).await?.commit(committing(Vec::new(), true)).await?;
+                    return Err(error);
+                }
+            },
+            Fault::WritesForOthers | Fault::ChangesReachAcross if !steps.is_empty() => {
+                drop(inner);
+                let owner = owner(&store, &steps[0]).await?.unwrap_or(organization);
+                store.inner.begin(&owner).await?.commit(committing(steps, affects_callers)).await?
+            }
+            _ => {
+                match store.fault {
+                    Fault::KeepsFiveHundred => steps.truncate(500),
+                    Fault::LastChangeFirst => steps.reverse(),
+                    Fault::RevisionStands => affects_callers = false,
+                    Fault::RevisionAlwaysMoves => affects_callers = true,
+                    _ => {}
+                }
+                inner.commit(committing(steps, affects_callers)).await?
+            }
+        };
+        Ok(revision.map(|revision| store.revision_told(revision)))
+    }
+}
+
+/// The change that is made in place of the one asked for, if any.
+async fn rewritten(
+    store: &Broken,
+    organization: &OrganizationId,
+    inner: &mut dyn Transaction,
+    before: &[Change],
+    change: Change,
+) -> Result<Option<Change>, StoreError> {
+    Ok(Some(match change {
+        Change::InsertKey(mut key) => {
+            let digests: Vec<_> = key.secrets.iter().map(|secret| secret.digest.clone()).collect();
+            let free = freed(store, inner, &digests, &[], before).await?;
+            for secret in key.secrets.iter_mut().filter(|secret| free.contains(&secret.digest)) {
+                secret.digest = store.new_digest();
+            }
+            let is_taken = !inner.taken_ids(std::slice::from_ref(&key.id)).await?.is_empty();
+            let is_deleted = is_taken && store.key_anywhere(&key.id).await?.is_none();
+            let is_free = match store.fault {
+                Fault::AcceptsTakenIds => is_taken,
+                Fault::ForgetsDeletedIds => is_deleted,
+                _ => false,
+            };
+            if is_free {
+                key.id = KeyId::generate(key.created_at).unwrap();
+            }
+            if store.is(Fault::InsertForgetsLastUse) {
+                key.last_used_at = None;
+            }
+            Change::InsertKey(key)
+        }
+        Change::UpdateKey(mut key) => match store.inner.key(organization, &key.id).await? {
+            None if store.is(Fault::SkipsUnknownRows) => return Ok(None),
+            None => Change::UpdateKey(key),
+            Some(known) => {
+                let own: Vec<_> = known.secrets.iter().map(|secret| secret.digest.clone()).collect();
+                let digests: Vec<_> = key.secrets.iter().map(|secret| secret.digest.clone()).collect();
+                let free = freed(store, inner, &digests, &own, before).await?;
+                for secret in key.secrets.iter_mut().filter(|secret| free.contains(&secret.digest)) {
+                    secret.digest = store.new_digest();
+                }
+                match store.fault {
+                    Fault::AcceptsStaleVersions => key.version = known.version + 1,
+                    Fault::UpdateKeepsDescription => key.description = known.description,
+                    Fault::UpdateKeepsExpiry => key.expires_at = key.expires_at.or(known.expires_at),
+                    Fault::UpdateWritesLastUse => {
+                        store.notes().last_used.insert(key.id.clone(), (*key).clone());
+                    }
+                    Fault::UpdateKeepsWindows => {
+                        for known in known.secrets {
+                            if let Some(given) = key.secrets.iter_mut().find(|given| given.digest == known.digest) {
+                                (given.superseded_at, given.ends_at) = (known.superseded_at, known.ends_at);
+                            }
+                        }
+                    }
+                    Fault::UpdateRemovesSecrets => {
+                        store.notes().secrets_left.insert(key.id.clone(), digests);
+                    }
+                    _ => {}
+                }
+                Change::UpdateKey(key)
+            }
+        },
+        Change::UpdateAccount(mut account) => match store.inner.account(organization, &account.id).await? {
+            None if store.is(Fault::SkipsUnknownRows) => return Ok(None),
+            None => Change::UpdateAccount(account),
+            Some(known) => {
+                match store.fault {
+                    Fault::AcceptsStaleVersions => account.version = known.version + 1,
+                    Fault::UpdateKeepsAccountsDescription => account.description = known.description,
+                    _ => {}
+                }
+                Change::UpdateAccount(account)
+            }
+        },
+        Change::DeleteKey(id) => {
+            store.notes().deleted_targets.insert(id.as_str().to_owned());
+            let is_there = store.inner.key(organization, &id).await?.is_some();
+            if store.is(Fault::SkipsUnknownRows) && !is_there {
+                return Ok(None);
+            }
+            Change::DeleteKey(id)
+        }
+        Change::DeleteAccount(id) => {
+            let is_there = store.inner.account(organization, &id).await?.is_some();
+            if store.is(Fault::SkipsUnknownRows) && !is_there {
+                return Ok(None);
+            }
+            Change::DeleteAccount(id)
+        }
+        Change::SetMarker(name, value) => {
+            let is_set = store.inner.marker(&name).await?.is_some();
+            if store.is(Fault::MarkersAreSetAgain) && is_set {
+                return Ok(None);
+            }
+            Change::SetMarker(name, value)
+        }
+        Change::Audit(mut event) => {
+            let is_known = store.notes().events.insert(event.id.clone(), event.clone()).is_some();
+            if store.is(Fault::AuditIsOverwritten) && is_known {
+                return Ok(None);
+            }
+            if store.is(Fault::AuditForgetsRequests) {
+                event.request_id = None;
+            }
+            Change::Audit(event)
+        }
+        other => other,
+    }))
+}
+
+/// Those of the digests that this store takes though it must not.
+async fn freed(
+    store: &Broken,
+    inner: &mut dyn Transaction,
+    digests: &[KeyDigest],
+    own: &[KeyDigest],
+    before: &[Change],
+) -> Result<Vec<KeyDigest>, StoreError> {
+    let mut free = match store.fault {
+        Fault::AcceptsTakenDigests => inner.taken(digests).await?,
+        Fault::ForgetsDeletedDigests => {
+            let mut taken = inner.taken(digests).await?;
+            let found = store.inner.find(&taken).await?;
+            taken.retain(|digest| found.iter().all(|found| found.digest != *digest));
+            taken
+        }
+        Fault::AcceptsDigestsTwice => {
+            let in_use = |digest: &&KeyDigest| {
+                before.iter().any(|change| match change {
+                    Change::InsertKey(key) => key.secrets.iter().any(|secret| secret.digest == **digest),
+                    _ => false,
+                })
+            };
+            digests.iter().filter(in_use).cloned().collect()
+        }
+        _ => Vec::new(),
+    };
+    free.retain(|digest| !own.contains(digest));
+    Ok(free)
+}
+
+/// The organization that a change's row belongs to.
+async fn owner(store: &Broken, change: &Change) -> Result<Option<OrganizationId>, StoreError> {
+    let named = match change {
+        Change::InsertKey(key) => Some(key.organization.clone()),
+        Change::InsertAccount(account) | Change::UpdateAccount(account) => Some(account.organization.clone()),
+        Change::SetOrganization(record) => Some(record.id.clone()),
+        Change::Audit(event) => Some(event.organization.clone()),
+        Change::UpdateKey(key) => store.key_anywhere(&key.id).await?.map(|key| key.organization),
+        Change::DeleteKey(id) => store.key_anywhere(id).await?.map(|key| key.organization),
+        _ => None,
+    };
+    Ok(named)
+}
