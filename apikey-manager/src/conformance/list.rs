@@ -224,6 +224,16 @@ macro_rules! conformance_tests {
                     given_a_revision_when_seen_then_all_changes_up_to_it_are_seen:
                         "Who sees a revision sees every change up to it.",
                 }
+                markers {
+                    given_a_marker_when_set_again_then_it_is_refused:
+                        "A marker is set once, for all organizations.",
+                    given_a_marker_when_ten_set_it_at_once_then_one_does:
+                        "Of several that set a marker at the same time one does.",
+                    given_a_marker_when_advanced_then_only_from_what_it_is:
+                        "A marker advances from what it is, or not at all.",
+                    given_a_marker_when_ten_advance_it_at_once_then_each_step_is_made_once:
+                        "Of several that advance a marker from one place one does.",
+                }
                 round_trip {
                     given_a_key_with_everything_when_read_then_all_of_it_is_kept:
                         "Every field of a key and its secrets is kept.",
@@ -239,10 +249,6 @@ macro_rules! conformance_tests {
                         "Ids of any length are kept, and those that differ in case are two.",
                     given_digests_of_every_algorithm_when_read_then_they_are_the_same:
                         "Digests keep their bytes, algorithm and pepper.",
-                    given_a_marker_when_set_again_then_it_is_refused:
-                        "A marker is set once, for all organizations.",
-                    given_a_marker_when_ten_set_it_at_once_then_one_does:
-                        "Of several that set a marker at the same time one does.",
                     given_a_store_when_checked_then_it_can_be_read_and_written:
                         "A store that works says so.",
                 }

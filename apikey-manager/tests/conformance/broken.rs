@@ -434,6 +434,12 @@ impl KeyStore for Broken {
         self.inner.marker(name).await
     }
 
+    async fn advance_marker(&self, name: &str, from: Option<&str>, to: &str) -> Result<bool, StoreError> {
+        let is = self.inner.marker(name).await?;
+        let from = if self.is(Fault::MarkersAdvanceFromAnywhere) { is.as_deref() } else { from };
+        self.inner.advance_marker(name, from, to).await
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         match self.fault {
             Fault::CheckFails => Err(StoreError::unavailable("it says so")),

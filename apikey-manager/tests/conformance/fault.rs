@@ -229,6 +229,11 @@ faults! {
         given_a_marker_when_set_again_then_it_is_refused,
         given_a_marker_when_ten_set_it_at_once_then_one_does,
     ],
+    /// A marker advances from wherever it is.
+    MarkersAdvanceFromAnywhere: [
+        given_a_marker_when_advanced_then_only_from_what_it_is,
+        given_a_marker_when_ten_advance_it_at_once_then_each_step_is_made_once,
+    ],
     /// The store is never ready.
     CheckFails: [given_a_store_when_checked_then_it_can_be_read_and_written],
 }

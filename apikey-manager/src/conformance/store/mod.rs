@@ -7,6 +7,7 @@ pub(super) mod finding;
 pub(super) mod isolation;
 pub(super) mod lists;
 pub(super) mod locking;
+pub(super) mod markers;
 pub(super) mod revision;
 pub(super) mod round_trip;
 pub(super) mod sweep;

@@ -215,50 +215,6 @@ pub(in crate::conformance) async fn given_digests_of_every_algorithm_when_read_t
     is_read_everywhere(&bed, &key).await
 }
 
-pub(in crate::conformance) async fn given_a_marker_when_set_again_then_it_is_refused(bed: Arc<Bed>) -> Outcome {
-    let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
-    let (name, other) = (bed.unique(), bed.unique());
-    let set = |value: &str| [Change::SetMarker(name.clone(), value.to_owned())];
-    same!(bed.store.marker(&name).await?, None, "a marker that is not set");
-    bed.commit(&ours, set("first")).await?;
-    for organization in [&ours, &theirs] {
-        let again = bed.commit(organization, set("second")).await;
-        crate::conformance::outcome::refused!(again, "a marker that is set");
-        let again = bed.commit(organization, set("first")).await;
-        crate::conformance::outcome::refused!(again, "a marker that is set, to what it is");
-        same!(bed.store.marker(&name).await?.as_deref(), Some("first"), "the marker");
-        let mut change = bed.store.begin(organization).await?;
-        same!(change.marker(&name).await?.as_deref(), Some("first"), "the marker, seen within a change");
-        same!(change.marker(&other).await?, None, "another marker, seen within a change");
-    }
-    Ok(())
-}
-
-pub(in crate::conformance) async fn given_a_marker_when_ten_set_it_at_once_then_one_does(bed: Arc<Bed>) -> Outcome {
-    let name = bed.unique();
-    let wanted = name.clone();
-    let set = bed
-        .at_once(10, move |bed, n| {
-            let name = wanted.clone();
-            async move {
-                let change = bed.store.begin(&bed.organization(&format!("organization {n}"))).await?;
-                tokio::task::yield_now().await;
-                let value = n.to_string();
-                match change.commit(crate::conformance::bed::affecting([Change::SetMarker(name, value.clone())])).await
-                {
-                    Ok(_) => Ok(Some(value)),
-                    Err(error) if error.is_conflict() => Ok(None),
-                    Err(error) => Err(error.into()),
-                }
-            }
-        })
-        .await?;
-    let set: Vec<_> = set.into_iter().flatten().collect();
-    same!(set.len(), 1, "how many of ten set the marker");
-    same!(bed.store.marker(&name).await?.as_ref(), set.first(), "what the marker is set to");
-    Ok(())
-}
-
 pub(in crate::conformance) async fn given_a_store_when_checked_then_it_can_be_read_and_written(
     bed: Arc<Bed>,
 ) -> Outcome {
