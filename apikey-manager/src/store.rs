@@ -132,8 +132,8 @@ pub trait Transaction: Send {
     ///
     /// # Errors
     ///
-    /// [`is_conflict`](StoreError::is_conflict) when a digest, an id or a marker is taken, or a row to be changed is not
-    /// of the version before: nothing was changed. [`is_unknown`](StoreError::is_unknown) when the commit's answer never
+    /// [`is_conflict`](StoreError::is_conflict) when a digest, an id or a marker is taken, a row to be changed is not there
+    /// or not of the version before, or a row belongs to another organization: nothing was changed. [`is_unknown`](StoreError::is_unknown) when the commit's answer never
     /// came.
     async fn commit(self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError>;
 }

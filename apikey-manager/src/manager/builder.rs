@@ -67,7 +67,7 @@ pub struct KeyManagerBuilder {
 }
 
 impl KeyManagerBuilder {
-    pub(super) fn new(store: Arc<dyn KeyStore>) -> Self {
+    pub(crate) fn new(store: Arc<dyn KeyStore>) -> Self {
         KeyManagerBuilder {
             store,
             formats: Vec::new(),
