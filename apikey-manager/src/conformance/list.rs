@@ -1,6 +1,6 @@
 //! The table of contents: every check by name, with its rule.
 
-use super::{Check, Level, store};
+use super::{Check, Level, manager, store};
 
 /// Makes one `#[test]` for each check of the conformance suite, called by its name.
 ///
@@ -251,6 +251,84 @@ macro_rules! conformance_tests {
                         "Digests keep their bytes, algorithm and pepper.",
                     given_a_store_when_checked_then_it_can_be_read_and_written:
                         "A store that works says so.",
+                }
+            }
+            Manager manager {
+                bad_input {
+                    given_a_bad_name_when_given_to_anything_then_it_is_refused:
+                        "Names have 1 to 100 characters, none of them a control character.",
+                    given_a_bad_description_when_given_to_anything_then_it_is_refused:
+                        "Descriptions and reasons have at most 500 characters, none of them a control character.",
+                    given_a_bad_time_or_duration_when_asked_for_then_it_is_refused:
+                        "Times lie ahead and before the year 10000; durations are longer than zero and end by then.",
+                    given_unknown_scopes_when_asked_for_then_each_is_named:
+                        "Scopes are those of the catalog, environments those of the format; each mistake is named.",
+                    given_metadata_that_is_too_large_or_deep_when_given_then_it_is_refused:
+                        "Metadata has at most 8 KiB as JSON and 8 levels.",
+                    given_an_unknown_id_when_anything_is_asked_then_it_is_not_found:
+                        "What there is not is not found.",
+                    given_a_stale_version_when_changed_then_the_current_one_is_told:
+                        "Who has read an older version is told so; of several with the same one changes the record.",
+                    given_a_deleted_key_when_deleted_again_then_it_is_not_found:
+                        "What is deleted is not there to be deleted again.",
+                }
+                life {
+                    given_a_key_when_time_passes_then_its_status_follows:
+                        "A key's status follows from its record and the time, in reads and in lists.",
+                    given_rotations_when_made_then_at_most_two_secrets_live:
+                        "A key has at most two live secrets, and without an overlap one.",
+                    given_a_secret_that_ends_when_rotated_again_then_it_ends_no_later:
+                        "No rotation lengthens the life of a secret.",
+                    given_a_revoked_key_when_anything_is_tried_then_it_stays_revoked:
+                        "A revocation is final; made twice, it changes nothing.",
+                    given_an_active_key_when_deleted_then_it_was_revoked_and_its_story_stays:
+                        "An active key is revoked as it is deleted, its events stay, and it can't come back.",
+                }
+                groups {
+                    given_keys_that_issued_keys_when_the_first_is_revoked_then_all_of_its_line_are:
+                        "A cascade revokes every key that a key issued, and what those issued.",
+                    given_a_selection_when_revoked_then_exactly_its_keys_are:
+                        "Keys are revoked by creator, account, environment or all, and no others are.",
+                    given_a_service_account_when_switched_then_its_keys_follow:
+                        "A service account is renamed, switched, rotated and deleted with all its keys.",
+                    given_an_organization_when_suspended_then_its_keys_are_told_so:
+                        "A suspension holds for every key of an organization, and for no other's.",
+                }
+                limits {
+                    given_fifty_callers_at_limit_ten_when_they_issue_then_exactly_ten_do:
+                        "Fifty concurrent issues at limit 10 give exactly 10 keys.",
+                    given_eight_of_ten_keys_when_three_are_imported_then_none_is:
+                        "An import that would exceed the limit is refused, and told what is in use and allowed.",
+                    given_a_full_organization_when_keys_end_then_there_is_room_until_they_return:
+                        "Keys count until they are revoked or expired, and again once they are extended.",
+                    given_a_lowered_limit_when_keys_are_over_it_then_none_breaks_and_none_is_added:
+                        "A lowered limit refuses new keys and breaks no old ones.",
+                    given_limits_of_lifetimes_when_exceeded_then_the_field_is_named:
+                        "A plan's lifetimes hold for new keys and extensions.",
+                }
+                rights {
+                    given_each_right_when_each_operation_is_asked_for_then_the_table_decides:
+                        "Each operation is open to those whose scopes cover what it hands out or touches.",
+                    given_an_actor_that_expires_when_it_issues_then_nothing_outlives_it:
+                        "Nothing outlives who handed it out; a key that asks is judged by its record.",
+                    given_anothers_key_when_anything_is_asked_then_as_if_there_were_none:
+                        "Another organization's key is not found, in the same words as one that there is not.",
+                }
+                imports {
+                    given_known_keys_when_imported_then_their_rows_are_told_and_no_owner:
+                        "Known keys are told by row, without their owner, and nothing is imported.",
+                    given_an_import_that_was_cut_off_when_run_again_then_it_goes_on:
+                        "An import is whole by batch, and goes on where it was cut off.",
+                }
+                trail {
+                    given_every_action_when_done_then_it_is_told_once_and_without_secrets:
+                        "Each action is told once, with who, what, when and why asked, and without secrets or digests.",
+                    given_usage_when_asked_for_then_totals_and_last_uses_are_told:
+                        "Usage is told of keys, accounts, environments and the organization, and each secret's last use.",
+                }
+                bootstrap {
+                    given_eight_that_start_at_once_when_each_bootstraps_then_one_gets_the_key:
+                        "Of eight that start at once on an empty store one gets the first key, and nobody another.",
                 }
             }
         }

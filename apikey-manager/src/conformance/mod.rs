@@ -31,6 +31,7 @@
 mod bed;
 mod fixture;
 mod list;
+mod manager;
 mod outcome;
 mod store;
 

@@ -1,0 +1,290 @@
+//! What can't be is refused, with the field and the reason, and changes nothing.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::{Map, Value, json};
+
+use super::stage::Stage;
+use crate::{
+    ImportKey, KeyUpdate, ManageError, Missing, NewKey, Overlap, PageRequest, Set,
+    account::ServiceAccountId,
+    conformance::{
+        bed::Bed,
+        outcome::{Outcome, ensure, fail, same},
+    },
+    manager::{AccountUpdate, Bucket, NewAccount, Selection},
+    query::{KeyFilter, UsageOf},
+};
+
+fn bad_names() -> [(String, &'static str); 6] {
+    [
+        (String::new(), "required"),
+        ("ä".repeat(101), "too_long"),
+        ("a\nb".to_owned(), "control_character"),
+        ("nul\0".to_owned(), "control_character"),
+        ("\u{7f}".to_owned(), "control_character"),
+        ("\u{85}next".to_owned(), "control_character"),
+    ]
+}
+
+pub(in crate::conformance) async fn given_a_bad_name_when_given_to_anything_then_it_is_refused(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host) = (&stage.keys, &stage.host);
+    let key = stage.issue().await?;
+    let account = keys.create_account(host, NewAccount::new("an account")).await?;
+    for (name, code) in bad_names() {
+        stage.refuses("a key of this name", keys.issue(host, NewKey::new(name.clone())), "name", code).await?;
+        let update = KeyUpdate::new().name(Set::To(name.clone()));
+        stage.refuses("a key's new name", keys.update(host, key.id(), update), "name", code).await?;
+        let made = keys.create_account(host, NewAccount::new(name.clone()));
+        stage.refuses("an account of this name", made, "name", code).await?;
+        let update = AccountUpdate::new().name(Set::To(name.clone()));
+        let updated = keys.update_account(host, &account.id, update);
+        stage.refuses("an account's new name", updated, "name", code).await?;
+        let row = ImportKey::hashed(name, stage.bed.digest());
+        let imported = keys.import(host, "import", [row], 10, |_| {});
+        let is_row = |error: &ManageError| match error {
+            ManageError::Import(rows) => rows.iter().any(|row| row.error.field == "name" && row.error.code == code),
+            _ => false,
+        };
+        stage.fails("an import of this name", imported, "its row", is_row).await?;
+    }
+    let cleared = keys.update(host, key.id(), KeyUpdate::new().name(Set::Clear));
+    stage.refuses("a name that is cleared", cleared, "name", "required").await?;
+    let longest = "👩".repeat(100);
+    same!(keys.issue(host, NewKey::new(longest.clone())).await?.record().name, longest, "a name of 100 characters");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_bad_description_when_given_to_anything_then_it_is_refused(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host) = (&stage.keys, &stage.host);
+    let key = stage.issue().await?;
+    let account = keys.create_account(host, NewAccount::new("an account")).await?;
+    for (text, code) in [("ä".repeat(501), "too_long"), ("a\u{1b}[31m".to_owned(), "control_character")] {
+        let issued = keys.issue(host, NewKey::new("a key").description(text.clone()));
+        stage.refuses("a key of this description", issued, "description", code).await?;
+        let update = KeyUpdate::new().description(Set::To(text.clone()));
+        stage.refuses("a key's new description", keys.update(host, key.id(), update), "description", code).await?;
+        let made = keys.create_account(host, NewAccount::new("an account").description(text.clone()));
+        stage.refuses("an account of this description", made, "description", code).await?;
+        let update = AccountUpdate::new().description(Set::To(text.clone()));
+        let updated = keys.update_account(host, &account.id, update);
+        stage.refuses("an account's new description", updated, "description", code).await?;
+        let revoked = keys.revoke(host, key.id(), text.clone());
+        stage.refuses("a revocation for this reason", revoked, "reason", code).await?;
+        let revoked = keys.revoke_selected(host, Selection::Everything, true, text);
+        stage.refuses("revocations for this reason", revoked, "reason", code).await?;
+    }
+    let longest = "👩".repeat(500);
+    let issued = keys.issue(host, NewKey::new("a key").description(longest.clone())).await?;
+    same!(issued.record().description, longest, "a description of 500 characters");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_bad_time_or_duration_when_asked_for_then_it_is_refused(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host, bed) = (&stage.keys, &stage.host, &stage.bed);
+    let key = stage.issue().await?;
+    let far = UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+    let new = || NewKey::new("a key");
+    let cases = [
+        ("no lifetime", new().expires_in(Duration::ZERO), "expires_in", "too_short"),
+        ("the longest lifetime", new().expires_in(Duration::MAX), "expires_in", "too_late"),
+        (
+            "a lifetime of 9,000 years",
+            new().expires_in(Duration::from_secs(9_000 * 31_556_952)),
+            "expires_in",
+            "too_late",
+        ),
+        ("an expiry now", new().expires_at(bed.now()), "expires_at", "past"),
+        ("an expiry in the past", new().expires_at(bed.at(-1)), "expires_at", "past"),
+        ("an expiry before 1970", new().expires_at(UNIX_EPOCH - Duration::from_secs(1)), "expires_at", "past"),
+        ("an expiry in the year 10000", new().expires_at(far), "expires_at", "too_late"),
+        ("a start in the past", new().not_before(bed.at(-1)), "not_before", "past"),
+        ("a start in the year 10000", new().not_before(far), "not_before", "too_late"),
+        ("an end at the start", new().not_before(bed.at(9)).expires_at(bed.at(9)), "expires_at", "before_start"),
+        ("an end before the start", new().not_before(bed.at(9)).expires_at(bed.at(8)), "expires_at", "before_start"),
+    ];
+    for (what, new, field, code) in cases {
+        stage.refuses(what, keys.issue(host, new), field, code).await?;
+    }
+    let updates: [(SystemTime, &str); 3] = [(bed.now(), "past"), (bed.at(-1), "past"), (far, "too_late")];
+    for (moment, code) in updates {
+        let update = KeyUpdate::new().expires_at(Set::To(moment));
+        stage.refuses("a new expiry", keys.update(host, key.id(), update), "expires_at", code).await?;
+    }
+    let update = KeyUpdate::new().not_before(Set::To(bed.at(-1)));
+    stage.refuses("a new start in the past", keys.update(host, key.id(), update), "not_before", "past").await?;
+    let overlaps =
+        [(Duration::ZERO, "too_short"), (Duration::from_secs(367 * 86_400), "too_long"), (Duration::MAX, "too_long")];
+    for (overlap, code) in overlaps {
+        let rotated = keys.rotate(host, key.id(), Overlap::For(overlap));
+        stage.refuses("a rotation", rotated, "overlap", code).await?;
+    }
+    let (from, to) = (bed.now(), bed.at(-1));
+    let usage = keys.usage(host, UsageOf::Organization, from, to, Bucket::Hour);
+    stage.refuses("usage that ends before it begins", usage, "to", "before_start").await?;
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_unknown_scopes_when_asked_for_then_each_is_named(bed: Arc<Bed>) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host) = (&stage.keys, &stage.host);
+    let key = stage.issue().await?;
+    let cases = [
+        (["files:read", "files:delete"], "scopes[1]", "unknown"),
+        (["writer", "files:read"], "scopes[0]", "unknown"),
+        (["files:read", "not a scope"], "scopes[1]", "malformed"),
+        (["", "files:read"], "scopes[0]", "malformed"),
+    ];
+    for (scopes, field, code) in cases {
+        let issued = keys.issue(host, NewKey::new("a key").scopes(scopes));
+        stage.refuses("a key with these scopes", issued, field, code).await?;
+        let update = KeyUpdate::new().scopes(Set::To(scopes.map(str::to_owned).to_vec()));
+        stage.refuses("a key's new scopes", keys.update(host, key.id(), update), field, code).await?;
+    }
+    let issued = keys.issue(host, NewKey::new("a key").environment("staging"));
+    stage.refuses("a key of an unknown environment", issued, "environment", "unknown").await?;
+    let both = keys.issue(host, NewKey::new("").scopes(["files:delete"]));
+    let is_both = |error: &ManageError| error.is_about("name") && error.is_about("scopes[0]");
+    stage.fails("a key with two mistakes", both, "both fields", is_both).await?;
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_metadata_that_is_too_large_or_deep_when_given_then_it_is_refused(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host) = (&stage.keys, &stage.host);
+    let key = stage.issue().await?;
+    let map = |value: Value| Map::from_iter([("m".to_owned(), value)]);
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    // `{"m":"…"}` has 8 bytes around the text.
+    let cases = [
+        (map(json!("x".repeat(8_185))), "too_large"),
+        (map(nested(8)), "too_deep"),
+        (map(nested(1_000)), "too_deep"),
+        (map(json!("a\0b")), "control_character"),
+        (map(json!({"a\0b": 1})), "control_character"),
+    ];
+    for (metadata, code) in cases {
+        let issued = keys.issue(host, NewKey::new("a key").metadata(metadata.clone()));
+        stage.refuses("a key with this metadata", issued, "metadata", code).await?;
+        let update = KeyUpdate::new().metadata(Set::To(metadata));
+        stage.refuses("a key's new metadata", keys.update(host, key.id(), update), "metadata", code).await?;
+    }
+    for metadata in [map(json!("x".repeat(8_184))), map(nested(7))] {
+        let issued = keys.issue(host, NewKey::new("a key").metadata(metadata.clone())).await?;
+        same!(stage.stored(issued.id()).await?.metadata, metadata, "metadata that is just small enough");
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_an_unknown_id_when_anything_is_asked_then_it_is_not_found(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host) = (&stage.keys, &stage.host);
+    let id = stage.bed.id();
+    let is_key = |error: &ManageError| matches!(error, ManageError::NotFound(Missing::Key));
+    let named = || KeyUpdate::new().name(Set::To("other".to_owned()));
+    stage.fails("get", keys.get(host, &id), "no such key", is_key).await?;
+    stage.fails("update", keys.update(host, &id, named()), "no such key", is_key).await?;
+    stage.fails("rotate", keys.rotate(host, &id, Overlap::None), "no such key", is_key).await?;
+    stage.fails("end_overlap", keys.end_overlap(host, &id), "no such key", is_key).await?;
+    stage.fails("disable", keys.disable(host, &id), "no such key", is_key).await?;
+    stage.fails("enable", keys.enable(host, &id), "no such key", is_key).await?;
+    stage.fails("revoke", keys.revoke(host, &id, ""), "no such key", is_key).await?;
+    let cascade = keys.revoke_with_descendants(host, &id, "");
+    stage.fails("revoke_with_descendants", cascade, "no such key", is_key).await?;
+    stage.fails("duplicate", keys.duplicate(host, &id), "no such key", is_key).await?;
+    stage.fails("delete", keys.delete(host, &id), "no such key", is_key).await?;
+
+    let id = ServiceAccountId::new(stage.bed.unique())?;
+    let is_account = |error: &ManageError| matches!(error, ManageError::NotFound(Missing::ServiceAccount));
+    let what = "no such account";
+    stage.fails("account", keys.account(host, &id), what, is_account).await?;
+    let update = AccountUpdate::new().name(Set::To("other".to_owned()));
+    stage.fails("update_account", keys.update_account(host, &id, update), what, is_account).await?;
+    stage.fails("disable_account", keys.disable_account(host, &id), what, is_account).await?;
+    stage.fails("enable_account", keys.enable_account(host, &id), what, is_account).await?;
+    stage.fails("rotate_account", keys.rotate_account(host, &id, Overlap::None), what, is_account).await?;
+    stage.fails("delete_account", keys.delete_account(host, &id), what, is_account).await?;
+    let issued = keys.issue(host, NewKey::new("a key").service_account(id));
+    stage.refuses("a key of an unknown account", issued, "service_account", "unknown").await?;
+
+    for limit in [0, 201, usize::MAX] {
+        let listed = keys.list(host, KeyFilter::default(), PageRequest::first().limit(limit));
+        stage.refuses("a page of this length", listed, "limit", "out_of_range").await?;
+    }
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_stale_version_when_changed_then_the_current_one_is_told(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host) = (&stage.keys, &stage.host);
+    let key = stage.issue().await?;
+    let named = |version, name: &str| KeyUpdate::new().if_version(version).name(Set::To(name.to_owned()));
+    keys.update(host, key.id(), named(1, "second")).await?;
+    for version in [0, 1, 3, u64::MAX] {
+        let update = keys.update(host, key.id(), named(version, "stale"));
+        let is_stale = |error: &ManageError| matches!(error, ManageError::StaleVersion { current: 2 });
+        stage.fails("a stale update", update, "version 2 is the current one", is_stale).await?;
+    }
+    let account = keys.create_account(host, NewAccount::new("an account")).await?;
+    let update = AccountUpdate::new().if_version(7).name(Set::To("stale".to_owned()));
+    let is_stale = |error: &ManageError| matches!(error, ManageError::StaleVersion { current: 1 });
+    let updated = keys.update_account(host, &account.id, update);
+    stage.fails("a stale update of an account", updated, "version 1 is the current one", is_stale).await?;
+
+    // Ten who have all read version 2: one is in time, and the others are told of version 3.
+    let (manager, host, id) = (keys.clone(), host.clone(), key.id().clone());
+    let outcomes = stage
+        .bed
+        .at_once(10, move |_, n| {
+            let (manager, host, id) = (manager.clone(), host.clone(), id.clone());
+            async move {
+                let update = KeyUpdate::new().if_version(2).name(Set::To(format!("name {n}")));
+                match manager.update(&host, &id, update).await {
+                    Ok(_) => Ok(true),
+                    Err(ManageError::StaleVersion { current: 3 }) => Ok(false),
+                    Err(other) => fail!("a concurrent update must succeed or be stale, but: {other:?}"),
+                }
+            }
+        })
+        .await?;
+    same!(outcomes.into_iter().filter(|is_done| *is_done).count(), 1, "how many of ten concurrent updates were made");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_deleted_key_when_deleted_again_then_it_is_not_found(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host) = (&stage.keys, &stage.host);
+    let key = stage.issue().await?;
+    let account = keys.create_account(host, NewAccount::new("an account")).await?;
+    keys.delete(host, key.id()).await?;
+    let is_key = |error: &ManageError| matches!(error, ManageError::NotFound(Missing::Key));
+    stage.fails("a second deletion", keys.delete(host, key.id()), "no such key", is_key).await?;
+    stage.fails("a revocation of it", keys.revoke(host, key.id(), ""), "no such key", is_key).await?;
+    stage.fails("a read of it", keys.get(host, key.id()), "no such key", is_key).await?;
+    keys.delete_account(host, &account.id).await?;
+    let is_account = |error: &ManageError| matches!(error, ManageError::NotFound(Missing::ServiceAccount));
+    let again = keys.delete_account(host, &account.id);
+    stage.fails("a second deletion of an account", again, "no such account", is_account).await?;
+    ensure!(keys.list(host, KeyFilter::default(), PageRequest::first()).await?.items.is_empty(), "no key is left");
+    Ok(())
+}
