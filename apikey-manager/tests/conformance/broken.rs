@@ -177,6 +177,8 @@ impl KeyStore for Broken {
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {
         self.notes().organizations.insert(organization.clone());
         let inner = self.inner.begin(organization).await?;
+        // As a server would, it lets others go on meanwhile.
+        tokio::task::yield_now().await;
         Ok(Box::new(BrokenTransaction::new(self.clone(), organization.clone(), inner)))
     }
 
@@ -280,7 +282,10 @@ impl KeyStore for Broken {
 
     async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError> {
         let now = if self.is(Fault::CountsEverything) { SystemTime::UNIX_EPOCH } else { now };
-        self.inner.counts(organization, now).await
+        match self.fault {
+            Fault::CountsNothing => Ok(Counts::default()),
+            _ => self.inner.counts(organization, now).await,
+        }
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError> {

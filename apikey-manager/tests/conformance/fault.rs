@@ -33,6 +33,8 @@ faults! {
         given_a_change_under_way_when_another_begins_then_it_waits_and_sees_the_first,
         given_fifty_callers_when_each_counts_and_then_adds_then_the_limit_holds,
         given_one_key_when_fifty_callers_change_it_then_no_change_is_lost,
+        given_fifty_callers_at_limit_ten_when_they_issue_then_exactly_ten_do,
+        given_a_stale_version_when_changed_then_the_current_one_is_told,
     ],
     /// Some commits are acknowledged and lost.
     LosesCommits: [given_many_organizations_when_changed_at_once_then_each_has_its_own],
@@ -48,11 +50,20 @@ faults! {
     /// An id that is taken is no obstacle.
     AcceptsTakenIds: [given_a_taken_id_when_inserted_anywhere_then_it_is_refused],
     /// The digests of deleted keys are free.
-    ForgetsDeletedDigests: [given_a_deleted_key_when_its_digests_return_then_they_are_refused],
+    ForgetsDeletedDigests: [
+        given_a_deleted_key_when_its_digests_return_then_they_are_refused,
+        given_an_active_key_when_deleted_then_it_was_revoked_and_its_story_stays,
+    ],
     /// The ids of deleted keys are free.
-    ForgetsDeletedIds: [given_a_deleted_key_when_its_id_returns_then_it_is_refused],
+    ForgetsDeletedIds: [
+        given_a_deleted_key_when_its_id_returns_then_it_is_refused,
+        given_an_active_key_when_deleted_then_it_was_revoked_and_its_story_stays,
+    ],
     /// Only what the own organization has is told to be taken.
-    TakenByOwnOnly: [given_digests_and_ids_when_asked_then_those_of_every_organization_are_taken],
+    TakenByOwnOnly: [
+        given_digests_and_ids_when_asked_then_those_of_every_organization_are_taken,
+        given_known_keys_when_imported_then_their_rows_are_told_and_no_owner,
+    ],
     /// Any version may be written over.
     AcceptsStaleVersions: [given_a_stale_version_when_updated_then_it_is_refused],
     /// A change of a row that isn't there is done by doing nothing.
@@ -68,7 +79,11 @@ faults! {
     /// Secrets come the oldest first.
     OldestSecretFirst: [given_a_rotation_when_updated_then_the_new_secret_comes_first],
     /// An update changes no windows.
-    UpdateKeepsWindows: [given_a_rotated_key_when_updated_then_its_secrets_get_the_windows_given],
+    UpdateKeepsWindows: [
+        given_a_rotated_key_when_updated_then_its_secrets_get_the_windows_given,
+        given_rotations_when_made_then_at_most_two_secrets_live,
+        given_a_secret_that_ends_when_rotated_again_then_it_ends_no_later,
+    ],
     /// An update removes the secrets that it doesn't name.
     UpdateRemovesSecrets: [given_secrets_left_out_when_updated_then_they_are_kept],
     /// Only one of many digests is looked for.
@@ -80,11 +95,17 @@ faults! {
     /// Revoked keys are not found.
     FindHidesRevoked: [given_keys_that_are_not_let_in_when_found_then_their_records_say_why],
     /// Whether an account is disabled is not told.
-    FindForgetsAccounts: [given_a_key_of_an_account_when_found_then_the_accounts_state_is_told],
+    FindForgetsAccounts: [
+        given_a_key_of_an_account_when_found_then_the_accounts_state_is_told,
+        given_a_service_account_when_switched_then_its_keys_follow,
+    ],
     /// An account that is gone counts as enabled.
     FindForgivesGoneAccounts: [given_a_key_of_an_account_when_found_then_the_accounts_state_is_told],
     /// Whether an organization is suspended is not told.
-    FindForgetsSuspension: [given_a_suspended_organization_when_its_keys_are_found_then_it_is_told],
+    FindForgetsSuspension: [
+        given_a_suspended_organization_when_its_keys_are_found_then_it_is_told,
+        given_an_organization_when_suspended_then_its_keys_are_told_so,
+    ],
     /// Deleted keys are found.
     FindsDeleted: [given_a_deleted_key_when_read_then_nothing_is_left_of_it],
     /// What is found is read in two statements.
@@ -115,21 +136,39 @@ faults! {
         given_keys_about_to_expire_when_asked_then_they_come_in_that_order,
     ],
     /// The status is that of another moment.
-    FiltersStatusLate: [given_generated_keys_when_filtered_by_status_then_as_the_model_does],
+    FiltersStatusLate: [
+        given_generated_keys_when_filtered_by_status_then_as_the_model_does,
+        given_a_key_when_time_passes_then_its_status_follows,
+    ],
     /// The environment is not filtered by.
-    FiltersNoEnvironment: [given_generated_keys_when_filtered_by_environment_then_as_the_model_does],
+    FiltersNoEnvironment: [
+        given_generated_keys_when_filtered_by_environment_then_as_the_model_does,
+        given_a_selection_when_revoked_then_exactly_its_keys_are,
+    ],
     /// The account is not filtered by.
-    FiltersNoAccount: [given_generated_keys_when_filtered_by_account_then_as_the_model_does],
+    FiltersNoAccount: [
+        given_generated_keys_when_filtered_by_account_then_as_the_model_does,
+        given_a_selection_when_revoked_then_exactly_its_keys_are,
+    ],
     /// The creator is not filtered by.
-    FiltersNoCreator: [given_generated_keys_when_filtered_by_creator_then_as_the_model_does],
+    FiltersNoCreator: [
+        given_generated_keys_when_filtered_by_creator_then_as_the_model_does,
+        given_a_selection_when_revoked_then_exactly_its_keys_are,
+    ],
     /// The creating key is not filtered by.
-    FiltersNoCreatingKey: [given_generated_keys_when_filtered_by_creating_key_then_as_the_model_does],
+    FiltersNoCreatingKey: [
+        given_generated_keys_when_filtered_by_creating_key_then_as_the_model_does,
+        given_keys_that_issued_keys_when_the_first_is_revoked_then_all_of_its_line_are,
+    ],
     /// Of several filters one is enough.
     FiltersByAny: [given_generated_keys_when_filtered_by_several_things_then_all_must_hold],
     /// Within a change only a page is listed.
     ChangesListAPage: [given_generated_keys_when_listed_within_a_change_then_as_the_model_does],
     /// Expired keys count.
-    CountsEverything: [given_generated_keys_when_counted_then_those_that_are_over_do_not_count],
+    CountsEverything: [
+        given_generated_keys_when_counted_then_those_that_are_over_do_not_count,
+        given_a_full_organization_when_keys_end_then_there_is_room_until_they_return,
+    ],
     /// `%` and `_` stand for other characters.
     TextHasWildcards: [given_wildcards_when_searched_for_then_they_stand_for_themselves],
     /// All letters lose their case.
@@ -139,25 +178,40 @@ faults! {
     /// Parts of ids are found.
     TextFindsPartsOfIds: [given_ids_when_searched_for_then_only_whole_ones_are_found],
     /// Ids are looked up in every organization.
-    ReadsReachAcross: [given_anothers_rows_when_read_then_they_are_not_found],
+    ReadsReachAcross: [
+        given_anothers_rows_when_read_then_they_are_not_found,
+        given_anothers_key_when_anything_is_asked_then_as_if_there_were_none,
+    ],
     /// Changes reach rows of every organization.
-    ChangesReachAcross: [given_anothers_rows_when_a_change_names_them_then_it_is_refused],
+    ChangesReachAcross: [
+        given_anothers_rows_when_a_change_names_them_then_it_is_refused,
+        given_anothers_key_when_anything_is_asked_then_as_if_there_were_none,
+    ],
     /// Rows are written for whichever organization they name.
     WritesForOthers: [given_a_change_when_it_holds_rows_of_another_then_they_are_not_written],
     /// Events are not filtered.
     AuditIgnoresFilters: [given_events_when_filtered_then_each_filter_holds],
     /// Events forget their request.
-    AuditForgetsRequests: [given_an_event_when_read_then_all_of_it_is_kept],
+    AuditForgetsRequests: [
+        given_an_event_when_read_then_all_of_it_is_kept,
+        given_every_action_when_done_then_it_is_told_once_and_without_secrets,
+    ],
     /// An event takes the place of another with its id.
     AuditIsOverwritten: [given_an_event_when_another_has_its_id_then_the_first_stands],
     /// Events go with what they tell of.
-    AuditGoesWithKeys: [given_a_deleted_key_when_its_events_are_read_then_they_are_all_there],
+    AuditGoesWithKeys: [
+        given_a_deleted_key_when_its_events_are_read_then_they_are_all_there,
+        given_an_active_key_when_deleted_then_it_was_revoked_and_its_story_stays,
+    ],
     /// Batches are added as often as they come.
     CountsBatchesTwice: [given_a_batch_when_added_again_then_it_changes_nothing],
     /// Counts wrap around at 32 bits.
     CountsInThirtyTwoBits: [given_several_batches_when_added_then_they_add_up],
     /// Only the whole organization's usage is known.
-    UsageIgnoresWhose: [given_usage_when_asked_by_account_or_environment_then_theirs_is_told],
+    UsageIgnoresWhose: [
+        given_usage_when_asked_by_account_or_environment_then_theirs_is_told,
+        given_usage_when_asked_for_then_totals_and_last_uses_are_told,
+    ],
     /// Usage begins with the first hour that begins within the span.
     UsageSkipsFirstHour: [given_usage_when_asked_for_a_span_then_its_hours_come_oldest_first],
     /// Usage comes the newest first.
@@ -228,11 +282,41 @@ faults! {
     MarkersAreSetAgain: [
         given_a_marker_when_set_again_then_it_is_refused,
         given_a_marker_when_ten_set_it_at_once_then_one_does,
+        given_eight_that_start_at_once_when_each_bootstraps_then_one_gets_the_key,
     ],
     /// A marker advances from wherever it is.
     MarkersAdvanceFromAnywhere: [
         given_a_marker_when_advanced_then_only_from_what_it_is,
         given_a_marker_when_ten_advance_it_at_once_then_each_step_is_made_once,
+    ],
+    /// Markers are not kept.
+    ForgetsMarkers: [
+        given_a_marker_when_set_again_then_it_is_refused,
+        given_an_import_that_was_cut_off_when_run_again_then_it_goes_on,
+        given_eight_that_start_at_once_when_each_bootstraps_then_one_gets_the_key,
+    ],
+    /// A revocation is not kept.
+    UpdateKeepsRevocation: [
+        given_an_update_when_committed_then_every_field_is_replaced,
+        given_a_revoked_key_when_anything_is_tried_then_it_stays_revoked,
+        given_a_selection_when_revoked_then_exactly_its_keys_are,
+    ],
+    /// Scopes are kept as they were issued.
+    UpdateKeepsScopes: [
+        given_an_update_when_committed_then_every_field_is_replaced,
+        given_an_actor_that_expires_when_it_issues_then_nothing_outlives_it,
+    ],
+    /// Nothing counts.
+    CountsNothing: [
+        given_generated_keys_when_counted_then_those_that_are_over_do_not_count,
+        given_fifty_callers_at_limit_ten_when_they_issue_then_exactly_ten_do,
+        given_eight_of_ten_keys_when_three_are_imported_then_none_is,
+        given_a_lowered_limit_when_keys_are_over_it_then_none_breaks_and_none_is_added,
+    ],
+    /// Nothing is deleted.
+    DeletesNothing: [
+        given_a_deleted_key_when_read_then_nothing_is_left_of_it,
+        given_a_deleted_key_when_deleted_again_then_it_is_not_found,
     ],
     /// The store is never ready.
     CheckFails: [given_a_store_when_checked_then_it_can_be_read_and_written],

@@ -58,6 +58,7 @@ impl Transaction for BrokenTransaction {
     }
 
     async fn key(&mut self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        yield_now().await;
         let key = match self.store.fault {
             Fault::ChangesReachAcross => self.store.key_anywhere(id).await?,
             _ => self.store.inner.key(&self.organization, id).await?,
@@ -81,7 +82,9 @@ impl Transaction for BrokenTransaction {
     }
 
     async fn counts(&mut self, now: SystemTime) -> Result<Counts, StoreError> {
-        self.store.counts(&self.organization, now).await
+        let counts = self.store.counts(&self.organization, now).await;
+        yield_now().await;
+        counts
     }
 
     async fn taken(&mut self, digests: &[KeyDigest]) -> Result<Vec<KeyDigest>, StoreError> {
@@ -122,7 +125,9 @@ impl Transaction for BrokenTransaction {
     }
 
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {
-        self.store.inner.marker(name).await
+        let marker = self.store.inner.marker(name).await;
+        yield_now().await;
+        marker
     }
 
     async fn commit(mut self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError> {
@@ -248,6 +253,8 @@ async fn rewritten(
                 match store.fault {
                     Fault::AcceptsStaleVersions => key.version = known.version + 1,
                     Fault::UpdateKeepsDescription => key.description = known.description,
+                    Fault::UpdateKeepsRevocation => key.revoked = known.revoked,
+                    Fault::UpdateKeepsScopes => key.scopes = known.scopes,
                     Fault::UpdateKeepsExpiry => key.expires_at = key.expires_at.or(known.expires_at),
                     Fault::UpdateWritesLastUse => {
                         store.notes().last_used.insert(key.id.clone(), (*key).clone());
@@ -279,6 +286,8 @@ async fn rewritten(
                 Change::UpdateAccount(account)
             }
         },
+        Change::DeleteKey(_) | Change::DeleteAccount(_) if store.is(Fault::DeletesNothing) => return Ok(None),
+        Change::SetMarker(..) if store.is(Fault::ForgetsMarkers) => return Ok(None),
         Change::DeleteKey(id) => {
             store.notes().deleted_targets.insert(id.as_str().to_owned());
             let is_there = store.inner.key(organization, &id).await?.is_some();
