@@ -27,7 +27,8 @@ fn acme() -> OrganizationId {
 
 impl World {
     fn new() -> Self {
-        World { keys: TestKeys::with(|builder| builder.count_usage(true)), store: TestStore::default() }
+        let keys = TestKeys::with(|builder| builder.count_usage(true).freshness(Duration::MAX));
+        World { keys, store: TestStore::default() }
     }
 
     async fn key(&self) -> TestKey {
@@ -164,14 +165,19 @@ async fn given_a_batch_that_may_be_written_when_the_store_may_have_forgotten_it_
     writer.flush().await.unwrap_err();
     world.keys.clock().advance(Duration::from_secs(24 * 3_600));
     world.requests(&key, 1, 0).await;
+    // Whoever writes the next one is gone before it is answered.
+    world.store.fail([Fault::WrittenHangs]);
+    assert!(timeout(Duration::from_secs(1), writer.flush()).await.is_err());
+    world.keys.clock().advance(Duration::from_secs(24 * 3_600));
     writer.flush().await.unwrap();
     assert_eq!(world.hours(&key).await, [(7, 0), (1, 0)]);
+    assert_eq!(world.store.batch_ids().len(), 2, "neither was written again");
     world.requests(&key, 5, 0).await;
     world.store.fail([Fault::Unavailable]);
     writer.flush().await.unwrap_err();
     world.keys.clock().advance(Duration::from_secs(24 * 3_600));
     writer.flush().await.unwrap();
-    assert_eq!(world.hours(&key).await, [(7, 0), (6, 0)], "what surely was not written is never given up");
+    assert_eq!(world.hours(&key).await, [(7, 0), (1, 0), (5, 0)], "what surely was not written is never given up");
 }
 
 #[tokio::test(start_paused = true)]
