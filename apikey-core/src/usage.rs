@@ -20,7 +20,7 @@ pub struct KeyUsage {
     ///
     /// Every check that refuses counts. Code that only wants to know asks the claims' scopes instead.
     pub refused: u64,
-    /// When the last request was let in.
+    /// When the last request was let in, to within some hundredths of a second: the clock of the hit path is a coarse one.
     pub last_used: SystemTime,
 }
 
