@@ -65,7 +65,6 @@ impl SqlOptions {
     ///
     /// When the pool is of a database in memory, which other connections don't see, and as [`SqlStore::connect`].
     #[cfg(feature = "sqlite")]
-    #[expect(clippy::wrong_self_convention, reason = "options are kept, a store is made")]
     pub async fn from_sqlite_pool(&self, pool: &sqlx::SqlitePool) -> Result<SqlStore, ConnectError> {
         self.open(crate::sqlite::open(pool.connect_options().as_ref().clone(), self).await?).await
     }
@@ -76,7 +75,6 @@ impl SqlOptions {
     ///
     /// As [`SqlStore::connect`].
     #[cfg(feature = "postgres")]
-    #[expect(clippy::wrong_self_convention, reason = "options are kept, a store is made")]
     pub async fn from_postgres_pool(&self, pool: sqlx::PgPool) -> Result<SqlStore, ConnectError> {
         self.open(crate::postgres::open(pool, false, self).await?).await
     }

@@ -111,7 +111,13 @@ pub(crate) fn printed(names: &Names, schema: Option<&str>) -> String {
 pub(crate) async fn apply(database: &Database, schema: Option<&str>) -> Result<(), ConnectError> {
     let names = &database.names;
     let mut change = database.begin().await?;
-    lock(&mut change, names).await?;
+    // SQLite's change has the whole file locked already.
+    #[cfg(feature = "postgres")]
+    if names.dialect == Dialect::Postgres {
+        let digest = Sha256::digest(names.fill("apikey-sqlx migrates @"));
+        let (words, _) = digest.as_chunks::<8>();
+        crate::postgres::lock(&mut change, names, words.first().copied().map_or(0, i64::from_be_bytes)).await?;
+    }
     if let Some(schema) = schema {
         make_schema(&mut change, names, schema).await?;
     }
@@ -165,21 +171,6 @@ fn check(known: &[(i64, String)], names: &Names) -> Result<(), ConnectError> {
         }
     }
     Ok(())
-}
-
-/// SQLite's change has the whole file locked already.
-async fn lock(change: &mut Change, names: &Names) -> Result<(), sqlx::Error> {
-    match names.dialect {
-        #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => Ok(()),
-        #[cfg(feature = "postgres")]
-        Dialect::Postgres => {
-            let digest = Sha256::digest(names.fill("apikey-sqlx migrates @"));
-            let (words, _) = digest.as_chunks::<8>();
-            let number = words.first().copied().map_or(0, i64::from_be_bytes);
-            change.execute(names.query("SELECT pg_advisory_xact_lock($1)").bind(number)).await.map(drop)
-        }
-    }
 }
 
 /// `IF NOT EXISTS` alone asks for the right to make schemas even where there is nothing to be made.

@@ -2,12 +2,14 @@
 
 use std::{str::FromStr, time::Duration};
 
+use apikey_manager::OrganizationId;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, pool::PoolOptions, postgres::PgConnectOptions};
 
 use crate::{
-    database::{Database, Pools},
+    database::{Change, Database, Pools},
     error::ConnectError,
     options::{Dialect, SqlOptions},
+    query::Names,
 };
 
 const CONNECTIONS: u32 = 10;
@@ -124,4 +126,24 @@ pub(crate) fn begin(timeout: Duration) -> String {
          SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
         3 * millis,
     )
+}
+
+/// Waits for whoever has this number, and has it until the change ends.
+pub(crate) async fn lock(change: &mut Change, names: &Names, number: i64) -> Result<(), sqlx::Error> {
+    change.execute(names.query("SELECT pg_advisory_xact_lock($1)").bind(number)).await.map(drop)
+}
+
+/// Locks an organization's row, which is made where there is none.
+pub(crate) async fn lock_organization(
+    change: &mut Change,
+    names: &Names,
+    organization: &OrganizationId,
+) -> Result<(), sqlx::Error> {
+    let lock = || names.query("SELECT 1 FROM @organization WHERE id = $1 FOR UPDATE").bind(organization.as_str());
+    if change.fetch(lock()).await?.is_empty() {
+        let made = "INSERT INTO @organization (id) VALUES ($1) ON CONFLICT (id) DO NOTHING";
+        change.execute(names.query(made).bind(organization.as_str())).await?;
+        change.fetch(lock()).await?;
+    }
+    Ok(())
 }

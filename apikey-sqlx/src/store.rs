@@ -130,6 +130,29 @@ impl KeyStore for SqlStore {
         reads::read_marker(&self.database.fetch(reads::marker(&self.database.names, name)).await?)
     }
 
+    async fn advance_marker(&self, name: &str, from: Option<&str>, to: &str) -> Result<bool, StoreError> {
+        let names = &self.database.names;
+        let advance = match from {
+            None => names
+                .query("INSERT INTO @marker (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+                .bind(name)
+                .bind(to),
+            Some(from) => names
+                .query("UPDATE @marker SET value = $2 WHERE name = $1 AND value = $3")
+                .bind(name)
+                .bind(to)
+                .bind(from),
+        };
+        let mut change = self.database.begin().await.map_err(error::failed)?;
+        match change.execute(advance).await {
+            Ok(changed) => change.commit().await.map_err(error::commit_failed).map(|()| changed == 1),
+            Err(error) => {
+                change.rollback().await;
+                Err(error::failed(error))
+            }
+        }
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         self.revision().await?;
         // A write that is undone: of a row nobody waits for but the retention command.

@@ -13,11 +13,13 @@ use crate::{
     changes,
     database::{Change, Database},
     error,
-    options::Dialect,
     query::{Names, Query, Value},
     reads,
     row::{self, Row, corrupt},
 };
+
+#[cfg(feature = "postgres")]
+use crate::options::Dialect;
 
 /// Values of one list.
 const CHUNK: usize = 1_000;
@@ -30,38 +32,36 @@ pub(crate) struct SqlTransaction {
 
 impl SqlTransaction {
     pub(crate) async fn begin(database: Arc<Database>, organization: OrganizationId) -> Result<Self, StoreError> {
-        let mut change = database.begin().await.map_err(error::failed)?;
-        match lock(&mut change, &database.names, &organization).await {
-            Ok(()) => Ok(SqlTransaction { database, organization, change }),
+        let change = database.begin().await.map_err(error::failed)?;
+        let mut begun = SqlTransaction { database, organization, change };
+        match begun.lock().await {
+            Ok(()) => Ok(begun),
             Err(error) => {
-                change.rollback().await;
+                begun.change.rollback().await;
                 Err(error::failed(error))
             }
+        }
+    }
+
+    /// SQLite's change has the whole file locked already.
+    #[cfg(not(feature = "postgres"))]
+    async fn lock(&mut self) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn lock(&mut self) -> Result<(), sqlx::Error> {
+        let names = &self.database.names;
+        match names.dialect {
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => Ok(()),
+            Dialect::Postgres => crate::postgres::lock_organization(&mut self.change, names, &self.organization).await,
         }
     }
 }
 
 async fn fetch(change: &mut Change, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
     change.fetch(query).await.map_err(error::failed)
-}
-
-/// A row to be locked is made where there is none. SQLite's change has the whole file locked already.
-async fn lock(change: &mut Change, names: &Names, organization: &OrganizationId) -> Result<(), sqlx::Error> {
-    match names.dialect {
-        #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => Ok(()),
-        #[cfg(feature = "postgres")]
-        Dialect::Postgres => {
-            let lock =
-                || names.query("SELECT 1 FROM @organization WHERE id = $1 FOR UPDATE").bind(organization.as_str());
-            if change.fetch(lock()).await?.is_empty() {
-                let made = "INSERT INTO @organization (id) VALUES ($1) ON CONFLICT (id) DO NOTHING";
-                change.execute(names.query(made).bind(organization.as_str())).await?;
-                change.fetch(lock()).await?;
-            }
-            Ok(())
-        }
-    }
 }
 
 #[async_trait]

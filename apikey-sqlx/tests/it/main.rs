@@ -5,6 +5,7 @@
 
 mod agreement;
 mod audit;
+mod conforms;
 mod connect;
 mod files;
 mod migrations;
