@@ -91,7 +91,7 @@ impl Dice {
         key.metadata = match self.roll(3) {
             0 => json!({}),
             1 => json!({"z": 1, "a": [1.0, 0.1, 1e300, 5e-324, -0.0, u64::MAX, i64::MIN], "é": null}),
-            _ => json!({"π": 3.141_592_653_589_793, "third": 1.0 / 3.0, "deep": {"x": [{"y": "\u{1f511}\u{1}"}]}}),
+            _ => json!({"π": std::f64::consts::PI, "third": 1.0 / 3.0, "deep": {"x": [{"y": "\u{1f511}\u{1}"}]}}),
         }
         .as_object()
         .cloned()
@@ -193,7 +193,7 @@ fn shown<T: Debug>(answer: Result<T, StoreError>) -> String {
 fn bare(found: Result<Vec<FoundKey>, StoreError>) -> String {
     shown(found.map(|mut found| {
         found.iter_mut().for_each(|found| found.key.secrets.clear());
-        found.sort_by(|a, b| a.digest.to_string().cmp(&b.digest.to_string()));
+        found.sort_by_key(|found| found.digest.to_string());
         found.dedup_by(|a, b| a.digest == b.digest);
         found
     }))

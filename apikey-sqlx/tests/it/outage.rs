@@ -105,7 +105,7 @@ async fn change(store: SqlStore, told: Arc<Told>) {
         let mut key = key(n);
         key.version = 2;
         key.revoked = Some(Revocation { at: at(1), by: someone(), reason: String::new() });
-        if n % 2 == 0 && commit(&store, [Change::UpdateKey(Box::new(key))]).await.is_ok() {
+        if n.is_multiple_of(2) && commit(&store, [Change::UpdateKey(Box::new(key))]).await.is_ok() {
             told.revoked.lock().unwrap().push(n);
         }
     }
