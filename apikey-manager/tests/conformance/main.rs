@@ -1,5 +1,7 @@
 //! The store in memory keeps every rule, and each check finds the store that doesn't.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 mod broken;
 mod fault;
 mod transaction;
