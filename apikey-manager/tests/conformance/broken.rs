@@ -125,7 +125,9 @@ impl Broken {
             Fault::FiltersNoCreator => filter.created_by = None,
             Fault::FiltersNoCreatingKey => filter.created_by_key = None,
             Fault::FiltersByAny if filter.status.is_some() => {
-                filter = only(|wanted| wanted.status = filter.status);
+                let status = filter.status;
+                filter = KeyFilter::default();
+                filter.status = status;
             }
             _ => {}
         }
@@ -470,13 +472,6 @@ impl Broken {
         }
         Ok(())
     }
-}
-
-/// Filters that hold of nothing but what is set here.
-fn only(set: impl FnOnce(&mut KeyFilter)) -> KeyFilter {
-    let mut filter = KeyFilter::default();
-    set(&mut filter);
-    filter
 }
 
 fn as_floats(value: &mut Value) {

@@ -151,6 +151,11 @@ impl Transaction for BrokenTransaction {
                 store.notes().deleted.push(key);
             }
         }
+        let number = {
+            let mut notes = store.notes();
+            notes.commits += 1;
+            notes.commits
+        };
         let revision = match store.fault {
             Fault::CommitsOneByOne => {
                 drop(inner);
@@ -167,14 +172,7 @@ impl Transaction for BrokenTransaction {
                 yield_now().await;
                 store.inner.begin(&organization).await?.commit(committing(rest, affects_callers)).await?
             }
-            Fault::LosesCommits
-                if {
-                    store.notes().commits += 1;
-                    store.notes().commits.is_multiple_of(7)
-                } =>
-            {
-                Some(store.inner.revision().await?)
-            }
+            Fault::LosesCommits if number.is_multiple_of(7) => Some(store.inner.revision().await?),
             Fault::RevisionComesFirst => {
                 let revision = inner.commit(committing(Vec::new(), affects_callers)).await?;
                 for _ in 0..5 {
