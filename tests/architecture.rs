@@ -83,11 +83,11 @@ fn given_the_core_when_its_dependencies_are_listed_then_it_knows_no_http_and_no_
 }
 
 #[test]
-fn given_the_core_when_it_uses_tokio_then_only_its_locks_and_its_timer() {
+fn given_the_core_when_it_uses_tokio_then_only_its_locks_its_timer_and_a_handle() {
     let metadata = metadata();
     let tokio = declared(package(&metadata, "apikey-core")).find(|dependency| dependency.name == "tokio").unwrap();
     assert!(!tokio.uses_default_features);
-    assert_eq!(BTreeSet::from_iter(tokio.features.iter().map(String::as_str)), BTreeSet::from(["sync", "time"]));
+    assert_eq!(BTreeSet::from_iter(tokio.features.iter().map(String::as_str)), BTreeSet::from(["rt", "sync", "time"]));
 }
 
 #[test]

@@ -28,6 +28,8 @@
 //!   whoever has no valid key.
 //! - [`ApiKey`], [`RequireScope`] and [`MaybeApiKey`] are what handlers take.
 //! - [`RequireScopeMiddleware`] checks scopes for everything in a `web::scope` or resource, before a body is read.
+//! - [`FinishMiddleware`] lets a route's requests finish though their key dies meanwhile;
+//!   [`ApiKeyMiddleware::on_revoked`] says what happens to all others.
 //! - [`ApiKeyRejection`] is the extractors' error, and lets handlers refuse with `?`.
 //! - `mount` (feature `tower`) puts a tower service, such as an axum router, under a path.
 //!
@@ -68,7 +70,9 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod body;
 mod extract;
+mod finish;
 mod middleware;
 #[cfg(feature = "tower")]
 mod mount;
@@ -80,11 +84,11 @@ mod service;
 pub use apikey_core::{
     Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims, Clock,
     ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
-    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, NewStaticKey,
-    NoRandomness, NotToken68, ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError, PepperVersion,
-    PlaintextKey, Presented, Rejection, RejectionKind, RequiredScopes, Requirement, Resolution, Resolver, ResolverFn,
-    ResolverWith, Revoked, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick,
-    TrustGate, resolver_fn, resolver_with, scopes,
+    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, LastFrame, NewStaticKey,
+    NoRandomness, NotToken68, OnRevoked, ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError,
+    PepperVersion, PlaintextKey, Presented, Rejection, RejectionKind, RequiredScopes, Requirement, Resolution,
+    Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, StaticKeys,
+    StaticKeysError, Tick, TrustGate, WhileLive, resolver_fn, resolver_with, scopes,
 };
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
@@ -94,7 +98,9 @@ pub use apikey_core::{ManualClock, TestKey, TestKeys};
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub use crate::mount::{Mount, RequestBody, RequestBodyError, mount};
 pub use crate::{
+    body::{BodyError, ResponseBody},
     extract::{ApiKey, MaybeApiKey, RequireScope},
+    finish::{FinishFuture, FinishMiddleware, FinishService},
     middleware::ApiKeyMiddleware,
     rejection::ApiKeyRejection,
     require_scope::{RequireScopeFuture, RequireScopeMiddleware, RequireScopeService},

@@ -3,13 +3,15 @@
 use std::future::{Ready, ready};
 
 use actix_web::{
-    body::{EitherBody, MessageBody},
+    Error,
+    body::MessageBody,
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::header::HeaderName,
 };
-use apikey_core::{Authenticator, Rejection};
+use apikey_core::{Authenticator, OnRevoked, Rejection};
 
 use crate::{
+    body::ResponseBody,
     response::{Refusal, Responder},
     service::{ApiKeyService, Guarded},
 };
@@ -36,7 +38,7 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Refusals are responses, not errors, so middlewares further out see them. In actix the **last** `wrap` is the
+/// Refusals are responses, not errors (but see [`on_revoked`](Self::on_revoked)), so middlewares further out see them. In actix the **last** `wrap` is the
 /// outermost: CORS, which answers preflight requests that carry no key, comes after this one.
 ///
 /// ```
@@ -65,12 +67,20 @@ pub struct ApiKeyMiddleware {
     pub(crate) authenticator: Authenticator,
     pub(crate) strip_credential: bool,
     pub(crate) responder: Option<Responder>,
+    pub(crate) on_revoked: OnRevoked,
+    pub(crate) keep_request: bool,
 }
 
 impl ApiKeyMiddleware {
     /// Asks `authenticator` about every request.
     pub fn new(authenticator: Authenticator) -> Self {
-        ApiKeyMiddleware { authenticator, strip_credential: false, responder: None }
+        ApiKeyMiddleware {
+            authenticator,
+            strip_credential: false,
+            responder: None,
+            on_revoked: OnRevoked::End,
+            keep_request: false,
+        }
     }
 
     /// Removes the credential from requests that are let in, so that nothing further in can log it or send it on; it
@@ -108,15 +118,69 @@ impl ApiKeyMiddleware {
         self.responder = Some(Responder::new(respond));
         self
     }
+
+    /// What becomes of requests under way when their key is revoked or expires; [`OnRevoked::End`] unless said.
+    ///
+    /// A handler that has waited once is dropped then, and answered 401 as any request with a dead key is; one that never
+    /// waits is answered. A body that is being sent breaks off after its first chunk, with
+    /// [`BodyError::is_revoked`](crate::BodyError::is_revoked), so that no client takes half for whole: over HTTP/1 the
+    /// connection is closed, over HTTP/2 the stream is reset. A [`LastFrame`](crate::LastFrame) in the extensions of the
+    /// response is sent instead. What the handler had spawned goes on: it waits for
+    /// [`key.revoked()`](crate::AuthenticatedKey::revoked). WebSockets of `actix-ws` are bodies and break off as such;
+    /// with [`FinishMiddleware`](crate::FinishMiddleware) around their route they may wait, too, and close in their own
+    /// words.
+    ///
+    /// Revocations are noticed at once, expiry within a second. For a single route there is
+    /// [`FinishMiddleware`](crate::FinishMiddleware).
+    ///
+    /// ```
+    /// use actix_apikey::{ApiKeyMiddleware, OnRevoked, TestKeys};
+    ///
+    /// # let keys = TestKeys::new();
+    /// let middleware = ApiKeyMiddleware::new(keys.authenticator()).on_revoked(OnRevoked::Finish);
+    /// ```
+    ///
+    /// # The refusal of a handler under way is an error
+    ///
+    /// All other refusals are responses. This one is an [`ApiKeyRejection`](crate::ApiKeyRejection), unless
+    /// [`keep_request`](ApiKeyMiddleware::keep_request) says otherwise: actix wants the request along with a response, and
+    /// it was moved into the handler and is gone with it. Actix makes the same answer of the error, with the responder's
+    /// body if there is one, but after all middlewares further out: CORS and the access log don't see it.
+    pub fn on_revoked(mut self, on_revoked: OnRevoked) -> Self {
+        self.on_revoked = on_revoked;
+        self
+    }
+
+    /// Keeps a handle of each request that is let in, so that the refusal of a handler under way (see
+    /// [`on_revoked`](ApiKeyMiddleware::on_revoked)) is a response, too, which middlewares further out see.
+    ///
+    /// For a middleware around a **resource**, with nothing further in that changes the request:
+    ///
+    /// ```
+    /// # use actix_apikey::{ApiKeyMiddleware, TestKeys};
+    /// # use actix_web::{App, web};
+    /// # let keys = TestKeys::new();
+    /// let middleware = ApiKeyMiddleware::new(keys.authenticator()).keep_request(true);
+    /// App::new().service(web::resource("/report").route(web::get().to(|| async { "…" })).wrap(middleware));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Not itself, but each request does that is routed further in, so around an `App` or a `web::scope` every one, or
+    /// whose headers a middleware further in changes: actix-web changes no request that two hold.
+    pub fn keep_request(mut self, keep_request: bool) -> Self {
+        self.keep_request = keep_request;
+        self
+    }
 }
 
 impl<S, B> Transform<S, ServiceRequest> for ApiKeyMiddleware
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>>,
-    B: MessageBody,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = S::Error;
+    type Response = ServiceResponse<ResponseBody<B>>;
+    type Error = Error;
     type Transform = ApiKeyService<S>;
     type InitError = ();
     type Future = Ready<Result<ApiKeyService<S>, ()>>;

@@ -5,7 +5,7 @@ use std::{error::Error, fmt};
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use apikey_core::Rejection;
 
-use crate::response;
+use crate::response::{self, Responder};
 
 /// Why a request is refused by an extractor or a handler.
 ///
@@ -26,9 +26,24 @@ use crate::response;
 /// A middleware that hands it on as an error, rather than as a response, is beyond the responder's reach: actix makes a
 /// response of it after all middlewares, and that is the usual problem.
 #[derive(Clone)]
-pub struct ApiKeyRejection(Rejection);
+pub struct ApiKeyRejection {
+    rejection: Rejection,
+    /// How the middleware answers, if it is the middleware's own: nothing renders it anew after it.
+    manner: Option<Manner>,
+}
+
+#[derive(Clone)]
+struct Manner {
+    responder: Option<Responder>,
+    to_head: bool,
+}
 
 impl ApiKeyRejection {
+    /// The refusal of a handler under way.
+    pub(crate) fn under_way(rejection: Rejection, responder: Option<Responder>, to_head: bool) -> Self {
+        ApiKeyRejection { rejection, manner: Some(Manner { responder, to_head }) }
+    }
+
     /// The status of the answer.
     ///
     /// ```
@@ -39,19 +54,19 @@ impl ApiKeyRejection {
     /// ```
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// What the core decided: its kind, its challenge, its problem.
     #[must_use]
     pub fn rejection(&self) -> &Rejection {
-        &self.0
+        &self.rejection
     }
 }
 
 impl From<Rejection> for ApiKeyRejection {
     fn from(rejection: Rejection) -> Self {
-        ApiKeyRejection(rejection)
+        ApiKeyRejection { rejection, manner: None }
     }
 }
 
@@ -61,19 +76,22 @@ impl ResponseError for ApiKeyRejection {
     }
 
     fn error_response(&self) -> HttpResponse {
-        response::respond_within(self.0.clone(), false)
+        match &self.manner {
+            Some(Manner { responder, to_head }) => response::respond(&self.rejection, responder.as_ref(), *to_head),
+            None => response::respond_within(self.rejection.clone(), false),
+        }
     }
 }
 
 impl fmt::Debug for ApiKeyRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ApiKeyRejection").field(&self.0).finish()
+        f.debug_tuple("ApiKeyRejection").field(&self.rejection).finish()
     }
 }
 
 impl fmt::Display for ApiKeyRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.rejection.fmt(f)
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use actix_web::{
-    HttpMessage,
-    body::{EitherBody, MessageBody},
+    Error, HttpMessage, HttpRequest, ResponseError,
+    body::MessageBody,
     dev::{Service, ServiceRequest, ServiceResponse},
     http::{
         Method,
@@ -18,11 +18,12 @@ use actix_web::{
     },
 };
 use apikey_core::{
-    Anonymous, AuthenticatedKey, Authentication, Decision, Header, HeaderLines, Loading, Rejection, RequestView,
+    Anonymous, AuthenticatedKey, Authentication, Decision, Header, HeaderLines, InFlight, LastFrame, Loading,
+    OnRevoked, Rejection, RequestView,
 };
 use pin_project_lite::pin_project;
 
-use crate::{middleware::ApiKeyMiddleware, response};
+use crate::{body::ResponseBody, middleware::ApiKeyMiddleware, rejection::ApiKeyRejection, response};
 
 /// What [`ApiKeyMiddleware`] makes of a service.
 pub struct ApiKeyService<S>(Rc<Guarded<S>>);
@@ -42,14 +43,14 @@ pub(crate) struct Guarded<S> {
 
 impl<S, B> Service<ServiceRequest> for ApiKeyService<S>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>>,
-    B: MessageBody,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = S::Error;
+    type Response = ServiceResponse<ResponseBody<B>>;
+    type Error = Error;
     type Future = ResponseFuture<S>;
 
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.0.service.poll_ready(cx)
     }
 
@@ -58,29 +59,43 @@ where
         let to_head = request.method() == Method::HEAD;
         let view = View { request: &request, extra_headers: &guarded.extra_headers };
         let authentication = guarded.options.authenticator.authenticate(&view);
-        let (state, private) = match authentication {
-            Authentication::Done(decision) => guarded.carry_out(decision, request, to_head),
-            Authentication::Loading(loading) => (State::Loading { loading, request: Some(request) }, false),
+        let mut exchange = Exchange { to_head, private: false, in_flight: InFlight::anonymous(), request: None };
+        let state = match authentication {
+            Authentication::Done(decision) => guarded.carry_out(decision, request, &mut exchange),
+            Authentication::Loading(loading) => State::Loading { loading, request: Some(request) },
         };
-        ResponseFuture { guarded: Rc::clone(guarded), to_head, private, state }
+        ResponseFuture { guarded: Rc::clone(guarded), exchange, state }
     }
+}
+
+/// What must be remembered of a request until its response.
+struct Exchange {
+    to_head: bool,
+    /// The answer must be kept from shared caches.
+    private: bool,
+    /// Ends the handler with its key.
+    in_flight: InFlight,
+    /// What a refusal under way is to be returned with, if that is kept.
+    request: Option<HttpRequest>,
 }
 
 impl<S, B> Guarded<S>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>>,
-    B: MessageBody,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
 {
-    /// Calls the service or answers in its place. Also says whether the answer must be kept from shared caches.
-    fn carry_out(&self, decision: Decision, mut request: ServiceRequest, to_head: bool) -> (State<S::Future>, bool) {
+    /// Calls the service or answers in its place.
+    fn carry_out(&self, decision: Decision, mut request: ServiceRequest, exchange: &mut Exchange) -> State<S::Future> {
         match decision {
             Ok(Some(key)) => {
-                let private = self.came_by_extra_header(&request);
+                exchange.private = self.came_by_extra_header(&request);
+                exchange.in_flight = InFlight::new(&key, self.options.on_revoked);
                 if self.options.strip_credential {
                     self.strip(&mut request);
                 }
                 request.extensions_mut().insert(key);
-                (State::Calling { future: self.service.call(request) }, private)
+                exchange.request = self.options.keep_request.then(|| request.request().clone());
+                State::Calling { future: self.service.call(request) }
             }
             Ok(None) => {
                 {
@@ -88,11 +103,11 @@ where
                     extensions.remove::<AuthenticatedKey>();
                     extensions.insert(Anonymous::new(self.options.authenticator.clone()));
                 }
-                (State::Calling { future: self.service.call(request) }, false)
+                State::Calling { future: self.service.call(request) }
             }
             Err(rejection) => {
-                let response = response::respond(&rejection, self.options.responder.as_ref(), to_head);
-                (State::Refused { response: Some(request.into_response(response)) }, false)
+                let response = response::respond(&rejection, self.options.responder.as_ref(), exchange.to_head);
+                State::Refused { response: Some(request.into_response(response)) }
             }
         }
     }
@@ -119,22 +134,37 @@ where
     }
 
     /// What is left to do once the service has answered.
-    fn finish(&self, mut response: ServiceResponse<B>, private: bool, to_head: bool) -> ServiceResponse<EitherBody<B>> {
-        if private && !response.headers().contains_key(header::CACHE_CONTROL) {
+    fn finish(&self, mut response: ServiceResponse<B>, exchange: &mut Exchange) -> ServiceResponse<ResponseBody<B>> {
+        if exchange.private && !response.headers().contains_key(header::CACHE_CONTROL) {
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
         }
+        let to_head = exchange.to_head;
         if response.status().is_success() {
-            return response.map_into_left_body();
+            return let_through(response, exchange);
         }
         // Taken out even if there is nothing to say it in other words: the innermost middleware has answered.
         let rejection = response.response_mut().extensions_mut().remove::<Rejection>();
         let responder = self.options.responder.as_ref();
         match rejection {
-            Some(rejection) if responder.is_some() || to_head => {
-                response.map_body(|head, _| EitherBody::right(response::answer(head, &rejection, responder, to_head)))
-            }
-            _ => response.map_into_left_body(),
+            Some(rejection) if responder.is_some() || to_head => response
+                .map_body(|head, _| ResponseBody::refusal(response::answer(head, &rejection, responder, to_head))),
+            _ => let_through(response, exchange),
         }
+    }
+}
+
+/// The service's response, whose body goes on for as long as the key lives.
+fn let_through<B: MessageBody + 'static>(
+    response: ServiceResponse<B>,
+    exchange: &mut Exchange,
+) -> ServiceResponse<ResponseBody<B>> {
+    let extensions = response.response().extensions();
+    let finishes = extensions.get() == Some(&OnRevoked::Finish);
+    let last = extensions.get::<LastFrame>().cloned();
+    drop(extensions);
+    match exchange.in_flight.take_revoked() {
+        Some(revoked) if !finishes => response.map_body(|_, body| ResponseBody::while_live(body, revoked, last)),
+        _ => response.map_body(|_, body| ResponseBody::free(body)),
     }
 }
 
@@ -166,8 +196,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S: Service<ServiceRequest>> {
         guarded: Rc<Guarded<S>>,
-        to_head: bool,
-        private: bool,
+        exchange: Exchange,
         #[pin]
         state: State<S::Future>,
     }
@@ -184,10 +213,10 @@ pin_project! {
 
 impl<S, B> Future for ResponseFuture<S>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>>,
-    B: MessageBody,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
 {
-    type Output = Result<ServiceResponse<EitherBody<B>>, S::Error>;
+    type Output = Result<ServiceResponse<ResponseBody<B>>, Error>;
 
     #[expect(clippy::expect_used, reason = "a future that is polled after it has completed may panic")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -197,17 +226,32 @@ where
                 StateProj::Loading { loading, request } => {
                     let decision = ready!(Pin::new(loading).poll(cx));
                     let request = request.take().expect("polled after completion");
-                    let (state, private) = this.guarded.carry_out(decision, request, *this.to_head);
-                    *this.private = private;
+                    let state = this.guarded.carry_out(decision, request, this.exchange);
                     this.state.set(state);
                 }
                 StateProj::Calling { future } => {
-                    let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(this.guarded.finish(response, *this.private, *this.to_head)));
+                    let answered = ready!(this.exchange.in_flight.poll(future, cx));
+                    let kept = this.exchange.request.take();
+                    return Poll::Ready(match answered {
+                        Ok(response) => Ok(this.guarded.finish(response?, this.exchange)),
+                        Err(rejection) => {
+                            // The handler goes before its answer comes.
+                            this.state.set(State::Refused { response: None });
+                            let responder = this.guarded.options.responder.clone();
+                            let refusal = ApiKeyRejection::under_way(rejection, responder, this.exchange.to_head);
+                            match kept {
+                                Some(request) => {
+                                    let response = ServiceResponse::new(request, refusal.error_response());
+                                    Ok(response.map_body(|_, body| ResponseBody::refusal(body)))
+                                }
+                                None => Err(refusal.into()),
+                            }
+                        }
+                    });
                 }
                 StateProj::Refused { response } => {
                     let response = response.take().expect("polled after completion");
-                    return Poll::Ready(Ok(response.map_into_right_body()));
+                    return Poll::Ready(Ok(response.map_body(|_, body| ResponseBody::refusal(body))));
                 }
             }
         }

@@ -61,10 +61,11 @@ impl AuthenticatedKey {
         self.0.is_live()
     }
 
-    /// Completes once the key is revoked on this authenticator, at once if it has been.
+    /// Completes once the key is revoked on this authenticator or has expired; at once if it is dead already.
     ///
-    /// Expiry does not complete it; [`is_live`](AuthenticatedKey::is_live) sees expiry too. The future needs no runtime
-    /// and holds one waker however often it is polled.
+    /// Of a revocation it is told at once, of an expiry within a second. The future needs no runtime and holds one waker
+    /// however often it is polled. While futures wait for keys that expire, one thread of the authenticator watches the
+    /// clock for all of them.
     ///
     /// ```
     /// # use apikey_core::AuthenticatedKey;
@@ -76,6 +77,29 @@ impl AuthenticatedKey {
     /// ```
     pub fn revoked(&self) -> Revoked {
         Revoked { key: self.clone(), slot: None }
+    }
+
+    /// Checks that the key [is live](AuthenticatedKey::is_live): right before something is committed, say.
+    ///
+    /// ```
+    /// use apikey_core::{AuthenticatedKey, Rejection};
+    ///
+    /// fn commit(key: &AuthenticatedKey) -> Result<(), Rejection> {
+    ///     key.require_live()?;
+    ///     println!("committed for {}", key.name());
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// 401 `invalid_token`, the same bytes as for a request that comes with the key now.
+    pub fn require_live(&self) -> Result<(), Rejection> {
+        if self.is_live() {
+            return Ok(());
+        }
+        let reason = if self.0.is_dead() { Reason::Revoked } else { Reason::Expired };
+        Err(self.refuse(Rejection::new(reason, self.home().terms.clone())))
     }
 
     /// Checks that the caller has the scopes `S` stands for.
@@ -146,6 +170,14 @@ impl fmt::Debug for AuthenticatedKey {
 pub struct Revoked {
     key: AuthenticatedKey,
     slot: Option<usize>,
+}
+
+impl Revoked {
+    /// The key that is waited for.
+    #[must_use]
+    pub fn key(&self) -> &AuthenticatedKey {
+        &self.key
+    }
 }
 
 impl Future for Revoked {

@@ -3,7 +3,12 @@
 //! A cached answer lives by [`Tick`]s alone, so a wall clock that jumps neither revives nor ends it. The wall clock is
 //! read once, when an answer is loaded, to turn expiry dates into ticks.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use crate::cache::sweep::Sweep;
 
 /// How far the coarse clock may lag, in nanoseconds: Linux moves it with its timer, which ticks every 10 ms or oftener.
 /// Twice that, as a tick may be late.
@@ -97,6 +102,21 @@ impl Clock {
             Kind::System(monotonic) => monotonic.at_latest(),
             #[cfg(feature = "test-util")]
             Kind::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// Has `sweep` turn whenever the clock is moved by hand. `false` if it moves by itself.
+    pub(crate) fn drives(&self, sweep: &Arc<Sweep>) -> bool {
+        match &self.0 {
+            Kind::System { .. } => {
+                let _ = sweep;
+                false
+            }
+            #[cfg(feature = "test-util")]
+            Kind::Manual(clock) => {
+                clock.drive(sweep);
+                true
+            }
         }
     }
 

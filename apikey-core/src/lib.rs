@@ -23,6 +23,7 @@
 //! - The [`Authenticator`] is the pipeline. It caches what it has verified, shares one look-up among concurrent requests,
 //!   and forgets at once what is [revoked](Authenticator::revoke).
 //! - An [`AuthenticatedKey`] is a verified caller with its [`Claims`]; a [`Rejection`] is the answer for anyone else.
+//! - [`InFlight`] and [`WhileLive`] end what is under way when its key is revoked or expires, as [`OnRevoked`] says.
 //! - [`scopes!`] declares [`Scope`]s as types; a [`ScopeCatalog`] adds roles and what implies what.
 //!
 //! # The life of a request
@@ -48,8 +49,9 @@
 //!
 //! Every decision is a `tracing` event of the target `apikey`, with the field `outcome` and, where one is known, `key_id`;
 //! never with the key. Accepted requests are at level TRACE, refused ones at DEBUG, failures of the resolver at ERROR.
-//! With the feature `metrics`: `apikey_decisions_total{outcome}` (a request that is let in and then refused for its scope counts twice), `apikey_cache_hits_total`,
-//! `apikey_resolver_calls_total{result}` and `apikey_resolver_seconds`.
+//! With the feature `metrics`: `apikey_decisions_total{outcome}` (a request that is let in, and then refused for its scope
+//! or ended with its key, counts twice), `apikey_cache_hits_total`, `apikey_resolver_calls_total{result}` and
+//! `apikey_resolver_seconds`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -65,8 +67,10 @@ mod credentials;
 mod digest;
 mod format;
 mod hasher;
+mod in_flight;
 mod key_id;
 mod no_randomness;
+mod on_revoked;
 mod pepper;
 mod plaintext;
 mod rejection;
@@ -77,6 +81,7 @@ mod telemetry;
 #[cfg(feature = "test-util")]
 mod test_util;
 mod usage;
+mod while_live;
 
 pub use activity::{ActivitySink, RequestReport};
 pub use anonymous::Anonymous;
@@ -94,8 +99,10 @@ pub use format::{
     ParsedKey,
 };
 pub use hasher::KeyHasher;
+pub use in_flight::InFlight;
 pub use key_id::{KeyId, KeyIdError};
 pub use no_randomness::NoRandomness;
+pub use on_revoked::{LastFrame, OnRevoked};
 pub use pepper::{Pepper, PepperError};
 pub use plaintext::{NotToken68, PlaintextKey};
 pub use rejection::{Rejection, RejectionKind};
@@ -108,3 +115,4 @@ pub use static_keys::{GenerateStaticKeyError, NewStaticKey, StaticKeys, StaticKe
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub use test_util::{ManualClock, TestKey, TestKeys};
 pub use usage::KeyUsage;
+pub use while_live::WhileLive;

@@ -82,6 +82,12 @@ pub(crate) fn usage_lost(requests: u64) {
     tracing::event!(target: TARGET, Level::WARN, requests, "usage was not taken in time, and is lost");
 }
 
+/// Keys that expire under way are not noticed: the system gives no thread.
+pub(crate) fn no_sweep(error: &std::io::Error) {
+    let error: &(dyn std::error::Error + 'static) = error;
+    tracing::event!(target: TARGET, Level::ERROR, error, "no thread can be started to watch for expiry");
+}
+
 /// A digest that is none of the presented key's: the resolver found the wrong record.
 pub(crate) fn digest_mismatch(key: &KeyId) {
     tracing::event!(

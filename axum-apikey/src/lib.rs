@@ -37,6 +37,8 @@
 //! - [`ApiKey`] and [`RequireScope`] extract the caller; `Option<ApiKey>` is for routes where a key is optional.
 //!   Extractors are checked in the order of the handler's arguments, and before the body.
 //! - [`RequireScopeLayer`] guards whole routers. So does `axum::middleware::from_extractor::<RequireScope<S>>()`.
+//! - Requests under way end when their key is revoked or expires: see [`ApiKeyLayer::on_revoked`]. [`FinishLayer`] around
+//!   a route lets them finish; `Extension(LastFrame::new("event: …\n\n"))` in a response is the last event of its stream.
 //! - A CORS layer belongs outside: `.layer(CorsLayer::…)` after the [`ApiKeyLayer`], so that preflights need no key and
 //!   refusals carry CORS headers.
 //!

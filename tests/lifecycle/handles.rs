@@ -84,15 +84,28 @@ async fn given_a_handle_when_its_key_was_evicted_or_outlived_the_cache_then_a_re
 }
 
 #[tokio::test]
-async fn given_a_handle_when_its_key_expires_then_it_is_dead_and_nobody_calls_that_a_revocation() {
+async fn given_a_handle_when_its_key_expires_then_it_is_dead_and_those_who_wait_are_told() {
     let stand = Stand::new(Setting::Plain);
     let expiry = stand.clock.wall() + Duration::from_secs(30);
     stand.change("reader", |claims| claims.with_expiry(expiry), |record| record);
     let key = handle(&stand, "reader").await;
+    let waiting = tokio::spawn(key.clone().revoked());
+    tokio::task::yield_now().await;
     stand.clock.advance(Duration::from_secs(29));
-    assert!(key.is_live());
+    assert!(key.is_live() && key.require_live().is_ok() && !is_ready(key.revoked()));
     stand.clock.advance(Duration::from_secs(1));
-    assert!(!key.is_live() && !is_ready(key.revoked()));
+    assert!(!key.is_live() && is_ready(key.revoked()));
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap();
+    let (expired, revoked) = (key.require_live().unwrap_err(), revoked().await.require_live().unwrap_err());
+    let answer = |rejection: &apikey_core::Rejection| (rejection.status(), rejection.challenge(), rejection.problem());
+    assert_eq!((answer(&expired), expired.status()), (answer(&revoked), 401));
+}
+
+async fn revoked() -> AuthenticatedKey {
+    let stand = Stand::new(Setting::Plain);
+    let key = handle(&stand, "reader").await;
+    stand.authenticator.revoke(&key_id("reader"));
+    key
 }
 
 #[tokio::test]

@@ -98,10 +98,12 @@ where
                     let response = response.take().expect("polled after completion");
                     return Poll::Ready(Ok(response.map(ResponseBody::refusal)));
                 }
-                StateProjection::Calling { future, exchange } => {
-                    let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(exchange.finish(response)));
-                }
+                StateProjection::Calling { future, exchange } => match ready!(exchange.in_flight.poll(future, cx)) {
+                    Ok(response) => return Poll::Ready(Ok(exchange.finish(response?))),
+                    Err(rejection) => {
+                        State::Refused { response: Some(Box::new(exchange.refuse_under_way(&rejection))) }
+                    }
+                },
                 StateProjection::Loading { call } => {
                     let waiting = call.as_mut().expect("polled after completion");
                     let decision = ready!(Pin::new(&mut waiting.loading).poll(cx));

@@ -3,7 +3,7 @@
 use apikey_core::Rejection;
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 use http_body_util::Full;
@@ -27,10 +27,17 @@ pub(crate) fn refusal(rejection: &Rejection) -> Response<Full<Bytes>> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.extend(trailers(rejection));
+    response
+}
+
+/// What ends a call: at once, or under way.
+pub(crate) fn trailers(rejection: &Rejection) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(2);
     headers.insert(STATUS, rejection.grpc_code().into());
     // Details are sentences in ASCII without `%`, which percent-encoding leaves as they are.
     if let Ok(message) = HeaderValue::from_str(&rejection.detail()) {
         headers.insert(MESSAGE, message);
     }
-    response
+    headers
 }

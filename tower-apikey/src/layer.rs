@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use apikey_core::{Authenticator, Rejection};
+use apikey_core::{Authenticator, OnRevoked, Rejection};
 use http::HeaderName;
 use tower_layer::Layer;
 
@@ -47,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) strip_credential: bool,
     pub(crate) responder: Option<Arc<Responder>>,
     pub(crate) grpc: bool,
+    pub(crate) on_revoked: OnRevoked,
 }
 
 impl ApiKeyLayer {
@@ -63,6 +64,7 @@ impl ApiKeyLayer {
                 strip_credential: false,
                 responder: None,
                 grpc: false,
+                on_revoked: OnRevoked::End,
             }),
         }
     }
@@ -98,7 +100,7 @@ impl ApiKeyLayer {
     /// Answers refused gRPC requests as gRPC clients expect: HTTP 200 with a `grpc-status`.
     ///
     /// Only requests over HTTP/2 with the method POST and the content type `application/grpc` or `application/grpc+…`
-    /// are answered so. No custom responder is asked for them.
+    /// are answered so. No custom responder is asked for them. A stream whose key dies ends with `grpc-status: 16`.
     ///
     /// # Security
     ///
@@ -107,6 +109,30 @@ impl ApiKeyLayer {
     #[must_use]
     pub fn grpc(self, grpc: bool) -> Self {
         self.with(|config| config.grpc = grpc)
+    }
+
+    /// What becomes of requests under way when their key is revoked or expires; [`OnRevoked::End`] unless said.
+    ///
+    /// A handler that has waited once is dropped then, and answered 401 as any request with a dead key is; one that never
+    /// waits is answered. A body that is being sent breaks off after its first frame, with
+    /// [`BodyError::is_revoked`](crate::BodyError::is_revoked), so that no client takes half for whole: over HTTP/1 the
+    /// connection is closed, over HTTP/2 the stream is reset, over gRPC (see [`grpc`](ApiKeyLayer::grpc)) it ends with
+    /// `grpc-status: 16`. A [`LastFrame`](crate::LastFrame) in the extensions of the response is sent instead. What the
+    /// handler had spawned, and upgraded connections, go on: they wait for
+    /// [`key.revoked()`](crate::AuthenticatedKey::revoked).
+    ///
+    /// Revocations are noticed at once, expiry within a second. For a single route there is
+    /// [`FinishLayer`](crate::FinishLayer).
+    ///
+    /// ```
+    /// use tower_apikey::{ApiKeyLayer, OnRevoked};
+    /// # let authenticator = tower_apikey::TestKeys::new().authenticator();
+    ///
+    /// let layer = ApiKeyLayer::new(authenticator).on_revoked(OnRevoked::Finish);
+    /// ```
+    #[must_use]
+    pub fn on_revoked(self, on_revoked: OnRevoked) -> Self {
+        self.with(|config| config.on_revoked = on_revoked)
     }
 
     fn with(mut self, set: impl FnOnce(&mut Config)) -> Self {
@@ -135,6 +161,7 @@ impl fmt::Debug for Config {
             .field("authenticator", &self.authenticator)
             .field("strip_credential", &self.strip_credential)
             .field("grpc", &self.grpc)
+            .field("on_revoked", &self.on_revoked)
             .finish_non_exhaustive()
     }
 }

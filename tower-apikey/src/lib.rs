@@ -32,6 +32,8 @@
 //! - [`ApiKeyLayer`] verifies the key of each request, refuses those without a good one, and leaves an
 //!   [`AuthenticatedKey`] in the request's extensions.
 //! - [`RequireScopeLayer`] stands inside it and asks for scopes.
+//! - Requests under way end when their key is revoked or expires; [`ApiKeyLayer::on_revoked`] says how, and
+//!   [`FinishLayer`] lets a route's finish.
 //! - [`caller`] and [`FromExtensions`] read the caller from the extensions, in any handler.
 //!
 //! Everything else here is `apikey_core`'s: how keys look, how they are resolved and what is decided about them is said
@@ -71,6 +73,7 @@
 
 mod body;
 mod caller;
+mod finish;
 mod future;
 mod grpc;
 mod layer;
@@ -81,19 +84,20 @@ mod service;
 pub use apikey_core::{
     Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims, Clock,
     ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
-    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, NewStaticKey,
-    NoRandomness, NotToken68, ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError, PepperVersion,
-    PlaintextKey, Presented, Rejection, RejectionKind, RequiredScopes, Requirement, Resolution, Resolver, ResolverFn,
-    ResolverWith, Revoked, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick,
-    TrustGate, resolver_fn, resolver_with, scopes,
+    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, LastFrame, NewStaticKey,
+    NoRandomness, NotToken68, OnRevoked, ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError,
+    PepperVersion, PlaintextKey, Presented, Rejection, RejectionKind, RequiredScopes, Requirement, Resolution,
+    Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, StaticKeys,
+    StaticKeysError, Tick, TrustGate, WhileLive, resolver_fn, resolver_with, scopes,
 };
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub use apikey_core::{ManualClock, TestKey, TestKeys};
 
 pub use self::{
-    body::ResponseBody,
+    body::{BodyError, ResponseBody},
     caller::{FromExtensions, caller, optional_caller},
+    finish::{FinishFuture, FinishLayer, FinishService},
     future::ResponseFuture,
     layer::ApiKeyLayer,
     require_scope::{RequireScopeFuture, RequireScopeLayer, RequireScopeService},

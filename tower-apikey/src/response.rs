@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apikey_core::Rejection;
+use apikey_core::{InFlight, LastFrame, OnRevoked, Rejection};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
@@ -11,7 +11,7 @@ use http::{
 use http_body_util::Full;
 
 use crate::{
-    body::ResponseBody,
+    body::{Ending, ResponseBody},
     grpc,
     layer::{Config, Responder},
 };
@@ -107,6 +107,8 @@ pub(crate) struct Exchange {
     is_grpc: bool,
     /// The key came in a header that shared caches don't know of.
     pub(crate) is_private: bool,
+    /// Ends the handler with its key.
+    pub(crate) in_flight: InFlight,
     /// Set if refusals from inside may take another form than the default one. Cloning it is not free, so others don't.
     config: Option<Arc<Config>>,
 }
@@ -118,20 +120,32 @@ impl Exchange {
             is_head: request.method() == Method::HEAD,
             is_grpc,
             is_private: false,
+            in_flight: InFlight::anonymous(),
             config: (is_grpc || config.responder.is_some()).then(|| Arc::clone(config)),
         }
     }
 
     /// The inner service's response, on its way out.
     #[inline]
-    pub(crate) fn finish<R>(&self, mut response: Response<R>) -> Response<ResponseBody<R>> {
+    pub(crate) fn finish<R>(&mut self, mut response: Response<R>) -> Response<ResponseBody<R>> {
         if response.extensions().get::<Rejection>().is_some() {
             return self.finish_refusal(response);
         }
         if self.is_private {
             response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
         }
-        response.map(ResponseBody::inner)
+        let Some(revoked) = self.in_flight.take_revoked() else { return response.map(ResponseBody::inner) };
+        if response.extensions().get() == Some(&OnRevoked::Finish) {
+            return response.map(ResponseBody::inner);
+        }
+        let ending = Ending { is_grpc: self.is_grpc, last_frame: response.extensions().get::<LastFrame>().cloned() };
+        response.map(|body| ResponseBody::while_live(body, revoked, ending))
+    }
+
+    /// The answer in place of a handler whose key has died.
+    #[cold]
+    pub(crate) fn refuse_under_way(&self, rejection: &Rejection) -> Response<Full<Bytes>> {
+        self.refuse(rejection, self.config.as_ref().and_then(|config| config.responder.as_deref()))
     }
 
     /// A refusal from inside, which is rendered anew where it may look otherwise.

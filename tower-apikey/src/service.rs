@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use apikey_core::{Anonymous, AuthenticatedKey, Authentication, Header, HeaderLines, RequestView};
+use apikey_core::{Anonymous, AuthenticatedKey, Authentication, Header, HeaderLines, InFlight, RequestView};
 use http::{HeaderName, Request, Response, header::AUTHORIZATION};
 use tower_service::Service;
 
@@ -82,6 +82,7 @@ impl Config {
     ) -> Exchange {
         match key {
             Some(key) => {
+                exchange.in_flight = InFlight::new(&key, self.on_revoked);
                 let headers = request.headers();
                 exchange.is_private = self.extra_headers.iter().any(|name| headers.contains_key(name))
                     && !headers.contains_key(AUTHORIZATION);

@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
 use http_body_util::Full;
 use tower::{Layer, Service};
 use tower_apikey::{ApiKeyLayer, AuthenticatedKey, FromExtensions, RequireScopeLayer, TestKeys, scopes};
@@ -69,4 +70,20 @@ async fn given_a_cached_key_when_let_in_then_only_the_extensions_allocate() {
     assert_eq!(of_the_layer.count_total, of_one_insert.count_total);
     assert_eq!(of_the_layer.bytes_total, of_one_insert.bytes_total);
     assert_eq!(keys.resolver_calls(), 1);
+}
+
+#[tokio::test]
+async fn given_a_body_of_one_frame_when_it_is_read_then_nothing_is_allocated_for_watching_it() {
+    let keys = TestKeys::new();
+    let key = keys.key(["files:read"]);
+    let handler = tower::service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"all of it"))))
+    });
+    let mut service = ApiKeyLayer::new(keys.authenticator()).layer(handler);
+    let mut body = pin!(service.call(request(&key.authorization())).await.unwrap().into_body());
+    let reading = allocation_counter::measure(|| {
+        let polled = body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Some(Ok(_)))) && body.is_end_stream());
+    });
+    assert_eq!(reading.count_total, 0);
 }

@@ -13,7 +13,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{Method, StatusCode},
 };
-use apikey_core::{Anonymous, AuthenticatedKey, Rejection};
+use apikey_core::{Anonymous, AuthenticatedKey, LastFrame, OnRevoked, Rejection};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -119,6 +119,12 @@ where
     // For the middleware around the mount to render as it renders its own.
     if let Some(rejection) = parts.extensions.remove::<Rejection>() {
         response.extensions_mut().insert(rejection);
+    }
+    if let Some(on_revoked) = parts.extensions.remove::<OnRevoked>() {
+        response.extensions_mut().insert(on_revoked);
+    }
+    if let Some(last) = parts.extensions.remove::<LastFrame>() {
+        response.extensions_mut().insert(last);
     }
     match convert::response(response.head_mut(), &parts, body.size_hint().exact(), to_head) {
         Ok(size) => response.set_body(BoxBody::new(ResponseBody::new(body, size, pump))),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what has gone wrong")]
 
 mod extract;
+mod in_flight;
 mod middleware;
 mod mount;
 mod require_scope;

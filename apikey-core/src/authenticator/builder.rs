@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use super::{Authenticator, Inner, TrustGate};
 use crate::{
     activity::ActivitySink,
-    cache::{entry::Home, flight::Flights, registry::Registry, table::Table, unknown::Unknown, usage::Usage},
+    cache::{entry::Home, flight::Flights, table::Table, unknown::Unknown, usage::Usage},
     catalog::ScopeCatalog,
     clock::Clock,
     credentials::is_tchar,
@@ -296,8 +296,8 @@ impl AuthenticatorBuilder {
             calls => (calls / 4).max(1),
         };
         let terms = Terms { realm: self.realm, retry_after: self.retry_after, tell_holder: self.tell_holder };
-        let usage = self.count_usage.then(Usage::new);
-        let home = Home { registry: Registry::default(), clock: self.clock, terms: Arc::new(terms), usage };
+        let mut home = Home::new(self.clock, terms);
+        home.usage = self.count_usage.then(Usage::new);
         Ok(Authenticator(Arc::new(Inner {
             resolver: self.resolver,
             longest: formats.iter().map(KeyFormat::longest).max().unwrap_or_default(),

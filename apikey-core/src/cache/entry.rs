@@ -1,12 +1,16 @@
 //! One verified secret: its claims, and the word that says until when they may be believed.
 
-use std::task::Waker;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Waker,
+};
 
 use slab::Slab;
 
 use super::{
     cache_key::CacheKey,
     registry::Registry,
+    sweep::Sweep,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -28,9 +32,17 @@ const STALE: u64 = 1;
 pub(crate) struct Home {
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
+    pub(crate) sweep: Arc<Sweep>,
     pub(crate) terms: Arc<Terms>,
     /// `None` where usage is not counted.
     pub(crate) usage: Option<Usage>,
+}
+
+impl Home {
+    pub(crate) fn new(clock: Clock, terms: Terms) -> Self {
+        let sweep = Sweep::new(clock.clone());
+        Home { registry: Registry::default(), clock, sweep, terms: Arc::new(terms), usage: None }
+    }
 }
 
 // In this order in memory: what a hit reads shares the first cache line with the handle's own counters.
@@ -45,10 +57,21 @@ pub(crate) struct Entry {
     ends: Tick,
     /// The digest the store knows the secret by; `None` where it is the cache key's own.
     digest: Option<Box<KeyDigest>>,
-    waiters: Mutex<Option<Box<Slab<Waker>>>>,
+    waiters: Mutex<Option<Box<Waiters>>>,
     claims: Claims,
     home: Arc<Home>,
 }
+
+/// Who waits for the end.
+#[derive(Default)]
+struct Waiters {
+    wakers: Slab<Waker>,
+    /// Does the sweep know of them?
+    is_listed: bool,
+}
+
+/// An entry that nobody waits for keeps room for so many; what a rush has needed is given back.
+const ROOM_KEPT: usize = 32;
 
 impl Entry {
     pub(crate) fn new(
@@ -122,7 +145,17 @@ impl Entry {
 
     /// Does the key still stand for those let in before? A stale one does.
     pub(crate) fn is_live(&self) -> bool {
-        !self.is_dead() && self.home.clock.now() < self.ends
+        !self.is_dead() && !self.is_expired(|| self.home.clock.now())
+    }
+
+    /// The end of the key's window.
+    pub(super) fn ends(&self) -> Tick {
+        self.ends
+    }
+
+    /// Is the window over? Most keys that requests wait on have no end, and need no clock.
+    fn is_expired(&self, now: impl FnOnce() -> Tick) -> bool {
+        self.ends != Tick::NEVER && self.ends <= now()
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -142,49 +175,78 @@ impl Entry {
     }
 
     /// Wakes all that wait for the end. Never under the registry's lock: a waker may drop a task, and with it an entry.
+    ///
+    /// A waker may also drop what was kept for a living key, a stranger's destructor with it. If one panics, the others
+    /// are woken all the same, and whoever ended the key is none the wiser.
     pub(crate) fn wake_waiters(&self) {
         let waiters = self.waiters.lock().take();
-        for waker in waiters.into_iter().flat_map(|slab| slab.into_iter()) {
-            waker.1.wake();
+        for (_, waker) in waiters.into_iter().flat_map(|waiters| waiters.wakers.into_iter()) {
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
 
     /// Leaves `waker` to be woken at the end, in the place `slot` names or a new one. `false` if the end has come.
-    pub(crate) fn wait(&self, slot: &mut Option<usize>, waker: &Waker) -> bool {
+    pub(crate) fn wait(self: &Arc<Self>, slot: &mut Option<usize>, waker: &Waker) -> bool {
         if let Some(slot) = *slot
             && let Some(waiters) = &*self.waiters.lock()
-            && waiters.get(slot).is_some_and(|left| left.will_wake(waker))
+            && waiters.wakers.get(slot).is_some_and(|left| left.will_wake(waker))
         {
             // Whoever kills the entry takes the wakers after it: while this one is here, it will be woken.
-            return !self.is_dead();
+            return self.is_live();
         }
         // Cloning a waker, and dropping one, may run a stranger's code: neither is done under the lock.
         let waker = waker.clone();
         let mut waiters = self.waiters.lock();
         // Looked at under the lock: `kill` comes before `wake_waiters` takes it, so either this sees the mark or that
-        // sees the waker.
-        if self.is_dead() {
+        // sees the waker. Of a window that is over the same holds: the sweep reads the clock before it takes the lock.
+        if !self.is_live() {
             return false;
         }
         let left = waiters.get_or_insert_default();
+        let is_new = self.ends != Tick::NEVER && !std::mem::replace(&mut left.is_listed, true);
         let replaced = match *slot {
-            Some(slot) => Some(std::mem::replace(&mut left[slot], waker)),
+            Some(slot) => Some(std::mem::replace(&mut left.wakers[slot], waker)),
             None => {
-                *slot = Some(left.insert(waker));
+                *slot = Some(left.wakers.insert(waker));
                 None
             }
         };
         drop(waiters);
         drop(replaced);
+        if is_new {
+            self.home.sweep.list(self);
+            // The window may have ended before the sweep knew. Others may have begun to wait by then, who took the entry
+            // for listed.
+            if !self.is_live() {
+                self.wake_waiters();
+                return false;
+            }
+        }
         true
     }
 
     pub(crate) fn stop_waiting(&self, slot: usize) {
-        let waker = match &mut *self.waiters.lock() {
-            Some(waiters) => waiters.try_remove(slot),
-            None => None,
-        };
+        let mut waiters = self.waiters.lock();
+        let waker = waiters.as_mut().and_then(|waiters| {
+            let waker = waiters.wakers.try_remove(slot);
+            if waiters.wakers.is_empty() && waiters.wakers.capacity() > ROOM_KEPT {
+                waiters.wakers = Slab::new();
+            }
+            waker
+        });
+        drop(waiters);
         drop(waker);
+    }
+
+    /// Does nobody wait for the end any more? Then the sweep forgets the entry, until somebody does.
+    pub(super) fn is_idle(&self) -> bool {
+        match &mut *self.waiters.lock() {
+            Some(waiters) => {
+                waiters.is_listed = !waiters.wakers.is_empty();
+                !waiters.is_listed
+            }
+            None => true,
+        }
     }
 }
 
@@ -202,8 +264,12 @@ pub(crate) mod tests {
     use crate::key_id::KeyId;
 
     pub(crate) fn home() -> Arc<Home> {
+        home_with(Clock::system())
+    }
+
+    pub(crate) fn home_with(clock: Clock) -> Arc<Home> {
         let terms = Terms { realm: "test".into(), retry_after: Duration::from_secs(1), tell_holder: false };
-        Arc::new(Home { registry: Registry::default(), clock: Clock::system(), terms: Arc::new(terms), usage: None })
+        Arc::new(Home::new(clock, terms))
     }
 
     pub(crate) fn entry_of(home: &Arc<Home>, id: &str, secret: &[u8]) -> Arc<Entry> {
@@ -248,6 +314,34 @@ pub(crate) mod tests {
         assert_eq!(count.0.load(Ordering::SeqCst), 2);
         assert!(!entry.wait(&mut slots[0], &waker));
         entry.stop_waiting(slots[0].unwrap());
+    }
+
+    #[test]
+    fn given_a_waker_that_panics_when_the_end_comes_then_the_others_are_woken_all_the_same() {
+        struct Panics;
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                // Past the hook, which would print it.
+                std::panic::resume_unwind(Box::new(()));
+            }
+        }
+        let entry = entry_of(&home(), "k", b"s");
+        let count = Arc::new(Count::default());
+        for waker in [Waker::from(Arc::new(Panics)), Waker::from(Arc::clone(&count)), Waker::from(Arc::new(Panics))] {
+            assert!(entry.wait(&mut None, &waker));
+        }
+        entry.kill();
+        entry.wake_waiters();
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn given_a_rush_of_waiters_when_all_have_left_then_their_room_is_given_back() {
+        let entry = entry_of(&home(), "k", b"s");
+        let mut slots = vec![None; 1_000];
+        slots.iter_mut().for_each(|slot| assert!(entry.wait(slot, Waker::noop())));
+        slots.into_iter().flatten().for_each(|slot| entry.stop_waiting(slot));
+        assert_eq!(entry.waiters.lock().as_ref().unwrap().wakers.capacity(), 0);
     }
 
     #[test]

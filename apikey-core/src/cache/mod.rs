@@ -11,7 +11,8 @@ pub(crate) mod flight;
 #[cfg(all(test, shuttle))]
 mod model;
 pub(crate) mod registry;
-mod sync;
+pub(crate) mod sweep;
+pub(crate) mod sync;
 pub(crate) mod table;
 pub(crate) mod unknown;
 pub(crate) mod usage;

@@ -4,7 +4,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    task::{Wake, Waker},
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -17,15 +17,22 @@ use shuttle::{
 };
 
 use super::{
-    entry::{Entry, Home, tests::entry_of},
-    registry::Registry,
+    cache_key::CacheKey,
+    entry::{
+        Entry, Home,
+        tests::{digest_of, entry_of, home_with},
+    },
     sync::Arc,
     usage::Usage,
 };
 use crate::{
+    authenticated_key::AuthenticatedKey,
+    claims::Claims,
     clock::{Clock, Tick},
     key_id::KeyId,
     rejection::Terms,
+    test_util::ManualClock,
+    while_live::WhileLive,
 };
 
 const SCHEDULES: usize = 20_000;
@@ -40,9 +47,9 @@ struct World {
 impl World {
     fn new(ignores_changes: bool) -> Arc<Self> {
         let terms = Terms { realm: "model".into(), retry_after: Duration::ZERO, tell_holder: false };
-        let mut registry = Registry::default();
-        registry.ignores_changes = ignores_changes;
-        let home = Arc::new(Home { registry, clock: Clock::system(), terms: Arc::new(terms), usage: None });
+        let mut home = Home::new(Clock::system(), terms);
+        home.registry.ignores_changes = ignores_changes;
+        let home = Arc::new(home);
         Arc::new(World { home, is_active: AtomicBool::new(true), table: Mutex::new(None) })
     }
 
@@ -174,6 +181,76 @@ fn given_a_waiter_and_a_revocation_in_any_order_then_no_wake_up_is_missed() {
             world.revoke();
             let waits = waiter.join().unwrap();
             assert!(!waits || count.0.load(Ordering::SeqCst) == 1, "it waits, and nobody woke it");
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn given_a_waiter_and_the_end_of_its_window_in_any_order_then_no_wake_up_is_missed() {
+    shuttle::check_random(
+        || {
+            let manual = ManualClock::new();
+            let home = home_with(Clock::from(manual.clone()));
+            let ends = Tick::FIRST.saturating_add(Duration::from_secs(1));
+            let claims = Claims::new(World::id());
+            let entry = Entry::new(home, CacheKey::of(b"s"), digest_of(b"s"), claims, ends, ends);
+            let entry = Arc::new(entry);
+            let counts = [Arc::new(Count::default()), Arc::new(Count::default())];
+            let waiters = counts.each_ref().map(|count| {
+                let (entry, waker) = (Arc::clone(&entry), Waker::from(Arc::clone(count)));
+                thread::spawn(move || {
+                    let mut slot = None;
+                    let waits = entry.wait(&mut slot, &waker) && entry.wait(&mut slot, &waker);
+                    thread::yield_now();
+                    waits
+                })
+            });
+            // Some turns find nothing due: they may forget who has left, and must not forget who waits.
+            (0..4).for_each(|_| manual.advance(Duration::from_millis(100)));
+            manual.advance(Duration::from_secs(1));
+            // All first: the one may be told by the other.
+            let waiting = waiters.map(|waiter| waiter.join().unwrap());
+            for (waits, count) in waiting.into_iter().zip(counts) {
+                assert!(!waits || count.0.load(Ordering::SeqCst) == 1, "it waits, and nobody woke it");
+            }
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn given_something_kept_for_a_key_and_a_revocation_in_any_order_then_it_is_dropped_and_its_reader_told() {
+    struct Kept(Arc<AtomicUsize>);
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    shuttle::check_random(
+        || {
+            let world = World::new(false);
+            let key = AuthenticatedKey::new(world.load().unwrap());
+            let (dropped, count) = (Arc::new(AtomicUsize::new(0)), Arc::new(Count::default()));
+            let reader = thread::spawn({
+                let (value, waker) = (Kept(Arc::clone(&dropped)), Waker::from(Arc::clone(&count)));
+                move || {
+                    let mut kept = WhileLive::new(value, key.revoked());
+                    let mut cx = Context::from_waker(&waker);
+                    let mut polled = Poll::Ready(None);
+                    for _ in 0..2 {
+                        polled = kept.poll(&mut cx, |_, _| {
+                            thread::yield_now();
+                            Poll::<()>::Pending
+                        });
+                    }
+                    (kept, polled.is_pending())
+                }
+            });
+            world.revoke();
+            let (kept, waits) = reader.join().unwrap();
+            assert!(kept.is_over() && dropped.load(Ordering::SeqCst) == 1, "it outlives its key, unread");
+            assert!(!waits || count.0.load(Ordering::SeqCst) >= 1, "it waits, and nobody woke it");
         },
         SCHEDULES,
     );

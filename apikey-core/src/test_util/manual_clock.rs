@@ -1,11 +1,14 @@
 //! A clock that only moves when told to.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 
-use crate::clock::{Clock, Tick};
+use crate::{
+    cache::sweep::Sweep,
+    clock::{Clock, Tick},
+};
 
 /// A [`Clock`] that stands still until it is moved.
 ///
@@ -21,7 +24,14 @@ use crate::clock::{Clock, Tick};
 /// ```
 #[derive(Clone, Debug)]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
-pub struct ManualClock(Arc<Mutex<Reading>>);
+pub struct ManualClock(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    reading: Mutex<Reading>,
+    /// What looks for expired keys each time the clock is moved.
+    sweeps: Mutex<Vec<Weak<Sweep>>>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Reading {
@@ -33,17 +43,21 @@ impl ManualClock {
     /// A clock whose wall time is 2030-01-01T00:00:00Z.
     #[must_use]
     pub fn new() -> Self {
-        ManualClock(Arc::new(Mutex::new(Reading {
-            tick: Tick::FIRST,
-            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000),
-        })))
+        let reading = Reading { tick: Tick::FIRST, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000) };
+        ManualClock(Arc::new(Shared { reading: Mutex::new(reading), sweeps: Mutex::default() }))
     }
 
-    /// Lets `duration` pass.
+    /// Lets `duration` pass. Whoever waits for the end of a key that expires meanwhile is woken before this returns.
     pub fn advance(&self, duration: Duration) {
-        let mut reading = self.reading();
-        reading.tick = reading.tick.saturating_add(duration);
-        reading.wall += duration;
+        {
+            let mut reading = self.reading();
+            reading.tick = reading.tick.saturating_add(duration);
+            reading.wall += duration;
+        }
+        let sweeps = self.sweeps().clone();
+        for sweep in sweeps.iter().filter_map(Weak::upgrade) {
+            sweep.turn();
+        }
     }
 
     /// Sets the wall clock alone, as an operator or a time server may; no time passes.
@@ -63,8 +77,18 @@ impl ManualClock {
         self.reading().wall
     }
 
+    pub(crate) fn drive(&self, sweep: &Arc<Sweep>) {
+        let mut sweeps = self.sweeps();
+        sweeps.retain(|sweep| sweep.strong_count() > 0);
+        sweeps.push(Arc::downgrade(sweep));
+    }
+
     fn reading(&self) -> MutexGuard<'_, Reading> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sweeps(&self) -> MutexGuard<'_, Vec<Weak<Sweep>>> {
+        self.0.sweeps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,7 +13,6 @@ use crate::{
     cache::{
         cache_key::CacheKey,
         entry::{Entry, Home},
-        registry::Registry,
     },
     claims::Claims,
     clock::{Clock, Tick},
@@ -37,7 +36,7 @@ impl AuthenticatedKey {
     #[must_use]
     pub fn fake(claims: Claims) -> Self {
         let terms = Terms { realm: "test".into(), retry_after: std::time::Duration::from_secs(1), tell_holder: false };
-        let home = Home { registry: Registry::default(), clock: Clock::system(), terms: Arc::new(terms), usage: None };
+        let home = Home::new(Clock::system(), terms);
         let cache_key = CacheKey::of(b"");
         let digest = KeyDigest::sha256_from_bytes([0; 32]);
         let entry = Entry::new(Arc::new(home), cache_key, digest, claims, Tick::NEVER, Tick::NEVER);

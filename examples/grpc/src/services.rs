@@ -48,10 +48,10 @@ impl ledger_server::Ledger for Ledger {
     }
 
     async fn entries(&self, request: Request<EntriesRequest>) -> Result<Response<Self::EntriesStream>, Status> {
-        let key = authorize::<LedgerRead, _>(&request)?.clone();
+        authorize::<LedgerRead, _>(&request)?;
         let EntriesRequest { account, follow } = request.into_inner();
         let lines = self.books.follow(&account)?;
-        Ok(Response::new(entries(key, lines, follow).boxed()))
+        Ok(Response::new(entries(lines, follow).boxed()))
     }
 }
 
@@ -78,30 +78,19 @@ fn status(rejection: Rejection) -> Status {
     Status::new(Code::from_i32(rejection.grpc_code()), rejection.detail())
 }
 
-/// A call that may last for days outlives its key. Here it ends with it: the key is looked at before each entry, and
-/// wakes the stream when it is revoked.
-fn entries(
-    key: AuthenticatedKey,
-    lines: watch::Receiver<Vec<Line>>,
-    follow: bool,
-) -> impl Stream<Item = Result<Entry, Status>> + Send {
-    stream::try_unfold((key, lines, 0), move |(key, mut lines, told)| async move {
+/// A call that may last for days. It ends with its key, as all do: the layer sees to that.
+fn entries(lines: watch::Receiver<Vec<Line>>, follow: bool) -> impl Stream<Item = Result<Entry, Status>> + Send {
+    stream::try_unfold((lines, 0), move |(mut lines, told)| async move {
         loop {
-            if !key.is_live() {
-                return Err(Status::unauthenticated("The API key is not valid."));
-            }
             let next = lines.borrow_and_update().get(told).map(|line| line.entry(told));
             if let Some(entry) = next {
-                return Ok(Some((entry, (key, lines, told + 1))));
+                return Ok(Some((entry, (lines, told + 1))));
             }
             if !follow {
                 return Ok(None);
             }
-            tokio::select! {
-                () = key.revoked() => {}
-                changed = lines.changed() => if changed.is_err() {
-                    return Ok(None);
-                }
+            if lines.changed().await.is_err() {
+                return Ok(None);
             }
         }
     })

@@ -17,7 +17,7 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_apikey::{ApiKeyLayer, Refusal, RequireScopeLayer, caller, optional_caller, refusal};
+use tower_apikey::{ApiKeyLayer, BodyError, Refusal, RequireScopeLayer, caller, optional_caller, refusal};
 
 use super::{Handled, PUBLIC, Running, Stop, seen};
 use crate::stand::{FilesRead, FilesWrite, Setting, Stand};
@@ -61,7 +61,7 @@ pub(super) fn inner(stand: &Stand) -> ApiKeyLayer {
     ApiKeyLayer::new(stand.inner.clone()).strip_credential(stand.setting == Setting::Strip)
 }
 
-type Body = BoxBody<Bytes, Infallible>;
+type Body = BoxBody<Bytes, BodyError>;
 
 async fn dispatch(
     (layer, inner): (ApiKeyLayer, ApiKeyLayer),
@@ -74,7 +74,7 @@ async fn dispatch(
     });
     let guard = RequireScopeLayer::of::<FilesRead>();
     match request.uri().path() {
-        "/unlayered" | "/unlayered-maybe" => handler.oneshot(request).await.map(|response| response.map(Full::boxed)),
+        "/unlayered" | "/unlayered-maybe" => handler.oneshot(request).await.map(|response| response.map(plain)),
         "/unlayered-guarded" => {
             guard.layer(handler).oneshot(request).await.map(|response| response.map(BodyExt::boxed))
         }
@@ -85,11 +85,15 @@ async fn dispatch(
             layer.layer(inner.layer(handler)).oneshot(request).await.map(|r| r.map(BodyExt::boxed))
         }
         _ => {
-            let mut response = Response::new(Full::default().boxed());
+            let mut response = Response::new(plain(Full::default()));
             *response.status_mut() = StatusCode::NOT_FOUND;
             Ok(response)
         }
     }
+}
+
+fn plain(body: Full<Bytes>) -> Body {
+    body.map_err(|never| match never {}).boxed()
 }
 
 fn respond(handled: Result<Response<Full<Bytes>>, Rejection>) -> Response<Full<Bytes>> {

@@ -1,0 +1,271 @@
+//! The one timer of all who wait for keys that expire: it looks for windows that are over, and wakes whoever waits.
+//!
+//! A revocation is told to the entries; the passing of time is not. So entries with an end that somebody waits for are
+//! listed here. While any is, a thread looks at the list every half second, or sooner if an end is near; with none it
+//! ends. It is a thread, and no task of a runtime, because nothing else outlives the runtimes it serves: actix has one
+//! for each worker, any of them may shut down or stand still, and a body that its client doesn't read is polled by none.
+//!
+//! A clock that is moved by hand turns the sweep by itself, and no thread is started.
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    entry::Entry,
+    sync::{Arc, Mutex, Weak},
+};
+use crate::{
+    clock::{Clock, Tick},
+    telemetry,
+};
+
+/// How long the list is left alone at most. Whatever is listed meanwhile is looked at within that time.
+const NAP: Duration = Duration::from_millis(500);
+
+/// In every so many turns the list is cleared of what nobody waits for any more.
+const TURNS_A_TIDYING: u32 = 8;
+
+pub(crate) struct Sweep {
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    listed: Vec<Listed>,
+    /// Does something turn the sweep: a thread, or the clock?
+    is_driven: bool,
+    turns: u32,
+}
+
+struct Listed {
+    ends: Tick,
+    entry: Weak<Entry>,
+}
+
+impl Sweep {
+    pub(crate) fn new(clock: Clock) -> Arc<Self> {
+        let sweep = Arc::new(Sweep { clock, state: Mutex::default() });
+        sweep.state.lock().is_driven = sweep.clock.drives(&sweep);
+        sweep
+    }
+
+    /// Has the waiters of `entry` woken when its window is over.
+    pub(super) fn list(self: &Arc<Self>, entry: &Arc<Entry>) {
+        let mut state = self.state.lock();
+        state.listed.push(Listed { ends: entry.ends(), entry: Arc::downgrade(entry) });
+        let starts = !std::mem::replace(&mut state.is_driven, true);
+        drop(state);
+        if starts {
+            self.start();
+        }
+    }
+
+    fn start(self: &Arc<Self>) {
+        let sweep = Arc::clone(self);
+        if let Err(error) = thread::Builder::new().name("apikey-sweep".to_owned()).spawn(move || sweep.run()) {
+            // Whoever lists the next entry tries again.
+            self.state.lock().is_driven = false;
+            telemetry::no_sweep(&error);
+        }
+    }
+
+    fn run(&self) {
+        loop {
+            thread::sleep(self.nap());
+            // An entry that is let go of may run a stranger's destructor: what panics there must not end the sweep.
+            if let Ok(false) = catch_unwind(AssertUnwindSafe(|| self.turn_or_stop())) {
+                return;
+            }
+        }
+    }
+
+    fn nap(&self) -> Duration {
+        let now = self.clock.now();
+        let state = self.state.lock();
+        let next = state.listed.iter().map(|listed| listed.ends.saturating_since(now)).min();
+        // Not zero: what is due is taken off the list by the turn that follows.
+        next.unwrap_or(NAP).clamp(Duration::from_millis(1), NAP)
+    }
+
+    /// Wakes the waiters of all keys that have expired.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn turn(&self) {
+        self.turn_or(|_| {});
+    }
+
+    /// Wakes the waiters of all keys that have expired. `false` if nothing is listed any more, and nothing drives the
+    /// sweep from now on.
+    fn turn_or_stop(&self) -> bool {
+        self.turn_or(|state| state.is_driven = !state.listed.is_empty())
+    }
+
+    fn turn_or(&self, at_last: impl FnOnce(&mut State)) -> bool {
+        // Before the entries' locks are taken: who finds such a lock free after this turn reads a later time.
+        let now = self.clock.now();
+        let (mut due, mut looked_at) = (Vec::new(), Vec::new());
+        let goes_on = {
+            let mut state = self.state.lock();
+            state.turns = state.turns.wrapping_add(1);
+            let tidies = state.turns.is_multiple_of(TURNS_A_TIDYING);
+            state.listed.retain(|listed| {
+                if listed.ends <= now {
+                    due.extend(listed.entry.upgrade());
+                    return false;
+                }
+                if !tidies {
+                    return true;
+                }
+                // What is upgraded may be the last handle by the time it is dropped: not under the lock.
+                let entry = listed.entry.upgrade();
+                let is_waited_for = entry.as_ref().is_some_and(|entry| !entry.is_idle());
+                looked_at.extend(entry);
+                is_waited_for
+            });
+            if tidies {
+                state.listed.shrink_to(2 * TURNS_A_TIDYING as usize);
+            }
+            at_last(&mut state);
+            state.is_driven
+        };
+        drop(looked_at);
+        due.iter().for_each(|entry| entry.wake_waiters());
+        goes_on
+    }
+}
+
+impl fmt::Debug for Sweep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweep").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::pin,
+        sync::{
+            atomic::{AtomicUsize, Ordering},
+            mpsc,
+        },
+        task::{Context, Poll, Wake, Waker},
+    };
+
+    use super::*;
+    use crate::{
+        authenticated_key::AuthenticatedKey,
+        cache::{
+            cache_key::CacheKey,
+            entry::{
+                Home,
+                tests::{digest_of, home_with},
+            },
+        },
+        claims::Claims,
+        clock::Tick,
+        key_id::KeyId,
+        test_util::ManualClock,
+    };
+
+    fn entry(home: &Arc<Home>, ends: Tick) -> Arc<Entry> {
+        let claims = Claims::new(KeyId::new("k").unwrap());
+        Arc::new(Entry::new(Arc::clone(home), CacheKey::of(b"s"), digest_of(b"s"), claims, ends, ends))
+    }
+
+    fn in_seconds(clock: &Clock, seconds: u64) -> Tick {
+        clock.now().saturating_add(Duration::from_secs(seconds))
+    }
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn given_waiters_of_keys_that_expire_when_time_passes_then_each_is_woken_at_its_own_end() {
+        let manual = ManualClock::new();
+        let clock = Clock::from(manual.clone());
+        let home = home_with(clock.clone());
+        let entries = [Some(1), Some(2), None]
+            .map(|seconds| entry(&home, seconds.map_or(Tick::NEVER, |seconds| in_seconds(&clock, seconds))));
+        let counts = [const { Count(AtomicUsize::new(0)) }; 3].map(Arc::new);
+        for (entry, count) in entries.iter().zip(&counts) {
+            assert!(entry.wait(&mut None, &Waker::from(Arc::clone(count))));
+            assert!(entry.wait(&mut None, &Waker::from(Arc::clone(count))));
+        }
+        let woken = || counts.each_ref().map(|count| count.0.load(Ordering::SeqCst));
+        assert_eq!(home.sweep.state.lock().listed.len(), 2, "an entry is listed once, and only if it has an end");
+        for expected in [[2, 0, 0], [2, 2, 0], [2, 2, 0]] {
+            manual.advance(Duration::from_secs(1));
+            assert_eq!(woken(), expected);
+        }
+        assert!(!entries[0].wait(&mut None, Waker::noop()) && entries[2].wait(&mut None, Waker::noop()));
+        assert!(home.sweep.state.lock().listed.is_empty());
+    }
+
+    #[test]
+    fn given_entries_that_nobody_waits_for_any_more_when_swept_then_they_are_forgotten_until_somebody_does() {
+        let manual = ManualClock::new();
+        let clock = Clock::from(manual.clone());
+        let home = home_with(clock.clone());
+        let (waited_for, left, gone) = (
+            entry(&home, in_seconds(&clock, 60)),
+            entry(&home, in_seconds(&clock, 60)),
+            entry(&home, in_seconds(&clock, 60)),
+        );
+        let mut slot = None;
+        for (entry, slot) in [(&waited_for, &mut None), (&left, &mut slot), (&gone, &mut None)] {
+            assert!(entry.wait(slot, Waker::noop()));
+        }
+        left.stop_waiting(slot.unwrap());
+        drop(gone);
+        let listed = || home.sweep.state.lock().listed.len();
+        assert_eq!(listed(), 3);
+        (0..TURNS_A_TIDYING).for_each(|_| home.sweep.turn());
+        assert_eq!(listed(), 1);
+        assert!(left.wait(&mut None, Waker::noop()));
+        assert_eq!(listed(), 2);
+    }
+
+    #[test]
+    fn given_the_systems_clock_when_keys_expire_then_one_thread_tells_whoever_waits_and_ends() {
+        let clock = Clock::system();
+        let home = home_with(clock.clone());
+        let soon = clock.now().saturating_add(Duration::from_millis(50));
+        let key = AuthenticatedKey::new(entry(&home, soon));
+        let (told, tell) = mpsc::channel();
+        struct Tell(mpsc::Sender<()>);
+        impl Wake for Tell {
+            fn wake(self: Arc<Self>) {
+                let _ = self.0.send(());
+            }
+        }
+        let waker = Waker::from(Arc::new(Tell(told)));
+        let mut revoked = pin!(key.revoked());
+        let mut others: Vec<_> = (0..10).map(|_| key.revoked()).collect();
+        for other in &mut others {
+            assert!(pin!(other).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        if revoked.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            tell.recv_timeout(Duration::from_secs(60)).expect("the sweep should have come");
+        }
+        assert_eq!(revoked.poll(&mut Context::from_waker(&waker)), Poll::Ready(()));
+        assert_eq!(key.require_live().unwrap_err().status(), 401);
+        // Nothing is listed any more: the thread ends, and with it its hold on the sweep.
+        let waits = std::time::Instant::now();
+        while Arc::strong_count(&home.sweep) > 1 {
+            assert!(waits.elapsed() < Duration::from_secs(60), "the thread doesn't end");
+            thread::yield_now();
+        }
+        assert!(!home.sweep.state.lock().is_driven);
+    }
+}

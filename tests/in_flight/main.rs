@@ -1,0 +1,15 @@
+//! Requests and streams under way when their key dies, on hyper, axum and actix-web, over HTTP/1.1 and HTTP/2.
+//!
+//! Bounded for every run; `APIKEY_FIRE=full cargo test --release -p apikey-tests --test in_flight` is the long form.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+mod bodies;
+mod client;
+mod crowd;
+mod expiry;
+mod grpc;
+mod handlers;
+mod kinds;
+mod servers;
+mod unread;
