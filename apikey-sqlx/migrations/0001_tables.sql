@@ -69,6 +69,7 @@ CREATE TABLE @secret (
     PRIMARY KEY (digest, algorithm)
 ){keyed_table};
 CREATE UNIQUE INDEX #secret_of_key ON @secret (key_id, number) WHERE key_id IS NOT NULL;
+CREATE INDEX #secret_rotated ON @secret (key_id) WHERE number > 1 AND key_id IS NOT NULL;
 
 -- When a secret was last used. Apart from the secret, so that usage never waits for a change or a change for usage.
 CREATE TABLE @seen (

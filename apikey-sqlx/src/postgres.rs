@@ -107,10 +107,15 @@ async fn unsuitable(connection: &mut PgConnection) -> Result<Option<String>, sql
     })
 }
 
-/// Nothing waits for ever, for a lock or for a client that went away in the middle of a change.
+/// Nothing waits for ever. And every statement is made to go by an index from row to row; other ways of joining are
+/// switched off, since without fresh statistics, as after an import, the planner reads whole tables for one key, or
+/// spends a hundred times a look-up's time on compiling it.
 fn settings(timeout: Duration) -> String {
     let millis = timeout.as_millis();
-    format!("SET statement_timeout = {millis}; SET lock_timeout = {millis}")
+    format!(
+        "SET statement_timeout = {millis}; SET lock_timeout = {millis}; \
+         SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+    )
 }
 
 /// How a change begins, on a pool whose connections somebody else has set up too. Rows are locked, so read committed is
