@@ -1,7 +1,7 @@
 //! Responses of one type, whatever made them. Errors are `application/problem+json` (RFC 9457), the form in which keys
 //! are refused, too.
 
-use std::convert::Infallible;
+use std::{error::Error, io};
 
 use bytes::Bytes;
 use http::{
@@ -12,14 +12,15 @@ use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::body::Body;
 use serde::Serialize;
 
-pub(crate) type Response = http::Response<BoxBody<Bytes, Infallible>>;
+/// A body may fail: its caller's key may be revoked while it is sent.
+pub(crate) type Response = http::Response<BoxBody<Bytes, io::Error>>;
 
 /// A response of the services and layers inside.
 pub(crate) fn boxed<B>(response: http::Response<B>) -> Response
 where
-    B: Body<Data = Bytes, Error = Infallible> + Send + Sync + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static,
 {
-    response.map(BoxBody::new)
+    response.map(|body| BoxBody::new(body.map_err(io::Error::other)))
 }
 
 pub(crate) fn method_not_allowed(allowed: &'static str) -> Response {
@@ -56,7 +57,7 @@ fn empty(status: StatusCode) -> Response {
 }
 
 fn respond(status: StatusCode, content_type: Option<&'static str>, body: Bytes) -> Response {
-    let mut response = http::Response::new(Full::new(body).boxed());
+    let mut response = http::Response::new(Full::new(body).map_err(|never| match never {}).boxed());
     *response.status_mut() = status;
     if let Some(content_type) = content_type {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
