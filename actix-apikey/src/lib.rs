@@ -70,6 +70,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod activity;
 mod body;
 mod extract;
 mod finish;
@@ -82,13 +83,13 @@ mod response;
 mod service;
 
 pub use apikey_core::{
-    Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims, Clock,
-    ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
+    ActivitySink, Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims,
+    Clock, ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
     KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, LastFrame, NewStaticKey,
     NoRandomness, NotToken68, OnRevoked, ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError,
-    PepperVersion, PlaintextKey, Presented, Rejection, RejectionKind, RequiredScopes, Requirement, Resolution,
-    Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, StaticKeys,
-    StaticKeysError, Tick, TrustGate, WhileLive, resolver_fn, resolver_with, scopes,
+    PepperVersion, PlaintextKey, Presented, Rejection, RejectionKind, RequestReport, RequiredScopes, Requirement,
+    Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet,
+    StaticKeys, StaticKeysError, Tick, TrustGate, WhileLive, resolver_fn, resolver_with, scopes,
 };
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]

@@ -69,6 +69,7 @@ pub struct ApiKeyMiddleware {
     pub(crate) responder: Option<Responder>,
     pub(crate) on_revoked: OnRevoked,
     pub(crate) keep_request: bool,
+    pub(crate) expiry_header: Option<HeaderName>,
 }
 
 impl ApiKeyMiddleware {
@@ -80,6 +81,7 @@ impl ApiKeyMiddleware {
             responder: None,
             on_revoked: OnRevoked::End,
             keep_request: false,
+            expiry_header: None,
         }
     }
 
@@ -170,6 +172,21 @@ impl ApiKeyMiddleware {
     /// whose headers a middleware further in changes: actix-web changes no request that two hold.
     pub fn keep_request(mut self, keep_request: bool) -> Self {
         self.keep_request = keep_request;
+        self
+    }
+
+    /// Tells holders of keys that expire when they do: in this header of every answer to a request that was let in, as
+    /// RFC 3339 in UTC.
+    ///
+    /// ```
+    /// use actix_apikey::ApiKeyMiddleware;
+    /// use actix_web::http::header::HeaderName;
+    /// # let authenticator = actix_apikey::TestKeys::new().authenticator();
+    ///
+    /// let keys = ApiKeyMiddleware::new(authenticator).expiry_header(HeaderName::from_static("api-key-expires"));
+    /// ```
+    pub fn expiry_header(mut self, name: HeaderName) -> Self {
+        self.expiry_header = Some(name);
         self
     }
 }

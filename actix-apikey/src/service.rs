@@ -13,7 +13,7 @@ use actix_web::{
     body::MessageBody,
     dev::{Service, ServiceRequest, ServiceResponse},
     http::{
-        Method,
+        Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
 };
@@ -23,7 +23,7 @@ use apikey_core::{
 };
 use pin_project_lite::pin_project;
 
-use crate::{body::ResponseBody, middleware::ApiKeyMiddleware, rejection::ApiKeyRejection, response};
+use crate::{activity::Record, body::ResponseBody, middleware::ApiKeyMiddleware, rejection::ApiKeyRejection, response};
 
 /// What [`ApiKeyMiddleware`] makes of a service.
 pub struct ApiKeyService<S>(Rc<Guarded<S>>);
@@ -59,7 +59,14 @@ where
         let to_head = request.method() == Method::HEAD;
         let view = View { request: &request, extra_headers: &guarded.extra_headers };
         let authentication = guarded.options.authenticator.authenticate(&view);
-        let mut exchange = Exchange { to_head, private: false, in_flight: InFlight::anonymous(), request: None };
+        let mut exchange = Exchange {
+            to_head,
+            private: false,
+            in_flight: InFlight::anonymous(),
+            request: None,
+            record: None,
+            expiry: None,
+        };
         let state = match authentication {
             Authentication::Done(decision) => guarded.carry_out(decision, request, &mut exchange),
             Authentication::Loading(loading) => State::Loading { loading, request: Some(request) },
@@ -77,6 +84,10 @@ struct Exchange {
     in_flight: InFlight,
     /// What a refusal under way is to be returned with, if that is kept.
     request: Option<HttpRequest>,
+    /// The request, where activity is recorded.
+    record: Option<Box<Record>>,
+    /// What tells the holder when the key expires.
+    expiry: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl<S, B> Guarded<S>
@@ -90,6 +101,13 @@ where
             Ok(Some(key)) => {
                 exchange.private = self.came_by_extra_header(&request);
                 exchange.in_flight = InFlight::new(&key, self.options.on_revoked);
+                if self.options.authenticator.records_activity() {
+                    exchange.record = Record::of(&request, &key, &self.options.authenticator);
+                }
+                exchange.expiry = self.options.expiry_header.as_ref().and_then(|name| {
+                    let value = HeaderValue::try_from(key.expires_at_rfc3339()?).ok()?;
+                    Some(Box::new((name.clone(), value)))
+                });
                 if self.options.strip_credential {
                     self.strip(&mut request);
                 }
@@ -137,6 +155,13 @@ where
     fn finish(&self, mut response: ServiceResponse<B>, exchange: &mut Exchange) -> ServiceResponse<ResponseBody<B>> {
         if exchange.private && !response.headers().contains_key(header::CACHE_CONTROL) {
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        }
+        if let Some(record) = exchange.record.take() {
+            record.answered(response.status());
+        }
+        if let Some(expiry) = exchange.expiry.take() {
+            let (name, value) = *expiry;
+            response.headers_mut().insert(name, value);
         }
         let to_head = exchange.to_head;
         if response.status().is_success() {
@@ -233,10 +258,19 @@ where
                     let answered = ready!(this.exchange.in_flight.poll(future, cx));
                     let kept = this.exchange.request.take();
                     return Poll::Ready(match answered {
-                        Ok(response) => Ok(this.guarded.finish(response?, this.exchange)),
+                        Ok(Ok(response)) => Ok(this.guarded.finish(response, this.exchange)),
+                        Ok(Err(error)) => {
+                            if let Some(record) = this.exchange.record.take() {
+                                record.answered(error.as_response_error().status_code());
+                            }
+                            Err(error)
+                        }
                         Err(rejection) => {
                             // The handler goes before its answer comes.
                             this.state.set(State::Refused { response: None });
+                            if let Some(record) = this.exchange.record.take() {
+                                record.answered(StatusCode::from_u16(rejection.status()).unwrap_or_default());
+                            }
                             let responder = this.guarded.options.responder.clone();
                             let refusal = ApiKeyRejection::under_way(rejection, responder, this.exchange.to_head);
                             match kept {

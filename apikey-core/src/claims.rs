@@ -164,6 +164,20 @@ impl Claims {
         self.expires_at
     }
 
+    /// The same moment as RFC 3339 writes it, to the second, in UTC.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use apikey_core::{Claims, KeyId};
+    /// let claims = Claims::new(KeyId::new("k-1")?).with_expiry(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400));
+    /// assert_eq!(claims.expires_at_rfc3339().as_deref(), Some("1970-01-02T00:00:00Z"));
+    /// # Ok::<(), apikey_core::KeyIdError>(())
+    /// ```
+    #[must_use]
+    pub fn expires_at_rfc3339(&self) -> Option<String> {
+        self.expires_at.map(rfc3339)
+    }
+
     /// The organization that owns the key.
     #[must_use]
     pub fn organization(&self) -> Option<&str> {

@@ -3,10 +3,14 @@
 use std::{fmt, sync::Arc};
 
 use apikey_core::{Authenticator, OnRevoked, Rejection};
-use http::HeaderName;
+use http::{Extensions, HeaderMap, HeaderName};
 use tower_layer::Layer;
 
-use crate::{response::Refusal, service::ApiKeyService};
+use crate::{
+    activity::{Describe, RequestDescription},
+    response::Refusal,
+    service::ApiKeyService,
+};
 
 /// Authenticates every request by its API key.
 ///
@@ -48,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) responder: Option<Arc<Responder>>,
     pub(crate) grpc: bool,
     pub(crate) on_revoked: OnRevoked,
+    pub(crate) expiry_header: Option<HeaderName>,
+    pub(crate) describe: Option<Arc<Describe>>,
 }
 
 impl ApiKeyLayer {
@@ -65,6 +71,8 @@ impl ApiKeyLayer {
                 responder: None,
                 grpc: false,
                 on_revoked: OnRevoked::End,
+                expiry_header: None,
+                describe: None,
             }),
         }
     }
@@ -133,6 +141,45 @@ impl ApiKeyLayer {
     #[must_use]
     pub fn on_revoked(self, on_revoked: OnRevoked) -> Self {
         self.with(|config| config.on_revoked = on_revoked)
+    }
+
+    /// Tells holders of keys that expire when they do: in this header of every answer to a request that was let in, as
+    /// RFC 3339 in UTC.
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use tower_apikey::ApiKeyLayer;
+    /// # let authenticator = tower_apikey::TestKeys::new().authenticator();
+    ///
+    /// let layer = ApiKeyLayer::new(authenticator).expiry_header(HeaderName::from_static("api-key-expires"));
+    /// ```
+    #[must_use]
+    pub fn expiry_header(self, name: HeaderName) -> Self {
+        self.with(|config| config.expiry_header = Some(name))
+    }
+
+    /// Says how a request is described where activity is recorded (see [`ActivitySink`](crate::ActivitySink)): method,
+    /// status and `User-Agent` are known anyway, its route's template and its address are not.
+    ///
+    /// In axum, a layer that stands in `route_layer` finds both in the extensions:
+    ///
+    /// ```
+    /// use tower_apikey::{ApiKeyLayer, RequestDescription};
+    /// # let authenticator = tower_apikey::TestKeys::new().authenticator();
+    /// # #[derive(Clone)] struct MatchedPath;
+    /// # impl MatchedPath { fn as_str(&self) -> &str { "" } }
+    ///
+    /// let layer = ApiKeyLayer::new(authenticator).describe_requests(|_headers, extensions| {
+    ///     let route = extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    ///     route.map_or_else(RequestDescription::new, |route| RequestDescription::new().route(route))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn describe_requests(
+        self,
+        describe: impl Fn(&HeaderMap, &Extensions) -> RequestDescription + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| config.describe = Some(Arc::new(describe)))
     }
 
     fn with(mut self, set: impl FnOnce(&mut Config)) -> Self {

@@ -11,6 +11,7 @@ use http::{
 use http_body_util::Full;
 
 use crate::{
+    activity::Record,
     body::{Ending, ResponseBody},
     grpc,
     layer::{Config, Responder},
@@ -109,6 +110,10 @@ pub(crate) struct Exchange {
     pub(crate) is_private: bool,
     /// Ends the handler with its key.
     pub(crate) in_flight: InFlight,
+    /// The request, where activity is recorded.
+    pub(crate) record: Option<Box<Record>>,
+    /// What tells the holder when the key expires.
+    pub(crate) expiry: Option<Box<(HeaderName, HeaderValue)>>,
     /// Set if refusals from inside may take another form than the default one. Cloning it is not free, so others don't.
     config: Option<Arc<Config>>,
 }
@@ -121,6 +126,8 @@ impl Exchange {
             is_grpc,
             is_private: false,
             in_flight: InFlight::anonymous(),
+            record: None,
+            expiry: None,
             config: (is_grpc || config.responder.is_some()).then(|| Arc::clone(config)),
         }
     }
@@ -128,6 +135,13 @@ impl Exchange {
     /// The inner service's response, on its way out.
     #[inline]
     pub(crate) fn finish<R>(&mut self, mut response: Response<R>) -> Response<ResponseBody<R>> {
+        if let Some(record) = self.record.take() {
+            record.answered(response.status());
+        }
+        if let Some(expiry) = self.expiry.take() {
+            let (name, value) = *expiry;
+            response.headers_mut().insert(name, value);
+        }
         if response.extensions().get::<Rejection>().is_some() {
             return self.finish_refusal(response);
         }
@@ -144,8 +158,12 @@ impl Exchange {
 
     /// The answer in place of a handler whose key has died.
     #[cold]
-    pub(crate) fn refuse_under_way(&self, rejection: &Rejection) -> Response<Full<Bytes>> {
-        self.refuse(rejection, self.config.as_ref().and_then(|config| config.responder.as_deref()))
+    pub(crate) fn refuse_under_way(&mut self, rejection: &Rejection) -> Response<Full<Bytes>> {
+        let refused = self.refuse(rejection, self.config.as_ref().and_then(|config| config.responder.as_deref()));
+        if let Some(record) = self.record.take() {
+            record.answered(refused.status());
+        }
+        refused
     }
 
     /// A refusal from inside, which is rendered anew where it may look otherwise.

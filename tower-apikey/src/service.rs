@@ -7,10 +7,10 @@ use std::{
 };
 
 use apikey_core::{Anonymous, AuthenticatedKey, Authentication, Header, HeaderLines, InFlight, RequestView};
-use http::{HeaderName, Request, Response, header::AUTHORIZATION};
+use http::{HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
 use tower_service::Service;
 
-use crate::{body::ResponseBody, future::ResponseFuture, layer::Config, response::Exchange};
+use crate::{activity::Record, body::ResponseBody, future::ResponseFuture, layer::Config, response::Exchange};
 
 /// The service of [`ApiKeyLayer`](crate::ApiKeyLayer).
 ///
@@ -75,7 +75,7 @@ where
 impl Config {
     /// Leaves the caller in the request, in place of whoever an outer layer left there.
     pub(crate) fn admit<B>(
-        &self,
+        self: &Arc<Self>,
         request: &mut Request<B>,
         key: Option<AuthenticatedKey>,
         mut exchange: Exchange,
@@ -83,6 +83,13 @@ impl Config {
         match key {
             Some(key) => {
                 exchange.in_flight = InFlight::new(&key, self.on_revoked);
+                if self.authenticator.records_activity() {
+                    exchange.record = Record::of(request, &key, self);
+                }
+                exchange.expiry = self.expiry_header.as_ref().and_then(|name| {
+                    let value = HeaderValue::try_from(key.expires_at_rfc3339()?).ok()?;
+                    Some(Box::new((name.clone(), value)))
+                });
                 let headers = request.headers();
                 exchange.is_private = self.extra_headers.iter().any(|name| headers.contains_key(name))
                     && !headers.contains_key(AUTHORIZATION);
