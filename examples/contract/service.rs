@@ -9,7 +9,6 @@ use std::{
     thread,
 };
 
-use apikey_core::{KeyFormat, KeyHasher, NewStaticKey};
 use tempfile::TempDir;
 
 use super::http::{Answer, PATIENCE, Request};
@@ -26,17 +25,15 @@ impl Folder {
         self.0.path()
     }
 
-    pub(crate) fn key_file(&self) -> PathBuf {
-        self.path().join("api-keys.toml")
+    /// What keys are kept in.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path().join(crate::keys::FILE)
     }
 
-    /// Adds a key to the file, as an operator would.
-    pub(crate) fn add_key(&self, id: &str, scopes: &[&str]) -> String {
-        let format = KeyFormat::builder("demo").environment("live").build().unwrap();
-        let key = NewStaticKey::generate(&format, &KeyHasher::sha256(), id, scopes).unwrap();
-        let file = fs::read_to_string(self.key_file()).unwrap_or_default();
-        fs::write(self.key_file(), file + "\n" + &key.toml_entry()).unwrap();
-        key.secret().expose_secret().to_owned()
+    /// The names of the files in it.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     /// Starts the service at a free port, and waits until it listens.
@@ -46,8 +43,17 @@ impl Folder {
 
     /// Starts the service, and doesn't wait.
     pub(crate) fn launch(&self, address: &str) -> Launch {
-        let mut command = Command::new(crate::BINARY);
-        command.current_dir(self.path()).env_clear().env("ADDR", address);
+        self.launch_with(&[], &[("ADDR", address)])
+    }
+
+    /// Starts the program with these arguments and settings, and doesn't wait.
+    pub(crate) fn launch_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Launch {
+        self.launch_program(crate::BINARY, arguments, settings)
+    }
+
+    pub(crate) fn launch_program(&self, program: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Launch {
+        let mut command = Command::new(program);
+        command.current_dir(self.path()).env_clear().envs(settings.iter().copied()).args(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = lines(child.stdout.take().unwrap());
         let err = lines(child.stderr.take().unwrap());

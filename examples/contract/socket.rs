@@ -17,6 +17,7 @@ use super::{
     http::{PATIENCE, Request},
     service::{Folder, Service},
 };
+use crate::keys;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -60,7 +61,7 @@ async fn assert_echoes(socket: &mut Socket, text: &str) {
 async fn given_callers_when_they_open_the_socket_then_only_those_who_may_are_served() {
     let folder = Folder::new();
     folder.start().stop();
-    let (live, other) = (folder.add_key("live", &["live"]), folder.add_key("other", &["other"]));
+    let (live, other) = (keys::add(&folder, "live", &["live"]), keys::add(&folder, "other", &["other"]));
     let service = folder.start();
     assert_eq!(open(&service, None).await.err(), Some(401));
     assert_eq!(open(&service, Some("demo_live_mistyped")).await.err(), Some(401));
@@ -78,7 +79,7 @@ async fn given_open_sockets_when_a_key_is_revoked_then_its_sockets_are_closed_wi
     let service = folder.start();
     let admin = service.key.clone().unwrap();
     service.stop();
-    let (live, other) = (folder.add_key("live", &["live"]), folder.add_key("other", &["live"]));
+    let (live, other) = (keys::add(&folder, "live", &["live"]), keys::add(&folder, "other", &["live"]));
     let service = folder.start();
     let mut sockets = [greeted(&service, &live, "live").await, greeted(&service, &live, "live").await];
     let mut bystander = greeted(&service, &other, "other").await;
@@ -108,10 +109,10 @@ async fn given_the_administrator_s_own_key_when_it_revokes_itself_then_it_is_ans
 async fn given_an_open_socket_when_its_key_expires_then_it_is_closed_with_1008() {
     let folder = Folder::new();
     folder.start().stop();
-    let live = folder.add_key("live", &["live"]);
+    let live = keys::add(&folder, "live", &["live"]);
     let end = humantime::format_rfc3339_millis(SystemTime::now() + Duration::from_secs(5));
-    let file = std::fs::read_to_string(folder.key_file()).unwrap();
-    std::fs::write(folder.key_file(), format!("{file}expires_at = {end}\n")).unwrap();
+    let file = std::fs::read_to_string(folder.store()).unwrap();
+    std::fs::write(folder.store(), format!("{file}expires_at = {end}\n")).unwrap();
     let service = folder.start();
     let mut socket = greeted(&service, &live, "live").await;
     assert_closed(&mut socket).await;

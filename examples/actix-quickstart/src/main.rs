@@ -1,10 +1,10 @@
-//! A file service behind API keys, with actix-web.
+//! A file service behind API keys, with actix-web and an embedded database.
 //!
 //! ```console
 //! $ cargo run -p actix-quickstart
 //! ```
 //!
-//! The first start makes `api-keys.toml` and prints a key, once. Then:
+//! The first start makes `api-keys.db` and prints a key, once. Then:
 //!
 //! ```console
 //! $ curl http://127.0.0.1:3000/healthz
@@ -13,66 +13,102 @@
 //!     -d '{"name":"hello.txt","content":"hello, world"}' http://127.0.0.1:3000/files
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/files
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/admin/files/hello.txt
+//! $ READER=$(cargo run -q -p actix-quickstart -- issue reader files:read)
+//! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/usage
 //! ```
 //!
-//! `ADDR`, `API_KEYS_FILE` and `LOG` (`debug` shows why a key was refused) are settings from the environment.
+//! `ADDR`, `DATABASE_URL` and `LOG` (`debug` shows why a key was refused) are settings from the environment.
 
 mod files;
-mod key_file;
+mod keys;
 mod problem;
 mod routes;
 mod shutdown;
+mod usage;
 
-use std::{env, error::Error, io, net::TcpListener, path::PathBuf, process::ExitCode};
+use std::{env, error::Error, io, iter, net::TcpListener, process::ExitCode};
 
-use actix_apikey::{Authenticator, Checksum, KeyFormat};
+use actix_apikey::BoxError;
 use actix_web::{App, HttpServer};
 use tracing_subscriber::filter::LevelFilter;
 
+const HELP: &str = "\
+usage: actix-quickstart                          serve
+       actix-quickstart issue <name> [scope]...  make a key, and print it";
+
 #[actix_web::main]
 async fn main() -> ExitCode {
-    match run().await {
+    let arguments: Vec<_> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        [] => serve().await,
+        ["issue", name, scopes @ ..] if !words.iter().any(|word| word.starts_with('-')) => issue(name, scopes).await,
+        ["-h" | "--help"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("error: not understood: {}\n{HELP}", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
-    let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
-    // Standard output has the address and the first key, and nothing else.
-    tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
-
+async fn serve() -> Result<(), BoxError> {
+    start_log()?;
     // Before a key is made: if the address is taken, none is lost.
     let address = setting("ADDR", "127.0.0.1:3000");
     let listener = TcpListener::bind(&address).map_err(|error| format!("ADDR {address}: {error}"))?;
     let address = listener.local_addr()?;
     let stop = shutdown::signal()?;
 
-    let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
-    let (keys, first_key) = key_file::open(&PathBuf::from(setting("API_KEYS_FILE", "api-keys.toml")), &format)?;
-    let authenticator =
-        Authenticator::builder(keys).format(format).catalog(routes::Scopes::catalog()).realm("files").build()?;
-
-    if let Some(key) = first_key {
-        let secret = key.secret().expose_secret();
-        println!("a key that may do everything, shown only now: {secret}");
-        println!("try it: curl -H \"Authorization: Bearer {secret}\" http://{address}/files");
+    let keys = keys::open(&setting("DATABASE_URL", "sqlite:api-keys.db")).await?;
+    if let Some(key) = keys::first(&keys).await? {
+        keys::show(&key, address);
     }
     println!("listening on http://{address}");
     // Every worker has an application of its own; what they share is made before.
-    let configure = routes::configure(authenticator);
-    HttpServer::new(move || App::new().configure(&configure).wrap(routes::cors()))
+    let configure = routes::configure(keys.clone());
+    let served = HttpServer::new(move || App::new().configure(&configure).wrap(routes::cors()))
         .listen(listener)?
         .shutdown_signal(stop)
         .shutdown_timeout(shutdown::GRACE_SECONDS)
         .run()
-        .await?;
+        .await;
+    // Writes what was counted since usage was last written.
+    keys.shutdown().await;
+    Ok(served?)
+}
+
+async fn issue(name: &str, scopes: &[&str]) -> Result<(), BoxError> {
+    start_log()?;
+    let keys = keys::open(&setting("DATABASE_URL", "sqlite:api-keys.db")).await?;
+    let key = keys::issue(&keys, name, scopes).await?;
+    eprintln!("issued {} to {name}; the key itself is shown only now", key.id());
+    println!("{}", key.secret().expose_secret());
+    keys.shutdown().await;
+    Ok(())
+}
+
+/// Standard output has the address and new keys, and nothing else.
+fn start_log() -> Result<(), BoxError> {
+    let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
+    tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     Ok(())
 }
 
 fn setting(name: &str, default: &str) -> String {
-    env::var(name).unwrap_or_else(|_| default.to_owned())
+    env::var_os(name).map_or_else(|| default.to_owned(), |value| value.to_string_lossy().into_owned())
+}
+
+/// An error and its causes, which its own text leaves out.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

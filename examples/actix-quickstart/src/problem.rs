@@ -1,12 +1,12 @@
 //! Errors as `application/problem+json` (RFC 9457), in the form in which keys are refused, too.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use actix_web::{HttpResponse, ResponseError, error::JsonPayloadError, http::StatusCode};
 use serde::Serialize;
 use serde_json::error::Category;
 
-use crate::files::AddError;
+use crate::{files::AddError, with_causes};
 
 /// An answer other than the one asked for.
 #[derive(Debug)]
@@ -21,6 +21,12 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn not_found(detail: &'static str) -> Self {
         Problem { status: StatusCode::NOT_FOUND, code: "not_found", detail }
+    }
+
+    /// The database doesn't answer, most likely.
+    pub(crate) fn unavailable(error: &(dyn Error + 'static)) -> Self {
+        tracing::error!(error = with_causes(error), "usage can't be read");
+        Problem { status: StatusCode::SERVICE_UNAVAILABLE, code: "unavailable", detail: "Try again later." }
     }
 }
 

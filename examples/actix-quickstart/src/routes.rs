@@ -1,16 +1,18 @@
 //! What the service answers, and which scope each answer needs. What files are, `files` knows.
 
-use actix_apikey::{ApiKey, ApiKeyMiddleware, Authenticator, Claims, RequireScope, scopes};
+use actix_apikey::{ApiKey, ApiKeyMiddleware, Claims, RequireScope, scopes};
 use actix_cors::Cors;
 use actix_web::{
     HttpResponse,
     http::header::{AUTHORIZATION, CONTENT_TYPE},
     web::{self, Data, Json, JsonConfig, Path, ServiceConfig},
 };
+use apikey_manager::KeyManager;
 
 use crate::{
     files::{FileInfo, Files, NewFile},
     problem::Problem,
+    usage::{self, KeyUsage},
 };
 
 scopes! {
@@ -29,17 +31,20 @@ scopes! {
 const MAX_BODY: usize = 64 * 1024;
 
 /// The routes, for each worker's application.
-pub(crate) fn configure(authenticator: Authenticator) -> impl Fn(&mut ServiceConfig) + Clone {
-    let files = Data::new(Files::default());
+pub(crate) fn configure(keys: KeyManager) -> impl Fn(&mut ServiceConfig) + Clone {
+    let (files, authenticator) = (Data::new(Files::default()), keys.authenticator());
+    let keys = Data::new(keys);
     move |config| {
         let with_key = |path| web::resource(path).wrap(ApiKeyMiddleware::new(authenticator.clone()));
         let json = JsonConfig::default().limit(MAX_BODY).error_handler(|error, _| Problem::from(error).into());
         config
             .app_data(files.clone())
+            .app_data(keys.clone())
             .app_data(json)
             .service(with_key("/files").route(web::get().to(list)).route(web::post().to(upload)))
             .service(with_key("/admin/files/{name}").route(web::delete().to(remove)))
             .service(with_key("/whoami").route(web::get().to(whoami)))
+            .service(with_key("/usage").route(web::get().to(usage)))
             .route("/healthz", web::get().to(async || "ok"))
             .default_service(web::to(unknown));
     }
@@ -57,6 +62,13 @@ pub(crate) fn cors() -> Cors {
 
 async fn whoami(key: ApiKey) -> Json<Claims> {
     Json(key.claims().clone())
+}
+
+async fn usage(key: ApiKey, keys: Data<KeyManager>) -> Result<Json<KeyUsage>, Problem> {
+    match usage::of(&key, &keys).await {
+        Ok(usage) => Ok(Json(usage)),
+        Err(error) => Err(Problem::unavailable(error.as_ref())),
+    }
 }
 
 async fn list(_: RequireScope<FilesRead>, files: Data<Files>) -> Json<Vec<FileInfo>> {

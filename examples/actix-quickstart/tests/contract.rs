@@ -7,3 +7,5 @@ const HAS_ADMIN: bool = true;
 
 #[path = "../../contract/mod.rs"]
 mod contract;
+#[path = "../../contract/database.rs"]
+mod keys;

@@ -1,5 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457), in the form in which keys are refused, too.
 
+use std::error::Error;
+
 use axum::{
     Json,
     extract::rejection::JsonRejection,
@@ -8,7 +10,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::files::AddError;
+use crate::{files::AddError, with_causes};
 
 /// An answer other than the one asked for.
 pub(crate) struct Problem {
@@ -22,6 +24,12 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn not_found(detail: &'static str) -> Self {
         Problem { status: StatusCode::NOT_FOUND, code: "not_found", detail }
+    }
+
+    /// The database doesn't answer, most likely.
+    pub(crate) fn unavailable(error: &(dyn Error + 'static)) -> Self {
+        tracing::error!(error = with_causes(error), "usage can't be read");
+        Problem { status: StatusCode::SERVICE_UNAVAILABLE, code: "unavailable", detail: "Try again later." }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the service answers, and which scope each answer needs. What files are, `files` knows.
 
+use apikey_manager::KeyManager;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},
@@ -9,12 +10,13 @@ use axum::{
     },
     routing::{delete, get},
 };
-use axum_apikey::{ApiKey, ApiKeyLayer, Authenticator, Claims, RequireScope, scopes};
+use axum_apikey::{ApiKey, ApiKeyLayer, Claims, RequireScope, scopes};
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::{
     files::{FileInfo, Files, NewFile},
     problem::Problem,
+    usage::{self, KeyUsage},
 };
 
 scopes! {
@@ -32,7 +34,14 @@ scopes! {
 /// Files are kept in memory, so they are small.
 const MAX_BODY: usize = 64 * 1024;
 
-pub(crate) fn app(authenticator: Authenticator) -> Router {
+/// What handlers share.
+#[derive(Clone)]
+struct Service {
+    files: Files,
+    keys: KeyManager,
+}
+
+pub(crate) fn app(keys: KeyManager) -> Router {
     // Any web page may call the service, if its user gives it a key: nothing is sent by the browser unasked.
     let cors = CorsLayer::new()
         .allow_origin(Any)
@@ -42,41 +51,49 @@ pub(crate) fn app(authenticator: Authenticator) -> Router {
         .route("/files", get(list).post(upload))
         .route("/admin/files/{name}", delete(remove))
         .route("/whoami", get(whoami))
+        .route("/usage", get(usage))
         // Routes above need a key, routes below don't.
-        .route_layer(ApiKeyLayer::new(authenticator))
+        .route_layer(ApiKeyLayer::new(keys.authenticator()))
         .route("/healthz", get(async || "ok"))
         .fallback(async || Problem::not_found("There is no such route."))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         // Outside the key layer: preflights have no key, and refusals need CORS headers to be read.
         .layer(cors)
-        .with_state(Files::default())
+        .with_state(Service { files: Files::default(), keys })
 }
 
 async fn whoami(key: ApiKey) -> Json<Claims> {
     Json(key.claims().clone())
 }
 
-async fn list(_: RequireScope<FilesRead>, State(files): State<Files>) -> Json<Vec<FileInfo>> {
-    Json(files.list())
+async fn usage(key: ApiKey, State(service): State<Service>) -> Result<Json<KeyUsage>, Problem> {
+    match usage::of(&key, &service.keys).await {
+        Ok(usage) => Ok(Json(usage)),
+        Err(error) => Err(Problem::unavailable(error.as_ref())),
+    }
+}
+
+async fn list(_: RequireScope<FilesRead>, State(service): State<Service>) -> Json<Vec<FileInfo>> {
+    Json(service.files.list())
 }
 
 /// The scope is checked before the body is read: arguments are extracted in order, and the body is last.
 async fn upload(
     key: RequireScope<FilesWrite>,
-    State(files): State<Files>,
+    State(service): State<Service>,
     body: Result<Json<NewFile>, JsonRejection>,
 ) -> Result<(StatusCode, Json<FileInfo>), Problem> {
     let Json(new) = body?;
-    let file = files.add(new, key.name())?;
+    let file = service.files.add(new, key.name())?;
     Ok((StatusCode::CREATED, Json(file)))
 }
 
 async fn remove(
     _: RequireScope<Admin>,
-    State(files): State<Files>,
+    State(service): State<Service>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    match files.remove(&name) {
+    match service.files.remove(&name) {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::not_found("There is no file of this name.")),
     }

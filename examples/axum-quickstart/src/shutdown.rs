@@ -1,27 +1,42 @@
 //! When to stop: at Ctrl-C, or when the system asks.
 
-use std::{io, process, time::Duration};
+use std::{io, time::Duration};
+
+use axum::Router;
+use tokio::{net::TcpListener, sync::oneshot};
 
 /// How long requests under way have to finish.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A future that ends when the process should. The signals are caught from this call on.
-pub(crate) fn signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let asked = asked()?;
-    Ok(async {
-        asked.await;
+/// Serves until `stop` ends and the requests under way are answered, or have had their time.
+pub(crate) async fn serve_until(
+    stop: impl Future<Output = ()> + Send + 'static,
+    listener: TcpListener,
+    app: Router,
+) -> io::Result<()> {
+    let (stopping, stopped) = oneshot::channel();
+    let stop = async {
+        stop.await;
         tracing::info!("stopping; requests under way finish");
-        // A client that goes on forever, or has connected and says nothing, must not keep the process.
-        tokio::spawn(async {
-            tokio::time::sleep(GRACE).await;
+        let _ = stopping.send(());
+    };
+    // A client that goes on forever, or has connected and says nothing, must not keep the process.
+    let patience = async {
+        let _ = stopped.await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = axum::serve(listener, app).with_graceful_shutdown(stop).into_future() => served,
+        () = patience => {
             tracing::warn!("stopped with connections open");
-            process::exit(0);
-        });
-    })
+            Ok(())
+        }
+    }
 }
 
+/// A future that ends when the process should. The signals are caught from this call on.
 #[cfg(unix)]
-fn asked() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+pub(crate) fn signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -34,8 +49,9 @@ fn asked() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     })
 }
 
+/// A future that ends when the process should. Ctrl-C is caught from this call on.
 #[cfg(windows)]
-fn asked() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+pub(crate) fn signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
     Ok(async move {
         interrupt.recv().await;

@@ -7,3 +7,5 @@ const HAS_ADMIN: bool = false;
 
 #[path = "../../contract/mod.rs"]
 mod contract;
+#[path = "../../contract/key_file.rs"]
+mod keys;

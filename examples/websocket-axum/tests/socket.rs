@@ -5,11 +5,14 @@
 const BINARY: &str = env!("CARGO_BIN_EXE_websocket-axum");
 const README: &str = include_str!("../README.md");
 
-#[path = "../../contract/http.rs"]
+#[path = "../../contract"]
+mod contract {
+    #[expect(dead_code, reason = "the other templates need more of it")]
+    pub(crate) mod http;
+    #[expect(dead_code, reason = "the other templates need more of it")]
+    pub(crate) mod service;
+    mod socket;
+}
+#[path = "../../contract/key_file.rs"]
 #[expect(dead_code, reason = "the other templates need more of it")]
-mod http;
-#[path = "../../contract/service.rs"]
-#[expect(dead_code, reason = "the other templates need more of it")]
-mod service;
-#[path = "../../contract/socket.rs"]
-mod socket;
+mod keys;

@@ -1,0 +1,42 @@
+//! What a key did in the last day: how many requests were let in, and how many lacked a scope.
+
+use std::time::{Duration, SystemTime};
+
+use apikey_manager::{Bucket, KeyManager, UsageHour, UsageOf};
+use axum_apikey::{AuthenticatedKey, BoxError};
+use humantime::format_rfc3339_seconds;
+use serde::Serialize;
+
+use crate::keys;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Serialize)]
+pub(crate) struct KeyUsage {
+    key_id: String,
+    ok: u64,
+    refused: u64,
+    hours: Vec<Hour>,
+}
+
+#[derive(Serialize)]
+struct Hour {
+    /// When it began.
+    hour: String,
+    ok: u64,
+    refused: u64,
+}
+
+/// The usage of `key`, for its holder. The service asks for it, since few keys may see what all others do.
+pub(crate) async fn of(key: &AuthenticatedKey, keys: &KeyManager) -> Result<KeyUsage, BoxError> {
+    let now = SystemTime::now();
+    let usage = keys.usage(&keys::host()?, UsageOf::Key(key.key_id().clone()), now - DAY, now, Bucket::Hour).await?;
+    let hours = usage.buckets.into_iter().map(Hour::from).collect();
+    Ok(KeyUsage { key_id: key.key_id().to_string(), ok: usage.ok, refused: usage.refused, hours })
+}
+
+impl From<UsageHour> for Hour {
+    fn from(UsageHour { hour, ok, refused }: UsageHour) -> Self {
+        Hour { hour: format_rfc3339_seconds(hour).to_string(), ok, refused }
+    }
+}

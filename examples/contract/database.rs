@@ -1,0 +1,279 @@
+//! Keys in a database: issued while the service runs, kept through crashes, counted.
+
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
+
+use std::fs;
+
+use apikey_testkit::PrivatePostgres;
+
+use crate::contract::{
+    http::{Request, json},
+    service::{Folder, Launch, Service},
+};
+
+pub(crate) const FILE: &str = "api-keys.db";
+
+/// Adds a key, as an operator would. A running service knows it at once.
+pub(crate) fn add(folder: &Folder, name: &str, scopes: &[&str]) -> String {
+    add_in(folder, &[], name, scopes)
+}
+
+fn add_in(folder: &Folder, settings: &[(&str, &str)], name: &str, scopes: &[&str]) -> String {
+    let (status, out, err) = folder.launch_with(&[&["issue", name], scopes].concat(), settings).end();
+    assert!(status.success(), "{status}: {err:?}");
+    assert_eq!(out.len(), 1, "{out:?}");
+    assert!(err.iter().any(|line| line.contains(name)), "{err:?}");
+    out[0].clone()
+}
+
+/// What the holder of a key is told of it.
+pub(crate) fn whoami(name: &str, scope: &str) -> String {
+    format!(r#"{{"key_id":"key_…","name":"{name}","organization":"main","environment":"live","scopes":["{scope}"]}}"#)
+}
+
+fn status_of(service: &Service, path: &str, key: &str) -> u16 {
+    service.send(&Request::new("GET", path).bearer(key)).status
+}
+
+/// `[ok, refused]` of the key's last day, once it is the sum of its hours.
+fn usage_of(service: &Service, key: &str) -> [u64; 2] {
+    let answer = service.send(&Request::new("GET", "/usage").bearer(key));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let usage = json(&answer.body);
+    let names = ["ok", "refused"];
+    let hours = usage["hours"].as_array().unwrap();
+    for hour in hours {
+        let start = hour["hour"].as_str().unwrap();
+        assert!(start.ends_with(":00:00Z"), "{usage}");
+    }
+    let total = names.map(|name| usage[name].as_u64().unwrap());
+    let sum = names.map(|name| hours.iter().map(|hour| hour[name].as_u64().unwrap()).sum::<u64>());
+    assert_eq!(total, sum, "{usage}");
+    total
+}
+
+#[test]
+fn given_a_service_that_runs_when_a_key_is_issued_then_it_is_let_in_at_once() {
+    let folder = Folder::new();
+    let service = folder.start();
+    let reader = add(&folder, "reader", &["files:read"]);
+    assert_eq!(status_of(&service, "/files", &reader), 200);
+    let writer = add(&folder, "writer", &["files:write", "admin"]);
+    assert_eq!([status_of(&service, "/whoami", &writer), status_of(&service, "/files", &writer)], [200, 403]);
+    let bare = add(&folder, "bare", &[]);
+    assert_eq!([status_of(&service, "/whoami", &bare), status_of(&service, "/files", &bare)], [200, 403]);
+    service.stop();
+}
+
+#[test]
+fn given_a_service_that_is_killed_when_started_again_then_its_keys_are_let_in_and_none_is_shown() {
+    let folder = Folder::new();
+    let service = folder.start();
+    let first = service.key.clone().unwrap();
+    let reader = add(&folder, "reader", &["files:read"]);
+    drop(service); // kill -9
+
+    let service = folder.start();
+    assert_eq!(service.key, None);
+    assert_eq!([status_of(&service, "/files", &first), status_of(&service, "/files", &reader)], [200, 200]);
+}
+
+#[test]
+fn given_a_key_issued_before_the_first_start_then_the_first_start_still_shows_one() {
+    let folder = Folder::new();
+    let reader = add(&folder, "reader", &["files:read"]);
+    let service = folder.start();
+    let first = service.key.clone().unwrap();
+    assert_eq!([status_of(&service, "/files", &first), status_of(&service, "/files", &reader)], [200, 200]);
+}
+
+#[test]
+fn given_a_first_start_then_the_database_holds_no_key_and_is_its_owners_alone() {
+    let folder = Folder::new();
+    let service = folder.start();
+    let keys = [service.key.clone().unwrap(), add(&folder, "reader", &["files:read"])];
+    for key in &keys {
+        assert_eq!(status_of(&service, "/files", key), 200);
+    }
+    // As it runs, with the log that SQLite writes first, and when it has ended.
+    let look = || {
+        assert!(folder.store().exists());
+        for name in folder.names() {
+            assert!(name.starts_with(FILE), "{name}");
+            let file = folder.path().join(&name);
+            let bytes = fs::read(&file).unwrap();
+            for key in &keys {
+                let secret = key.strip_prefix("demo_live_").unwrap();
+                // Half of it is too much already.
+                for part in [&secret[..secret.len() / 2], &secret[secret.len() / 2..]] {
+                    assert!(!bytes.windows(part.len()).any(|window| window == part.as_bytes()), "{name}");
+                }
+            }
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+            }
+        }
+    };
+    look();
+    service.stop();
+    look();
+}
+
+#[test]
+fn given_a_key_that_was_used_when_it_asks_for_its_usage_then_what_it_did_is_listed_and_nothing_else() {
+    let folder = Folder::new();
+    let service = folder.start();
+    let [reader, writer] = ["files:read", "files:write"].map(|scope| add(&folder, "one", &[scope]));
+    for _ in 0..3 {
+        assert_eq!(status_of(&service, "/files", &reader), 200);
+    }
+    assert_eq!(status_of(&service, "/files", &writer), 403);
+    // The question counts as well.
+    assert_eq!([usage_of(&service, &reader), usage_of(&service, &reader)], [[4, 0], [5, 0]]);
+    assert_eq!(usage_of(&service, &writer), [1, 1]);
+}
+
+#[test]
+fn given_a_key_that_was_used_when_asked_to_stop_then_no_usage_is_lost() {
+    let folder = Folder::new();
+    let service = folder.start();
+    let reader = add(&folder, "reader", &["files:read"]);
+    for _ in 0..100 {
+        assert_eq!(status_of(&service, "/files", &reader), 200);
+    }
+    assert_eq!(status_of(&service, "/whoami", &reader), 200);
+    assert_eq!(service.send(&Request::new("POST", "/files").bearer(&reader).json("{}")).status, 403);
+    service.stop();
+
+    assert_eq!(usage_of(&folder.start(), &reader), [102, 1]);
+}
+
+#[test]
+fn given_arguments_that_can_t_be_when_run_then_it_ends_and_says_how_to() {
+    let long = "a".repeat(101);
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["serve"], 2, "error: not understood: serve"),
+        (&["issue"], 2, "error: not understood: issue"),
+        (&["issue", "--name", "reader"], 2, "error: not understood: issue --name reader"),
+        (&["isue", "reader"], 2, "error: not understood: isue reader"),
+        (&["issue", ""], 1, "error: name: "),
+        (&["issue", &long], 1, "error: name: "),
+        (&["issue", "reader", "files:raed"], 1, "error: scopes[0]: there is no scope files:raed; the scopes are "),
+        (&["issue", "reader", "files:read", "a b"], 1, "error: scopes[1]: "),
+    ];
+    for (arguments, code, expected) in cases {
+        let folder = Folder::new();
+        let (status, out, err) = folder.launch_with(arguments, &[]).end();
+        assert_eq!(status.code(), Some(code), "{arguments:?}: {err:?}");
+        assert_eq!(out, [""; 0], "{arguments:?}");
+        assert!(err.iter().any(|line| line.starts_with(expected)), "{arguments:?}: {err:?}");
+        if code == 2 {
+            assert!(err[1].starts_with("usage: "), "{arguments:?}: {err:?}");
+            assert_eq!(folder.names(), [""; 0], "{arguments:?}");
+        }
+    }
+    let (status, out, err) = Folder::new().launch_with(&["--help"], &[]).end();
+    assert!(status.success() && out[0].starts_with("usage: ") && err.is_empty(), "{out:?} {err:?}");
+}
+
+#[test]
+fn given_a_database_that_can_t_be_used_when_started_then_the_error_names_the_variable_and_shows_no_password() {
+    let urls = [
+        "",
+        "api-keys.db",
+        "mysql://service:hunter2@localhost/keys",
+        "sqlite:no/such/folder/hunter2.db",
+        "postgres://service:hunter2@[::1",
+        "postgres://service:hunter2@localhost/keys?sslmode=hunter2",
+        "postgres://service:hunter2@127.0.0.1:1/keys",
+    ];
+    let folder = Folder::new();
+    // All at once: an address that nobody listens at is tried for a while.
+    let launches = urls.map(|url| {
+        let settings = [("ADDR", "127.0.0.1:0"), ("DATABASE_URL", url)];
+        (url, [folder.launch_with(&[], &settings), folder.launch_with(&["issue", "reader"], &settings)])
+    });
+    for (url, launches) in launches {
+        for launch in launches {
+            let (status, out, err) = launch.end();
+            assert_eq!((status.code(), out.len()), (Some(1), 0), "{url}: {err:?}");
+            assert!(err.iter().any(|line| line.starts_with("error: DATABASE_URL: ")), "{url}: {err:?}");
+            assert!(!err.concat().contains("hunter2"), "{url}: {err:?}");
+        }
+    }
+    assert_eq!(folder.names(), [""; 0]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn given_a_terminal_when_started_first_then_the_key_is_shown_there_without_a_warning() {
+    let folder = Folder::new();
+    let command = format!("exec {}", crate::BINARY);
+    let service = at_terminal(&folder, &command);
+    assert_eq!(status_of(&service, "/files", service.key.as_deref().unwrap()), 200);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn given_a_terminal_and_a_log_of_standard_output_when_started_first_then_the_key_is_not_in_the_log() {
+    let folder = Folder::new();
+    let service = at_terminal(&folder, &format!("{} | tee log", crate::BINARY));
+    let key = service.key.as_deref().unwrap();
+    assert_eq!(status_of(&service, "/files", key), 200);
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains("listening") && !log.contains(key), "{log}");
+}
+
+/// Runs a shell's command where `script` gives it a terminal, and copies what is written there.
+#[cfg(target_os = "linux")]
+fn at_terminal(folder: &Folder, command: &str) -> Service {
+    let settings = [("ADDR", "127.0.0.1:0"), ("PATH", "/usr/bin:/bin"), ("SHELL", "/bin/sh"), ("LOG", "off")];
+    folder.launch_program("script", &["-qefc", command, "/dev/null"], &settings).ready()
+}
+
+#[test]
+fn given_no_terminal_when_started_first_then_a_warning_says_where_the_key_may_be() {
+    let service = Folder::new().start();
+    assert!(service.key.is_some());
+    service.wait_for_log("warning: without a terminal the key went to standard output");
+}
+
+#[test]
+fn given_postgres_when_8_start_at_once_then_one_key_is_shown_and_all_else_is_as_with_a_file() {
+    let Some(server) = PrivatePostgres::shared() else { return };
+    let url = server.create_database();
+    let settings = [("ADDR", "127.0.0.1:0"), ("DATABASE_URL", url.as_str())];
+    let folder = Folder::new();
+    let services = [(); 8].map(|()| folder.launch_with(&[], &settings)).map(Launch::ready);
+    let shown: Vec<_> = services.iter().filter_map(|service| service.key.clone()).collect();
+    assert_eq!(shown.len(), 1, "{shown:?}");
+
+    let reader = add_in(&folder, &settings, "reader", &["files:read"]);
+    for service in &services {
+        assert_eq!([status_of(service, "/files", &shown[0]), status_of(service, "/files", &reader)], [200, 200]);
+    }
+    // What each has counted is written as it ends.
+    services.into_iter().for_each(Service::stop);
+    let service = folder.launch_with(&[], &settings).ready();
+    assert_eq!(service.key, None);
+    assert_eq!(usage_of(&service, &reader), [9, 0]);
+    assert_eq!(folder.names(), [""; 0]);
+}
+
+/// Each template is whole, so these files stand in both.
+#[test]
+fn given_both_frameworks_then_keys_are_kept_by_the_same_code() {
+    let pairs = [
+        (include_str!("../axum-quickstart/src/files.rs"), include_str!("../actix-quickstart/src/files.rs")),
+        (include_str!("../axum-quickstart/src/keys.rs"), include_str!("../actix-quickstart/src/keys.rs")),
+        (include_str!("../axum-quickstart/src/usage.rs"), include_str!("../actix-quickstart/src/usage.rs")),
+    ];
+    for (axum, actix) in pairs {
+        assert_eq!(axum.replace("axum_apikey", "actix_apikey").lines().count(), actix.lines().count());
+        let without_imports =
+            |text: &'static str| text.lines().filter(|line| !line.starts_with("use ")).collect::<Vec<_>>();
+        assert_eq!(without_imports(actix), without_imports(axum));
+    }
+}

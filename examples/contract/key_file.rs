@@ -1,0 +1,87 @@
+//! Keys in a file: made once, never overwritten, and refused when it is wrong. Operators add keys by hand.
+
+#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
+
+use std::fs;
+
+use apikey_core::{KeyFormat, KeyHasher, NewStaticKey};
+
+use crate::contract::service::Folder;
+
+pub(crate) const FILE: &str = "api-keys.toml";
+
+/// Adds a key, as an operator would. A running service doesn't know it yet.
+pub(crate) fn add(folder: &Folder, name: &str, scopes: &[&str]) -> String {
+    let format = KeyFormat::builder("demo").environment("live").build().unwrap();
+    let key = NewStaticKey::generate(&format, &KeyHasher::sha256(), name, scopes).unwrap();
+    let file = fs::read_to_string(folder.store()).unwrap_or_default();
+    fs::write(folder.store(), file + "\n" + &key.toml_entry()).unwrap();
+    key.secret().expose_secret().to_owned()
+}
+
+/// What the holder of a key is told of it.
+pub(crate) fn whoami(name: &str, scope: &str) -> String {
+    format!(r#"{{"key_id":"{name}","name":"{name}","environment":"live","scopes":["{scope}"]}}"#)
+}
+
+#[test]
+fn given_a_first_start_then_the_file_holds_a_digest_and_is_its_owners_alone() {
+    let folder = Folder::new();
+    let key = folder.start().key.clone().unwrap();
+    let text = fs::read_to_string(folder.store()).unwrap();
+    assert!(text.contains("id = \"bootstrap\"") && text.contains("digest = \"sha256:"), "{text}");
+    assert!(!text.contains(key.strip_prefix("demo_live_").unwrap()), "{text}");
+
+    // Nothing else is left in the folder: no draft, no log.
+    assert_eq!(folder.names(), [FILE]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(folder.store()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn given_a_key_file_when_started_again_then_it_is_not_written() {
+    let folder = Folder::new();
+    folder.start().stop();
+    let text = fs::read(folder.store()).unwrap();
+    folder.start().stop();
+    assert_eq!(fs::read(folder.store()).unwrap(), text);
+}
+
+#[test]
+fn given_a_malformed_key_file_when_started_then_it_ends_and_names_the_line() {
+    let digest = "00".repeat(32);
+    let cases = [
+        ("[[key]]\nid = \"a\"\ndigest = \"sha256:zz\"\n".to_owned(), "api-keys.toml: line 3: digest: "),
+        (format!("[[key]]\nid = \"a\"\ndigest = \"sha256:{digest}\"\nscope = []\n"), "api-keys.toml: line 4: "),
+        ("# no key yet\n[[key]\n".to_owned(), "api-keys.toml: line 2: "),
+        (String::new(), "api-keys.toml: no key is listed"),
+    ];
+    for (text, expected) in cases {
+        let folder = Folder::new();
+        fs::write(folder.store(), &text).unwrap();
+        let (status, out, err) = folder.launch("127.0.0.1:0").end();
+        assert_eq!(status.code(), Some(1), "{text:?}: {err:?}");
+        assert_eq!(out, [""; 0], "{text:?}");
+        assert!(err.iter().any(|line| line.starts_with("error: ") && line.contains(expected)), "{text:?}: {err:?}");
+        assert_eq!(fs::read_to_string(folder.store()).unwrap(), text);
+    }
+}
+
+/// Each template is whole, so this file stands in all of them.
+#[test]
+fn given_the_templates_then_their_key_files_are_made_by_the_same_code() {
+    let axum = include_str!("../static-keys/src/key_file.rs");
+    let others = [
+        include_str!("../plain-tower/src/key_file.rs"),
+        include_str!("../websocket-axum/src/key_file.rs"),
+        include_str!("../websocket-actix/src/key_file.rs"),
+    ];
+    let without_imports =
+        |text: &'static str| text.lines().filter(|line| !line.starts_with("use ")).collect::<Vec<_>>();
+    for other in others {
+        assert_eq!(without_imports(other), without_imports(axum));
+    }
+}

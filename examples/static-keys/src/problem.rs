@@ -1,0 +1,71 @@
+//! Errors as `application/problem+json` (RFC 9457), in the form in which keys are refused, too.
+
+use axum::{
+    Json,
+    extract::rejection::JsonRejection,
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::files::AddError;
+
+/// An answer other than the one asked for.
+pub(crate) struct Problem {
+    status: StatusCode,
+    /// For programs.
+    code: &'static str,
+    /// For people.
+    detail: &'static str,
+}
+
+impl Problem {
+    pub(crate) fn not_found(detail: &'static str) -> Self {
+        Problem { status: StatusCode::NOT_FOUND, code: "not_found", detail }
+    }
+}
+
+impl From<AddError> for Problem {
+    fn from(error: AddError) -> Self {
+        let (status, code, detail) = match error {
+            AddError::BadName => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_name",
+                "A name is 1 to 100 letters, digits, dots, underscores and hyphens.",
+            ),
+            AddError::Exists => (StatusCode::CONFLICT, "file_exists", "There is a file of this name."),
+        };
+        Problem { status, code, detail }
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        let status = rejection.status();
+        let (code, detail) = match status {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "Content-Type must be application/json."),
+            StatusCode::PAYLOAD_TOO_LARGE => ("content_too_large", "The body is too large."),
+            StatusCode::UNPROCESSABLE_ENTITY => ("invalid_file", "The body must have the strings name and content."),
+            _ => ("invalid_json", "The body is not JSON."),
+        };
+        Problem { status, code, detail }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body {
+            r#type: &'static str,
+            title: &'static str,
+            status: u16,
+            code: &'static str,
+            detail: &'static str,
+        }
+        let Problem { status, code, detail } = self;
+        let title = status.canonical_reason().unwrap_or_default();
+        let body = Body { r#type: "about:blank", title, status: status.as_u16(), code, detail };
+        let content_type = HeaderValue::from_static("application/problem+json");
+        (status, [(CONTENT_TYPE, content_type)], Json(body)).into_response()
+    }
+}

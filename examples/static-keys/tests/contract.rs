@@ -1,0 +1,11 @@
+//! Runs the built service, and talks to it over TCP. What is expected stands in `examples/contract`.
+
+const BINARY: &str = env!("CARGO_BIN_EXE_static-keys");
+const README: &str = include_str!("../README.md");
+const MAIN: &str = include_str!("../src/main.rs");
+const HAS_ADMIN: bool = true;
+
+#[path = "../../contract/mod.rs"]
+mod contract;
+#[path = "../../contract/key_file.rs"]
+mod keys;
