@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what has gone wrong")]
 
+mod activity;
 mod extract;
 mod in_flight;
 mod middleware;
