@@ -167,6 +167,18 @@ impl Actor {
         &self.organization
     }
 
+    /// What it may do and hand out, roles by their names; a key's are those it was let in with.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.rights.scopes
+    }
+
+    /// Until when it may.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.rights.expires_at
+    }
+
     /// The key that it is, if it is one.
     #[must_use]
     pub fn key_id(&self) -> Option<&KeyId> {

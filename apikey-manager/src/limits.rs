@@ -81,6 +81,24 @@ impl Limits {
     pub fn allowed_service_accounts(&self) -> Option<u64> {
         self.service_accounts
     }
+
+    /// How far off an expiry may be when it is set.
+    #[must_use]
+    pub fn allowed_lifetime(&self) -> Option<Duration> {
+        self.longest_lifetime
+    }
+
+    /// The lifetime of keys that are issued without a word about it.
+    #[must_use]
+    pub fn lifetime_unless_set(&self) -> Option<Duration> {
+        self.default_lifetime
+    }
+
+    /// Must every new key expire?
+    #[must_use]
+    pub fn is_expiry_required(&self) -> bool {
+        self.expiry_required
+    }
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Limits, BoxError>> + Send>>;

@@ -20,7 +20,7 @@ mod update;
 
 use std::{fmt, future::Future, panic::resume_unwind, sync::Arc, time::SystemTime};
 
-use apikey_core::{Authenticator, Clock, KeyFormat, KeyHasher, ScopeCatalog};
+use apikey_core::{Authenticator, Clock, KeyFormat, KeyHasher, Scope, ScopeCatalog};
 
 pub use self::{
     accounts::{AccountUpdate, NewAccount},
@@ -34,6 +34,7 @@ pub use self::{
 };
 use crate::{
     activity::ActivityLog,
+    actor::Actor,
     error::ManageError,
     events::{Due, Events, Sweep, Thresholds, due},
     limits::LimitsOf,
@@ -122,6 +123,33 @@ impl KeyManager {
     #[must_use]
     pub fn catalog(&self) -> &ScopeCatalog {
         &self.0.catalog
+    }
+
+    /// The time by the manager's clock: what a key's [`status`](crate::KeyRecord::status) is to be asked for.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+
+    /// Has `actor` this scope, roles expanded? For services that want to refuse before they read a body: every operation
+    /// asks by itself, and more closely.
+    ///
+    /// ```
+    /// # use apikey_core::{KeyFormat, ScopeSet};
+    /// # use apikey_manager::{Actor, KEYS_READ, KeyManager, MemoryStore, OrganizationId, Rights};
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # let format = KeyFormat::builder("acme").build()?;
+    /// let keys = KeyManager::builder(MemoryStore::new()).format(format).build()?;
+    /// let rights = Rights::scopes(ScopeSet::parse("keys:write")?);
+    /// let alice = Actor::user("alice@example.com", OrganizationId::new("acme")?, rights)?;
+    /// assert!(keys.has_scope(&alice, &KEYS_READ));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn has_scope(&self, actor: &Actor, scope: &Scope) -> bool {
+        self.0.catalog.expand(&actor.rights.scopes).covers(scope)
     }
 
     /// Can keys be looked up and changed?
