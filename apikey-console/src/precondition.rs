@@ -1,0 +1,125 @@
+//! Preconditions (RFC 9110 §13): entity tags are versions in quotes.
+
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{IF_MATCH, IF_NONE_MATCH},
+};
+
+use crate::problem::{Failure, Problem};
+
+/// What a list of entity tags asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tags {
+    /// `*`: whatever there is.
+    Any,
+    /// One of these versions. Tags that name none are left out: they match nothing.
+    Versions(Vec<u64>),
+}
+
+impl Tags {
+    pub(crate) fn has(&self, version: u64) -> bool {
+        match self {
+            Tags::Any => true,
+            Tags::Versions(versions) => versions.contains(&version),
+        }
+    }
+}
+
+/// `If-Match`, in which weak tags match nothing (§13.1.1).
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Tags>, Failure> {
+    tags(headers, &IF_MATCH, false)
+}
+
+/// `If-None-Match`, in which weak tags match (§13.1.2).
+pub(crate) fn if_none_match(headers: &HeaderMap) -> Result<Option<Tags>, Failure> {
+    tags(headers, &IF_NONE_MATCH, true)
+}
+
+/// Refuses `If-Match` where it would not be looked at.
+pub(crate) fn none(headers: &HeaderMap) -> Result<(), Failure> {
+    match headers.contains_key(IF_MATCH) {
+        false => Ok(()),
+        true => {
+            let detail = "This can't be made to depend on If-Match.";
+            Err(Problem::new(StatusCode::BAD_REQUEST, "unsupported_precondition", detail).into())
+        }
+    }
+}
+
+/// The resource is of another version than the caller believes.
+pub(crate) fn failed() -> Failure {
+    let detail = "The resource has changed since it was read.";
+    Problem::new(StatusCode::PRECONDITION_FAILED, "stale_version", detail).into()
+}
+
+/// Others change the resource faster than it can be read.
+pub(crate) fn busy() -> Failure {
+    let detail = "Others keep changing the same thing at the same time. Try again.";
+    Problem::new(StatusCode::CONFLICT, "conflict", detail).into()
+}
+
+fn tags(headers: &HeaderMap, name: &HeaderName, takes_weak: bool) -> Result<Option<Tags>, Failure> {
+    let malformed = || {
+        let detail = format!("{name} must be * or entity tags, such as \"3\".");
+        Failure::from(Problem::new(StatusCode::BAD_REQUEST, "invalid_precondition", detail))
+    };
+    let mut lines = headers.get_all(name).iter().peekable();
+    if lines.peek().is_none() {
+        return Ok(None);
+    }
+    let lines: Vec<&str> = lines.map(|line| line.to_str()).collect::<Result<_, _>>().map_err(|_| malformed())?;
+    let list = lines.join(",");
+    if list.trim() == "*" {
+        return Ok(Some(Tags::Any));
+    }
+    let mut versions = Vec::new();
+    for tag in list.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+        let (is_weak, quoted) = tag.strip_prefix("W/").map_or((false, tag), |quoted| (true, quoted));
+        let opaque = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(malformed)?;
+        if opaque.contains(['"', ' ']) {
+            return Err(malformed());
+        }
+        // Versions are written in one way only: "03" is the tag of none.
+        let version = opaque.parse::<u64>().ok().filter(|version| version.to_string() == opaque);
+        versions.extend(version.filter(|_| takes_weak || !is_weak));
+    }
+    Ok(Some(Tags::Versions(versions)))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn read(lines: &[&'static str], takes_weak: bool) -> Option<Option<Tags>> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(IF_MATCH, HeaderValue::from_static(line));
+        }
+        tags(&headers, &IF_MATCH, takes_weak).ok()
+    }
+
+    #[test]
+    fn given_entity_tags_when_read_then_those_that_are_versions_count() {
+        let versions = |versions: &[u64]| Some(Some(Tags::Versions(versions.to_vec())));
+        let cases: &[(&[&'static str], _, _)] = &[
+            (&[], false, Some(None)),
+            (&["*"], false, Some(Some(Tags::Any))),
+            (&["\"3\""], false, versions(&[3])),
+            (&["\"3\", \"4\"", " \"5\""], false, versions(&[3, 4, 5])),
+            (&["W/\"3\""], false, versions(&[])),
+            (&["W/\"3\""], true, versions(&[3])),
+            (&["\"other\""], false, versions(&[])),
+            (&["\"03\", \"+3\""], false, versions(&[])),
+            (&["3"], false, None),
+            (&["\"3"], false, None),
+            (&["*, \"3\""], false, None),
+            (&["\"3\" \"4\""], false, None),
+            (&["w/\"3\""], true, None),
+        ];
+        for (lines, takes_weak, expected) in cases {
+            assert_eq!(read(lines, *takes_weak), *expected, "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What a refused request is answered with: problems (RFC 9457) whose `code` and fields programs can branch on. What the
+//! manager's errors come to is decided here, and nowhere else.
+
+use std::error::Error;
+
+use apikey_core::{Rejection, Scope};
+use apikey_manager::{FieldError, Forbidden, ManageError, StoreError};
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+use http_body_util::Full;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::reply::Reply;
+
+/// How long a client is asked to wait for a store that can't be reached.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// Why a call was not done.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Problem(Box<Problem>),
+    /// What the authenticator answers, in its own words.
+    Refused(Rejection),
+    /// The caller lacks this scope.
+    Lacks(Scope),
+    /// The caller's rights ended meanwhile.
+    NotLive,
+}
+
+/// A problem, as it is sent.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    body: ProblemBody,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A problem (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+struct ProblemBody {
+    /// Always `about:blank`: `code` tells problems apart.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// Which problem it is, for programs.
+    #[schema(examples("invalid"))]
+    code: &'static str,
+    /// What went wrong, for people.
+    detail: String,
+    /// Each field or parameter at fault.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldProblem>,
+    /// With `limit_reached`: how many are in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
+    used: Option<u64>,
+    /// With `limit_reached`: how many there may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
+    allowed: Option<u64>,
+}
+
+/// A field or parameter that can't be taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FieldProblem {
+    /// Which, such as `expires_at` or `scopes[2]`.
+    pub(crate) field: String,
+    /// What is wrong with it, for programs.
+    #[schema(examples("too_long"))]
+    pub(crate) code: &'static str,
+    /// The same for people.
+    pub(crate) message: String,
+}
+
+/// The schema's name in the OpenAPI document.
+pub(crate) const SCHEMA: &str = "Problem";
+
+pub(crate) fn schema() -> impl Into<utoipa::openapi::RefOr<utoipa::openapi::Schema>> {
+    <ProblemBody as utoipa::PartialSchema>::schema()
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Problem {
+            body: ProblemBody {
+                kind: "about:blank",
+                title: status.canonical_reason().unwrap_or("Error"),
+                status: status.as_u16(),
+                code,
+                detail: detail.into(),
+                errors: Vec::new(),
+                used: None,
+                allowed: None,
+            },
+            headers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn invalid(errors: Vec<FieldProblem>) -> Self {
+        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Some fields can't be taken.");
+        problem.body.errors = errors;
+        problem
+    }
+
+    pub(crate) fn forbidden() -> Self {
+        Problem::new(StatusCode::FORBIDDEN, "forbidden", "The caller may not do this.")
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such resource.")
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn retry_after(self, seconds: u64) -> Self {
+        self.header(RETRY_AFTER, seconds.into())
+    }
+
+    pub(crate) fn into_response(self) -> Reply {
+        // Texts and numbers alone: this can't fail.
+        let body = serde_json::to_vec(&self.body).unwrap_or_default();
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(self.headers.into_iter().map(|(name, value)| (Some(name), value)).collect::<Vec<_>>());
+        response
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Failure::Problem(Box::new(problem))
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        Failure::Refused(rejection)
+    }
+}
+
+impl From<ManageError> for Failure {
+    fn from(error: ManageError) -> Self {
+        let code = error.code();
+        let told = error.to_string();
+        match error {
+            ManageError::Forbidden(Forbidden::Needs(scope)) => Failure::Lacks(Scope::from_static(scope)),
+            ManageError::Forbidden(Forbidden::NotLive) => Failure::NotLive,
+            ManageError::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, code, sentence(&told)).into(),
+            ManageError::Invalid(fields) => Problem::invalid(fields.into_iter().map(FieldProblem::from).collect()).into(),
+            ManageError::NotFound(_) => Problem::not_found().into(),
+            // Versions come from `If-Match` alone.
+            ManageError::StaleVersion { .. } => Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                code,
+                "The resource has changed since it was read.",
+            )
+            .into(),
+            ManageError::WrongState { .. } => Problem::new(StatusCode::CONFLICT, code, sentence(&told)).into(),
+            ManageError::LimitReached { used, allowed, .. } => {
+                let mut problem = Problem::new(StatusCode::CONFLICT, code, sentence(&told));
+                (problem.body.used, problem.body.allowed) = (Some(used), Some(allowed));
+                problem.into()
+            }
+            ManageError::Store(error) => from_store(error).into(),
+            ManageError::Stopped => unknown_outcome(&error).into(),
+            ManageError::Limits(_) | ManageError::Random(_) => {
+                report(&error);
+                unavailable().into()
+            }
+            // `Generate` cannot happen with a manager that was built, nor `Import` here.
+            _ => {
+                report(&error);
+                internal().into()
+            }
+        }
+    }
+}
+
+pub(crate) fn from_store(error: StoreError) -> Problem {
+    if error.is_conflict() {
+        let detail = "Somebody else has changed the same thing at the same time. Try again.";
+        Problem::new(StatusCode::CONFLICT, "conflict", detail)
+    } else if error.is_unknown() {
+        unknown_outcome(&error)
+    } else if error.is_unavailable() {
+        report(&error);
+        unavailable()
+    } else {
+        report(&error);
+        internal()
+    }
+}
+
+fn unknown_outcome(error: &dyn Error) -> Problem {
+    report(error);
+    // No Retry-After: a repetition may do it twice.
+    let detail = "Whether the change was made is not known. Look before trying again.";
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "unknown_outcome", detail)
+}
+
+pub(crate) fn unavailable() -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "This can't be done right now.");
+    problem.retry_after(RETRY_AFTER_SECONDS)
+}
+
+fn internal() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service has made a mistake.")
+}
+
+/// Clients are not told why; the operator is.
+pub(crate) fn report(error: &dyn Error) {
+    let mut causes = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push_str(": ");
+        causes.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    tracing::error!(target: "apikey", error = causes, "a management request failed");
+}
+
+impl From<FieldError> for FieldProblem {
+    fn from(error: FieldError) -> Self {
+        // What the API calls otherwise than the manager.
+        let field = match error.field.as_str() {
+            "service_account" => "service_account_id".to_owned(),
+            "overlap" => "overlap_seconds".to_owned(),
+            _ => error.field,
+        };
+        FieldProblem { field, code: error.code, message: error.message }
+    }
+}
+
+/// An error's text as a sentence of its own.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).chain(['.']).collect()).unwrap_or_default()
+}
+
+impl Failure {
+    /// The answer to a caller who has no key, or of whom nothing is known.
+    pub(crate) fn into_response(self) -> Reply {
+        match self {
+            Failure::Problem(problem) => problem.into_response(),
+            Failure::Refused(rejection) => tower_apikey::refusal(rejection),
+            Failure::Lacks(scope) => {
+                let detail = format!("This needs the scope {scope}.");
+                Problem::new(StatusCode::FORBIDDEN, "insufficient_scope", detail).into_response()
+            }
+            Failure::NotLive => Problem::forbidden().into_response(),
+        }
+    }
+
+    /// A mistake of the service's own.
+    pub(crate) fn internal(error: &dyn Error) -> Self {
+        report(error);
+        internal().into()
+    }
+}

@@ -1,0 +1,63 @@
+//! What a call that was done is answered with.
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG},
+};
+use http_body_util::Full;
+use serde::Serialize;
+
+use crate::problem::Failure;
+
+pub(crate) type Reply = Response<Full<Bytes>>;
+
+/// A resource, for its reader alone and to be asked for anew each time.
+pub(crate) fn json<T: Serialize>(status: StatusCode, resource: &T) -> Result<Reply, Failure> {
+    cached(status, resource, "private, no-cache")
+}
+
+/// A resource with a secret in it, which nothing on the way may keep.
+pub(crate) fn secret<T: Serialize>(status: StatusCode, resource: &T) -> Result<Reply, Failure> {
+    cached(status, resource, "no-store")
+}
+
+/// A resource of this version.
+pub(crate) fn versioned<T: Serialize>(resource: &T, version: u64) -> Result<Reply, Failure> {
+    json(StatusCode::OK, resource).map(|reply| with(reply, ETAG, &etag(version)))
+}
+
+pub(crate) fn no_content() -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    with(reply, CACHE_CONTROL, "private, no-cache")
+}
+
+/// The reader has this version already (RFC 9110 §15.4.5).
+pub(crate) fn not_modified(version: u64) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::NOT_MODIFIED;
+    with(with(reply, CACHE_CONTROL, "private, no-cache"), ETAG, &etag(version))
+}
+
+/// `reply` with one more header. Values are made of ids, numbers and words: none is malformed.
+pub(crate) fn with(mut reply: Reply, name: HeaderName, value: &str) -> Reply {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        reply.headers_mut().insert(name, value);
+    }
+    reply
+}
+
+fn etag(version: u64) -> String {
+    format!("\"{version}\"")
+}
+
+fn cached<T: Serialize>(status: StatusCode, resource: &T, cache_control: &'static str) -> Result<Reply, Failure> {
+    let body = serde_json::to_vec(resource).map_err(|error| Failure::internal(&error))?;
+    let mut reply = Response::new(Full::from(body));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
+    Ok(reply)
+}

@@ -1,0 +1,101 @@
+//! `/v1/api-keys/{id}/activity`: the requests of a key, one by one.
+
+use std::time::SystemTime;
+
+use apikey_manager::{Activity, Cursor, time};
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::api_keys::next_cursor;
+use crate::{
+    call::Call,
+    input::{Limit, Params, Query, page},
+    moment::Moment,
+    problem::Failure,
+    reply::{self, Reply},
+};
+
+/// One request of a key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Activity)]
+pub(crate) struct ActivityView {
+    /// When it came.
+    at: Moment,
+    method: String,
+    /// The template of its route, such as `/files/{name}`.
+    route: Option<String>,
+    /// What it was answered with.
+    status: u16,
+    /// Where it came from.
+    address: Option<String>,
+    /// What it said it was.
+    user_agent: Option<String>,
+}
+
+/// A page of requests, newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ActivityPage)]
+pub(crate) struct ActivityPage {
+    #[schema(max_items = 200)]
+    items: Vec<ActivityView>,
+    /// The `cursor` of the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+impl ActivityView {
+    fn of(request: Activity) -> Self {
+        ActivityView {
+            at: Moment(request.at),
+            method: request.method,
+            route: request.route,
+            status: request.status,
+            address: request.address,
+            user_agent: request.user_agent,
+        }
+    }
+}
+
+/// Which requests, and which of their pages.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListActivity {
+    /// The most requests on the page.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<Limit>,
+    /// Where the page begins: the `next_cursor` of the one before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// At this moment or later.
+    #[param(value_type = Option<Moment>)]
+    from: Option<Moment>,
+    /// Before this moment.
+    #[param(value_type = Option<Moment>)]
+    to: Option<Moment>,
+}
+
+impl Params for ListActivity {
+    fn read(query: &mut Query) -> Self {
+        ListActivity {
+            limit: query.optional("limit"),
+            cursor: query.optional("cursor"),
+            from: query.optional("from"),
+            to: query.optional("to"),
+        }
+    }
+}
+
+/// Lists a key's requests
+///
+/// Newest first, as far back as the service keeps them. A key that never was has none.
+#[utoipa::path(get, path = "/api-keys/{id}/activity", operation_id = "list_api_key_activity", tag = "usage",
+    params(ListActivity), responses((status = 200, description = "A page of requests.", body = ActivityPage)))]
+pub(crate) async fn list(call: &mut Call, params: ListActivity) -> Result<Reply, Failure> {
+    let id = call.key_id()?;
+    let from = params.from.map_or(SystemTime::UNIX_EPOCH, |Moment(from)| from);
+    let to = params.to.map_or_else(|| time::from_millis(i64::MAX), |Moment(to)| to);
+    let requests = call.keys().activity(&call.actor, &id, from, to, page(params.limit, params.cursor)).await?;
+    let next_cursor = next_cursor(&requests);
+    let items = requests.items.into_iter().map(ActivityView::of).collect();
+    reply::json(StatusCode::OK, &ActivityPage { items, next_cursor })
+}

@@ -1,0 +1,268 @@
+//! `/v1/service-accounts`: names for programs, which hold keys as people do.
+
+use apikey_manager::{AccountUpdate, Cursor, ManageError, NewAccount, ServiceAccount, Set};
+use http::{StatusCode, header::LOCATION};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    api_keys::{IssuedView, next_cursor},
+    key_changes::Rotate,
+};
+use crate::{
+    call::Call,
+    input::{Fields, Input, Limit, NoParams, Params, Query, page},
+    moment::Moment,
+    precondition::{self, Tags},
+    problem::Failure,
+    reply::{self, Reply},
+};
+
+/// A service account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServiceAccount)]
+pub(crate) struct AccountView {
+    /// Its id, for ever the same.
+    id: String,
+    /// Whose it is.
+    organization: String,
+    /// What people call it.
+    name: String,
+    /// What it is for.
+    description: String,
+    /// Since when none of its keys is let in.
+    disabled_at: Option<Moment>,
+    /// Who switched it off.
+    disabled_by: Option<String>,
+    /// When it was made.
+    created_at: Moment,
+    /// Who made it.
+    created_by: String,
+    /// Counts its changes; the entity tag.
+    #[schema(minimum = 1)]
+    version: u64,
+}
+
+/// A page of service accounts, newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServiceAccountPage)]
+pub(crate) struct AccountPage {
+    #[schema(max_items = 200)]
+    items: Vec<AccountView>,
+    /// The `cursor` of the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+impl AccountView {
+    fn of(account: ServiceAccount) -> Self {
+        AccountView {
+            id: account.id.to_string(),
+            organization: account.organization.to_string(),
+            name: account.name,
+            description: account.description,
+            disabled_at: account.disabled.as_ref().map(|off| Moment(off.at)),
+            disabled_by: account.disabled.map(|off| off.by.to_string()),
+            created_at: Moment(account.created_at),
+            created_by: account.created_by.to_string(),
+            version: account.version,
+        }
+    }
+}
+
+fn shown(account: ServiceAccount) -> Result<Reply, Failure> {
+    let version = account.version;
+    reply::versioned(&AccountView::of(account), version)
+}
+
+/// Which page.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListAccounts {
+    /// The most accounts on the page.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<Limit>,
+    /// Where the page begins: the `next_cursor` of the one before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+}
+
+impl Params for ListAccounts {
+    fn read(query: &mut Query) -> Self {
+        ListAccounts { limit: query.optional("limit"), cursor: query.optional("cursor") }
+    }
+}
+
+/// Lists service accounts
+///
+/// Newest first.
+#[utoipa::path(get, path = "/service-accounts", operation_id = "list_service_accounts", tag = "service accounts",
+    params(ListAccounts), responses((status = 200, description = "A page of accounts.", body = AccountPage)))]
+pub(crate) async fn list(call: &mut Call, params: ListAccounts) -> Result<Reply, Failure> {
+    let accounts = call.keys().accounts(&call.actor, page(params.limit, params.cursor)).await?;
+    let next_cursor = next_cursor(&accounts);
+    let items = accounts.items.into_iter().map(AccountView::of).collect();
+    reply::json(StatusCode::OK, &AccountPage { items, next_cursor })
+}
+
+/// A service account to be made.
+#[derive(ToSchema)]
+#[schema(as = NewServiceAccount)]
+pub(crate) struct CreateAccount {
+    /// What people call it.
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    name: String,
+    /// What it is for.
+    #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    description: Option<String>,
+}
+
+const READ_ONLY: &[&str] =
+    &["id", "organization", "disabled_at", "disabled_by", "created_at", "created_by", "version"];
+
+impl Input for CreateAccount {
+    const READ_ONLY: &'static [&'static str] = READ_ONLY;
+
+    fn read(fields: &mut Fields) -> Self {
+        CreateAccount { name: fields.required("name"), description: fields.optional("description") }
+    }
+}
+
+/// Makes a service account
+#[utoipa::path(post, path = "/service-accounts", operation_id = "create_service_account", tag = "service accounts",
+    request_body = CreateAccount, responses(
+        (status = 201, description = "The account.", body = AccountView, headers(
+            ("Location" = String, description = "Where the account is found."),
+            ("ETag" = String, description = "Its version."),
+        )),
+    ),
+)]
+pub(crate) async fn create(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
+    let CreateAccount { name, description } = call.input().await?;
+    let account = NewAccount::new(name).description(description.unwrap_or_default());
+    let made = call.keys().create_account(&call.actor, account).await?;
+    let location = call.location(&format!("service-accounts/{}", made.id));
+    let mut reply = shown(made)?;
+    *reply.status_mut() = StatusCode::CREATED;
+    Ok(reply::with(reply, LOCATION, &location))
+}
+
+/// Reads a service account
+#[utoipa::path(get, path = "/service-accounts/{id}", operation_id = "get_service_account", tag = "service accounts",
+    params(("If-None-Match" = Option<String>, Header, description = "The entity tag of the version that is known.")),
+    responses(
+        (status = 200, description = "The account.", body = AccountView,
+            headers(("ETag" = String, description = "Its version."))),
+        (status = 304, description = "It is of the version that is known."),
+    ),
+)]
+pub(crate) async fn get(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
+    let id = call.account_id()?;
+    let known = precondition::if_none_match(call.headers())?;
+    let account = call.keys().account(&call.actor, &id).await?;
+    match known.is_some_and(|known| known.has(account.version)) {
+        true => Ok(reply::not_modified(account.version)),
+        false => shown(account),
+    }
+}
+
+/// A change of a service account, as a merge patch (RFC 7396): what is left out stays, null clears.
+#[derive(ToSchema)]
+#[schema(as = ServiceAccountPatch)]
+pub(crate) struct PatchAccount {
+    /// What people call it. It can't be cleared.
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    name: Set<String>,
+    /// What it is for.
+    #[schema(value_type = Option<String>, required = false, max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    description: Set<String>,
+}
+
+impl Input for PatchAccount {
+    const READ_ONLY: &'static [&'static str] = READ_ONLY;
+
+    fn read(fields: &mut Fields) -> Self {
+        PatchAccount { name: fields.set("name"), description: fields.set("description") }
+    }
+}
+
+/// Changes a service account
+#[utoipa::path(patch, path = "/service-accounts/{id}", operation_id = "change_service_account", tag = "service accounts",
+    params(("If-Match" = Option<String>, Header, description = "The entity tag of the version that is to be changed.")),
+    request_body(content((PatchAccount = "application/merge-patch+json"), (PatchAccount = "application/json"))),
+    responses(
+        (status = 200, description = "The account as it is now.", body = AccountView,
+            headers(("ETag" = String, description = "Its version."))),
+    ),
+)]
+pub(crate) async fn update(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
+    let id = call.account_id()?;
+    let wanted = precondition::if_match(call.headers())?;
+    let PatchAccount { name, description } = call.input().await?;
+    let mut update = AccountUpdate::new().name(name).description(description);
+    if let Some(wanted @ Tags::Versions(_)) = wanted {
+        let before = call.keys().account(&call.actor, &id).await?;
+        if !wanted.has(before.version) {
+            return Err(precondition::failed());
+        }
+        update = update.if_version(before.version);
+    }
+    match call.keys().update_account(&call.actor, &id, update).await {
+        Ok(account) => shown(account),
+        Err(ManageError::StaleVersion { .. }) => Err(precondition::failed()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Deletes a service account
+///
+/// Its keys are revoked in the same step.
+#[utoipa::path(delete, path = "/service-accounts/{id}", operation_id = "delete_service_account",
+    tag = "service accounts", responses((status = 204, description = "It is gone.")))]
+pub(crate) async fn delete(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
+    let id = call.account_id()?;
+    call.no_input().await?;
+    call.keys().delete_account(&call.actor, &id).await?;
+    Ok(reply::no_content())
+}
+
+/// Switches a service account off
+///
+/// Nobody is let in with any of its keys, and requests under way end.
+#[utoipa::path(post, path = "/service-accounts/{id}/disable", operation_id = "disable_service_account",
+    tag = "service accounts", responses((status = 200, description = "The account.", body = AccountView)))]
+pub(crate) async fn disable(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
+    let id = call.account_id()?;
+    call.no_input().await?;
+    shown(call.keys().disable_account(&call.actor, &id).await?)
+}
+
+/// Switches a service account on again
+#[utoipa::path(post, path = "/service-accounts/{id}/enable", operation_id = "enable_service_account",
+    tag = "service accounts", responses((status = 200, description = "The account.", body = AccountView)))]
+pub(crate) async fn enable(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
+    let id = call.account_id()?;
+    call.no_input().await?;
+    shown(call.keys().enable_account(&call.actor, &id).await?)
+}
+
+/// The keys of an account with their new secrets.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuedKeys)]
+pub(crate) struct IssuedKeys {
+    items: Vec<IssuedView>,
+}
+
+/// Rotates all of a service account's keys
+///
+/// All or none; keys that are revoked or expired are left out.
+#[utoipa::path(post, path = "/service-accounts/{id}/rotate-all", operation_id = "rotate_service_account",
+    tag = "service accounts", request_body = Rotate,
+    responses((status = 200, description = "The keys, and their new secrets.", body = IssuedKeys)))]
+pub(crate) async fn rotate_all(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
+    let id = call.account_id()?;
+    let overlap = call.input::<Rotate>().await?.overlap();
+    let rotated = call.keys().rotate_account(&call.actor, &id, overlap).await?;
+    let now = call.keys().now();
+    let items = rotated.into_iter().map(|issued| IssuedView::of(issued, now)).collect();
+    reply::secret(StatusCode::OK, &IssuedKeys { items })
+}

@@ -1,0 +1,158 @@
+//! How much keys were used: of one key, and of the organization, one of its service accounts or environments.
+
+use std::time::{Duration, SystemTime};
+
+use apikey_manager::{Bucket, ServiceAccountId, UsageOf};
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    call::Call,
+    input::{Params, Query},
+    moment::Moment,
+    problem::Failure,
+    reply::{self, Reply},
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What was counted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Usage)]
+pub(crate) struct UsageView {
+    /// From the hour of this moment on.
+    from: Moment,
+    /// Before this moment.
+    to: Moment,
+    #[schema(value_type = BucketLength)]
+    bucket: &'static str,
+    /// Requests that were let in and had the scopes they needed.
+    ok: u64,
+    /// Requests that were let in and refused for a missing scope.
+    refused: u64,
+    /// Bucket by bucket, oldest first; those without any are left out.
+    buckets: Vec<BucketView>,
+}
+
+/// What was counted in an hour or a day.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageBucket)]
+pub(crate) struct BucketView {
+    /// Its beginning, in UTC.
+    start: Moment,
+    ok: u64,
+    refused: u64,
+}
+
+/// How finely usage is told.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the names of `Bucket`, for the document")]
+pub(crate) enum BucketLength {
+    Hour,
+    Day,
+}
+
+/// Which span of time, and how finely.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Span {
+    /// From the hour of this moment on; without it, a day before `to` by the hour, 30 days by the day.
+    #[param(value_type = Option<Moment>)]
+    from: Option<Moment>,
+    /// Before this moment; now, unless given. At most 367 days after `from`.
+    #[param(value_type = Option<Moment>)]
+    to: Option<Moment>,
+    /// How finely.
+    #[param(value_type = Option<BucketLength>)]
+    bucket: Option<Bucket>,
+}
+
+impl Params for Span {
+    fn read(query: &mut Query) -> Self {
+        Span { from: query.optional("from"), to: query.optional("to"), bucket: query.optional("bucket") }
+    }
+}
+
+/// Reads a key's usage
+///
+/// A key that was deleted still has its usage; one that never was has none.
+#[utoipa::path(get, path = "/api-keys/{id}/usage", operation_id = "get_api_key_usage", tag = "usage", params(Span),
+    responses((status = 200, description = "What was counted.", body = UsageView)))]
+pub(crate) async fn of_key(call: &mut Call, span: Span) -> Result<Reply, Failure> {
+    let id = call.key_id()?;
+    counted(call, UsageOf::Key(id), span).await
+}
+
+/// Whose usage, when, and how finely.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OrganizationUsage {
+    /// From the hour of this moment on; without it, a day before `to` by the hour, 30 days by the day.
+    #[param(value_type = Option<Moment>)]
+    from: Option<Moment>,
+    /// Before this moment; now, unless given. At most 367 days after `from`.
+    #[param(value_type = Option<Moment>)]
+    to: Option<Moment>,
+    /// How finely.
+    #[param(value_type = Option<BucketLength>)]
+    bucket: Option<Bucket>,
+    /// Of the service account of this id alone.
+    #[param(value_type = Option<String>)]
+    service_account: Option<ServiceAccountId>,
+    /// Of this environment alone.
+    environment: Option<String>,
+}
+
+impl Params for OrganizationUsage {
+    fn read(query: &mut Query) -> Self {
+        let usage = OrganizationUsage {
+            from: query.optional("from"),
+            to: query.optional("to"),
+            bucket: query.optional("bucket"),
+            service_account: query.optional("service_account"),
+            environment: query.optional("environment"),
+        };
+        if usage.service_account.is_some() && usage.environment.is_some() {
+            query.mistake("environment", "conflicting", "can't be asked for together with service_account");
+        }
+        usage
+    }
+}
+
+/// Reads the organization's usage
+///
+/// Or that of one of its service accounts or environments.
+#[utoipa::path(get, path = "/usage", operation_id = "get_usage", tag = "usage", params(OrganizationUsage),
+    responses((status = 200, description = "What was counted.", body = UsageView)))]
+pub(crate) async fn of_organization(call: &mut Call, params: OrganizationUsage) -> Result<Reply, Failure> {
+    let OrganizationUsage { from, to, bucket, service_account, environment } = params;
+    let of = match (service_account, environment) {
+        (Some(account), _) => UsageOf::Account(account),
+        (None, Some(environment)) => UsageOf::Environment(environment),
+        (None, None) => UsageOf::Organization,
+    };
+    counted(call, of, Span { from, to, bucket }).await
+}
+
+async fn counted(call: &Call, of: UsageOf, span: Span) -> Result<Reply, Failure> {
+    let bucket = span.bucket.unwrap_or_default();
+    let (name, usual) = match bucket {
+        Bucket::Day => ("day", 30 * DAY),
+        _ => ("hour", DAY),
+    };
+    let to = span.to.map_or_else(|| call.keys().now(), |Moment(to)| to);
+    let from = span.from.map_or_else(|| to.checked_sub(usual).unwrap_or(SystemTime::UNIX_EPOCH), |Moment(from)| from);
+    let usage = call.keys().usage(&call.actor, of, from, to, bucket).await?;
+    let buckets = usage.buckets.iter();
+    let view = UsageView {
+        from: Moment(from),
+        to: Moment(to),
+        bucket: name,
+        ok: usage.ok,
+        refused: usage.refused,
+        buckets: buckets.map(|one| BucketView { start: Moment(one.hour), ok: one.ok, refused: one.refused }).collect(),
+    };
+    reply::json(StatusCode::OK, &view)
+}
