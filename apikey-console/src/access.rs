@@ -3,8 +3,8 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use apikey_core::{
-    AuthenticatedKey, Authentication, Authenticator, BoxError, Header, HeaderLines, Rejection, RequestView, Requirement,
-    Scope,
+    AuthenticatedKey, Authentication, Authenticator, BoxError, Header, HeaderLines, Rejection, RequestView,
+    Requirement, Scope,
 };
 use apikey_manager::Actor;
 use http::{
@@ -77,7 +77,8 @@ fn is_same_site(headers: &HeaderMap, origins: &[String]) -> bool {
 
 /// The actor of a call, with the request's id for the audit trail.
 pub(crate) fn named(actor: Actor, headers: &HeaderMap) -> Actor {
-    let is_id = |id: &&str| (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_id =
+        |id: &&str| (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     let id = REQUEST_IDS.iter().find_map(|name| headers.get(name)).and_then(|value| value.to_str().ok());
     match id.filter(is_id) {
         Some(id) => actor.with_request_id(id),
@@ -94,11 +95,11 @@ pub(crate) fn check(call: &Call, needed: Option<&Scope>) -> Result<(), Failure> 
 }
 
 /// A failure as it is answered to the caller, in the authenticator's words where it has some.
-pub(crate) async fn answer(failure: Failure, call: &Call) -> Reply {
+pub(crate) fn answer(failure: Failure, call: &Call) -> Reply {
     let rejection = match (&failure, &call.key) {
         (Failure::Lacks(scope), Some(key)) => key.require_scopes(&Requirement::from(scope.clone())).err(),
-        // The authenticator has heard of it by now, and says what it says to every key that is over.
-        (Failure::NotLive, Some(_)) => refuse(&call.keys().authenticator(), &Again(call)).await,
+        // Its handle has heard of it by now.
+        (Failure::NotLive, Some(key)) => key.require_live().err(),
         _ => None,
     };
     rejection.map_or(failure, Failure::Refused).into_response()
@@ -118,23 +119,5 @@ struct TwoCredentials;
 impl RequestView for TwoCredentials {
     fn lines(&self, _: Header) -> HeaderLines<'_> {
         HeaderLines::Several
-    }
-}
-
-/// The request of a call once more.
-struct Again<'a>(&'a Call);
-
-impl RequestView for Again<'_> {
-    fn lines(&self, header: Header) -> HeaderLines<'_> {
-        let authenticator = self.0.keys().authenticator();
-        let headers = self.0.headers();
-        let values = match header {
-            Header::Authorization => headers.get_all(AUTHORIZATION),
-            Header::Extra(n) => match authenticator.extra_headers().get(n) {
-                Some(name) => headers.get_all(&**name),
-                None => return HeaderLines::Absent,
-            },
-        };
-        values.iter().map(HeaderValue::as_bytes).collect()
     }
 }

@@ -4,9 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use apikey_core::KeyId;
-use apikey_manager::{
-    Action, ActorId, Bucket, Cursor, MAX_PAGE, Overlap, PageRequest, ServiceAccountId, Set, Status,
-};
+use apikey_manager::{Action, ActorId, Bucket, Cursor, MAX_PAGE, Overlap, PageRequest, ServiceAccountId, Set, Status};
 use http::Uri;
 use serde_json::{Map, Value};
 
@@ -162,8 +160,13 @@ impl FromJson for bool {
 impl FromJson for u64 {
     fn from_json(value: Value) -> Result<Self, Mistake> {
         // 60.0 is an integer to JSON Schema, and to clients that know no other numbers.
-        let whole = value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and within a double's range")]
+        let whole =
+            value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole, and within a double's range"
+        )]
         let number = value.as_u64().or(whole.map(|number| number as u64));
         number.ok_or_else(|| Mistake::malformed("a whole number of at least 0"))
     }

@@ -82,8 +82,8 @@ const SERVER: &str = "../v1";
 )]
 struct Document;
 
-/// The schemas of what callers send. No other fields are taken than those they name.
-const INPUTS: [&str; 8] = [
+/// The schemas of what callers send, in which no other fields are taken, and of what they are told.
+const CLOSED: [&str; 8] = [
     "NewApiKey",
     "ApiKeyPatch",
     "Rotation",
@@ -92,6 +92,55 @@ const INPUTS: [&str; 8] = [
     "NewServiceAccount",
     "ServiceAccountPatch",
     "Problem",
+];
+
+/// An answer that many routes have.
+struct Refusal {
+    status: StatusCode,
+    name: &'static str,
+    description: &'static str,
+    when: When,
+}
+
+/// Which routes have it.
+enum When {
+    Always,
+    /// Those that need a credential.
+    Guarded,
+    /// Those with an id in their path.
+    Named,
+    /// Those that change something.
+    Changing,
+    /// Those that look at `If-Match`.
+    Versioned,
+}
+
+const fn refusal(status: StatusCode, name: &'static str, when: When, description: &'static str) -> Refusal {
+    Refusal { status, name, description, when }
+}
+
+const REFUSALS: [Refusal; 11] = [
+    refusal(StatusCode::BAD_REQUEST, "Malformed", When::Always, "It is malformed, or has more than one credential."),
+    refusal(StatusCode::UNAUTHORIZED, "Unauthorized", When::Guarded, "The key is missing or not valid."),
+    refusal(StatusCode::FORBIDDEN, "Forbidden", When::Guarded, "The caller may not."),
+    refusal(StatusCode::NOT_FOUND, "NotFound", When::Named, "There is no such thing in the caller's organization."),
+    refusal(
+        StatusCode::CONFLICT,
+        "Conflict",
+        When::Changing,
+        "It can't be done in this state, a limit is reached, or somebody else was faster.",
+    ),
+    refusal(StatusCode::PRECONDITION_FAILED, "Stale", When::Versioned, "It has changed since it was read."),
+    refusal(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", When::Changing, "The body is longer than 64 KiB."),
+    refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "NotJson", When::Changing, "The body is not said to be JSON."),
+    refusal(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "Invalid",
+        When::Always,
+        "Some fields or parameters can't be taken; each is named.",
+    ),
+    refusal(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", When::Always, "The store can't be reached."),
+    refusal(StatusCode::GATEWAY_TIMEOUT, "UnknownOutcome", When::Changing, "Whether the change was made is not known."),
 ];
 
 /// This document
@@ -119,7 +168,12 @@ pub(crate) fn complete() -> openapi::OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
     components.schemas.insert(problem::SCHEMA.to_owned(), problem::schema().into());
     components.schemas.insert("FieldProblem".to_owned(), <problem::FieldProblem as utoipa::PartialSchema>::schema());
-    for name in INPUTS {
+    for Refusal { name, description, .. } in REFUSALS {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(problem::SCHEMA))).build();
+        let response = ResponseBuilder::new().description(description).content("application/problem+json", content);
+        components.responses.insert(name.to_owned(), RefOr::T(response.build()));
+    }
+    for name in CLOSED {
         if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(name) {
             object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
         }
@@ -160,26 +214,28 @@ fn complete_operation(operation: &mut Operation, route: &Route) {
             .build();
         operation.parameters.get_or_insert_with(Vec::new).insert(0, RefOr::T(id));
     }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.parameter_in == ParameterIn::Header
+        {
+            // A header is left out, and never null.
+            parameter.schema = Some(ObjectBuilder::new().schema_type(Type::String).into());
+        }
+    }
     let is_guarded = matches!(route.run, Run::Guarded(_));
     let is_change = route.method != Method::GET;
-    let has_version = route.method == Method::PATCH;
-    let refusals = [
-        (true, StatusCode::BAD_REQUEST, "The request is malformed, or has more than one credential."),
-        (is_guarded, StatusCode::UNAUTHORIZED, "The key is missing or not valid."),
-        (is_guarded, StatusCode::FORBIDDEN, "The caller may not."),
-        (route.path.contains("{id}"), StatusCode::NOT_FOUND, "There is no such thing in the caller's organization."),
-        (is_change, StatusCode::CONFLICT, "It is in a state in which this can't be done, or a limit is reached."),
-        (has_version, StatusCode::PRECONDITION_FAILED, "It has changed since it was read."),
-        (is_change, StatusCode::PAYLOAD_TOO_LARGE, "The body is longer than 64 KiB."),
-        (is_change, StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON."),
-        (true, StatusCode::UNPROCESSABLE_ENTITY, "Some fields or parameters can't be taken; each is named."),
-        (true, StatusCode::SERVICE_UNAVAILABLE, "The store can't be reached."),
-        (is_change, StatusCode::GATEWAY_TIMEOUT, "Whether the change was made is not known."),
-    ];
-    for (_, status, description) in refusals.into_iter().filter(|(applies, ..)| *applies) {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(problem::SCHEMA))).build();
-        let response = ResponseBuilder::new().description(description).content("application/problem+json", content);
-        operation.responses.responses.insert(status.as_u16().to_string(), RefOr::T(response.build()));
+    for refusal in &REFUSALS {
+        let applies = match refusal.when {
+            When::Always => true,
+            When::Guarded => is_guarded,
+            When::Named => route.path.contains("{id}"),
+            When::Changing => is_change,
+            When::Versioned => route.method == Method::PATCH,
+        };
+        if applies {
+            let response = RefOr::Ref(Ref::from_response_name(refusal.name));
+            operation.responses.responses.insert(refusal.status.as_u16().to_string(), response);
+        }
     }
     operation.security = Some(match is_guarded {
         true => {
@@ -188,4 +244,137 @@ fn complete_operation(operation: &mut Operation, route: &Route) {
         }
         false => Vec::new(),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, env, fs};
+
+    use serde_json::Value;
+    use utoipa::{IntoParams, PartialSchema};
+
+    use super::*;
+    use crate::{
+        input::{Fields, Input, Params},
+        routes::{activity, api_keys, audit_events, key_changes, revocations, service_accounts, usage},
+    };
+
+    /// The document as it was when somebody last looked at it.
+    const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+
+    #[test]
+    fn given_the_document_when_generated_then_it_is_the_committed_one() {
+        let generated = complete().to_pretty_json().unwrap() + "\n";
+        if env::var_os("UPDATE_OPENAPI").is_some() {
+            fs::write(SNAPSHOT, &generated).unwrap();
+        }
+        let committed = fs::read_to_string(SNAPSHOT).unwrap_or_default();
+        assert!(
+            generated == committed,
+            "openapi.json is another: renew it with UPDATE_OPENAPI=1, and read the difference"
+        );
+    }
+
+    #[test]
+    fn given_the_routes_when_documented_then_each_is_there_and_no_other() {
+        let mut document = complete();
+        let routed: BTreeSet<_> =
+            routes::all().map(|route| (route.path.to_owned(), route.method.to_string())).collect();
+        let mut documented = BTreeSet::new();
+        for (path, item) in &mut document.paths.paths {
+            for method in [Method::GET, Method::POST, Method::PATCH, Method::DELETE] {
+                if operation_of(item, &method).is_some() {
+                    documented.insert((path.clone(), method.to_string()));
+                }
+            }
+        }
+        assert_eq!(documented, routed);
+    }
+
+    fn names(schema: RefOr<Schema>) -> BTreeSet<String> {
+        let value = serde_json::to_value(schema).unwrap();
+        value["properties"].as_object().unwrap().keys().cloned().collect()
+    }
+
+    fn assert_reads<I: Input + PartialSchema>() {
+        let mut fields = Fields::default();
+        let _ = I::read(&mut fields);
+        assert_eq!(fields.asked.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(), names(I::schema()));
+        assert!(I::READ_ONLY.iter().all(|name| !fields.asked.contains(name)));
+    }
+
+    /// Of what a resource has, each field may be set or is known not to be.
+    fn assert_knows<I: Input + PartialSchema>(resource: RefOr<Schema>) {
+        let known = names(I::schema()).into_iter().chain(I::READ_ONLY.iter().map(|name| (*name).to_owned()));
+        assert_eq!(known.collect::<BTreeSet<_>>(), names(resource));
+    }
+
+    fn assert_asks<P: Params + IntoParams>() {
+        let mut query = Query::default();
+        let _ = P::read(&mut query);
+        let documented = P::into_params(|| Some(ParameterIn::Query));
+        assert_eq!(query.asked, documented.iter().map(|param| param.name.as_str()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn given_what_callers_send_when_read_then_it_is_what_is_documented() {
+        assert_reads::<api_keys::CreateKey>();
+        assert_reads::<api_keys::PatchKey>();
+        assert_reads::<key_changes::Rotate>();
+        assert_reads::<revocations::Revoke>();
+        assert_reads::<revocations::BulkRevoke>();
+        assert_reads::<service_accounts::CreateAccount>();
+        assert_reads::<service_accounts::PatchAccount>();
+        assert_knows::<api_keys::CreateKey>(api_keys::KeyView::schema());
+        assert_knows::<api_keys::PatchKey>(api_keys::KeyView::schema());
+        assert_knows::<service_accounts::CreateAccount>(service_accounts::AccountView::schema());
+        assert_knows::<service_accounts::PatchAccount>(service_accounts::AccountView::schema());
+        assert_asks::<api_keys::ListKeys>();
+        assert_asks::<activity::ListActivity>();
+        assert_asks::<audit_events::ListEvents>();
+        assert_asks::<service_accounts::ListAccounts>();
+        assert_asks::<usage::Span>();
+        assert_asks::<usage::OrganizationUsage>();
+    }
+
+    #[test]
+    fn given_the_document_when_its_inputs_are_listed_then_each_takes_no_other_fields() {
+        let document = serde_json::to_value(complete()).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let mut sent = BTreeSet::new();
+        for item in document["paths"].as_object().unwrap().values() {
+            for operation in item.as_object().unwrap().values() {
+                let content = operation["requestBody"]["content"].as_object().cloned().unwrap_or_default();
+                sent.extend(content.values().flat_map(references));
+            }
+        }
+        assert_eq!(sent.len(), 7);
+        for name in sent {
+            assert_eq!(schemas[&name]["additionalProperties"], false, "{name}");
+        }
+    }
+
+    fn references(value: &Value) -> Vec<String> {
+        match value {
+            Value::Object(members) => members
+                .iter()
+                .flat_map(|(name, value)| match (name.as_str(), value) {
+                    ("$ref", Value::String(reference)) => vec![reference.rsplit('/').next().unwrap().to_owned()],
+                    _ => references(value),
+                })
+                .collect(),
+            Value::Array(items) => items.iter().flat_map(references).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn given_the_document_when_its_references_are_followed_then_each_leads_somewhere() {
+        let document = serde_json::to_value(complete()).unwrap();
+        let named = |kind: &str| document["components"][kind].as_object().cloned().unwrap_or_default();
+        let (schemas, responses) = (named("schemas"), named("responses"));
+        for name in references(&document) {
+            assert!(schemas.contains_key(&name) || responses.contains_key(&name), "{name}");
+        }
+    }
 }

@@ -131,8 +131,7 @@ impl Problem {
         // Texts and numbers alone: this can't fail.
         let body = serde_json::to_vec(&self.body).unwrap_or_default();
         let mut response = Response::new(Full::from(body));
-        *response.status_mut() =
-            StatusCode::from_u16(self.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = StatusCode::from_u16(self.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -161,15 +160,15 @@ impl From<ManageError> for Failure {
             ManageError::Forbidden(Forbidden::Needs(scope)) => Failure::Lacks(Scope::from_static(scope)),
             ManageError::Forbidden(Forbidden::NotLive) => Failure::NotLive,
             ManageError::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, code, sentence(&told)).into(),
-            ManageError::Invalid(fields) => Problem::invalid(fields.into_iter().map(FieldProblem::from).collect()).into(),
+            ManageError::Invalid(fields) => {
+                Problem::invalid(fields.into_iter().map(FieldProblem::from).collect()).into()
+            }
             ManageError::NotFound(_) => Problem::not_found().into(),
             // Versions come from `If-Match` alone.
-            ManageError::StaleVersion { .. } => Problem::new(
-                StatusCode::PRECONDITION_FAILED,
-                code,
-                "The resource has changed since it was read.",
-            )
-            .into(),
+            ManageError::StaleVersion { .. } => {
+                Problem::new(StatusCode::PRECONDITION_FAILED, code, "The resource has changed since it was read.")
+                    .into()
+            }
             ManageError::WrongState { .. } => Problem::new(StatusCode::CONFLICT, code, sentence(&told)).into(),
             ManageError::LimitReached { used, allowed, .. } => {
                 let mut problem = Problem::new(StatusCode::CONFLICT, code, sentence(&told));
@@ -270,5 +269,45 @@ impl Failure {
     pub(crate) fn internal(error: &dyn Error) -> Self {
         report(error);
         internal().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apikey_manager::{Limited, Missing, Status};
+
+    use super::*;
+
+    #[test]
+    fn given_the_manager_s_errors_when_answered_then_each_has_its_status_and_code() {
+        let secret = || std::io::Error::other("password=hunter2");
+        let cases: Vec<(ManageError, u16, &str)> = vec![
+            (ManageError::Invalid(Vec::new()), 422, "invalid"),
+            (ManageError::NotFound(Missing::Key), 404, "not_found"),
+            (ManageError::NotFound(Missing::ServiceAccount), 404, "not_found"),
+            (Forbidden::Needs("keys:admin").into(), 403, "insufficient_scope"),
+            (Forbidden::NotLive.into(), 403, "forbidden"),
+            (Forbidden::BeyondScopes("files:write".to_owned()).into(), 403, "forbidden"),
+            (Forbidden::BeyondExpiry.into(), 403, "forbidden"),
+            (Forbidden::HostOnly.into(), 403, "forbidden"),
+            (ManageError::StaleVersion { current: 2 }, 412, "stale_version"),
+            (ManageError::WrongState { status: Status::Revoked, operation: "rotated" }, 409, "wrong_state"),
+            (ManageError::LimitReached { of: Limited::Keys, used: 3, allowed: 3 }, 409, "limit_reached"),
+            (ManageError::Limits(Box::new(secret())), 503, "unavailable"),
+            (StoreError::unavailable(secret()).into(), 503, "unavailable"),
+            (StoreError::conflict("a row").into(), 409, "conflict"),
+            (StoreError::unknown(secret()).into(), 504, "unknown_outcome"),
+            (StoreError::corrupt("password=hunter2").into(), 500, "internal"),
+            (ManageError::Stopped, 504, "unknown_outcome"),
+        ];
+        for (error, status, code) in cases {
+            let told = error.to_string();
+            let response = Failure::from(error).into_response();
+            assert_eq!(response.status(), status, "{told}");
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503, "{told}");
+            let body = format!("{:?}", response.body());
+            assert!(body.contains(&format!(r#"\"code\":\"{code}\""#)), "{told}: {body}");
+            assert!(!body.contains("hunter2"), "{told}: {body}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use http::{
 };
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, combinators::UnsyncBoxBody};
-use tower_apikey::{ApiKeyLayer, ApiKeyService, caller};
+use tower_apikey::{ApiKeyLayer, ApiKeyService, FinishLayer, FinishService, OnRevoked, caller};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -63,7 +63,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Console {
     config: Arc<Config>,
-    guarded: ApiKeyService<Guarded>,
+    guarded: FinishService<ApiKeyService<Guarded>>,
 }
 
 #[derive(Clone)]
@@ -84,7 +84,7 @@ impl Console {
 
     fn of(config: Config) -> Self {
         let config = Arc::new(config);
-        let guarded = layer(&config.keys).layer(Guarded { config: Arc::clone(&config) });
+        let guarded = guarded(&config.keys, Guarded { config: Arc::clone(&config) });
         Console { config, guarded }
     }
 
@@ -163,7 +163,7 @@ impl Console {
     async fn answer(mut self, mut request: Request<RequestBody>) -> Response<ResponseBody> {
         let found = match routes::find(request.method(), request.uri().path()) {
             Ok(found) => found,
-            Err(problem) => return problem.into_response().map(ResponseBody::new),
+            Err(failure) => return failure.into_response().map(ResponseBody::new),
         };
         let (parts, body) = request.into_parts();
         if let Run::Public(run) = found.route.run {
@@ -189,10 +189,12 @@ impl Console {
     }
 }
 
-/// The layer in front of every route that needs a credential.
-fn layer(keys: &KeyManager) -> ApiKeyLayer {
-    // Changes run to their end whatever becomes of the key that asked: the place to say so to the layer.
-    ApiKeyLayer::new(keys.authenticator())
+/// `routes` behind the authentication by keys.
+///
+/// Changes run to their end and are answered, also when a key ends itself: this layer is told so, and by the other one
+/// whatever layers the host has further out.
+fn guarded(keys: &KeyManager, routes: Guarded) -> FinishService<ApiKeyService<Guarded>> {
+    FinishLayer.layer(ApiKeyLayer::new(keys.authenticator()).on_revoked(OnRevoked::Finish).layer(routes))
 }
 
 impl<B> Service<Request<B>> for Console

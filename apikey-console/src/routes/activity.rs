@@ -87,14 +87,14 @@ impl Params for ListActivity {
 
 /// Lists a key's requests
 ///
-/// Newest first, as far back as the service keeps them. A key that never was has none.
+/// Newest first, as far back as the service keeps them, if it does.
 #[utoipa::path(get, path = "/api-keys/{id}/activity", operation_id = "list_api_key_activity", tag = "usage",
     params(ListActivity), responses((status = 200, description = "A page of requests.", body = ActivityPage)))]
 pub(crate) async fn list(call: &mut Call, params: ListActivity) -> Result<Reply, Failure> {
     let id = call.key_id()?;
     let from = params.from.map_or(SystemTime::UNIX_EPOCH, |Moment(from)| from);
     let to = params.to.map_or_else(|| time::from_millis(i64::MAX), |Moment(to)| to);
-    let requests = call.keys().activity(&call.actor, &id, from, to, page(params.limit, params.cursor)).await?;
+    let requests = call.keys().activity(&call.actor, &id, from..to, page(params.limit, params.cursor)).await?;
     let next_cursor = next_cursor(&requests);
     let items = requests.items.into_iter().map(ActivityView::of).collect();
     reply::json(StatusCode::OK, &ActivityPage { items, next_cursor })

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use apikey_core::ScopeSet;
 use apikey_manager::{
-    ActorId, Cursor, Expiry, IssuedKey, KeyFilter, KeyRecord, KeyUpdate, ManageError, NewKey, Page,
-    ServiceAccountId, Set, Status,
+    ActorId, Cursor, Expiry, IssuedKey, KeyFilter, KeyRecord, KeyUpdate, ManageError, NewKey, Page, ServiceAccountId,
+    Set, Status,
 };
 use http::{StatusCode, header::LOCATION};
 use serde::Serialize;
@@ -259,7 +259,6 @@ pub(crate) struct CreateKey {
     #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     description: Option<String>,
     /// What it may do: scopes, wildcards such as `files:*`, and roles. Nothing, unless given.
-    #[schema(examples(json!(["files:read"])))]
     scopes: Option<Vec<String>>,
     /// The environment it belongs to; the first one that the service has, unless given.
     environment: Option<String>,

@@ -81,7 +81,8 @@ macro_rules! public {
 }
 
 /// Those that need no credential.
-static PUBLIC: [Route; 2] = [public!(GET "/health" => health::health), public!(GET "/openapi.json" => openapi::document)];
+static PUBLIC: [Route; 2] =
+    [public!(GET "/health" => health::health), public!(GET "/openapi.json" => openapi::document)];
 
 /// Those that do. `None`: any credential will do.
 static GUARDED: [Route; 28] = routes! {
@@ -120,13 +121,15 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
 }
 
 /// The route of a request.
-pub(crate) fn find(method: &Method, path: &str) -> Result<Found, Problem> {
-    let unknown = || match path {
-        "" | "/" => {
-            let detail = "The API is found under v1, and described by v1/openapi.json.";
-            Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
-        }
-        _ => Problem::not_found(),
+pub(crate) fn find(method: &Method, path: &str) -> Result<Found, Failure> {
+    let unknown = || {
+        Failure::from(match path {
+            "" | "/" => {
+                let detail = "The API is found under v1, and described by v1/openapi.json.";
+                Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
+            }
+            _ => Problem::not_found(),
+        })
     };
     let below = path.strip_prefix("/v1").filter(|below| below.starts_with('/')).ok_or_else(unknown)?;
     let segments: Option<Vec<Cow<'_, str>>> =
@@ -149,7 +152,7 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<Found, Problem> {
     }
     match allowed.is_empty() {
         true => Err(unknown()),
-        false => Err(method_not_allowed(&allowed)),
+        false => Err(method_not_allowed(&allowed).into()),
     }
 }
 
@@ -175,7 +178,7 @@ impl Route {
     pub(crate) async fn call(&self, mut call: Call) -> Reply {
         match self.run(&mut call).await {
             Ok(reply) => reply,
-            Err(failure) => access::answer(failure, &call).await,
+            Err(failure) => access::answer(failure, &call),
         }
     }
 

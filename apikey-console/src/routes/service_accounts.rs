@@ -116,8 +116,7 @@ pub(crate) struct CreateAccount {
     description: Option<String>,
 }
 
-const READ_ONLY: &[&str] =
-    &["id", "organization", "disabled_at", "disabled_by", "created_at", "created_by", "version"];
+const READ_ONLY: &[&str] = &["id", "organization", "disabled_at", "disabled_by", "created_at", "created_by", "version"];
 
 impl Input for CreateAccount {
     const READ_ONLY: &'static [&'static str] = READ_ONLY;

@@ -1,0 +1,14 @@
+//! The management API as its clients see it: over real sockets, nested in axum and mounted in actix-web.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+mod accounts;
+mod api_keys;
+mod audit;
+mod journey;
+mod login;
+mod matrix;
+mod mounting;
+mod overview;
+mod requests;
+mod stand;

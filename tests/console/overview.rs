@@ -1,0 +1,114 @@
+//! Usage, activity, limits, scopes, and who one is.
+
+use std::time::Duration;
+
+use apikey_manager::time;
+use serde_json::{Value, json};
+
+use crate::stand::{fields, on_each, secret_of};
+
+#[tokio::test]
+async fn given_a_key_when_it_asks_who_it_is_then_roles_are_expanded() {
+    on_each(async |stand| {
+        let issued = stand.issue("acme", &["reader"]).await;
+        let caller = stand.get("/keys/v1/whoami").key(&secret_of(&issued)).expect(200).await;
+        let key =
+            json!({"id": issued.id().as_str(), "name": "a key", "environment": "live", "service_account_id": null});
+        assert_eq!(
+            caller,
+            json!({
+                "actor": format!("key:{}", issued.id()), "organization": "acme", "scopes": ["files:read", "reader"],
+                "expires_at": null, "key": key,
+            })
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_a_plan_when_asked_for_then_it_says_what_is_used_and_allowed() {
+    on_each(async |stand| {
+        for (organization, keys, accounts) in [("acme", Value::Null, Value::Null), ("small", json!(3), json!(1))] {
+            let admin = secret_of(&stand.issue(organization, &["*"]).await);
+            let limits = stand.get("/keys/v1/limits").key(&admin).expect(200).await;
+            assert_eq!(
+                limits,
+                json!({
+                    "keys": {"used": 1, "allowed": keys}, "service_accounts": {"used": 0, "allowed": accounts},
+                    "longest_lifetime_seconds": null, "default_lifetime_seconds": null, "expiry_required": false,
+                })
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_a_catalog_when_asked_for_then_scopes_and_roles_are_told() {
+    on_each(async |stand| {
+        let scopes = stand.get("/keys/v1/scopes").key(&stand.admin().await).expect(200).await;
+        let names: Vec<_> =
+            scopes["items"].as_array().unwrap().iter().map(|scope| scope["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["files:read", "files:write", "keys:admin", "keys:read", "keys:write"]);
+        assert_eq!(scopes["items"][0]["description"], "List and download files.");
+        assert_eq!(scopes["roles"], json!([{"name": "reader", "grants": ["files:read"]}]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_a_span_when_usage_is_asked_for_then_it_is_told_back_and_mistakes_are_named() {
+    on_each(async |stand| {
+        let issued = stand.issue("acme", &["*"]).await;
+        let admin = secret_of(&issued);
+        let paths = ["/keys/v1/usage".to_owned(), format!("/keys/v1/api-keys/{}/usage", issued.id())];
+        for path in &paths {
+            let span = "from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z";
+            let usage = stand.get(&format!("{path}?{span}&bucket=day")).key(&admin).expect(200).await;
+            assert_eq!(
+                usage,
+                json!({
+                    "from": "2026-01-01T00:00:00.000Z", "to": "2026-02-01T00:00:00.000Z", "bucket": "day",
+                    "ok": 0, "refused": 0, "buckets": [],
+                })
+            );
+            let usage = stand.get(path).key(&admin).expect(200).await;
+            assert_eq!(usage["bucket"], "hour");
+            for (query, expected) in [
+                ("from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "to: before_start"),
+                ("from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "to: too_late"),
+                ("bucket=week", "bucket: unknown"),
+                ("from=now", "from: malformed"),
+            ] {
+                assert_eq!(
+                    fields(&stand.get(&format!("{path}?{query}")).key(&admin).send().await),
+                    [expected],
+                    "{query}"
+                );
+            }
+        }
+        let narrowed = stand.get("/keys/v1/usage?environment=live").key(&admin).send().await;
+        assert_eq!(narrowed.status, 200);
+        let both = stand.get("/keys/v1/usage?environment=live&service_account=sa_1").key(&admin).send().await;
+        assert_eq!(fields(&both), ["environment: conflicting"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_a_key_without_activity_when_asked_for_then_there_is_none() {
+    on_each(async |stand| {
+        let issued = stand.issue("acme", &["*"]).await;
+        let admin = secret_of(&issued);
+        stand.clock.advance(Duration::from_millis(1));
+        assert!(time::to_millis(stand.keys.now()) > 0);
+        let path = format!("/keys/v1/api-keys/{}/activity", issued.id());
+        for query in ["", "?limit=1&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z"] {
+            let page = stand.get(&format!("{path}{query}")).key(&admin).expect(200).await;
+            assert_eq!(page["next_cursor"], Value::Null);
+            assert!(page["items"].is_array());
+        }
+        assert_eq!(fields(&stand.get(&format!("{path}?limit=1000")).key(&admin).send().await), ["limit: out_of_range"]);
+    })
+    .await;
+}
