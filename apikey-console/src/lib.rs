@@ -28,5 +28,6 @@ mod problem;
 mod reply;
 mod routes;
 mod service;
+mod texts;
 
 pub use self::service::{Console, ResponseBody, ResponseFuture};

@@ -25,6 +25,7 @@ use crate::{
     reply::Reply,
     routes::{self, Route, Run},
     service::Config,
+    texts::Id,
 };
 
 /// The name of the security scheme.
@@ -32,6 +33,9 @@ const SCHEME: &str = "api_key";
 
 /// What all of the document's addresses are below: relative to where it is served, so right wherever that is.
 const SERVER: &str = "../v1";
+
+/// The form of `If-Match` and `If-None-Match` (RFC 9110 §8.8.3).
+const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -167,6 +171,7 @@ pub(crate) fn complete() -> openapi::OpenApi {
     document.servers = Some(vec![Server::new(SERVER)]);
     let components = document.components.get_or_insert_with(Components::new);
     components.schemas.insert(problem::SCHEMA.to_owned(), problem::schema().into());
+    components.schemas.insert("Id".to_owned(), <Id as utoipa::PartialSchema>::schema());
     components.schemas.insert("FieldProblem".to_owned(), <problem::FieldProblem as utoipa::PartialSchema>::schema());
     for Refusal { name, description, .. } in REFUSALS {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(problem::SCHEMA))).build();
@@ -210,7 +215,7 @@ fn complete_operation(operation: &mut Operation, route: &Route) {
             .parameter_in(ParameterIn::Path)
             .required(utoipa::openapi::Required::True)
             .description(Some("The id of a key or a service account."))
-            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .schema(Some(Ref::from_schema_name("Id")))
             .build();
         operation.parameters.get_or_insert_with(Vec::new).insert(0, RefOr::T(id));
     }
@@ -219,7 +224,19 @@ fn complete_operation(operation: &mut Operation, route: &Route) {
             && parameter.parameter_in == ParameterIn::Header
         {
             // A header is left out, and never null.
-            parameter.schema = Some(ObjectBuilder::new().schema_type(Type::String).into());
+            let tags = ObjectBuilder::new().schema_type(Type::String).pattern(Some(ENTITY_TAGS));
+            parameter.schema = Some(tags.into());
+        }
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for content in body.content.values_mut() {
+            // A body is left out, and never null.
+            if let RefOr::T(content) = content
+                && let Some(RefOr::T(Schema::OneOf(either))) = &content.schema
+                && let Some(reference) = either.items.iter().find(|schema| matches!(schema, RefOr::Ref(_)))
+            {
+                content.schema = Some(reference.clone());
+            }
         }
     }
     let is_guarded = matches!(route.run, Run::Guarded(_));

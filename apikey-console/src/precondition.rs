@@ -69,21 +69,31 @@ fn tags(headers: &HeaderMap, name: &HeaderName, takes_weak: bool) -> Result<Opti
     }
     let lines: Vec<&str> = lines.map(|line| line.to_str()).collect::<Result<_, _>>().map_err(|_| malformed())?;
     let list = lines.join(",");
-    if list.trim() == "*" {
+    let mut rest = list.trim();
+    if rest == "*" {
         return Ok(Some(Tags::Any));
     }
     let mut versions = Vec::new();
-    for tag in list.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
-        let (is_weak, quoted) = tag.strip_prefix("W/").map_or((false, tag), |quoted| (true, quoted));
-        let opaque = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(malformed)?;
-        if opaque.contains(['"', ' ']) {
+    loop {
+        let (is_weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
+        // A comma may stand in a tag: it is what lies between quotes (§8.8.3).
+        let (opaque, after) = quoted.strip_prefix('"').and_then(|tag| tag.split_once('"')).ok_or_else(malformed)?;
+        if !opaque.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(malformed());
         }
         // Versions are written in one way only: "03" is the tag of none.
         let version = opaque.parse::<u64>().ok().filter(|version| version.to_string() == opaque);
         versions.extend(version.filter(|_| takes_weak || !is_weak));
+        // Empty elements of a list are passed over (§5.6.1.2).
+        let next = after.trim_start_matches([',', ' ', '\t']);
+        if next.is_empty() {
+            return Ok(Some(Tags::Versions(versions)));
+        }
+        if !after.trim_start().starts_with(',') {
+            return Err(malformed());
+        }
+        rest = next;
     }
-    Ok(Some(Tags::Versions(versions)))
 }
 
 #[cfg(test)]
@@ -117,6 +127,12 @@ mod tests {
             (&["*, \"3\""], false, None),
             (&["\"3\" \"4\""], false, None),
             (&["w/\"3\""], true, None),
+            (&["\"a,b\", \"3\""], false, versions(&[3])),
+            (&["\"3\",, \"4\","], false, versions(&[3, 4])),
+            (&["\"3\"\"4\""], false, None),
+            (&["\"a b\""], false, None),
+            (&[""], false, None),
+            (&[","], false, None),
         ];
         for (lines, takes_weak, expected) in cases {
             assert_eq!(read(lines, *takes_weak), *expected, "{lines:?}");

@@ -20,6 +20,7 @@ use crate::{
     precondition::{self, Tags},
     problem::Failure,
     reply::{self, Reply},
+    texts::{ActorName, Grant, Id},
 };
 
 /// How often a change is tried again when somebody else was faster.
@@ -205,10 +206,10 @@ pub(crate) struct ListKeys {
     /// Keys of this environment.
     environment: Option<String>,
     /// Keys of the service account of this id.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<Id>)]
     service_account: Option<ServiceAccountId>,
     /// Keys that this actor issued, such as `key:…`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<ActorName>)]
     created_by: Option<ActorId>,
     /// Keys with this text in their name, description or hint, or as their id.
     q: Option<String>,
@@ -259,11 +260,12 @@ pub(crate) struct CreateKey {
     #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     description: Option<String>,
     /// What it may do: scopes, wildcards such as `files:*`, and roles. Nothing, unless given.
+    #[schema(value_type = Option<Vec<Grant>>)]
     scopes: Option<Vec<String>>,
     /// The environment it belongs to; the first one that the service has, unless given.
     environment: Option<String>,
     /// The service account it is issued to.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Id>)]
     service_account_id: Option<ServiceAccountId>,
     /// Not let in from this moment on. Null: never; left out: as the organization's plan says.
     #[schema(value_type = Option<Moment>, required = false)]
@@ -368,7 +370,7 @@ pub(crate) struct PatchKey {
     #[schema(value_type = Option<String>, required = false, max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     description: Set<String>,
     /// What it may do, all of it.
-    #[schema(value_type = Option<Vec<String>>, required = false)]
+    #[schema(value_type = Option<Vec<Grant>>, required = false)]
     scopes: Set<Vec<String>>,
     /// Not let in before this moment.
     #[schema(value_type = Option<Moment>, required = false)]

@@ -13,6 +13,7 @@ use crate::{
     moment::Moment,
     problem::Failure,
     reply::{self, Reply},
+    texts::{ActionName, ActorName},
 };
 
 /// One management action.
@@ -25,7 +26,7 @@ pub(crate) struct EventView {
     /// By whom: `key:…` for a key.
     actor: String,
     /// What was done.
-    #[schema(examples("key.issued"))]
+    #[schema(value_type = ActionName)]
     action: &'static str,
     /// To what: the id of a key or a service account, or of the organization itself.
     target: String,
@@ -75,10 +76,10 @@ pub(crate) struct ListEvents {
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
     /// Of this actor.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<ActorName>)]
     actor: Option<ActorId>,
     /// Of this action, such as `key.issued`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<ActionName>)]
     action: Option<Action>,
     /// About the key or service account of this id.
     target: Option<String>,

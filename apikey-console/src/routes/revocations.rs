@@ -11,6 +11,7 @@ use crate::{
     input::{Fields, Input, NoParams},
     problem::{Failure, Problem},
     reply::{self, Reply},
+    texts::{ActorName, Id},
 };
 
 /// How many revoked keys are named in an answer.
@@ -62,10 +63,10 @@ pub(crate) async fn self_revoke(call: &mut Call, _: NoParams) -> Result<Reply, F
 #[schema(as = BulkRevocation)]
 pub(crate) struct BulkRevoke {
     /// Those that this actor issued, such as `key:…`.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
+    #[schema(value_type = Option<ActorName>)]
     created_by: Option<ActorId>,
     /// Those of this service account.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Id>)]
     service_account_id: Option<ServiceAccountId>,
     /// Those of this environment.
     environment: Option<String>,

@@ -13,6 +13,7 @@ use crate::{
     moment::Moment,
     problem::Failure,
     reply::{self, Reply},
+    texts::Id,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -99,7 +100,7 @@ pub(crate) struct OrganizationUsage {
     #[param(value_type = Option<BucketLength>)]
     bucket: Option<Bucket>,
     /// Of the service account of this id alone.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<Id>)]
     service_account: Option<ServiceAccountId>,
     /// Of this environment alone.
     environment: Option<String>,
