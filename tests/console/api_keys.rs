@@ -353,26 +353,31 @@ async fn given_many_keys_when_revoked_together_then_those_selected_end() {
 #[tokio::test]
 async fn given_a_key_that_ends_or_rotates_itself_when_done_then_it_is_answered_first() {
     let servers = [Server::Axum, Server::Actix, Server::AxumInLayer, Server::ActixInLayer];
-    on_servers(servers, |console| console, async |stand| {
-        for (method, what, body, status, after) in [
-            ("POST", "/rotate", json!({"overlap_seconds": 0}), 200, 401),
-            ("POST", "/disable", json!({}), 200, 401),
-            ("POST", "/revoke", json!({}), 200, 401),
-            ("DELETE", "", json!({}), 204, 401),
-        ] {
-            let issued = stand.issue("acme", &["*"]).await;
+    on_servers(
+        servers,
+        |console| console,
+        async |stand| {
+            for (method, what, body, status, after) in [
+                ("POST", "/rotate", json!({"overlap_seconds": 0}), 200, 401),
+                ("POST", "/disable", json!({}), 200, 401),
+                ("POST", "/revoke", json!({}), 200, 401),
+                ("DELETE", "", json!({}), 204, 401),
+            ] {
+                let issued = stand.issue("acme", &["*"]).await;
+                let secret = secret_of(&issued);
+                let path = format!("/keys/v1/api-keys/{}{what}", issued.id());
+                stand.request(method, &path).key(&secret).json(&body).expect(status).await;
+                assert_eq!(stand.get("/keys/v1/whoami").key(&secret).send().await.status, after, "{what}");
+            }
+            // Whoever holds a key may end it, whatever its scopes.
+            let issued = stand.issue("acme", &["files:read"]).await;
             let secret = secret_of(&issued);
-            let path = format!("/keys/v1/api-keys/{}{what}", issued.id());
-            stand.request(method, &path).key(&secret).json(&body).expect(status).await;
-            assert_eq!(stand.get("/keys/v1/whoami").key(&secret).send().await.status, after, "{what}");
-        }
-        // Whoever holds a key may end it, whatever its scopes.
-        let issued = stand.issue("acme", &["files:read"]).await;
-        let secret = secret_of(&issued);
-        let key = stand.post("/keys/v1/self-revoke").key(&secret).json(&json!({"reason": "leaked"})).expect(200).await;
-        assert_eq!((&key["id"], &key["status"]), (&json!(issued.id().as_str()), &json!("revoked")));
-        assert_eq!(stand.post("/keys/v1/self-revoke").key(&secret).send().await.status, 401);
-    })
+            let key =
+                stand.post("/keys/v1/self-revoke").key(&secret).json(&json!({"reason": "leaked"})).expect(200).await;
+            assert_eq!((&key["id"], &key["status"]), (&json!(issued.id().as_str()), &json!("revoked")));
+            assert_eq!(stand.post("/keys/v1/self-revoke").key(&secret).send().await.status, 401);
+        },
+    )
     .await;
 }
 

@@ -254,10 +254,7 @@ fn serve_actix(keys: &KeyManager, console: Console, server: Server, stopped: one
                 App::new()
                     .service(files.wrap(ApiKeyMiddleware::new(authenticator.clone())))
                     .service(actix_apikey::mount("/keys", console.clone()))
-                    .wrap(Condition::new(
-                        in_layer,
-                        ApiKeyMiddleware::new(authenticator.clone()),
-                    ))
+                    .wrap(Condition::new(in_layer, ApiKeyMiddleware::new(authenticator.clone())))
             });
             let server = server.workers(1).disable_signals().listen(listener).unwrap().run();
             let handle = server.handle();
