@@ -9,7 +9,7 @@ use std::{
 
 use apikey_core::{BoxError, Claims, KeyDigest, KeyStatus, Presented, Resolution, Resolver};
 use async_trait::async_trait;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 use crate::store::{FoundKey, KeyStore, StoreError};
 
@@ -25,6 +25,8 @@ where
 {
     store: Arc<S>,
     queue: Arc<Mutex<Queue>>,
+    /// Where statements run: not on the runtime of whoever asks, which may end before a connection that was opened there.
+    runtime: Handle,
 }
 
 #[derive(Default)]
@@ -54,8 +56,9 @@ impl Find for dyn KeyStore {
 }
 
 impl<S: Find + ?Sized> StoreResolver<S> {
-    pub(crate) fn new(store: Arc<S>) -> Self {
-        StoreResolver { store, queue: Arc::default() }
+    /// Runs its statements on `runtime`.
+    pub(crate) fn new(store: Arc<S>, runtime: Handle) -> Self {
+        StoreResolver { store, queue: Arc::default(), runtime }
     }
 
     /// Puts a look-up into the queue, and has a task empty it if there is not enough of them.
@@ -71,7 +74,7 @@ impl<S: Find + ?Sized> StoreResolver<S> {
         if starts {
             let turn = Turn { queue: Arc::clone(&self.queue), is_over: false };
             let store = Arc::clone(&self.store);
-            tokio::spawn(async move { turn.work(store.as_ref()).await });
+            self.runtime.spawn(async move { turn.work(store.as_ref()).await });
         }
         answered
     }
@@ -248,7 +251,7 @@ mod tests {
     fn slow(turns: usize) -> (Arc<Slow>, StoreResolver<Slow>) {
         let store =
             Arc::new(Slow { turns: Semaphore::new(turns), asked: Mutex::default(), panics: AtomicUsize::new(0) });
-        (Arc::clone(&store), StoreResolver::new(store))
+        (Arc::clone(&store), StoreResolver::new(store, Handle::current()))
     }
 
     fn found(digest: &KeyDigest) -> FoundKey {

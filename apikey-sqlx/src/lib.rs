@@ -6,8 +6,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("keys.db");
 //! # let url = format!("sqlite:{}", path.display());
-//! use apikey_manager::KeyStore;
-//! use apikey_sqlx::SqlStore;
+//! use apikey_sqlx::{KeyStore, SqlStore};
 //!
 //! let store = SqlStore::connect(&url).await?; // or postgres://user@host/database
 //! assert_eq!(store.revision().await?, 0);
@@ -39,9 +38,13 @@
 //! - `postgres`: a server of PostgreSQL 14 or later. Without one of sqlx's `tls-…` features, which are for the
 //!   service's manifest to name, connections are not encrypted, and a URL that requires it is an error.
 //!
-//! Neither is on by default; without either the crate is empty.
+//! Neither is on by default; without either there is no store.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// All of `apikey-manager`, so that a service needs no other crate for its keys' lives.
+#[doc(no_inline)]
+pub use apikey_manager::*;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod changes;

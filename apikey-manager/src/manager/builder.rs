@@ -6,6 +6,8 @@ use apikey_core::{
     Authenticator, AuthenticatorBuilder, BoxError, Clock, ConfigError, KeyFormat, KeyHasher, PepperError, ScopeCatalog,
 };
 
+use tokio::runtime::Handle;
+
 use super::{Background, KeyManager, Shared};
 use crate::{
     activity::{ActivityLog, ActivitySettings},
@@ -224,7 +226,8 @@ impl KeyManagerBuilder {
         Ok(self)
     }
 
-    /// The manager.
+    /// The manager. Its operations, its look-ups and what it writes run on the tokio runtime this is called on, which has
+    /// to live as long.
     ///
     /// # Errors
     ///
@@ -243,7 +246,7 @@ impl KeyManagerBuilder {
             listen,
             configure,
         } = self;
-        tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let format = formats.first().ok_or(BuildError::NoFormat)?.clone();
         if !format.can_issue() {
             return Err(BuildError::VerifyOnly);
@@ -251,7 +254,7 @@ impl KeyManagerBuilder {
         let knows_all_scopes = catalog.is_some();
         let own = management_scopes().unwrap_or_default();
         let catalog = catalog.unwrap_or_default().merge(own);
-        let mut builder = configure(Authenticator::builder(StoreResolver::new(Arc::clone(&store))));
+        let mut builder = configure(Authenticator::builder(StoreResolver::new(Arc::clone(&store), runtime.clone())));
         for format in &formats {
             builder = builder.format(format.clone());
         }
@@ -281,6 +284,7 @@ impl KeyManagerBuilder {
             events,
             thresholds,
             background,
+            runtime,
         })))
     }
 }

@@ -21,6 +21,7 @@ mod update;
 use std::{fmt, future::Future, panic::resume_unwind, sync::Arc, time::SystemTime};
 
 use apikey_core::{Authenticator, Clock, KeyFormat, KeyHasher, Scope, ScopeCatalog};
+use tokio::runtime::Handle;
 
 pub use self::{
     accounts::{AccountUpdate, NewAccount},
@@ -92,6 +93,8 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
     pub(crate) thresholds: Thresholds,
     pub(crate) background: Background,
+    /// Where operations run: the one that the manager was built on.
+    pub(crate) runtime: Handle,
 }
 
 /// What goes on beside the requests, until the manager is shut down or its last clone is gone.
@@ -194,7 +197,7 @@ impl KeyManager {
         T: Send + 'static,
         F: Future<Output = Result<T, ManageError>> + Send + 'static,
     {
-        match tokio::spawn(operation(Arc::clone(&self.0))).await {
+        match self.0.runtime.spawn(operation(Arc::clone(&self.0))).await {
             Ok(result) => result,
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),

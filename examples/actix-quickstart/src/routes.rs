@@ -7,7 +7,7 @@ use actix_web::{
     http::header::{AUTHORIZATION, CONTENT_TYPE},
     web::{self, Data, Json, JsonConfig, Path, ServiceConfig},
 };
-use apikey_manager::KeyManager;
+use apikey_sqlx::KeyManager;
 
 use crate::{
     files::{FileInfo, Files, NewFile},

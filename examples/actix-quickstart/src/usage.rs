@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use actix_apikey::{AuthenticatedKey, BoxError};
-use apikey_manager::{Bucket, KeyManager, UsageHour, UsageOf};
+use apikey_sqlx::{Bucket, KeyManager, UsageHour, UsageOf};
 use humantime::format_rfc3339_seconds;
 use serde::Serialize;
 

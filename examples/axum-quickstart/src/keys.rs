@@ -5,8 +5,7 @@ use std::{
     net::SocketAddr,
 };
 
-use apikey_manager::{Actor, IssuedKey, KeyManager, ManageError, NewKey, OrganizationId};
-use apikey_sqlx::SqlStore;
+use apikey_sqlx::{Actor, IssuedKey, KeyManager, ManageError, NewKey, OrganizationId, SqlStore};
 use axum_apikey::{BoxError, Checksum, KeyFormat};
 
 use crate::{routes::Scopes, with_causes};

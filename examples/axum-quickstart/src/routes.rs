@@ -1,6 +1,6 @@
 //! What the service answers, and which scope each answer needs. What files are, `files` knows.
 
-use apikey_manager::KeyManager;
+use apikey_sqlx::KeyManager;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use apikey_manager::{Bucket, KeyManager, UsageHour, UsageOf};
+use apikey_sqlx::{Bucket, KeyManager, UsageHour, UsageOf};
 use axum_apikey::{AuthenticatedKey, BoxError};
 use humantime::format_rfc3339_seconds;
 use serde::Serialize;
