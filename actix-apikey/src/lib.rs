@@ -65,6 +65,7 @@
 //! | `toml` | [`StaticKeys`] from TOML text and files |
 //! | `metrics` | counters and a histogram through the `metrics` facade |
 //! | `test-util` | `TestKeys`, `ManualClock`, `AuthenticatedKey::fake` |
+//! | `utoipa` | `ApiKeySecurity`: the scheme and the routes' scopes in an OpenAPI document of `utoipa` |
 //!
 //! None is on by default.
 
@@ -82,6 +83,9 @@ mod require_scope;
 mod response;
 mod service;
 
+#[cfg(feature = "utoipa")]
+#[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
+pub use apikey_core::ApiKeySecurity;
 pub use apikey_core::{
     ActivitySink, Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims,
     Clock, ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,

@@ -42,6 +42,7 @@
 //! | `toml` | [`StaticKeys`] from TOML text and files |
 //! | `metrics` | counters and a histogram through the `metrics` facade |
 //! | `test-util` | `TestKeys`, `ManualClock`, `AuthenticatedKey::fake` |
+//! | `utoipa` | `ApiKeySecurity`: the scheme and the routes' scopes in an OpenAPI document of `utoipa` |
 //!
 //! None is on by default.
 //!
@@ -71,6 +72,8 @@ mod in_flight;
 mod key_id;
 mod no_randomness;
 mod on_revoked;
+#[cfg(feature = "utoipa")]
+mod openapi;
 mod pepper;
 mod plaintext;
 mod rejection;
@@ -103,6 +106,9 @@ pub use in_flight::InFlight;
 pub use key_id::{KeyId, KeyIdError};
 pub use no_randomness::NoRandomness;
 pub use on_revoked::{LastFrame, OnRevoked};
+#[cfg(feature = "utoipa")]
+#[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
+pub use openapi::ApiKeySecurity;
 pub use pepper::{Pepper, PepperError};
 pub use plaintext::{NotToken68, PlaintextKey};
 pub use rejection::{Rejection, RejectionKind};

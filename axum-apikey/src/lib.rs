@@ -75,6 +75,7 @@
 //! | `toml` | [`StaticKeys`] from TOML text and files |
 //! | `metrics` | counters and a histogram through the `metrics` facade |
 //! | `test-util` | [`TestKeys`], [`ManualClock`], `AuthenticatedKey::fake` |
+//! | `utoipa` | `ApiKeySecurity`: the scheme and the routes' scopes in an OpenAPI document of `utoipa` |
 //!
 //! None is on by default.
 

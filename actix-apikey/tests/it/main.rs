@@ -7,6 +7,7 @@ mod extract;
 mod in_flight;
 mod middleware;
 mod mount;
+mod openapi;
 mod require_scope;
 mod server;
 mod support;

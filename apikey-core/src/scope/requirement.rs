@@ -134,6 +134,17 @@ impl Requirement {
 
     /// Callers guarantee at least one group and at least one scope in each; what is said twice is
     /// kept once.
+    /// The sets of scopes of which any one is enough.
+    #[cfg(feature = "utoipa")]
+    pub(crate) fn alternatives(&self) -> Vec<Vec<&str>> {
+        self.groups.iter().fold(vec![Vec::new()], |chosen, group| {
+            let chosen = chosen.iter();
+            chosen
+                .flat_map(|scopes| group.iter().map(move |scope| [scopes.as_slice(), &[scope.as_str()]].concat()))
+                .collect()
+        })
+    }
+
     fn of_groups(groups: impl IntoIterator<Item = Vec<Scope>>) -> Self {
         Self { groups: distinct(groups.into_iter().map(distinct)) }
     }
