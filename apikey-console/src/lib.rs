@@ -3,17 +3,62 @@
 //! ```
 //! use apikey_console::Console;
 //! use apikey_core::KeyFormat;
-//! use apikey_manager::{KeyManager, MemoryStore};
+//! use apikey_manager::{Actor, KeyManager, MemoryStore, NewKey, OrganizationId};
 //! use axum::Router;
 //!
 //! # tokio::runtime::Runtime::new()?.block_on(async {
 //! let format = KeyFormat::builder("acme").environment("live").build()?;
 //! let keys = KeyManager::builder(MemoryStore::new()).format(format).build()?;
+//! let host = Actor::host("setup", OrganizationId::new("acme")?)?;
+//! if let Some(first) = keys.bootstrap(&host, NewKey::new("first").scopes(["*"])).await? {
+//!     println!("shown once: {}", first.secret().expose_secret());
+//! }
 //! let app: Router = Router::new().nest_service("/keys", Console::new(&keys));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Then, with that key:
+//!
+//! ```console
+//! $ curl -H "Authorization: Bearer $KEY" http://localhost:3000/keys/v1/api-keys \
+//!     -H 'Content-Type: application/json' -d '{"name": "reader", "scopes": ["files:read"]}'
+//! ```
+//!
+//! # Overview
+//!
+//! Below `v1` there are:
+//!
+//! | path | what |
+//! |---|---|
+//! | `api-keys`, `api-keys/{id}` | list, issue, read, change (a merge patch, with `If-Match`), delete |
+//! | `api-keys/{id}/…` | `rotate`, `end-overlap`, `duplicate`, `disable`, `enable`, `revoke`; `usage`, `activity` |
+//! | `api-keys/bulk-revoke`, `self-revoke` | end many keys; end one's own |
+//! | `service-accounts`, `service-accounts/{id}` | the same for service accounts; `disable`, `enable`, `rotate-all` |
+//! | `usage`, `limits`, `audit-events`, `scopes`, `whoami` | the organization, its plan, its history; what there is, and who asks |
+//! | `health`, `openapi.json` | for everybody |
+//!
+//! The document at `v1/openapi.json` says all of it exactly.
+//!
+//! # Errors
+//!
+//! Errors are problems (RFC 9457) with a `code` that stays the same; those of fields and parameters have `errors`.
+//!
+//! | status | `code` | when |
+//! |---|---|---|
+//! | 400 | `invalid_json`, `incomplete_body`, `invalid_precondition`, `unsupported_precondition` | the request can't be read |
+//! | 400 | `invalid_request` | more than one credential: a login and a key, or two keys |
+//! | 401 | `missing_credential`, `invalid_token` | as everywhere under the layer |
+//! | 403 | `insufficient_scope` | with the challenge that names the scope |
+//! | 403 | `forbidden`, `cross_origin` | it would hand out more than the caller has; a change from a foreign page |
+//! | 404, 405 | `not_found`, `method_not_allowed` | what belongs to others is not found, in the same bytes |
+//! | 409 | `wrong_state`, `conflict`, `limit_reached` | the last with `used` and `allowed`: end a key, and try again |
+//! | 412 | `stale_version` | `If-Match` names another version |
+//! | 413, 415 | `body_too_large`, `unsupported_media_type` | more than 64 KiB, or not JSON |
+//! | 422 | `invalid` | each field at fault is named; unknown and read-only ones are |
+//! | 503 | `unavailable` | with `Retry-After` |
+//! | 504 | `unknown_outcome` | the store did not say whether it has made the change: look before trying again |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

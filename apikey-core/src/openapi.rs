@@ -164,7 +164,7 @@ mod tests {
     use crate::AnyOf;
 
     crate::scopes! {
-        pub(super) Letters { A = "a", B = "b", C = "c" }
+        Letters { A = "a", B = "b", C = "c" }
     }
 
     fn document() -> OpenApi {
@@ -181,6 +181,7 @@ mod tests {
 
     #[test]
     fn given_markers_when_documented_then_all_are_listed_and_choices_are_alternatives() {
+        assert_eq!(Letters::catalog().scopes().count(), 3);
         let route = |of: ApiKeySecurity| security(of);
         let get = || HttpMethod::Get;
         let new = ApiKeySecurity::new;
