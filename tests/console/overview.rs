@@ -112,3 +112,22 @@ async fn given_a_key_without_activity_when_asked_for_then_there_is_none() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn given_a_key_that_is_used_when_usage_is_asked_for_then_it_is_counted_and_when_it_was_is_shown() {
+    on_each(async |stand| {
+        let admin = stand.admin().await;
+        let issued = stand.issue("acme", &["files:read"]).await;
+        for _ in 0..2 {
+            assert_eq!(stand.get("/files").key(&secret_of(&issued)).send().await.status, 200);
+        }
+        stand.clock.advance(Duration::from_secs(60));
+        let path = format!("/keys/v1/api-keys/{}", issued.id());
+        let usage = stand.get(&format!("{path}/usage")).key(&admin).expect(200).await;
+        assert_eq!((&usage["ok"], &usage["refused"]), (&json!(2), &json!(0)), "{usage}");
+        assert_eq!(usage["buckets"].as_array().unwrap().len(), 1);
+        let key = stand.get(&path).key(&admin).expect(200).await;
+        assert!(key["last_used_at"].is_string(), "{key}");
+    })
+    .await;
+}
