@@ -156,7 +156,7 @@ where
         if exchange.private && !response.headers().contains_key(header::CACHE_CONTROL) {
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
         }
-        if let Some(record) = exchange.record.take() {
+        if let Some(mut record) = exchange.record.take() {
             record.answered(response.status());
         }
         if let Some(expiry) = exchange.expiry.take() {
@@ -260,7 +260,7 @@ where
                     return Poll::Ready(match answered {
                         Ok(Ok(response)) => Ok(this.guarded.finish(response, this.exchange)),
                         Ok(Err(error)) => {
-                            if let Some(record) = this.exchange.record.take() {
+                            if let Some(mut record) = this.exchange.record.take() {
                                 record.answered(error.as_response_error().status_code());
                             }
                             Err(error)
@@ -268,7 +268,7 @@ where
                         Err(rejection) => {
                             // The handler goes before its answer comes.
                             this.state.set(State::Refused { response: None });
-                            if let Some(record) = this.exchange.record.take() {
+                            if let Some(mut record) = this.exchange.record.take() {
                                 record.answered(StatusCode::from_u16(rejection.status()).unwrap_or_default());
                             }
                             let responder = this.guarded.options.responder.clone();

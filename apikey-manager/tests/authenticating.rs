@@ -9,8 +9,8 @@ use apikey_core::{
     Rejection, RequestView,
 };
 use apikey_manager::{
-    Actor, ImportKey, IssuedKey, KeyManager, KeyUpdate, MemoryStore, NewAccount, NewKey, OrganizationId, Overlap,
-    Selection, Set,
+    Action, Actor, AuditFilter, ImportKey, IssuedKey, KeyFilter, KeyManager, KeyUpdate, ManageError, MemoryStore,
+    NewAccount, NewKey, OrganizationId, Overlap, PageRequest, Selection, Set,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -258,5 +258,47 @@ async fn given_keys_that_are_revoked_while_they_are_looked_up_then_none_is_let_i
             caller.await.unwrap();
         }
         assert!(!service.lets_in(issued.secret()).await);
+    }
+}
+
+#[tokio::test]
+async fn given_a_key_that_was_let_in_when_it_ends_before_its_change_begins_then_it_changes_nothing() {
+    for how in ["revoke", "disable", "cut", "suspend", "account", "delete"] {
+        let service = Service::new();
+        let Service { keys, host, .. } = &service;
+        let account = keys.create_account(host, NewAccount::new("robot")).await.unwrap().id;
+        let manager = service.issue(NewKey::new("manager").scopes(["*"]).service_account(account.clone())).await;
+        // Its request is let in, and then waits.
+        let actor = Actor::key(&service.present(manager.secret()).await.unwrap()).unwrap();
+        match how {
+            "revoke" => drop(keys.revoke(host, manager.id(), "").await.unwrap()),
+            "disable" => drop(keys.disable(host, manager.id()).await.unwrap()),
+            "cut" => {
+                let cut = KeyUpdate::new().scopes(Set::To(vec!["keys:read".to_owned()]));
+                keys.update(host, manager.id(), cut).await.unwrap();
+            }
+            "suspend" => drop(keys.suspend_organization(host).await.unwrap()),
+            "account" => drop(keys.disable_account(host, &account).await.unwrap()),
+            _ => keys.delete(host, manager.id()).await.unwrap(),
+        }
+        let issued = keys.issue(&actor, NewKey::new("child")).await;
+        assert!(matches!(issued, Err(ManageError::Forbidden(_))), "{how}: {issued:?}");
+        let page = keys.list(host, KeyFilter::default(), PageRequest::first()).await.unwrap();
+        assert!(page.items.iter().all(|key| key.name != "child"), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn given_an_operation_of_several_events_when_they_are_listed_then_they_stand_in_their_order() {
+    let service = Service::new();
+    for _ in 0..20 {
+        let issued = service.issued().await;
+        service.clock.advance(MINUTE);
+        service.keys.delete(&service.host, issued.id()).await.unwrap();
+        let page = PageRequest::first().limit(2);
+        let events = service.keys.audit(&service.host, AuditFilter::default(), page).await.unwrap().items;
+        let actions = events.iter().map(|event| event.action).collect::<Vec<_>>();
+        assert_eq!(actions, [Action::KeyDeleted, Action::KeyRevoked]);
+        service.clock.advance(MINUTE);
     }
 }

@@ -74,7 +74,7 @@ impl Record {
         }))
     }
 
-    pub(crate) fn answered(mut self: Box<Self>, status: StatusCode) {
+    pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
     }
 }

@@ -135,7 +135,7 @@ impl Exchange {
     /// The inner service's response, on its way out.
     #[inline]
     pub(crate) fn finish<R>(&mut self, mut response: Response<R>) -> Response<ResponseBody<R>> {
-        if let Some(record) = self.record.take() {
+        if let Some(mut record) = self.record.take() {
             record.answered(response.status());
         }
         if let Some(expiry) = self.expiry.take() {
@@ -160,7 +160,7 @@ impl Exchange {
     #[cold]
     pub(crate) fn refuse_under_way(&mut self, rejection: &Rejection) -> Response<Full<Bytes>> {
         let refused = self.refuse(rejection, self.config.as_ref().and_then(|config| config.responder.as_deref()));
-        if let Some(record) = self.record.take() {
+        if let Some(mut record) = self.record.take() {
             record.answered(refused.status());
         }
         refused

@@ -27,6 +27,8 @@ pub(super) struct Operation {
     changes: Vec<Change>,
     effects: Vec<Effect>,
     events: Vec<Event>,
+    /// What the ids of this operation's audit events begin with.
+    first_event: Option<String>,
     affects_callers: bool,
 }
 
@@ -68,6 +70,7 @@ impl Operation {
             changes: Vec::new(),
             effects: Vec::new(),
             events: Vec::new(),
+            first_event: None,
             affects_callers: false,
         })
     }
@@ -169,9 +172,17 @@ impl Operation {
         before: Option<Map<String, Value>>,
         after: Option<Map<String, Value>>,
     ) -> Result<(), ManageError> {
-        let id = KeyId::generate(self.now)?;
+        // Numbered, so that the events of one operation, which are of one moment, stay in their order.
+        let first = match &self.first_event {
+            Some(first) => first,
+            None => {
+                let id = KeyId::generate(self.now)?;
+                &*self.first_event.insert(format!("evt_{}", id.as_str().trim_start_matches("key_")))
+            }
+        };
+        let id = format!("{first}_{:06}", self.changes.len());
         self.changes.push(Change::Audit(AuditEvent {
-            id: format!("evt_{}", id.as_str().trim_start_matches("key_")),
+            id,
             at: self.now,
             organization: self.actor.organization.clone(),
             actor: self.actor.id.clone(),
