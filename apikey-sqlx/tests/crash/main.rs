@@ -1,0 +1,250 @@
+//! A process that changes keys in a SQLite file is killed with SIGKILL at random moments: whatever it said was done is
+//! there when the file is opened again, and nothing is half done.
+//!
+//! Bounded for every run; `APIKEY_FIRE=full cargo test --release -p apikey-sqlx --all-features --test crash` kills 1,000
+//! times. A killed process leaves what it wrote to the operating system, so this shows nothing of a machine that loses
+//! its power: that is `synchronous=FULL`'s to answer for.
+
+#![cfg(all(unix, feature = "sqlite"))]
+#![expect(clippy::unwrap_used, reason = "a test fails where anything does")]
+
+mod model;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use apikey_core::{Authentication, Authenticator, Header, HeaderLines, KeyFormat, RequestView};
+use apikey_manager::{
+    Action, Actor, AuditEvent, AuditFilter, KeyFilter, KeyManager, KeyRecord, KeyStore, OrganizationId, PageRequest,
+};
+use apikey_sqlx::SqlStore;
+
+use crate::{
+    model::{Expected, Known},
+    worker::{Dice, FILE, SEED, TASKS, organization},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_kills_at_random_moments_when_the_file_is_opened_again_then_every_answer_holds_and_nothing_is_half_done()
+{
+    let kills = match std::env::var("APIKEY_FIRE").as_deref() {
+        Ok("full") => 1_000,
+        _ => 20,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.db");
+    let mut dice = Dice::new(std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0));
+    let mut history = Vec::new();
+    let (mut answered, mut cut_off, mut made_it) = (0, 0, 0);
+    for kill in 0..kills {
+        let seed = dice.next();
+        let lines = run_and_kill(&path, seed, &mut dice);
+        let mut expected = Expected::read(&lines);
+        let opened = Opened::file(&path).await;
+        opened.is_whole().await;
+        for task in 0..TASKS {
+            opened.check(&organization(seed, task), &mut expected, &format!("kill {kill}, seed {seed}")).await;
+        }
+        answered += expected.answered;
+        cut_off += expected.cut_off;
+        made_it += expected.made_it;
+        opened.close().await;
+        history.push((seed, expected));
+    }
+    // What was checked once has survived all the kills that came after.
+    let opened = Opened::file(&path).await;
+    for (seed, expected) in &mut history {
+        for task in 0..TASKS {
+            opened.check(&organization(*seed, task), expected, &format!("at the end, seed {seed}")).await;
+        }
+    }
+    opened.close().await;
+    assert!(answered > 0, "the process was killed before it did anything, each time");
+    println!("{kills} kills, {answered} operations answered, {cut_off} cut off, of which {made_it} were done");
+}
+
+/// Runs the worker, kills it, and returns the lines that it finished.
+fn run_and_kill(path: &Path, seed: u64, dice: &mut Dice) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "worker::the_process_that_is_killed", "--ignored", "--nocapture"])
+        .env(FILE, path)
+        .env(SEED, seed.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let (sender, lines) = mpsc::channel();
+    let reading = thread::spawn(move || {
+        loop {
+            let mut line = String::new();
+            // A line without an end was not finished.
+            if output.read_line(&mut line).unwrap() == 0 || !line.ends_with('\n') {
+                return;
+            }
+            sender.send(line.trim_end().to_owned()).unwrap();
+        }
+    });
+    // Now and then the file is still being opened; mostly it has been worked on for a while.
+    let waited_for = if dice.below(8) == 0 { 0 } else { dice.below(120) };
+    let mut seen: Vec<String> = lines.iter().take(waited_for as usize).collect();
+    thread::sleep(Duration::from_micros(dice.below(6_000)));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reading.join().unwrap();
+    seen.extend(lines);
+    seen
+}
+
+/// The file, opened anew.
+struct Opened {
+    keys: KeyManager,
+    store: SqlStore,
+    pool: sqlx::SqlitePool,
+}
+
+impl Opened {
+    async fn file(path: &Path) -> Self {
+        let url = format!("sqlite:{}", path.display());
+        let store = SqlStore::connect(&url).await.unwrap();
+        let keys = KeyManager::builder(store.clone()).format(format()).build().unwrap();
+        Opened { keys, store, pool: sqlx::SqlitePool::connect(&url).await.unwrap() }
+    }
+
+    async fn close(self) {
+        self.pool.close().await;
+        self.store.close().await;
+    }
+
+    /// What holds of the whole file, whatever was done.
+    async fn is_whole(&self) {
+        let checked: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&self.pool).await.unwrap();
+        assert_eq!(checked, "ok");
+        let astray = sqlx::query("PRAGMA foreign_key_check").fetch_all(&self.pool).await.unwrap();
+        assert!(astray.is_empty());
+        // Every operation takes one revision and tells of one thing; a deletion tells of a revocation too.
+        let told = "SELECT count(*) FROM apikey_audit \
+                    WHERE NOT (action = 'key.revoked' AND state_after LIKE '%\"reason\":\"deleted\"%')";
+        let told: i64 = sqlx::query_scalar(told).fetch_one(&self.pool).await.unwrap();
+        assert_eq!(self.store.revision().await.unwrap(), told as u64);
+    }
+
+    /// What the worker has said of `organization`, against what is there.
+    async fn check(&self, organization: &OrganizationId, expected: &mut Expected, moment: &str) {
+        let host = Actor::host("test", organization.clone()).unwrap();
+        let records = self.records(&host).await;
+        let mut events: HashMap<String, Vec<AuditEvent>> = HashMap::new();
+        for event in self.events(&host).await {
+            events.entry(event.target.clone()).or_default().push(event);
+        }
+        let none = Vec::new();
+        let mut made_it = 0;
+        for known in expected.of(organization) {
+            let (id, events) = (known.id.clone(), events.remove(&known.id));
+            let events = events.as_ref().unwrap_or(&none);
+            made_it += usize::from(known.settle(events.len(), moment));
+            // In no order: those of one millisecond have none.
+            let sorted = |mut actions: Vec<Action>| {
+                actions.sort_by_key(|action| action.as_str());
+                actions
+            };
+            let told = events.iter().map(|event| event.action).collect();
+            assert_eq!(sorted(told), sorted(known.events.clone()), "{moment}: {id}");
+            self.check_key(known, records.get(&id), moment).await;
+        }
+        // What is left was being issued when the process was killed: whole, or not there.
+        let left: Vec<_> = events.into_iter().collect();
+        assert!(left.len() <= usize::from(expected.was_issuing(organization)), "{moment}: {left:?}");
+        expected.made_it += made_it + left.len();
+        let known = expected.of(organization).filter(|known| !known.is_deleted).count();
+        assert_eq!(records.len(), known + left.len(), "{moment}: keys without an event, or events without a key");
+        for (id, events) in left {
+            assert_eq!(events.iter().map(|event| event.action).collect::<Vec<_>>(), [Action::KeyIssued], "{moment}");
+            let record = &records[&id];
+            assert_eq!((record.version, record.secrets.len()), (1, 1), "{moment}: {id}");
+        }
+    }
+
+    async fn check_key(&self, known: &Known, record: Option<&KeyRecord>, moment: &str) {
+        let id = &known.id;
+        assert_eq!(record.is_none(), known.is_deleted, "{moment}: {id}");
+        if let Some(record) = record {
+            assert_eq!(record.version as usize, known.events.len(), "{moment}: {id}, a version for each event");
+            assert_eq!(record.secrets.len(), known.secrets.len(), "{moment}: {id}");
+            assert_eq!(record.name, known.name, "{moment}: {id}");
+            assert_eq!(record.disabled.is_some(), known.is_disabled, "{moment}: {id}");
+            assert_eq!(record.revoked.is_some(), known.is_revoked, "{moment}: {id}");
+        }
+        for (age, secret) in known.secrets.iter().rev().enumerate() {
+            let Some(text) = &secret.text else { continue };
+            let caller = present(&self.keys.authenticator(), text).await;
+            assert_eq!(caller, known.lets_in(secret).then(|| id.clone()), "{moment}: {id}, its secret {age}");
+        }
+    }
+
+    async fn records(&self, host: &Actor) -> HashMap<String, KeyRecord> {
+        let mut records = HashMap::new();
+        let mut request = PageRequest::first().limit(200);
+        loop {
+            let page = self.keys.list(host, KeyFilter::default(), request).await.unwrap();
+            records.extend(page.items.into_iter().map(|key| (key.id.to_string(), key)));
+            match page.next {
+                Some(next) => request = PageRequest::after(next).limit(200),
+                None => return records,
+            }
+        }
+    }
+
+    async fn events(&self, host: &Actor) -> Vec<AuditEvent> {
+        let mut events = Vec::new();
+        let mut request = PageRequest::first().limit(200);
+        loop {
+            let page = self.keys.audit(host, AuditFilter::default(), request).await.unwrap();
+            events.extend(page.items);
+            match page.next {
+                Some(next) => request = PageRequest::after(next).limit(200),
+                None => return events,
+            }
+        }
+    }
+}
+
+fn format() -> KeyFormat {
+    KeyFormat::builder("t").build().unwrap()
+}
+
+/// A request that presents a key.
+struct Request(String);
+
+impl RequestView for Request {
+    fn lines(&self, header: Header) -> HeaderLines<'_> {
+        match header {
+            Header::Authorization => HeaderLines::One(self.0.as_bytes()),
+            Header::Extra(_) => HeaderLines::Absent,
+        }
+    }
+}
+
+/// Whose key it is, if it is let in.
+async fn present(authenticator: &Authenticator, secret: &str) -> Option<String> {
+    let decision = match authenticator.authenticate(&Request(format!("Bearer {secret}"))) {
+        Authentication::Done(decision) => decision,
+        Authentication::Loading(loading) => loading.await,
+    };
+    match decision {
+        Ok(caller) => Some(caller.unwrap().key_id().to_string()),
+        Err(rejection) => {
+            assert_eq!(rejection.code(), "invalid_token");
+            None
+        }
+    }
+}
