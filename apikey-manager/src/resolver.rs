@@ -9,13 +9,15 @@ use std::{
 
 use apikey_core::{BoxError, Claims, KeyDigest, KeyStatus, Presented, Resolution, Resolver};
 use async_trait::async_trait;
-use tokio::{runtime::Handle, sync::oneshot, time::timeout};
+use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::timeout};
 
 use crate::store::{FoundKey, KeyStore, StoreError};
 
 /// How many statements are under way at once, and how many keys one of them asks for at most.
 const STATEMENTS: usize = 4;
 const BATCH: usize = 256;
+/// How many may look up at once: more than that fill no statement.
+pub(crate) const LOOKUPS: usize = STATEMENTS * BATCH;
 const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
 
 /// Looks keys up in a store. Look-ups that come while all statements are under way go together into the next.
@@ -88,7 +90,10 @@ struct Turn {
 
 impl Turn {
     async fn work<S: Find + ?Sized>(mut self, store: &S) {
-        while let Some(batch) = self.next() {
+        loop {
+            // Those who were answered just now, and are about to ask again, go before: together they need one statement.
+            yield_now().await;
+            let Some(batch) = self.next() else { return };
             let digests: Vec<KeyDigest> = batch.iter().flat_map(|waiting| waiting.digests.iter().cloned()).collect();
             // A store that hangs must not keep the place when it is well again.
             let found = match timeout(LONGEST_STATEMENT, store.find(&digests)).await {
@@ -97,10 +102,19 @@ impl Turn {
             };
             match found {
                 Ok(found) => {
-                    let found: HashMap<KeyDigest, FoundKey> =
+                    let mut found: HashMap<KeyDigest, FoundKey> =
                         found.into_iter().map(|found| (found.digest.clone(), found)).collect();
+                    let mut wanted = HashMap::<&KeyDigest, usize>::new();
+                    digests.iter().for_each(|digest| *wanted.entry(digest).or_default() += 1);
                     for Waiting { digests, answer } in batch {
-                        let own = digests.iter().find_map(|digest| found.get(digest)).cloned();
+                        let digest = digests.iter().find(|digest| found.contains_key(digest));
+                        let own = digest.and_then(|digest| match wanted.get_mut(digest) {
+                            Some(others) if *others > 1 => {
+                                *others -= 1;
+                                found.get(digest).cloned()
+                            }
+                            _ => found.remove(digest),
+                        });
                         // Whoever asked may be gone.
                         let _ = answer.send(Ok(own.map(Box::new)));
                     }
@@ -222,7 +236,7 @@ mod tests {
 
     use apikey_core::KeyId;
     use futures_util::future::join_all;
-    use tokio::{sync::Semaphore, task::yield_now};
+    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::{actor::ActorId, organization::OrganizationId, record::KeyRecord, time};

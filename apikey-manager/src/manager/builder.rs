@@ -14,7 +14,7 @@ use crate::{
     events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
     limits::{Limits, LimitsOf},
     organization::OrganizationId,
-    resolver::StoreResolver,
+    resolver::{LOOKUPS, StoreResolver},
     rights::management_scopes,
     store::KeyStore,
     usage::{UsageSettings, UsageWriter},
@@ -254,7 +254,9 @@ impl KeyManagerBuilder {
         let knows_all_scopes = catalog.is_some();
         let own = management_scopes().unwrap_or_default();
         let catalog = catalog.unwrap_or_default().merge(own);
-        let mut builder = configure(Authenticator::builder(StoreResolver::new(Arc::clone(&store), runtime.clone())));
+        let resolver = StoreResolver::new(Arc::clone(&store), runtime.clone());
+        // Many look-ups are one statement, so far more of them may wait than a store could answer one by one.
+        let mut builder = configure(Authenticator::builder(resolver).resolver_concurrency(LOOKUPS));
         for format in &formats {
             builder = builder.format(format.clone());
         }
