@@ -1,6 +1,6 @@
 //! Statements that read, for the store and for transactions alike.
 
-use std::time::SystemTime;
+use std::{collections::HashSet, time::SystemTime};
 
 use apikey_core::{KeyDigest, KeyId};
 use apikey_manager::{
@@ -62,6 +62,7 @@ pub(crate) fn read_found(rows: &[Row], digests: &[KeyDigest]) -> Result<Vec<Foun
     if rows.is_empty() {
         return Err(corrupt("no revision"));
     }
+    let digests: HashSet<&KeyDigest> = digests.iter().collect();
     let mut found = Vec::new();
     for row in rows {
         let mut reader = row.reader();

@@ -22,6 +22,8 @@ use crate::{
 };
 
 const READERS: u32 = 4;
+/// Rows that a connection's thread reads ahead: as many as a batch of look-ups has.
+const ROWS_AHEAD: usize = 256;
 
 pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database, ConnectError> {
     let unusable = Err(ConnectError::Url("is of a database in memory or one that is read-only; name a file"));
@@ -85,7 +87,8 @@ pub(crate) async fn open(file: SqliteConnectOptions, options: &SqlOptions) -> Re
         .busy_timeout(options.timeout)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true);
+        .foreign_keys(true)
+        .row_buffer_size(ROWS_AHEAD);
     let pool = PoolOptions::<Sqlite>::new()
         .acquire_timeout(options.timeout)
         .test_before_acquire(false)
