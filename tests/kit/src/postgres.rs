@@ -18,14 +18,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Obeys lines: `start`, `kill`, `standby`. `$1`: the server's program, `$2`: the directory, `$3`: the port.
+/// Obeys lines: `start`, `kill`, `standby`. `$1`: the server's program, `$2`: the directory, `$3`: the port, `$4`: further
+/// settings.
 const SHELL: &str = r#"
 server=
 while read -r order; do
     case "$order" in
     start)
         "$1" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 \
-            -c shared_buffers=64MB -c fsync=off >>"$2/log" 2>&1 &
+            -c shared_buffers=64MB -c fsync=off $4 >>"$2/log" 2>&1 &
         server=$!
         ;;
     kill)
@@ -72,6 +73,16 @@ impl PrivatePostgres {
     /// When the server doesn't start; and without PostgreSQL, where `CI=true` says that there must be one.
     #[must_use]
     pub fn start() -> Option<Self> {
+        PrivatePostgres::start_with(&[])
+    }
+
+    /// Starts a server with settings such as `fsync=on`, which is off without a word: tests don't fail with their machine.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](PrivatePostgres::start).
+    #[must_use]
+    pub fn start_with(settings: &[&str]) -> Option<Self> {
         let Some(programs) = programs() else {
             assert!(env::var("CI").as_deref() != Ok("true"), "CI=true, and there is no PostgreSQL");
             eprintln!("skipped: no PostgreSQL");
@@ -92,6 +103,7 @@ impl PrivatePostgres {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         let mut shell = command(Path::new("/bin/sh"), user, &directory);
         shell.arg("-c").arg(SHELL).arg("sh").arg(programs.join("postgres")).arg(&directory).arg(port.to_string());
+        shell.arg(settings.iter().map(|setting| format!("-c {setting} ")).collect::<String>());
         // A group of its own: an interrupt at the terminal ends the test, and the pipe's end the server.
         shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut shell = shell.spawn().expect("a shell");

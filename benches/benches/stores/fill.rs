@@ -1,0 +1,67 @@
+//! Keys by the hundred thousand, as an import brings them: one organization has a tenth of all, the others a thousand
+//! each, about.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use apikey_core::KeyFormat;
+use apikey_manager::{Actor, ImportKey, OrganizationId};
+
+use crate::place::Place;
+
+pub(crate) struct Filled {
+    /// Every key, as a request presents it.
+    pub(crate) requests: Vec<String>,
+    pub(crate) organizations: usize,
+}
+
+const DAY: u64 = 24 * 3_600;
+const TEAMS: &[&str] = &["billing", "search", "mobile", "reports", "partners", "warehouse", "support", "metrics"];
+
+/// The organization with a tenth of all keys is the first.
+pub(crate) fn organization(number: usize) -> OrganizationId {
+    OrganizationId::new(format!("org-{number:04}")).expect("an id")
+}
+
+pub(crate) fn host(number: usize) -> Actor {
+    Actor::host("bench", organization(number)).expect("an actor")
+}
+
+pub(crate) async fn fill(place: &Place, count: usize) -> Filled {
+    let keys = place.builder().build().expect("a manager");
+    let format = KeyFormat::builder("acme").environment("live").build().expect("a format");
+    let organizations = (count / 1_000).max(2);
+    let now = SystemTime::now();
+    let mut requests = Vec::with_capacity(count);
+    let start = Instant::now();
+    let mut big = Duration::ZERO;
+    for number in 0..organizations {
+        let rest = count - count / 10;
+        let size = match number {
+            0 => count / 10,
+            _ => rest * number / (organizations - 1) - rest * (number - 1) / (organizations - 1),
+        };
+        let rows = (0..size).map(|n| {
+            let key = format.generate().expect("randomness");
+            requests.push(format!("Bearer {}", key.expose_secret()));
+            let team = TEAMS[n % TEAMS.len()];
+            let age = Duration::from_secs(365 * DAY * (size - n) as u64 / size as u64);
+            ImportKey::raw(format!("{team}-worker-{n:06}"), key)
+                .description(format!("deployed by the {team} team's pipeline"))
+                .scopes(["files:read", "files:write"])
+                .created_at(now - age)
+        });
+        let rows: Vec<_> = rows.collect();
+        let began = Instant::now();
+        keys.import(&host(number), "bench", rows, 100_000, |_| ()).await.expect("an import");
+        if number == 0 {
+            big = began.elapsed();
+        }
+    }
+    println!(
+        "imported in {:.0} s; {} of them, one organization's, at {:.0} keys a second",
+        start.elapsed().as_secs_f64(),
+        count / 10,
+        (count / 10) as f64 / big.as_secs_f64(),
+    );
+    Filled { requests, organizations }
+}

@@ -1,0 +1,114 @@
+//! Requests whose keys no cache knows, beside a `SELECT` for each as it is written by hand.
+
+use std::{
+    hint::black_box,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use apikey_benches::{keys::Order, rounds::median};
+use apikey_core::{Authentication, Authenticator, Header, HeaderLines, RequestView};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    fill::Filled,
+    place::{Place, Plain, turn},
+};
+
+/// A request that presents a key.
+pub(crate) struct Request<'r>(pub(crate) &'r str);
+
+impl RequestView for Request<'_> {
+    fn lines(&self, header: Header) -> HeaderLines<'_> {
+        match header {
+            Header::Authorization => HeaderLines::One(self.0.as_bytes()),
+            Header::Extra(_) => HeaderLines::Absent,
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Contender {
+    /// A freshness of zero: every request is looked up, and none shares another's look-up.
+    Ours(Authenticator),
+    Plain(Plain),
+}
+
+impl Contender {
+    async fn verify(&self, request: &str) {
+        match self {
+            Contender::Ours(authenticator) => {
+                let decision = match authenticator.authenticate(&Request(request)) {
+                    Authentication::Done(decision) => decision,
+                    Authentication::Loading(loading) => loading.await,
+                };
+                black_box(decision.expect("a key that is let in"));
+            }
+            Contender::Plain(plain) => {
+                let token = request.strip_prefix("Bearer ").expect("a scheme");
+                let key = plain.find(&Sha256::digest(token)).await.expect("a key that is known");
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a date").as_millis() as i64;
+                assert!(key.revoked_at.is_none() && key.expires_at.is_none_or(|expires_at| now < expires_at));
+                black_box(key.scopes);
+            }
+        }
+    }
+}
+
+pub(crate) async fn measure(place: &Place, filled: &Filled, is_quick: bool) {
+    let keys = place.builder().authenticator(|builder| builder.freshness(Duration::ZERO)).build().expect("a manager");
+    let contenders = [Contender::Ours(keys.authenticator()), Contender::Plain(place.plain.clone())];
+    let requests: Arc<[String]> = filled.requests.clone().into();
+    let rounds = if is_quick { 3 } else { 7 };
+    println!(
+        "\n| callers | verifications a second | `SELECT` a request | ratio, of {rounds} rounds | least and most |"
+    );
+    println!("|---:|---:|---:|---:|---:|");
+    for callers in [1, 16, 256] {
+        for contender in &contenders {
+            rate(contender, &requests, callers, turn(is_quick) / 2, 0).await;
+        }
+        let mut rates = [Vec::new(), Vec::new()];
+        let mut ratios = Vec::new();
+        for round in 0..rounds {
+            let mut of_round = [0.0; 2];
+            for place in 0..2 {
+                let which = (round + place) % 2;
+                let seed = (1 + round * 2 + place) as u64;
+                of_round[which] = rate(&contenders[which], &requests, callers, turn(is_quick), seed).await;
+            }
+            ratios.push(of_round[0] / of_round[1]);
+            rates.iter_mut().zip(of_round).for_each(|(rates, rate)| rates.push(rate));
+        }
+        let ratio = median(&mut ratios);
+        let [ours, plain] = rates.map(|mut rates| median(&mut rates));
+        println!(
+            "| {callers} | {ours:.0} | {plain:.0} | {ratio:.2} | {:.2}, {:.2} |",
+            ratios[0],
+            ratios[ratios.len() - 1]
+        );
+    }
+}
+
+/// Verifications a second, of `callers` that each present one key after another.
+async fn rate(contender: &Contender, requests: &Arc<[String]>, callers: usize, turn: Duration, seed: u64) -> f64 {
+    let start = Instant::now();
+    let tasks = (0..callers).map(|caller| {
+        let (contender, requests) = (contender.clone(), Arc::clone(requests));
+        tokio::spawn(async move {
+            let mut order = Order::new(seed << 16 | caller as u64);
+            let mut done = 0usize;
+            while start.elapsed() < turn {
+                contender.verify(&requests[order.below(requests.len())]).await;
+                done += 1;
+            }
+            done
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    let mut done = 0;
+    for task in tasks {
+        done += task.await.expect("a caller");
+    }
+    done as f64 / start.elapsed().as_secs_f64()
+}
