@@ -5,10 +5,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use apikey_core::{KeyFormat, KeyId, ManualClock, ScopeSet};
+use apikey_core::{KeyDigest, KeyFormat, KeyId, ManualClock, ScopeSet};
 use apikey_manager::{
-    Actor, Expiry, KeyManager, KeyRecord, KeyUpdate, ManageError, MemoryStore, NewAccount, NewKey, OrganizationId,
-    Overlap, Rights, ServiceAccountId, Set,
+    Actor, Expiry, Forbidden, ImportKey, KeyManager, KeyRecord, KeyUpdate, ManageError, MemoryStore, NewAccount,
+    NewKey, OrganizationId, Overlap, Rights, ServiceAccountId, Set,
 };
 
 const CASES: usize = 100_000;
@@ -289,4 +289,47 @@ async fn given_random_actors_when_they_ask_for_more_then_nobody_hands_out_what_t
     }
     // Neither answer is rare, or the test would show little.
     assert!((CASES / 20..CASES * 19 / 20).contains(&allowed), "{allowed} of {judged} were allowed");
+}
+
+#[tokio::test]
+async fn given_a_service_account_when_someone_who_could_not_issue_its_keys_brings_them_back_then_it_is_refused() {
+    let world = World::new(&mut Choices(1)).await;
+    let World { keys, host, .. } = &world;
+    let account = keys.create_account(host, NewAccount::new("robot")).await.unwrap().id;
+    keys.issue(host, NewKey::new("k").scopes(["files:read"]).service_account(account.clone())).await.unwrap();
+    let actor = |grants: &str| {
+        let rights = Rights::scopes(ScopeSet::parse(grants).unwrap());
+        Actor::user("somebody", OrganizationId::new("acme").unwrap(), rights).unwrap()
+    };
+    let (manager, equal) = (actor("keys:admin"), actor("keys:admin files:read"));
+    let refused = |result: Result<(), ManageError>| assert!(matches!(result, Err(ManageError::Forbidden(_))));
+    refused(keys.rotate_account(&manager, &account, Overlap::None).await.map(drop));
+    // Switching off takes nothing that one would have to have.
+    keys.disable_account(&manager, &account).await.unwrap();
+    refused(keys.enable_account(&manager, &account).await.map(drop));
+    refused(keys.enable_account(&actor("keys:write files:read"), &account).await.map(drop));
+    assert!(keys.account(host, &account).await.unwrap().disabled.is_some());
+    keys.enable_account(&equal, &account).await.unwrap();
+    keys.rotate_account(&equal, &account, Overlap::None).await.unwrap();
+    keys.delete_account(&manager, &account).await.unwrap();
+}
+
+#[tokio::test]
+async fn given_what_is_the_hosts_alone_when_someone_with_every_scope_asks_then_it_is_refused() {
+    let world = World::new(&mut Choices(2)).await;
+    let rights = Rights::scopes(ScopeSet::parse("*").unwrap());
+    let owner = Actor::user("owner", OrganizationId::new("acme").unwrap(), rights).unwrap();
+    let keys = &world.keys;
+    let results = [
+        keys.suspend_organization(&owner).await.map(drop),
+        keys.resume_organization(&owner).await.map(drop),
+        keys.bootstrap(&owner, NewKey::new("first")).await.map(drop),
+        keys.import(&owner, "move", [ImportKey::hashed("k", KeyDigest::sha256_from_bytes([1; 32]))], 1, |_| ())
+            .await
+            .map(drop),
+    ];
+    for (at, result) in results.into_iter().enumerate() {
+        let is_host_only = matches!(result, Err(ManageError::Forbidden(Forbidden::HostOnly)));
+        assert!(is_host_only, "{at}: {result:?}");
+    }
 }
