@@ -1,10 +1,20 @@
 //! The answers that the pages don't show, in a table.
 
-use super::{
-    http::{Answer, Request},
-    service::Folder,
+use crate::{
+    contract::{
+        Api,
+        http::{Answer, Request},
+        service::Folder,
+    },
+    keys,
 };
-use crate::keys;
+
+pub(crate) const API: Api = Api {
+    prefix: "demo_live_",
+    list: ("/files", "files:read"),
+    whoami: "/whoami",
+    add: ("POST", "/files", r#"{"name":"late.txt","content":"better than never"}"#, "files:write"),
+};
 
 const UNAUTHORIZED: &str = r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_credential","detail":"An API key is required."}"#;
 const INVALID: &str = r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"invalid_token","detail":"The API key is not valid."}"#;

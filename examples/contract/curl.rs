@@ -11,7 +11,7 @@ pub(crate) fn request(command: &str) -> Request {
     while let Some(word) = words.next() {
         let mut value = || words.next().unwrap_or_else(|| panic!("{word} without its value: {command}"));
         match word.as_str() {
-            "-i" => {}
+            "-i" | "-s" => {}
             "-X" => method = Some(value()),
             "-d" => request.body = value(),
             "-H" => {

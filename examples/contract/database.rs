@@ -1,4 +1,4 @@
-//! Keys in a database: issued while the service runs, kept through crashes, counted.
+//! Keys in a database: issued while the service runs, and kept through crashes.
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
 
@@ -6,19 +6,22 @@ use std::fs;
 
 use apikey_testkit::PrivatePostgres;
 
-use crate::contract::{
-    http::{Request, json},
-    service::{Folder, Launch, Service},
+use crate::{
+    API,
+    contract::{
+        http::Request,
+        service::{Folder, Launch, Service},
+    },
 };
 
-pub(crate) const FILE: &str = "api-keys.db";
+pub(crate) const FILE: &str = crate::DATABASE;
 
 /// Adds a key, as an operator would. A running service knows it at once.
 pub(crate) fn add(folder: &Folder, name: &str, scopes: &[&str]) -> String {
     add_in(folder, &[], name, scopes)
 }
 
-fn add_in(folder: &Folder, settings: &[(&str, &str)], name: &str, scopes: &[&str]) -> String {
+pub(crate) fn add_in(folder: &Folder, settings: &[(&str, &str)], name: &str, scopes: &[&str]) -> String {
     let (status, out, err) = folder.launch_with(&[&["issue", name], scopes].concat(), settings).end();
     assert!(status.success(), "{status}: {err:?}");
     assert_eq!(out.len(), 1, "{out:?}");
@@ -31,37 +34,21 @@ pub(crate) fn whoami(name: &str, scope: &str) -> String {
     format!(r#"{{"key_id":"key_…","name":"{name}","organization":"main","environment":"live","scopes":["{scope}"]}}"#)
 }
 
-fn status_of(service: &Service, path: &str, key: &str) -> u16 {
+pub(crate) fn status_of(service: &Service, path: &str, key: &str) -> u16 {
     service.send(&Request::new("GET", path).bearer(key)).status
-}
-
-/// `[ok, refused]` of the key's last day, once it is the sum of its hours.
-fn usage_of(service: &Service, key: &str) -> [u64; 2] {
-    let answer = service.send(&Request::new("GET", "/usage").bearer(key));
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let usage = json(&answer.body);
-    let names = ["ok", "refused"];
-    let hours = usage["hours"].as_array().unwrap();
-    for hour in hours {
-        let start = hour["hour"].as_str().unwrap();
-        assert!(start.ends_with(":00:00Z"), "{usage}");
-    }
-    let total = names.map(|name| usage[name].as_u64().unwrap());
-    let sum = names.map(|name| hours.iter().map(|hour| hour[name].as_u64().unwrap()).sum::<u64>());
-    assert_eq!(total, sum, "{usage}");
-    total
 }
 
 #[test]
 fn given_a_service_that_runs_when_a_key_is_issued_then_it_is_let_in_at_once() {
     let folder = Folder::new();
     let service = folder.start();
-    let reader = add(&folder, "reader", &["files:read"]);
-    assert_eq!(status_of(&service, "/files", &reader), 200);
-    let writer = add(&folder, "writer", &["files:write", "admin"]);
-    assert_eq!([status_of(&service, "/whoami", &writer), status_of(&service, "/files", &writer)], [200, 403]);
+    let (list, scope) = API.list;
+    let reader = add(&folder, "reader", &[scope]);
+    assert_eq!(status_of(&service, list, &reader), 200);
+    let writer = add(&folder, "writer", &[API.add.3]);
+    assert_eq!([status_of(&service, API.whoami, &writer), status_of(&service, list, &writer)], [200, 403]);
     let bare = add(&folder, "bare", &[]);
-    assert_eq!([status_of(&service, "/whoami", &bare), status_of(&service, "/files", &bare)], [200, 403]);
+    assert_eq!([status_of(&service, API.whoami, &bare), status_of(&service, list, &bare)], [200, 403]);
     service.stop();
 }
 
@@ -70,30 +57,30 @@ fn given_a_service_that_is_killed_when_started_again_then_its_keys_are_let_in_an
     let folder = Folder::new();
     let service = folder.start();
     let first = service.key.clone().unwrap();
-    let reader = add(&folder, "reader", &["files:read"]);
+    let reader = add(&folder, "reader", &[API.list.1]);
     drop(service); // kill -9
 
     let service = folder.start();
     assert_eq!(service.key, None);
-    assert_eq!([status_of(&service, "/files", &first), status_of(&service, "/files", &reader)], [200, 200]);
+    assert_eq!([status_of(&service, API.list.0, &first), status_of(&service, API.list.0, &reader)], [200, 200]);
 }
 
 #[test]
 fn given_a_key_issued_before_the_first_start_then_the_first_start_still_shows_one() {
     let folder = Folder::new();
-    let reader = add(&folder, "reader", &["files:read"]);
+    let reader = add(&folder, "reader", &[API.list.1]);
     let service = folder.start();
     let first = service.key.clone().unwrap();
-    assert_eq!([status_of(&service, "/files", &first), status_of(&service, "/files", &reader)], [200, 200]);
+    assert_eq!([status_of(&service, API.list.0, &first), status_of(&service, API.list.0, &reader)], [200, 200]);
 }
 
 #[test]
 fn given_a_first_start_then_the_database_holds_no_key_and_is_its_owners_alone() {
     let folder = Folder::new();
     let service = folder.start();
-    let keys = [service.key.clone().unwrap(), add(&folder, "reader", &["files:read"])];
+    let keys = [service.key.clone().unwrap(), add(&folder, "reader", &[API.list.1])];
     for key in &keys {
-        assert_eq!(status_of(&service, "/files", key), 200);
+        assert_eq!(status_of(&service, API.list.0, key), 200);
     }
     // As it runs, with the log that SQLite writes first, and when it has ended.
     let look = || {
@@ -103,7 +90,7 @@ fn given_a_first_start_then_the_database_holds_no_key_and_is_its_owners_alone() 
             let file = folder.path().join(&name);
             let bytes = fs::read(&file).unwrap();
             for key in &keys {
-                let secret = key.strip_prefix("demo_live_").unwrap();
+                let secret = key.strip_prefix(API.prefix).unwrap();
                 // Half of it is too much already.
                 for part in [&secret[..secret.len() / 2], &secret[secret.len() / 2..]] {
                     assert!(!bytes.windows(part.len()).any(|window| window == part.as_bytes()), "{name}");
@@ -119,35 +106,6 @@ fn given_a_first_start_then_the_database_holds_no_key_and_is_its_owners_alone() 
     look();
     service.stop();
     look();
-}
-
-#[test]
-fn given_a_key_that_was_used_when_it_asks_for_its_usage_then_what_it_did_is_listed_and_nothing_else() {
-    let folder = Folder::new();
-    let service = folder.start();
-    let [reader, writer] = ["files:read", "files:write"].map(|scope| add(&folder, "one", &[scope]));
-    for _ in 0..3 {
-        assert_eq!(status_of(&service, "/files", &reader), 200);
-    }
-    assert_eq!(status_of(&service, "/files", &writer), 403);
-    // The question counts as well.
-    assert_eq!([usage_of(&service, &reader), usage_of(&service, &reader)], [[4, 0], [5, 0]]);
-    assert_eq!(usage_of(&service, &writer), [1, 1]);
-}
-
-#[test]
-fn given_a_key_that_was_used_when_asked_to_stop_then_no_usage_is_lost() {
-    let folder = Folder::new();
-    let service = folder.start();
-    let reader = add(&folder, "reader", &["files:read"]);
-    for _ in 0..100 {
-        assert_eq!(status_of(&service, "/files", &reader), 200);
-    }
-    assert_eq!(status_of(&service, "/whoami", &reader), 200);
-    assert_eq!(service.send(&Request::new("POST", "/files").bearer(&reader).json("{}")).status, 403);
-    service.stop();
-
-    assert_eq!(usage_of(&folder.start(), &reader), [102, 1]);
 }
 
 #[test]
@@ -212,7 +170,7 @@ fn given_a_terminal_when_started_first_then_the_key_is_shown_there_without_a_war
     let folder = Folder::new();
     let command = format!("exec {}", crate::BINARY);
     let service = at_terminal(&folder, &command);
-    assert_eq!(status_of(&service, "/files", service.key.as_deref().unwrap()), 200);
+    assert_eq!(status_of(&service, API.list.0, service.key.as_deref().unwrap()), 200);
 }
 
 #[cfg(target_os = "linux")]
@@ -221,7 +179,7 @@ fn given_a_terminal_and_a_log_of_standard_output_when_started_first_then_the_key
     let folder = Folder::new();
     let service = at_terminal(&folder, &format!("{} | tee log", crate::BINARY));
     let key = service.key.as_deref().unwrap();
-    assert_eq!(status_of(&service, "/files", key), 200);
+    assert_eq!(status_of(&service, API.list.0, key), 200);
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
     assert!(log.contains("listening") && !log.contains(key), "{log}");
 }
@@ -241,7 +199,7 @@ fn given_no_terminal_when_started_first_then_a_warning_says_where_the_key_may_be
 }
 
 #[test]
-fn given_postgres_when_8_start_at_once_then_one_key_is_shown_and_all_else_is_as_with_a_file() {
+fn given_postgres_when_8_start_at_once_then_one_key_is_shown_and_every_one_takes_all() {
     let Some(server) = PrivatePostgres::shared() else { return };
     let url = server.create_database();
     let settings = [("ADDR", "127.0.0.1:0"), ("DATABASE_URL", url.as_str())];
@@ -250,30 +208,11 @@ fn given_postgres_when_8_start_at_once_then_one_key_is_shown_and_all_else_is_as_
     let shown: Vec<_> = services.iter().filter_map(|service| service.key.clone()).collect();
     assert_eq!(shown.len(), 1, "{shown:?}");
 
-    let reader = add_in(&folder, &settings, "reader", &["files:read"]);
+    let reader = add_in(&folder, &settings, "reader", &[API.list.1]);
     for service in &services {
-        assert_eq!([status_of(service, "/files", &shown[0]), status_of(service, "/files", &reader)], [200, 200]);
+        assert_eq!([status_of(service, API.list.0, &shown[0]), status_of(service, API.list.0, &reader)], [200, 200]);
     }
-    // What each has counted is written as it ends.
     services.into_iter().for_each(Service::stop);
-    let service = folder.launch_with(&[], &settings).ready();
-    assert_eq!(service.key, None);
-    assert_eq!(usage_of(&service, &reader), [9, 0]);
+    assert_eq!(folder.launch_with(&[], &settings).ready().key, None);
     assert_eq!(folder.names(), [""; 0]);
-}
-
-/// Each template is whole, so these files stand in both.
-#[test]
-fn given_both_frameworks_then_keys_are_kept_by_the_same_code() {
-    let pairs = [
-        (include_str!("../axum-quickstart/src/files.rs"), include_str!("../actix-quickstart/src/files.rs")),
-        (include_str!("../axum-quickstart/src/keys.rs"), include_str!("../actix-quickstart/src/keys.rs")),
-        (include_str!("../axum-quickstart/src/usage.rs"), include_str!("../actix-quickstart/src/usage.rs")),
-    ];
-    for (axum, actix) in pairs {
-        assert_eq!(axum.replace("axum_apikey", "actix_apikey").lines().count(), actix.lines().count());
-        let without_imports =
-            |text: &'static str| text.lines().filter(|line| !line.starts_with("use ")).collect::<Vec<_>>();
-        assert_eq!(without_imports(actix), without_imports(axum));
-    }
 }

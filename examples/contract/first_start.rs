@@ -3,16 +3,17 @@
 use std::{collections::HashSet, net::TcpListener};
 
 use super::{curl, http::Request, service::Folder};
+use crate::API;
 
 #[test]
 fn given_an_empty_folder_when_started_then_a_key_is_shown_with_a_command_that_works() {
     let folder = Folder::new();
     let service = folder.start();
     let key = service.key.clone().unwrap();
-    assert!(key.starts_with("demo_live_"), "{key}");
+    assert!(key.starts_with(API.prefix), "{key}");
 
     let command = service.command.clone().unwrap();
-    assert_eq!(command, format!("curl -H \"Authorization: Bearer {key}\" http://{}/files", service.address));
+    assert_eq!(command, format!("curl -H \"Authorization: Bearer {key}\" http://{}{}", service.address, API.list.0));
     let answer = service.send(&curl::request(&command));
     assert_eq!((answer.status, answer.body.as_str()), (200, "[]"));
 }
@@ -26,7 +27,7 @@ fn given_a_first_start_when_started_again_then_no_key_is_shown_and_the_old_one_w
 
     let second = folder.start();
     assert_eq!((&second.key, &second.command), (&None, &None));
-    assert_eq!(second.send(&Request::new("GET", "/whoami").bearer(&key)).status, 200);
+    assert_eq!(second.send(&Request::new("GET", API.whoami).bearer(&key)).status, 200);
 }
 
 #[test]
@@ -37,7 +38,7 @@ fn given_an_empty_folder_when_several_start_at_once_then_one_shows_a_key_and_all
     let keys: Vec<_> = services.iter().filter_map(|service| service.key.clone()).collect();
     assert_eq!(keys.len(), 1, "{keys:?}");
     for service in &services {
-        assert_eq!(service.send(&Request::new("GET", "/whoami").bearer(&keys[0])).status, 200);
+        assert_eq!(service.send(&Request::new("GET", API.whoami).bearer(&keys[0])).status, 200);
     }
     let addresses: HashSet<_> = services.iter().map(|service| &service.address).collect();
     assert_eq!(addresses.len(), services.len());

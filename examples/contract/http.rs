@@ -113,7 +113,7 @@ pub(crate) fn json(body: &str) -> Value {
     serde_json::from_str(body).unwrap_or_else(|_| body.into())
 }
 
-/// Are they equal, where `…` in a text of `expected` is any text?
+/// Are they equal, where `…` in a text of `expected` is any text, and as the name of a member, any other members?
 fn is_like(value: &Value, expected: &Value) -> bool {
     match (value, expected) {
         (Value::String(value), Value::String(expected)) => match expected.split_once('…') {
@@ -125,7 +125,8 @@ fn is_like(value: &Value, expected: &Value) -> bool {
         }
         (Value::Object(values), Value::Object(expected)) => {
             let has = |(name, like): (&String, &Value)| values.get(name).is_some_and(|value| is_like(value, like));
-            values.len() == expected.len() && expected.iter().all(has)
+            let (named, is_all) = (expected.iter().filter(|(name, _)| *name != "…"), !expected.contains_key("…"));
+            (values.len() == expected.len() || !is_all) && { named }.all(has)
         }
         _ => value == expected,
     }

@@ -1,16 +1,23 @@
 //! The pages tell the truth: every command of README.md is run, in order, and answered as it says.
 //!
 //! A block of ```` ```console ```` has commands after `$`, each followed by its output. After `curl -i` that is status,
-//! the headers that matter, and body; otherwise the body of an answer of 2xx. `NAME=$(cargo run … -- …)` runs the program
-//! with these arguments, and what it prints goes where later commands have `$NAME`.
+//! the headers that matter, and body; otherwise the body of an answer of 2xx. What `NAME=$(…)` prints goes where later
+//! commands have `$NAME`: `cargo run … -- …` runs the program with these arguments, `curl …` sends a request, and all else is
+//! for the shell.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use super::{
     curl,
     http::Answer,
     service::{Folder, Service},
 };
+
+/// Names, and what they stand for.
+type Names = Vec<(String, String)>;
 
 #[test]
 fn given_each_command_of_the_readme_when_sent_then_the_answer_is_the_one_it_shows() {
@@ -31,22 +38,51 @@ fn given_each_command_of_the_readme_when_sent_then_the_answer_is_the_one_it_show
 fn follow(page: &str) -> Result<usize, String> {
     let folder = Folder::new();
     let service = folder.start();
-    let mut names = vec![("$KEY".to_owned(), service.key.clone().unwrap())];
+    let mut names: Names = vec![("KEY".to_owned(), service.key.clone().unwrap())];
     let mut sent = 0;
     for (command, output) in commands(page) {
         if command.starts_with("curl ") {
-            let full = names.iter().fold(command.clone(), |text, (name, value)| text.replace(name, value));
+            let full = with_values(&command, &names);
             ask(&service, &full, &output).map_err(|answer| format!("{command}: {answer:?}, not {output}"))?;
             sent += 1;
-        } else if let Some((name, run)) = command.split_once("=$(cargo run ") {
-            let (_, arguments) = run.trim_end_matches(')').split_once(" -- ").unwrap();
-            let arguments: Vec<_> = arguments.split(' ').collect();
-            let (status, out, err) = folder.launch_with(&arguments, &[]).end();
-            assert!(status.success(), "{command}: {err:?}");
-            names.push((format!("${name}"), out.concat()));
+        } else if let Some((name, run)) = command.split_once("=$(").filter(|_| command.ends_with(')')) {
+            let printed = capture(&folder, &service, &run[..run.len() - 1], &names)?;
+            names.push((name.to_owned(), printed));
         }
     }
     Ok(sent)
+}
+
+fn with_values(command: &str, names: &Names) -> String {
+    // The longest first: one may begin with another.
+    let mut names: Vec<_> = names.iter().collect();
+    names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    names.iter().fold(command.to_owned(), |text, (name, value)| text.replace(&format!("${name}"), value))
+}
+
+/// What a command prints.
+fn capture(folder: &Folder, service: &Service, command: &str, names: &Names) -> Result<String, String> {
+    if command.starts_with("cargo run ") {
+        let (_, arguments) = command.split_once(" -- ").unwrap();
+        let (status, out, err) = folder.launch_with(&arguments.split(' ').collect::<Vec<_>>(), &[]).end();
+        assert!(status.success(), "{command}: {err:?}");
+        return Ok(out.concat());
+    }
+    if command.starts_with("curl ") {
+        let answer = service.send(&curl::request(&with_values(command, names)));
+        return match answer.status {
+            200..300 => Ok(answer.body),
+            _ => Err(format!("{command}: {answer:?}")),
+        };
+    }
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).env_clear().env("PATH", "/usr/bin:/bin").envs(names.iter().cloned());
+    let output = shell.output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap().trim_end().to_owned();
+    match output.status.success() && !printed.is_empty() {
+        true => Ok(printed),
+        false => Err(format!("{command}: {}: {printed}", output.status)),
+    }
 }
 
 fn ask(service: &Service, command: &str, output: &str) -> Result<(), Answer> {

@@ -49,9 +49,10 @@ struct Upload {
 
 impl Upload {
     fn begin(service: &Service) -> Self {
-        let request = Request::new("POST", "/files")
+        let (method, path, body, _) = crate::API.add;
+        let request = Request::new(method, path)
             .bearer(service.key.as_deref().unwrap())
-            .json(r#"{"name":"late.txt","content":"better than never"}"#)
+            .json(body)
             .header("Expect", "100-continue");
         let mut stream = connect(&service.address);
         stream.write_all(request.head(&service.address).as_bytes()).unwrap();

@@ -3,9 +3,15 @@
 const BINARY: &str = env!("CARGO_BIN_EXE_actix-quickstart");
 const README: &str = include_str!("../README.md");
 const MAIN: &str = include_str!("../src/main.rs");
+const DATABASE: &str = "api-keys.db";
+const API: contract::Api = answers::API;
 const HAS_ADMIN: bool = true;
 
+#[path = "../../contract/answers.rs"]
+mod answers;
 #[path = "../../contract/mod.rs"]
 mod contract;
 #[path = "../../contract/database.rs"]
 mod keys;
+#[path = "../../contract/usage.rs"]
+mod usage;

@@ -3,8 +3,11 @@
 const BINARY: &str = env!("CARGO_BIN_EXE_plain-tower");
 const README: &str = include_str!("../README.md");
 const MAIN: &str = include_str!("../src/main.rs");
+const API: contract::Api = answers::API;
 const HAS_ADMIN: bool = false;
 
+#[path = "../../contract/answers.rs"]
+mod answers;
 #[path = "../../contract/mod.rs"]
 mod contract;
 #[path = "../../contract/key_file.rs"]

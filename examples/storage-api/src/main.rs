@@ -1,0 +1,122 @@
+//! A storage service behind API keys: environments with files and members, with axum and an embedded database.
+//!
+//! ```console
+//! $ cargo run -p storage-api
+//! ```
+//!
+//! The first start makes `api-keys-live.db` and prints a key, once. Then:
+//!
+//! ```console
+//! $ curl -X PUT -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
+//!     -d '{"description":"the website"}' http://127.0.0.1:3000/v1/environments/website
+//! $ curl -X PUT -H "Authorization: Bearer $KEY" \
+//!     -d 'hello, world' http://127.0.0.1:3000/v1/environments/website/files/hello.txt/content
+//! $ READER=$(cargo run -q -p storage-api -- issue website-reader files:read)
+//! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/v1/environments/website/files/hello.txt/content
+//! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/keys/v1/api-keys
+//! ```
+//!
+//! `ENVIRONMENT` (`live` or `test`), `ADDR`, `DATABASE_URL` and `LOG` (`debug` shows why a key was refused) are
+//! settings from the environment.
+
+mod account;
+mod keys;
+mod problem;
+mod routes;
+mod shutdown;
+mod store;
+
+use std::{env, error::Error, io, iter, process::ExitCode};
+
+use apikey_manager::KeyManager;
+use axum_apikey::BoxError;
+use tokio::net::TcpListener;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::{keys::Environment, routes::Service, store::Store};
+
+const HELP: &str = "\
+usage: storage-api                          serve
+       storage-api issue <name> [scope]...  make a key, and print it";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        [] => serve().await,
+        ["issue", name, scopes @ ..] if !words.iter().any(|word| word.starts_with('-')) => issue(name, scopes).await,
+        ["-h" | "--help"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("error: not understood: {}\n{HELP}", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", with_causes(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<(), BoxError> {
+    start_log()?;
+    // Before a key is made: if the address is taken, none is lost.
+    let address = setting("ADDR", "127.0.0.1:3000");
+    let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
+    let address = listener.local_addr()?;
+    let stop = shutdown::signal()?;
+
+    let environment = environment()?;
+    let keys = open(environment).await?;
+    if let Some(key) = keys::first(&keys, environment).await? {
+        keys::show(&key, address);
+    }
+    println!("listening on http://{address}");
+    let service = Service { environment, keys: keys.clone(), store: Store::default() };
+    let served = shutdown::serve_until(stop, listener, routes::app(service)).await;
+    // Writes what was counted since usage was last written.
+    keys.shutdown().await;
+    Ok(served?)
+}
+
+async fn issue(name: &str, scopes: &[&str]) -> Result<(), BoxError> {
+    start_log()?;
+    let environment = environment()?;
+    let keys = open(environment).await?;
+    let key = keys::issue(&keys, environment, name, scopes).await?;
+    eprintln!("issued {} to {name}; the key itself is shown only now", key.id());
+    println!("{}", key.secret().expose_secret());
+    keys.shutdown().await;
+    Ok(())
+}
+
+fn environment() -> Result<Environment, BoxError> {
+    setting("ENVIRONMENT", "live").parse().map_err(|error| format!("ENVIRONMENT: {error}").into())
+}
+
+async fn open(environment: Environment) -> Result<KeyManager, BoxError> {
+    let default = format!("sqlite:api-keys-{}.db", environment.name());
+    keys::open(&setting("DATABASE_URL", &default), environment).await
+}
+
+/// Standard output has the address and new keys, and nothing else.
+fn start_log() -> Result<(), BoxError> {
+    let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
+    tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
+    Ok(())
+}
+
+fn setting(name: &str, default: &str) -> String {
+    env::var_os(name).map_or_else(|| default.to_owned(), |value| value.to_string_lossy().into_owned())
+}
+
+/// An error and its causes, which its own text leaves out.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,117 @@
+//! The life of a key, through the management at `/keys`: shown once, rotated by a second one, revoked, counted.
+
+use crate::{
+    contract::http::{Request, json},
+    stand::{Key, Stand},
+};
+
+#[test]
+fn given_a_new_key_when_its_record_is_read_afterwards_then_its_secret_is_nowhere() {
+    let stand = Stand::new();
+    let key = stand.issue("backend", &["files:read", "files:write"]);
+    assert!(key.secret.starts_with("tsk_live_"), "{}", key.secret);
+    assert_eq!(
+        (&key.record["name"], &key.record["scopes"]),
+        (&"backend".into(), &json(r#"["files:read","files:write"]"#))
+    );
+    let id = &key.id;
+    for path in
+        ["api-keys".to_owned(), format!("api-keys/{id}"), format!("api-keys/{id}/activity"), "audit-events".into()]
+    {
+        let text = stand.get(&stand.admin, &format!("/keys/v1/{path}"));
+        assert!(text.body.contains(id) || path.ends_with("activity"), "{path}: {text:?}");
+        assert!(!text.body.contains(&key.secret), "{path}");
+    }
+}
+
+#[test]
+fn given_a_key_when_issued_without_an_expiry_then_it_has_none() {
+    let stand = Stand::new();
+    let key = stand.issue("backend", &["files:read"]);
+    assert!(key.record["expires_at"].is_null(), "{}", key.record);
+}
+
+#[test]
+fn given_a_key_when_it_is_sent_in_the_authorization_header_then_it_is_taken_and_nowhere_else() {
+    let stand = Stand::new();
+    let key = stand.issue("backend", &["environments:read"]).secret;
+    let get = |path: &str| Request::new("GET", path);
+    let status = |request: Request| stand.service.send(&request).status;
+    assert_eq!(status(get("/v1/environments").bearer(&key)), 200);
+    assert_eq!(status(get("/v1/environments")), 401);
+    assert_eq!(status(get("/v1/environments").header("X-Api-Key", &*key)), 401);
+    assert_eq!(status(get(&format!("/v1/environments?api_key={key}"))), 401);
+}
+
+#[test]
+fn given_a_key_when_replaced_by_a_second_one_then_at_no_time_is_a_request_refused_until_the_old_one_is_revoked() {
+    let stand = Stand::new();
+    let old = stand.issue("backend", &["environments:read", "files:read"]);
+    let works = |key: &Key| stand.status(&key.secret, "/v1/environments");
+    assert_eq!(works(&old), 200);
+    let new = stand.duplicate(&old);
+    assert_ne!((&new.id, &new.secret), (&old.id, &old.secret));
+    assert_eq!((&new.record["name"], &new.record["scopes"]), (&old.record["name"], &old.record["scopes"]));
+    assert_eq!([works(&old), works(&new)], [200, 200]);
+    stand.revoke(&old);
+    assert_eq!([works(&old), works(&new)], [401, 200]);
+}
+
+#[test]
+fn given_a_lost_key_when_another_is_made_and_it_is_revoked_then_it_never_comes_back() {
+    let stand = Stand::new();
+    let lost = stand.issue("backend", &["environments:read"]);
+    stand.revoke(&lost);
+    let path = format!("/keys/v1/api-keys/{}", lost.id);
+    for action in ["enable", "rotate", "duplicate"] {
+        let body = if action == "rotate" { r#"{"overlap_seconds":0}"# } else { "" };
+        let answer = stand.send(&stand.admin, "POST", &format!("{path}/{action}"), body);
+        assert_eq!(answer.status, 409, "{action}: {answer:?}");
+    }
+    assert_eq!(stand.status(&lost.secret, "/v1/environments"), 401);
+    let next = stand.issue("backend", &["environments:read"]);
+    assert_eq!(stand.status(&next.secret, "/v1/environments"), 200);
+}
+
+#[test]
+fn given_keys_with_one_use_each_when_one_is_revoked_then_the_others_go_on() {
+    let stand = Stand::new();
+    let [production, pipeline] = ["production", "pipeline"].map(|name| stand.issue(name, &["environments:read"]));
+    stand.revoke(&pipeline);
+    assert_eq!(stand.status(&production.secret, "/v1/environments"), 200);
+    assert_eq!(stand.status(&pipeline.secret, "/v1/environments"), 401);
+}
+
+#[test]
+fn given_a_key_that_was_used_when_its_usage_is_asked_for_then_every_request_is_counted() {
+    let stand = Stand::new();
+    let [busy, idle] = ["busy", "idle"].map(|name| stand.issue(name, &["environments:read"]));
+    for _ in 0..3 {
+        assert_eq!(stand.status(&busy.secret, "/v1/environments"), 200);
+    }
+    assert_eq!(stand.status(&busy.secret, "/v1/account"), 403);
+    let counted = |key: &Key| {
+        let usage = stand.read(&format!("api-keys/{}/usage", key.id));
+        ["ok", "refused"].map(|name| usage[name].as_u64().unwrap())
+    };
+    assert_eq!([counted(&busy), counted(&idle)], [[3, 1], [0, 0]]);
+    let all = stand.read("usage");
+    assert!(all["ok"].as_u64().unwrap() >= 3 && all["refused"] == 1, "{all}");
+}
+
+#[test]
+fn given_keys_of_which_one_was_never_used_when_listed_then_it_is_the_one_without_a_last_use() {
+    let stand = Stand::new();
+    let [busy, idle] = ["busy", "idle"].map(|name| stand.issue(name, &["environments:read"]));
+    assert_eq!(stand.status(&busy.secret, "/v1/environments"), 200);
+    // Stopping writes what was counted, so that nothing has to be waited for.
+    stand.service.stop();
+    let stand = Stand { service: stand.folder.start(), ..stand };
+    let keys = stand.read("api-keys?status=active");
+    let keys = keys["items"].as_array().unwrap();
+    let last_used = |key: &Key| &keys.iter().find(|listed| listed["id"] == *key.id).unwrap()["last_used_at"];
+    assert!(last_used(&busy).is_string());
+    assert!(last_used(&idle).is_null());
+    stand.revoke(&idle);
+    assert_eq!(stand.status(&idle.secret, "/v1/environments"), 401);
+}

@@ -1,0 +1,28 @@
+//! Runs the built service, and talks to it over TCP. How it starts and stops, and that its README is true, stands in
+//! `examples/contract`; what is its own, here.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+const BINARY: &str = env!("CARGO_BIN_EXE_storage-api");
+const README: &str = include_str!("../../README.md");
+const MAIN: &str = include_str!("../../src/main.rs");
+const DATABASE: &str = "api-keys-live.db";
+const API: contract::Api = contract::Api {
+    prefix: "tsk_live_",
+    list: ("/v1/environments", "environments:read"),
+    whoami: "/keys/v1/whoami",
+    add: ("PUT", "/v1/environments/late", r#"{"description":"better than never"}"#, "environments:write"),
+};
+
+#[path = "../../../contract/mod.rs"]
+mod contract;
+#[path = "../../../contract/database.rs"]
+#[expect(dead_code, reason = "the quickstarts need more of it")]
+mod keys;
+
+mod environment;
+mod in_flight;
+mod life;
+mod resources;
+mod scopes;
+mod stand;
