@@ -1,7 +1,5 @@
 //! Keys in a database: issued while the service runs, and kept through crashes.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
-
 use std::fs;
 
 use apikey_testkit::PrivatePostgres;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use apikey_manager::{Bucket, KeyManager, UsageOf};
+use apikey_sqlx::{Bucket, KeyManager, UsageOf};
 use axum_apikey::BoxError;
 use serde::Serialize;
 

@@ -6,8 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use apikey_manager::{Actor, IssuedKey, KeyManager, ManageError, NewKey, OrganizationId};
-use apikey_sqlx::SqlStore;
+use apikey_sqlx::{Actor, IssuedKey, KeyManager, ManageError, NewKey, OrganizationId, SqlStore};
 use axum_apikey::{BoxError, Checksum, KeyFormat, KeyFormatError};
 
 use crate::{routes::Scopes, with_causes};

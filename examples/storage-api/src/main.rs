@@ -28,7 +28,7 @@ mod store;
 
 use std::{env, error::Error, io, iter, process::ExitCode};
 
-use apikey_manager::KeyManager;
+use apikey_sqlx::KeyManager;
 use axum_apikey::BoxError;
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;

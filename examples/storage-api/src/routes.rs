@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, convert::Infallible};
 
 use apikey_console::Console;
-use apikey_manager::KeyManager;
+use apikey_sqlx::KeyManager;
 use axum::{
     Json, Router,
     body::Body,

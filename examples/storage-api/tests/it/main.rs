@@ -20,6 +20,7 @@ mod contract;
 #[expect(dead_code, reason = "the quickstarts need more of it")]
 mod keys;
 
+mod coverage;
 mod environment;
 mod in_flight;
 mod life;

@@ -1,0 +1,29 @@
+//! The page that says which test shows what: every test it names is there, and every line of a README.
+
+use std::{fs, path::Path};
+
+const PAGE: &str = include_str!("../../../COVERAGE.md");
+
+#[test]
+fn given_the_page_of_coverage_when_each_test_and_heading_it_names_is_looked_for_then_it_is_there() {
+    let examples = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let read = |file: &str| fs::read_to_string(examples.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let mut named = 0;
+    for link in PAGE.split("](").zip(PAGE.split("](").skip(1)) {
+        let target = link.1.split(')').next().unwrap();
+        match target.split_once('#') {
+            Some((readme, anchor)) => {
+                let text = read(readme);
+                let mut headings = text.lines().filter_map(|line| line.strip_prefix("## "));
+                assert!(headings.any(|heading| heading.to_lowercase().replace(' ', "-") == anchor), "{target}");
+            }
+            None => {
+                let test = link.0.rsplit('[').next().unwrap().trim_matches('`');
+                let is_test = |text: &str| text.contains(&format!("fn {test}("));
+                assert!(test.starts_with("given_") && is_test(&read(target)), "{target}: {test}");
+            }
+        }
+        named += 1;
+    }
+    assert!(named > 30, "{named}");
+}
