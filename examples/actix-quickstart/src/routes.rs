@@ -1,12 +1,13 @@
 //! What the service answers, and which scope each answer needs. What files are, `files` knows.
 
-use actix_apikey::{ApiKey, ApiKeyMiddleware, Claims, RequireScope, scopes};
+use actix_apikey::{ApiKey, ApiKeyMiddleware, Claims, RequireScope, mount, scopes};
 use actix_cors::Cors;
 use actix_web::{
     HttpResponse,
     http::header::{AUTHORIZATION, CONTENT_TYPE},
     web::{self, Data, Json, JsonConfig, Path, ServiceConfig},
 };
+use apikey_console::Console;
 use apikey_sqlx::KeyManager;
 
 use crate::{
@@ -33,7 +34,7 @@ const MAX_BODY: usize = 64 * 1024;
 /// The routes, for each worker's application.
 pub(crate) fn configure(keys: KeyManager) -> impl Fn(&mut ServiceConfig) + Clone {
     let (files, authenticator) = (Data::new(Files::default()), keys.authenticator());
-    let keys = Data::new(keys);
+    let (console, keys) = (Console::new(&keys), Data::new(keys));
     move |config| {
         let with_key = |path| web::resource(path).wrap(ApiKeyMiddleware::new(authenticator.clone()));
         let json = JsonConfig::default().limit(MAX_BODY).error_handler(|error, _| Problem::from(error).into());
@@ -45,6 +46,7 @@ pub(crate) fn configure(keys: KeyManager) -> impl Fn(&mut ServiceConfig) + Clone
             .service(with_key("/admin/files/{name}").route(web::delete().to(remove)))
             .service(with_key("/whoami").route(web::get().to(whoami)))
             .service(with_key("/usage").route(web::get().to(usage)))
+            .service(mount("/keys", console.clone()))
             .route("/healthz", web::get().to(async || "ok"))
             .default_service(web::to(unknown));
     }

@@ -15,6 +15,8 @@
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/admin/files/hello.txt
 //! $ READER=$(cargo run -q -p axum-quickstart -- issue reader files:read)
 //! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/usage
+//! $ ISSUED=$(curl -s -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
+//!     -d '{"name":"reporter","scopes":["files:read"]}' http://127.0.0.1:3000/keys/v1/api-keys)
 //! ```
 //!
 //! `ADDR`, `DATABASE_URL` and `LOG` (`debug` shows why a key was refused) are settings from the environment.

@@ -1,5 +1,6 @@
 //! What the service answers, and which scope each answer needs. What files are, `files` knows.
 
+use apikey_console::Console;
 use apikey_sqlx::KeyManager;
 use axum::{
     Json, Router,
@@ -52,8 +53,9 @@ pub(crate) fn app(keys: KeyManager) -> Router {
         .route("/admin/files/{name}", delete(remove))
         .route("/whoami", get(whoami))
         .route("/usage", get(usage))
-        // Routes above need a key, routes below don't.
+        // Routes above need a key; those below don't, or ask for one themselves.
         .route_layer(ApiKeyLayer::new(keys.authenticator()))
+        .nest_service("/keys", Console::new(&keys))
         .route("/healthz", get(async || "ok"))
         .fallback(async || Problem::not_found("There is no such route."))
         .layer(DefaultBodyLimit::max(MAX_BODY))
