@@ -12,6 +12,7 @@ use crate::{
 pub(crate) const API: Api = Api {
     prefix: "demo_live_",
     list: ("/files", "files:read"),
+    empty: "[]",
     whoami: "/whoami",
     add: ("POST", "/files", r#"{"name":"late.txt","content":"better than never"}"#, "files:write"),
 };

@@ -117,7 +117,7 @@ fn given_arguments_that_can_t_be_when_run_then_it_ends_and_says_how_to() {
         (&["issue", ""], 1, "error: name: "),
         (&["issue", &long], 1, "error: name: "),
         (&["issue", "reader", "files:raed"], 1, "error: scopes[0]: there is no scope files:raed; the scopes are "),
-        (&["issue", "reader", "files:read", "a b"], 1, "error: scopes[1]: "),
+        (&["issue", "reader", API.list.1, "a b"], 1, "error: scopes[1]: "),
     ];
     for (arguments, code, expected) in cases {
         let folder = Folder::new();

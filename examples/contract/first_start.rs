@@ -15,7 +15,7 @@ fn given_an_empty_folder_when_started_then_a_key_is_shown_with_a_command_that_wo
     let command = service.command.clone().unwrap();
     assert_eq!(command, format!("curl -H \"Authorization: Bearer {key}\" http://{}{}", service.address, API.list.0));
     let answer = service.send(&curl::request(&command));
-    assert_eq!((answer.status, answer.body.as_str()), (200, "[]"));
+    assert_eq!((answer.status, answer.body.as_str()), (200, API.empty));
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Api {
     pub(crate) prefix: &'static str,
     /// A list of things, of which there are none at first, and the scope for it.
     pub(crate) list: (&'static str, &'static str),
+    /// That list, then.
+    pub(crate) empty: &'static str,
     /// Where any key may ask who it is.
     pub(crate) whoami: &'static str,
     /// Method, path, body and scope of a request that makes such a thing.

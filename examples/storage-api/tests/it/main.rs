@@ -10,6 +10,7 @@ const DATABASE: &str = "api-keys-live.db";
 const API: contract::Api = contract::Api {
     prefix: "tsk_live_",
     list: ("/v1/environments", "environments:read"),
+    empty: "[]",
     whoami: "/keys/v1/whoami",
     add: ("PUT", "/v1/environments/late", r#"{"description":"better than never"}"#, "environments:write"),
 };
