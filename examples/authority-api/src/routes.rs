@@ -1,0 +1,128 @@
+//! What the service answers, and which scope each answer needs. What is revoked, `authority` knows.
+
+use actix_apikey::{ApiKeyMiddleware, RequireScope, ScopeCatalog, ScopeError, mount, scopes};
+use actix_web::{
+    HttpResponse,
+    web::{self, Data, Json, JsonConfig, Path, Query, QueryConfig, ServiceConfig},
+};
+use apikey_console::Console;
+use apikey_sqlx::KeyManager;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    authority::{Authority, NewRevocation, NewSettings, Page, Refusal, Revocation, Settings},
+    problem::Problem,
+};
+
+scopes! {
+    /// What a key may do here. What it may do at `/keys` are `keys:read`, `keys:write` and `keys:admin`.
+    pub(crate) Scopes {
+        /// Get the signed list, and check single ids.
+        RevocationsCheck = "revocations:check",
+        /// See revocations, with who made them and why.
+        RevocationsRead = "revocations:read",
+        /// Make and delete revocations, and sign the list anew.
+        RevocationsWrite = "revocations:write",
+        /// See the settings.
+        SettingsRead = "settings:read",
+        /// Change the settings.
+        SettingsWrite = "settings:write",
+    }
+}
+
+/// What keys are issued with: one of these roles, or single scopes.
+pub(crate) fn catalog() -> Result<ScopeCatalog, ScopeError> {
+    Scopes::catalog()
+        .role("admin", ["*"])?
+        .role("authorizer", ["revocations:check"])?
+        .role("read-only", ["revocations:check", "revocations:read", "settings:read", "keys:read"])
+}
+
+const MAX_BODY: usize = 16 * 1024;
+
+/// The routes, for each worker's application.
+pub(crate) fn configure(keys: &KeyManager, authority: Authority) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
+    let (authority, authenticator, console) = (Data::new(authority), keys.authenticator(), Console::new(keys));
+    move |config| {
+        let with_key = |path| web::resource(path).wrap(ApiKeyMiddleware::new(authenticator.clone()));
+        config
+            .app_data(authority.clone())
+            .app_data(JsonConfig::default().limit(MAX_BODY).error_handler(|error, _| Problem::from(error).into()))
+            .app_data(QueryConfig::default().error_handler(|error, _| Problem::from(error).into()))
+            .service(with_key("/revocations").route(web::get().to(list)).route(web::post().to(revoke)))
+            .service(with_key("/revocations/{id}").route(web::get().to(find)).route(web::delete().to(reinstate)))
+            .service(with_key("/revocations/{id}/check").route(web::get().to(check)))
+            .service(with_key("/revocation-list").route(web::get().to(signed_list)).route(web::post().to(regenerate)))
+            .service(with_key("/settings").route(web::get().to(settings)).route(web::patch().to(set)))
+            .service(mount("/keys", console.clone()))
+            .route("/.well-known/jwks.json", web::get().to(key_set))
+            .route("/healthz", web::get().to(async || "ok"))
+            .default_service(web::to(unknown));
+    }
+}
+
+type Store = Data<Authority>;
+type Answer<T> = Result<T, Problem>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct After {
+    #[serde(default)]
+    after: String,
+}
+
+async fn list(_: RequireScope<RevocationsRead>, authority: Store, page: Query<After>) -> Answer<Json<Page>> {
+    Ok(Json(authority.list(&page.after).await?))
+}
+
+/// The scope is checked before the body is read: the first argument that fails answers.
+async fn revoke(
+    key: RequireScope<RevocationsWrite>,
+    authority: Store,
+    Json(new): Json<NewRevocation>,
+) -> Answer<HttpResponse> {
+    Ok(HttpResponse::Created().json(authority.revoke(new, key.name()).await?))
+}
+
+async fn find(_: RequireScope<RevocationsRead>, authority: Store, id: Path<String>) -> Answer<Json<Revocation>> {
+    Ok(Json(authority.find(&id).await?.ok_or(Refusal::Unknown)?))
+}
+
+async fn reinstate(_: RequireScope<RevocationsWrite>, authority: Store, id: Path<String>) -> Answer<HttpResponse> {
+    authority.reinstate(&id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn check(_: RequireScope<RevocationsCheck>, authority: Store, id: Path<String>) -> Answer<Json<Value>> {
+    let is_revoked = authority.find(&id).await?.is_some();
+    Ok(Json(json!({"id": *id, "revoked": is_revoked})))
+}
+
+async fn signed_list(_: RequireScope<RevocationsCheck>, authority: Store) -> Answer<HttpResponse> {
+    Ok(as_jws(authority.signed_list().await?))
+}
+
+async fn regenerate(_: RequireScope<RevocationsWrite>, authority: Store) -> Answer<HttpResponse> {
+    Ok(as_jws(authority.regenerate().await?))
+}
+
+fn as_jws(list: String) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/jose").body(list)
+}
+
+async fn settings(_: RequireScope<SettingsRead>, authority: Store) -> Answer<Json<Settings>> {
+    Ok(Json(authority.settings().await?))
+}
+
+async fn set(_: RequireScope<SettingsWrite>, authority: Store, Json(new): Json<NewSettings>) -> Answer<Json<Settings>> {
+    Ok(Json(authority.set(new).await?))
+}
+
+async fn key_set(authority: Store) -> Json<Value> {
+    Json(authority.key_set())
+}
+
+async fn unknown() -> Answer<HttpResponse> {
+    Err(Problem::not_found("There is no such route."))
+}

@@ -1,0 +1,30 @@
+//! Runs the built service, and talks to it over TCP. How it starts and stops stands in `examples/contract`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+const BINARY: &str = env!("CARGO_BIN_EXE_authority-api");
+const README: &str = include_str!("../../README.md");
+const MAIN: &str = include_str!("../../src/main.rs");
+const DATABASE: &str = "api-keys.db";
+const API: contract::Api = contract::Api {
+    prefix: "tc_",
+    list: ("/revocations", "read-only"),
+    empty: r#"{"items":[],"next":null}"#,
+    whoami: "/keys/v1/whoami",
+    add: ("POST", "/revocations", r#"{"id":"late","reason":"better than never"}"#, "revocations:write"),
+};
+
+#[path = "../../../contract/mod.rs"]
+mod contract;
+#[path = "../../../contract/database.rs"]
+#[expect(dead_code, reason = "the quickstarts need more of it")]
+mod keys;
+
+mod accounts;
+mod format;
+mod life;
+mod lists;
+mod revocations;
+mod roles;
+mod settings;
+mod stand;
