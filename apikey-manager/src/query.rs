@@ -78,9 +78,18 @@ pub struct KeyFilter {
     pub created_by_key: Option<KeyId>,
     /// Keys that have this text in their name, description or hint, whatever the case of ASCII letters, or as their id.
     pub text: Option<String>,
+    /// Keys down to this place in the list, newest first, and the one in it. A search that has no index goes through a
+    /// list in parts.
+    pub down_to: Option<Cursor>,
 }
 
 impl KeyFilter {
+    /// Keys that have this text; see [`text`](KeyFilter::text).
+    #[must_use]
+    pub fn containing(text: impl Into<String>) -> Self {
+        KeyFilter { text: Some(text.into()), ..KeyFilter::default() }
+    }
+
     /// Does `key` pass? What every store must answer, in code.
     #[must_use]
     pub fn matches(&self, key: &KeyRecord, now: SystemTime) -> bool {
@@ -95,6 +104,7 @@ impl KeyFilter {
             && self.created_by.as_ref().is_none_or(|wanted| key.created_by == *wanted)
             && self.created_by_key.as_ref().is_none_or(|wanted| key.created_by_key.as_ref() == Some(wanted))
             && self.text.as_ref().is_none_or(has)
+            && self.down_to.as_ref().is_none_or(|last| (key.created_at, key.id.as_str()) >= (last.at, last.id.as_str()))
     }
 }
 

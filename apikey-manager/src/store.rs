@@ -11,8 +11,8 @@ use crate::{
     audit::AuditEvent,
     organization::{OrganizationId, OrganizationRecord},
     query::{
-        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyFilter, KeyQuery, Prune, Pruned, UsageBatch, UsageHour,
-        UsageQuery,
+        AccountQuery, Activity, ActivityQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, Prune, Pruned, UsageBatch,
+        UsageHour, UsageQuery,
     },
     record::{KeyRecord, SecretRecord},
 };
@@ -41,6 +41,26 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
 
     /// A page of keys, with their secrets.
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// The place of the `count`-th of an organization's keys after `after`, in the order of a list; `None` if there are not
+    /// so many left. Stores that find it without reading the keys say so here.
+    async fn place(
+        &self,
+        organization: &OrganizationId,
+        after: Option<&Cursor>,
+        count: usize,
+    ) -> Result<Option<Cursor>, StoreError> {
+        let query = KeyQuery {
+            organization: organization.clone(),
+            filter: KeyFilter::default(),
+            now: SystemTime::UNIX_EPOCH,
+            after: after.cloned(),
+            limit: count,
+        };
+        let keys = self.keys(&query).await?;
+        let last = keys.last().filter(|_| keys.len() == count);
+        Ok(last.map(|key| Cursor { at: key.created_at, id: key.id.to_string() }))
+    }
 
     /// A service account of `organization`.
     async fn account(

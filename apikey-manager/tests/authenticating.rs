@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use apikey_core::{
-    AuthenticatedKey, Authentication, Authenticator, Header, HeaderLines, KeyFormat, ManualClock, PlaintextKey,
-    Rejection, RequestView,
+    AuthenticatedKey, Authentication, Authenticator, Header, HeaderLines, KeyDigest, KeyFormat, ManualClock,
+    PlaintextKey, Rejection, RequestView,
 };
 use apikey_manager::{
     Action, Actor, AuditFilter, ImportKey, IssuedKey, KeyFilter, KeyManager, KeyUpdate, ManageError, MemoryStore,
@@ -301,4 +301,25 @@ async fn given_an_operation_of_several_events_when_they_are_listed_then_they_sta
         assert_eq!(actions, [Action::KeyDeleted, Action::KeyRevoked]);
         service.clock.advance(MINUTE);
     }
+}
+
+#[tokio::test]
+async fn given_more_keys_than_are_searched_for_a_page_when_searched_then_every_match_is_found_page_by_page() {
+    let service = Service::new();
+    let name = |n: usize| if n % 2_000 == 7 { format!("rare {n}") } else { format!("common {n}") };
+    let digest = |n: usize| KeyDigest::sha256_from_bytes(std::array::from_fn(|at| (n >> (8 * (at % 4))) as u8));
+    let rows = (0..6_000).map(|n| ImportKey::hashed(name(n), digest(n)));
+    service.keys.import(&service.host, "move", rows, 6_000, |_| ()).await.unwrap();
+    let filter = KeyFilter::containing("rare");
+    let (mut found, mut request, mut pages) = (Vec::new(), PageRequest::first().limit(2), 0);
+    loop {
+        let page = service.keys.list(&service.host, filter.clone(), request).await.unwrap();
+        found.extend(page.items.into_iter().map(|key| key.name));
+        pages += 1;
+        let Some(next) = page.next else { break };
+        request = PageRequest::after(next).limit(2);
+    }
+    found.sort();
+    assert_eq!(found, ["rare 2007", "rare 4007", "rare 7"]);
+    assert!((3..10).contains(&pages), "{pages}");
 }

@@ -167,6 +167,32 @@ fn push_filter(query: &mut Query<'_>, filter: &KeyFilter, now: i64) {
     if let Some(text) = &filter.text {
         push_text(query, text);
     }
+    if let Some(last) = &filter.down_to {
+        query.push(" AND (k.created_at, k.id) >= (").push_value(time::to_millis(last.at));
+        query.push(", ").push_value(last.id.as_str()).push(")");
+    }
+}
+
+/// Read from an index alone.
+pub(crate) fn place<'n>(
+    names: &'n Names,
+    organization: &OrganizationId,
+    after: Option<&Cursor>,
+    count: usize,
+) -> Query<'n> {
+    let mut query = names.query("SELECT created_at, id FROM @key WHERE organization = ");
+    query.push_value(organization.as_str());
+    push_after(&mut query, "created_at", "id", after);
+    query.push(" ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET ").push_value(limit(count.saturating_sub(1)));
+    query
+}
+
+pub(crate) fn read_place(rows: &[Row]) -> Result<Option<Cursor>, StoreError> {
+    let read = |row: &Row| {
+        let mut reader = row.reader();
+        Ok(Cursor { at: reader.moment()?, id: reader.text()?.to_owned() })
+    };
+    rows.first().map(read).transpose()
 }
 
 /// [`KeyRecord::status`](apikey_manager::KeyRecord::status), in its order.

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use apikey_core::{KeyDigest, KeyId};
 use apikey_manager::{
-    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, FoundKey, KeyQuery, KeyRecord, KeyStore,
-    OrganizationId, OrganizationRecord, Prune, Pruned, ServiceAccount, ServiceAccountId, StoreError, Transaction,
-    UsageBatch, UsageHour, UsageQuery,
+    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, Cursor, FoundKey, KeyQuery, KeyRecord,
+    KeyStore, OrganizationId, OrganizationRecord, Prune, Pruned, ServiceAccount, ServiceAccountId, StoreError,
+    Transaction, UsageBatch, UsageHour, UsageQuery,
 };
 use async_trait::async_trait;
 
@@ -66,6 +66,15 @@ impl KeyStore for SqlStore {
         let KeyQuery { organization, filter, now, after, limit } = query;
         let query = reads::keys(&self.database.names, organization, filter, *now, after.as_ref(), Some(*limit));
         row::keys(&self.database.fetch(query).await?)
+    }
+
+    async fn place(
+        &self,
+        organization: &OrganizationId,
+        after: Option<&Cursor>,
+        count: usize,
+    ) -> Result<Option<Cursor>, StoreError> {
+        reads::read_place(&self.database.fetch(reads::place(&self.database.names, organization, after, count)).await?)
     }
 
     async fn account(

@@ -131,6 +131,8 @@ macro_rules! conformance_tests {
                         "Filtering by who issued a key agrees with `KeyFilter::matches`.",
                     given_generated_keys_when_filtered_by_creating_key_then_as_the_model_does:
                         "Filtering by the key that issued a key agrees with `KeyFilter::matches`.",
+                    given_keys_when_a_list_ends_at_a_place_then_what_comes_after_is_left_out:
+                        "The place of the n-th key is found, and a list down to it ends with that key.",
                     given_generated_keys_when_filtered_by_several_things_then_all_must_hold:
                         "Of several filters all must hold.",
                     given_generated_keys_when_listed_within_a_change_then_as_the_model_does:

@@ -18,6 +18,9 @@ use crate::{
     rights::{Level, Standing},
 };
 
+/// How many keys are looked through for one page of a search.
+const SEARCHED: usize = 2_500;
+
 /// Where a page begins and how long it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
@@ -73,21 +76,31 @@ impl KeyManager {
 
     /// A page of keys, newest first.
     ///
+    /// A search by text looks through 2,500 keys for a page, so that none takes long however many there are. Its pages may
+    /// hold fewer keys than were asked for, or none, and still have a next.
+    ///
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`).
     pub async fn list(
         &self,
         actor: &Actor,
-        filter: KeyFilter,
+        mut filter: KeyFilter,
         request: PageRequest,
     ) -> Result<Page<KeyRecord>, ManageError> {
         self.may_read(actor)?;
         let (after, limit) = request.parts()?;
         let organization = actor.organization.clone();
+        let mut searched_to = None;
+        if filter.text.is_some() {
+            searched_to = self.0.store.place(&organization, after.as_ref(), SEARCHED).await?;
+            filter.down_to = searched_to.clone().or(filter.down_to);
+        }
         let query = KeyQuery { organization, filter, now: self.0.now(), after, limit: limit + 1 };
         let keys = self.0.store.keys(&query).await?;
-        Ok(page(keys, limit, |key| Cursor { at: key.created_at, id: key.id.to_string() }))
+        let mut page = page(keys, limit, |key| Cursor { at: key.created_at, id: key.id.to_string() });
+        page.next = page.next.or(searched_to);
+        Ok(page)
     }
 
     /// A service account of the actor's organization.

@@ -122,6 +122,7 @@ impl Broken {
         match self.fault {
             Fault::FiltersNoEnvironment => filter.environment = None,
             Fault::FiltersNoAccount => filter.service_account = None,
+            Fault::GoesOnAfterAPlace => filter.down_to = None,
             Fault::FiltersNoCreator => filter.created_by = None,
             Fault::FiltersNoCreatingKey => filter.created_by_key = None,
             Fault::FiltersByAny if filter.status.is_some() => {

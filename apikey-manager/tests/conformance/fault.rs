@@ -129,8 +129,13 @@ faults! {
         given_events_when_listed_then_the_newest_come_first_in_pages_without_gaps,
         given_requests_at_one_moment_when_paged_then_each_comes_once,
     ],
+    /// A list goes on where it should end.
+    GoesOnAfterAPlace: [
+        given_keys_when_a_list_ends_at_a_place_then_what_comes_after_is_left_out,
+    ],
     /// Pages may be larger than was asked.
     IgnoresLimits: [
+        given_keys_when_a_list_ends_at_a_place_then_what_comes_after_is_left_out,
         given_equal_times_when_paged_then_every_key_comes_once,
         given_activity_when_asked_for_a_span_then_only_that_is_told,
         given_keys_about_to_expire_when_asked_then_they_come_in_that_order,

@@ -177,6 +177,8 @@ impl Dice {
         (filter.environment, filter.service_account) = (self.maybe(environment), self.maybe(account));
         let parent = id(self.roll(40));
         (filter.created_by, filter.created_by_key) = (self.maybe(by), self.maybe(parent));
+        let last = Cursor { at: at(self.roll(1_000_000) as i64), id: id(self.roll(40)).to_string() };
+        filter.down_to = self.maybe(last);
         filter
     }
 }

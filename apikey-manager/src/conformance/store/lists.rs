@@ -39,6 +39,31 @@ pub(in crate::conformance) async fn given_keys_when_listed_then_the_newest_come_
     Ok(())
 }
 
+pub(in crate::conformance) async fn given_keys_when_a_list_ends_at_a_place_then_what_comes_after_is_left_out(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let mut keys: Vec<_> = (0..20).map(|_| bed.key(&ours)).collect();
+    for (n, key) in keys.iter_mut().enumerate() {
+        key.created_at = bed.at(-(n as i64 / 6));
+    }
+    bed.insert(&keys).await?;
+    bed.insert(&[bed.key(&bed.organization("theirs"))]).await?;
+    keys.sort_by(|a, b| (b.created_at, b.id.as_str()).cmp(&(a.created_at, a.id.as_str())));
+    for (skipped, count) in [(0usize, 1usize), (0, 6), (0, 7), (0, 20), (3, 5), (3, 17)] {
+        let after = skipped.checked_sub(1).map(|last| place_of_key(&keys[last]));
+        let place = bed.store.place(&ours, after.as_ref(), count).await?;
+        same!(place, Some(place_of_key(&keys[skipped + count - 1])), "the place {count} after {skipped}");
+        let filter = KeyFilter { down_to: place, ..KeyFilter::default() };
+        let listed = bed.store.keys(&KeyQuery { filter, after, ..bed.every_key(&ours) }).await?;
+        same!(ids(&listed), ids(&keys[skipped..skipped + count]), "the keys down to a place");
+    }
+    for (after, count) in [(None, 21), (Some(place_of_key(&keys[19])), 1)] {
+        same!(bed.store.place(&ours, after.as_ref(), count).await?, None, "a place beyond the last");
+    }
+    Ok(())
+}
+
 pub(in crate::conformance) async fn given_equal_times_when_paged_then_every_key_comes_once(bed: Arc<Bed>) -> Outcome {
     let ours = bed.organization("ours");
     let mut keys: Vec<_> = (0..40).map(|_| bed.key(&ours)).collect();
@@ -130,6 +155,7 @@ pub(in crate::conformance) async fn given_generated_keys_when_filtered_by_severa
                 created_by: s.maybe(actor(name)),
                 created_by_key: s.maybe(creator),
                 text: s.maybe(text.to_owned()),
+                down_to: s.maybe(Cursor { at: bed.at(-1_010), id: bed.tag().to_owned() }),
             }
         })
         .collect();
