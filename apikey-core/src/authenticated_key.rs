@@ -12,6 +12,7 @@ use std::{
 use crate::{
     cache::entry::{Entry, Home},
     claims::Claims,
+    digest::KeyDigest,
     rejection::{Reason, Rejection},
     scope::{RequiredScopes, Requirement},
 };
@@ -51,6 +52,16 @@ impl AuthenticatedKey {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         self.0.claims()
+    }
+
+    /// The digest that the presented secret is stored under: which of a key's secrets the caller has.
+    ///
+    /// # Security
+    ///
+    /// Without a pepper it lets whoever finds a key confirm that it is this one. Keep it out of logs.
+    #[must_use]
+    pub fn secret_digest(&self) -> KeyDigest {
+        self.0.digest()
     }
 
     /// Is the key neither revoked, as far as this process knows, nor expired?

@@ -191,6 +191,11 @@ impl Claims {
     }
 
     /// One entry of the key's metadata.
+    ///
+    /// # Security
+    ///
+    /// Whoever may change the key may write it: with `apikey-manager` that is every holder of `keys:write`, of the key
+    /// itself, too. What decides about rights or plans belongs into scopes, or beside the key.
     #[must_use]
     pub fn metadata(&self, name: &str) -> Option<&Value> {
         self.more.as_ref()?.metadata.get(name)

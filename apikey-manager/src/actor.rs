@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use apikey_core::{AuthenticatedKey, KeyId, ScopeSet};
+use apikey_core::{AuthenticatedKey, KeyDigest, KeyId, ScopeSet};
 
 use crate::{
     organization::{IdError, OrganizationId},
@@ -71,6 +71,8 @@ pub struct Actor {
     pub(crate) rights: Rights,
     /// The key that asks: looked at again inside its own change.
     pub(crate) key: Option<KeyId>,
+    /// The secret it presented, which may have ended while the key lives on.
+    pub(crate) secret: Option<KeyDigest>,
     pub(crate) request_id: Option<String>,
 }
 
@@ -127,14 +129,14 @@ impl Actor {
         let is_reserved = id.as_str().starts_with("key:") || (id.as_str().starts_with("host:") && !rights.is_host);
         match is_reserved {
             true => Err(IdError(())),
-            false => Ok(Actor { id, organization, rights, key: None, request_id: None }),
+            false => Ok(Actor { id, organization, rights, key: None, secret: None, request_id: None }),
         }
     }
 
     /// The key of a request. `None` if it belongs to no organization.
     ///
-    /// What it may do is read again from the store, inside each change: a key that lost its rights meanwhile changes
-    /// nothing.
+    /// What it may do is read again from the store, inside each change: a key that lost its rights meanwhile, or whose
+    /// presented secret has ended, changes nothing. What a secret in its overlap hands out ends with it.
     #[must_use]
     pub fn key(key: &AuthenticatedKey) -> Option<Self> {
         let organization = OrganizationId::new(key.organization()?).ok()?;
@@ -144,6 +146,7 @@ impl Actor {
             organization,
             rights,
             key: Some(key.key_id().clone()),
+            secret: Some(key.secret_digest()),
             request_id: None,
         })
     }

@@ -37,20 +37,21 @@ async fn present(authenticator: &Authenticator, secret: &PlaintextKey) -> Result
 
 struct Service {
     keys: KeyManager,
+    store: MemoryStore,
     host: Actor,
     clock: ManualClock,
 }
 
 impl Service {
     fn new() -> Self {
-        let clock = ManualClock::new();
-        let keys = KeyManager::builder(MemoryStore::new())
+        let (clock, store) = (ManualClock::new(), MemoryStore::new());
+        let keys = KeyManager::builder(store.clone())
             .format(KeyFormat::builder("t").build().unwrap())
             .clock(clock.clone())
             .build()
             .unwrap();
         let host = Actor::host("test", OrganizationId::new("acme").unwrap()).unwrap();
-        Service { keys, host, clock }
+        Service { keys, store, host, clock }
     }
 
     async fn issue(&self, key: NewKey) -> IssuedKey {
@@ -322,4 +323,74 @@ async fn given_more_keys_than_are_searched_for_a_page_when_searched_then_every_m
     found.sort();
     assert_eq!(found, ["rare 2007", "rare 4007", "rare 7"]);
     assert!((3..10).contains(&pages), "{pages}");
+}
+
+#[tokio::test]
+async fn given_an_old_secret_when_it_asks_for_changes_then_it_hands_out_nothing_that_outlives_it_and_nothing_once_ended()
+ {
+    let service = Service::new();
+    let Service { keys, host, .. } = &service;
+    let old = service.issue(NewKey::new("manager").scopes(["*"])).await;
+    let actor = Actor::key(&service.present(old.secret()).await.unwrap()).unwrap();
+    let new = keys.rotate(host, old.id(), Overlap::For(60 * MINUTE)).await.unwrap();
+    let lasting = keys.issue(&actor, NewKey::new("lasting")).await;
+    assert!(matches!(lasting, Err(ManageError::Forbidden(_))), "it would outlive the secret: {lasting:?}");
+    keys.issue(&actor, NewKey::new("short").expires_in(30 * MINUTE)).await.unwrap();
+    keys.end_overlap(host, old.id()).await.unwrap();
+    let late = keys.issue(&actor, NewKey::new("late").expires_in(MINUTE)).await;
+    assert!(matches!(late, Err(ManageError::Forbidden(_))), "its secret has ended: {late:?}");
+    let refused = keys.revoke_self(&actor, "").await;
+    assert!(matches!(refused, Err(ManageError::Forbidden(_))), "nor may it end the key: {refused:?}");
+    let actor = Actor::key(&service.present(new.secret()).await.unwrap()).unwrap();
+    keys.issue(&actor, NewKey::new("child")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn given_requests_under_way_when_their_window_is_brought_forward_then_they_end_with_it() {
+    for how in ["expiry", "overlap"] {
+        let service = Service::new();
+        let Service { keys, host, clock, .. } = &service;
+        let issued = service.issued().await;
+        let caller = service.present(issued.secret()).await.unwrap();
+        match how {
+            "expiry" => {
+                let update = KeyUpdate::new().expires_at(Set::To(clock.wall() + MINUTE));
+                keys.update(host, issued.id(), update).await.unwrap();
+            }
+            _ => drop(keys.rotate(host, issued.id(), Overlap::For(MINUTE)).await.unwrap()),
+        }
+        assert!(caller.is_live(), "{how}");
+        clock.advance(MINUTE);
+        // As the runtime's clock says it is over, too.
+        tokio::time::timeout(2 * MINUTE, caller.revoked()).await.unwrap();
+        assert!(!caller.is_live(), "{how}");
+        assert!(!service.lets_in(issued.secret()).await, "{how}");
+    }
+}
+
+#[tokio::test]
+async fn given_a_change_that_was_made_elsewhere_when_made_again_then_it_is_heard_here_all_the_same() {
+    for how in ["disable", "end overlap", "selected"] {
+        let service = Service::new();
+        let Service { keys, host, .. } = &service;
+        let old = service.issued().await;
+        // Another process, on the same store.
+        let elsewhere = KeyManager::builder(service.store.clone())
+            .format(KeyFormat::builder("t").build().unwrap())
+            .clock(service.clock.clone())
+            .build()
+            .unwrap();
+        if how == "end overlap" {
+            keys.rotate(host, old.id(), Overlap::UntilEnded).await.unwrap();
+            assert!(service.lets_in(old.secret()).await);
+        }
+        for manager in [&elsewhere, keys] {
+            match how {
+                "disable" => drop(manager.disable(host, old.id()).await.unwrap()),
+                "end overlap" => drop(manager.end_overlap(host, old.id()).await.unwrap()),
+                _ => drop(manager.revoke_selected(host, Selection::Everything, false, "").await.unwrap()),
+            }
+        }
+        assert!(!service.lets_in(old.secret()).await, "{how}");
+    }
 }

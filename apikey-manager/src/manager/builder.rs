@@ -6,9 +6,9 @@ use apikey_core::{
     Authenticator, AuthenticatorBuilder, BoxError, Clock, ConfigError, KeyFormat, KeyHasher, PepperError, ScopeCatalog,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Mutex};
 
-use super::{Background, KeyManager, Shared};
+use super::{Background, KeyManager, Shared, turns::Turns, windows::Windows};
 use crate::{
     activity::{ActivityLog, ActivitySettings},
     events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
@@ -286,6 +286,9 @@ impl KeyManagerBuilder {
             events,
             thresholds,
             background,
+            turns: Turns::default(),
+            windows: Windows::default(),
+            checked: Mutex::default(),
             runtime,
         })))
     }

@@ -44,6 +44,7 @@ impl KeyManager {
         self.run(async move |shared: Arc<Shared>| {
             check_reason(&reason)?;
             let mut operation = Operation::begin(shared, actor, Level::Write).await?;
+            let is_everything = selection == Selection::Everything;
             let mut filter = KeyFilter::default();
             match selection {
                 Selection::CreatedBy(actor) => filter.created_by = Some(actor),
@@ -52,7 +53,8 @@ impl KeyManager {
                 Selection::Everything => {}
             }
             let mut keys = operation.transaction.keys(&filter, operation.now).await?;
-            if descendants {
+            // Everything has its descendants among it.
+            if descendants && !is_everything {
                 keys = operation.with_descendants(keys).await?;
             }
             let revoked = operation.revoke_all(keys, &reason)?;

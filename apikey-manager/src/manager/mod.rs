@@ -16,12 +16,22 @@ mod overview;
 mod read;
 mod rotate;
 mod switch;
+mod turns;
 mod update;
+mod windows;
 
-use std::{fmt, future::Future, panic::resume_unwind, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    future::Future,
+    panic::resume_unwind,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use apikey_core::{Authenticator, Clock, KeyFormat, KeyHasher, Scope, ScopeCatalog};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Mutex, time::Instant};
+
+use self::{turns::Turns, windows::Windows};
 
 pub use self::{
     accounts::{AccountUpdate, NewAccount},
@@ -93,6 +103,9 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
     pub(crate) thresholds: Thresholds,
     pub(crate) background: Background,
+    pub(crate) turns: Turns,
+    pub(crate) windows: Windows,
+    pub(crate) checked: Mutex<Option<(Instant, Result<(), String>)>>,
     /// Where operations run: the one that the manager was built on.
     pub(crate) runtime: Handle,
 }
@@ -160,8 +173,18 @@ impl KeyManager {
     /// # Errors
     ///
     /// What keeps the store from it.
+    ///
+    /// An answer holds for a second: however often this is asked, by whomever, the store is not.
     pub async fn readiness(&self) -> Result<(), StoreError> {
-        self.0.store.check().await
+        let mut checked = self.0.checked.lock().await;
+        let result = match &*checked {
+            Some((at, result)) if at.elapsed() < Duration::from_secs(1) => result.clone(),
+            _ => {
+                let result = self.0.store.check().await.map_err(|error| describe(&error));
+                checked.insert((Instant::now(), result)).1.clone()
+            }
+        };
+        result.map_err(StoreError::unavailable)
     }
 
     /// What time has made of a key, by the manager's thresholds: that it expires soon, or should be rotated.
@@ -205,6 +228,12 @@ impl KeyManager {
             },
         }
     }
+}
+
+/// An error and its causes, for those who are told of it later.
+fn describe(error: &StoreError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
 }
 
 impl fmt::Debug for KeyManager {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use apikey_core::{KeyDigest, KeyId, ScopeCatalog};
 use serde_json::{Map, Value};
 
-use super::Shared;
+use super::{Shared, turns::Turn};
 use crate::{
     account::{ServiceAccount, ServiceAccountId},
     actor::{Actor, Rights},
@@ -30,6 +30,8 @@ pub(super) struct Operation {
     /// What the ids of this operation's audit events begin with.
     first_event: Option<String>,
     affects_callers: bool,
+    /// The last to go: when the transaction is over.
+    turn: Turn,
 }
 
 /// What the cache has to hear of.
@@ -41,6 +43,8 @@ enum Effect {
     EndSecret(KeyId, KeyDigest),
     /// The key is looked up anew.
     Refresh(KeyId),
+    /// The key's windows have changed: when they close, requests under way end.
+    Watch(Arc<KeyRecord>),
     /// Unknown keys may be known now.
     ForgetUnknown,
 }
@@ -50,10 +54,12 @@ impl Operation {
     pub(super) async fn begin(shared: Arc<Shared>, actor: Actor, needs: Level) -> Result<Self, ManageError> {
         // A first look, so that nobody without rights can make a store work.
         Standing::of(&actor.rights, &shared.catalog).needs(needs)?;
+        // One of an organization's changes at a time holds a connection, and never all of them changes.
+        let turn = shared.turns.take(&actor.organization).await;
         let mut transaction = shared.store.begin(&actor.organization).await?;
         let now = shared.now();
         let rights = match &actor.key {
-            Some(key) => rights_of(transaction.as_mut(), key, now).await?,
+            Some(key) => rights_of(transaction.as_mut(), key, actor.secret.as_ref(), now).await?,
             None => actor.rights.clone(),
         };
         if rights.expires_at.is_some_and(|expires_at| expires_at <= now) {
@@ -62,6 +68,7 @@ impl Operation {
         let standing = Standing::of(&rights, &shared.catalog);
         standing.needs(needs)?;
         Ok(Operation {
+            turn,
             shared,
             transaction,
             actor,
@@ -126,6 +133,7 @@ impl Operation {
     ) -> Result<(), ManageError> {
         self.affects_callers = true;
         key.version = before.version + 1;
+        self.effects.push(Effect::Watch(Arc::new(key.clone())));
         self.changes.push(Change::UpdateKey(Box::new(key.clone())));
         if action == Action::KeyRevoked && self.shared.events.are_heard() {
             self.events.push(Event::Revoked { key: Arc::new(key.clone()) });
@@ -197,8 +205,9 @@ impl Operation {
 
     /// Makes the change, and has it hold in the cache before this returns.
     pub(super) async fn commit(self) -> Result<(), ManageError> {
-        let Operation { shared, transaction, changes, effects, events, affects_callers, .. } = self;
+        let Operation { turn, shared, transaction, changes, effects, events, affects_callers, .. } = self;
         let committed = transaction.commit(Changes { changes, affects_callers }).await;
+        drop(turn);
         // Where the answer was lost the change may hold: what it might have ended must be looked up anew.
         if committed.is_ok() || committed.as_ref().is_err_and(StoreError::is_unknown) {
             let authenticator = &shared.authenticator;
@@ -207,6 +216,7 @@ impl Operation {
                     Effect::End(key) => authenticator.revoke(key),
                     Effect::EndSecret(key, digest) => authenticator.revoke_secret(key, digest),
                     Effect::Refresh(key) => authenticator.refresh(key),
+                    Effect::Watch(key) => shared.windows.watch(authenticator, &shared.clock, &shared.runtime, key),
                     Effect::ForgetUnknown => authenticator.forget_unknown(),
                 }
             }
@@ -218,7 +228,12 @@ impl Operation {
 }
 
 /// What a key that asks may do by its record, read under the organization's lock.
-async fn rights_of(transaction: &mut dyn Transaction, key: &KeyId, now: SystemTime) -> Result<Rights, ManageError> {
+async fn rights_of(
+    transaction: &mut dyn Transaction,
+    key: &KeyId,
+    secret: Option<&KeyDigest>,
+    now: SystemTime,
+) -> Result<Rights, ManageError> {
     let record = transaction.key(key).await?.ok_or(Forbidden::NotLive)?;
     let is_live = matches!(record.status(now), Status::Active | Status::Rotating);
     if !is_live || transaction.organization().await?.suspended.is_some() {
@@ -229,7 +244,12 @@ async fn rights_of(transaction: &mut dyn Transaction, key: &KeyId, now: SystemTi
     {
         return Err(Forbidden::NotLive.into());
     }
-    Ok(Rights { scopes: record.scopes, expires_at: record.expires_at, is_host: false })
+    let presented = record.live_secrets(now).find(|live| Some(&live.digest) == secret).ok_or(Forbidden::NotLive)?;
+    let expires_at = match (record.expires_at, presented.ends_at) {
+        (Some(key), Some(secret)) => Some(key.min(secret)),
+        (key, secret) => key.or(secret),
+    };
+    Ok(Rights { scopes: record.scopes, expires_at, is_host: false })
 }
 
 fn keep(of: Limited, used: u64, more: u64, allowed: u64) -> Result<(), ManageError> {

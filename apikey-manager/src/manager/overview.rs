@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use super::KeyManager;
+use tokio::time::timeout;
+
+use super::{KeyManager, read::PATIENCE};
 use crate::{
     actor::Actor,
     error::ManageError,
@@ -73,9 +75,9 @@ impl KeyManager {
             }
             _ => return Err(ManageError::field("to", "before_start", "must be later than from")),
         }
-        // So that what was just done is told, as far as the store can be reached.
-        if let Err(error) = self.0.background.usage.flush().await {
-            tracing::debug!(target: "apikey", error = &error as &dyn std::error::Error, "usage is told as it was last written");
+        // So that what was just done is told, as far as the store can be reached soon.
+        if !matches!(timeout(PATIENCE, self.0.background.usage.flush()).await, Ok(Ok(()))) {
+            tracing::debug!(target: "apikey", "usage is told as it was last written");
         }
         let query = UsageQuery { organization: actor.organization.clone(), of, from: floor(from, Bucket::Hour), to };
         let hours = self.0.store.usage(&query).await?;

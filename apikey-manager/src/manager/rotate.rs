@@ -70,8 +70,9 @@ impl KeyManager {
             operation.end_secrets(&mut key, 1);
             if key != before {
                 operation.update_key(&before, &mut key, Action::KeyOverlapEnded)?;
-                operation.commit().await?;
             }
+            // Even if nothing is left to end: it may not have been heard here yet.
+            operation.commit().await?;
             Ok(key)
         })
         .await
@@ -121,10 +122,13 @@ impl Operation {
     /// Ends all but the newest `kept` secrets that are live.
     fn end_secrets(&mut self, key: &mut KeyRecord, kept: usize) {
         let now = self.now;
-        for secret in key.secrets.iter_mut().skip(kept).filter(|secret| secret.is_live(now)) {
-            secret.ends_at = Some(now);
-            secret.superseded_at.get_or_insert(now);
+        for secret in key.secrets.iter_mut().skip(kept) {
+            // Those that ended by themselves, too: requests may have been let in before that was decided.
             self.end_secret(&key.id, &secret.digest);
+            if secret.is_live(now) {
+                secret.ends_at = Some(now);
+                secret.superseded_at.get_or_insert(now);
+            }
         }
     }
 }

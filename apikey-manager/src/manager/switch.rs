@@ -16,6 +16,9 @@ use crate::{
     validate::Fields,
 };
 
+/// How many keys one operation follows from those that issued them to those that were issued.
+const MOST_DESCENDANTS: usize = 10_000;
+
 impl KeyManager {
     /// Switches a key off: nobody is let in with it, and requests under way end. A key that is off stays as it is.
     ///
@@ -30,13 +33,14 @@ impl KeyManager {
             let before = operation.key(&id).await?;
             operation.may_touch(&before)?;
             not_revoked(&before, "disabled")?;
+            operation.end(&id);
             if before.disabled.is_some() {
+                operation.commit().await?;
                 return Ok(before);
             }
             let mut key = before.clone();
             key.disabled = Some(Switched { at: operation.now, by: operation.actor.id.clone() });
             operation.update_key(&before, &mut key, Action::KeyDisabled)?;
-            operation.end(&id);
             operation.commit().await?;
             Ok(key)
         })
@@ -56,13 +60,14 @@ impl KeyManager {
             let before = operation.key(&id).await?;
             operation.may_hand_out(&before)?;
             not_revoked(&before, "enabled")?;
+            operation.refresh(&id);
             if before.disabled.is_none() {
+                operation.commit().await?;
                 return Ok(before);
             }
             let mut key = before.clone();
             key.disabled = None;
             operation.update_key(&before, &mut key, Action::KeyEnabled)?;
-            operation.refresh(&id);
             operation.commit().await?;
             Ok(key)
         })
@@ -169,7 +174,8 @@ impl Operation {
 
     /// Revokes those that are not yet, if the actor may touch every one of them.
     pub(super) fn revoke_all(&mut self, keys: Vec<KeyRecord>, reason: &str) -> Result<Vec<KeyRecord>, ManageError> {
-        let keys: Vec<_> = keys.into_iter().filter(|key| key.revoked.is_none()).collect();
+        let (keys, over): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.revoked.is_none());
+        over.iter().for_each(|key| self.end(&key.id));
         keys.iter().try_for_each(|key| self.may_touch(key))?;
         keys.into_iter().map(|key| self.revoke(key, reason)).collect()
     }
@@ -183,6 +189,10 @@ impl Operation {
             let filter = KeyFilter { created_by_key: Some(parent.id.clone()), ..KeyFilter::default() };
             let children = self.transaction.keys(&filter, self.now).await?;
             all.extend(children.into_iter().filter(|child| seen.insert(child.id.clone())));
+            if all.len() > MOST_DESCENDANTS {
+                let message = "more than 10000 keys would have to be looked through; revoke them in parts";
+                return Err(ManageError::field("descendants", "too_many", message));
+            }
             at += 1;
         }
         Ok(all)

@@ -152,7 +152,9 @@ impl KeyManager {
             update.metadata.apply_to(&mut key.metadata);
             update.not_before.apply_to_moment(&mut key.not_before);
             update.expires_at.apply_to_moment(&mut key.expires_at);
+            operation.refresh(&id);
             if key == before {
+                operation.commit().await?;
                 return Ok(before);
             }
             if (key.not_before, key.expires_at) != (before.not_before, before.expires_at) {
@@ -165,7 +167,6 @@ impl KeyManager {
                 operation.keep_key_limit(&limits, 1).await?;
             }
             operation.update_key(&before, &mut key, Action::KeyUpdated)?;
-            operation.refresh(&id);
             operation.commit().await?;
             Ok(key)
         })

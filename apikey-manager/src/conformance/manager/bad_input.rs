@@ -13,7 +13,7 @@ use crate::{
     account::ServiceAccountId,
     conformance::{
         bed::Bed,
-        outcome::{Outcome, ensure, fail, same},
+        outcome::{Failure, Outcome, ensure, fail, same},
     },
     manager::{AccountUpdate, Bucket, NewAccount, Selection},
     query::{KeyFilter, UsageOf},
@@ -233,7 +233,7 @@ pub(in crate::conformance) async fn given_an_unknown_id_when_anything_is_asked_t
 pub(in crate::conformance) async fn given_a_stale_version_when_changed_then_the_current_one_is_told(
     bed: Arc<Bed>,
 ) -> Outcome {
-    let stage = Stage::new(bed)?;
+    let stage = Stage::new(Arc::clone(&bed))?;
     let (keys, host) = (&stage.keys, &stage.host);
     let key = stage.issue().await?;
     let named = |version, name: &str| KeyUpdate::new().if_version(version).name(Set::To(name.to_owned()));
@@ -250,11 +250,13 @@ pub(in crate::conformance) async fn given_a_stale_version_when_changed_then_the_
     stage.fails("a stale update of an account", updated, "version 1 is the current one", is_stale).await?;
 
     // Ten who have all read version 2: one is in time, and the others are told of version 3.
-    let (manager, host, id) = (keys.clone(), host.clone(), key.id().clone());
+    // As of ten processes: within one, changes stand in line before they reach the store.
+    let managers = (0..10).map(|_| Ok(Stage::new(Arc::clone(&bed))?.keys)).collect::<Result<Vec<_>, Failure>>()?;
+    let (host, id) = (host.clone(), key.id().clone());
     let outcomes = stage
         .bed
         .at_once(10, move |_, n| {
-            let (manager, host, id) = (manager.clone(), host.clone(), id.clone());
+            let (manager, host, id) = (managers[n].clone(), host.clone(), id.clone());
             async move {
                 let update = KeyUpdate::new().if_version(2).name(Set::To(format!("name {n}")));
                 match manager.update(&host, &id, update).await {

@@ -36,12 +36,14 @@ fn is_reached(error: &ManageError, expected: (Limited, u64, u64)) -> bool {
 pub(in crate::conformance) async fn given_fifty_callers_at_limit_ten_when_they_issue_then_exactly_ten_do(
     bed: Arc<Bed>,
 ) -> Outcome {
-    let (stage, _) = limited(bed, 10)?;
-    let (keys, host) = (stage.keys.clone(), stage.host.clone());
+    let (stage, _) = limited(Arc::clone(&bed), 10)?;
+    // As of ten processes: within one, changes stand in line before they reach the store.
+    let managers = (0..10).map(|_| Ok(limited(Arc::clone(&bed), 10)?.0.keys)).collect::<Result<Vec<_>, Failure>>()?;
+    let host = stage.host.clone();
     let issued = stage
         .bed
-        .at_once(50, move |_, _| {
-            let (keys, host) = (keys.clone(), host.clone());
+        .at_once(50, move |_, n| {
+            let (keys, host) = (managers[n % managers.len()].clone(), host.clone());
             async move {
                 match keys.issue(&host, NewKey::new("a key")).await {
                     Ok(_) => Ok(1),

@@ -108,6 +108,7 @@ pub(super) fn key_actor(key: &KeyRecord) -> Actor {
         organization: key.organization.clone(),
         rights: Rights::scopes(key.scopes.clone()),
         key: Some(key.id.clone()),
+        secret: key.secrets.first().map(|newest| newest.digest.clone()),
         request_id: None,
     }
 }
