@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use apikey_core::{AuthenticatedKey, BoxError, KeyId};
@@ -17,6 +18,7 @@ use http::{
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited, combinators::UnsyncBoxBody};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::{
     access,
@@ -63,6 +65,8 @@ impl Body for RequestBody {
 
 /// The longest body that is read.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
+/// How long a body may take.
+const SLOWEST_BODY: Duration = Duration::from_secs(30);
 
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -156,7 +160,12 @@ impl Call {
             return Err(too_large());
         }
         let is_known = self.is_json();
-        let body = match Limited::new(body, MAX_BODY).collect().await {
+        // Who is let in has to say soon what for: rights are looked at before the body comes.
+        let Ok(collected) = timeout(SLOWEST_BODY, Limited::new(body, MAX_BODY).collect()).await else {
+            let detail = "The body did not come within 30 seconds.";
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail).into());
+        };
+        let body = match collected {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
             Err(_) => {

@@ -53,6 +53,7 @@
 //! | 403 | `insufficient_scope` | with the challenge that names the scope |
 //! | 403 | `forbidden`, `cross_origin` | it would hand out more than the caller has; a change from a foreign page |
 //! | 404, 405 | `not_found`, `method_not_allowed` | what belongs to others is not found, in the same bytes |
+//! | 408 | `request_timeout` | a body took longer than 30 seconds |
 //! | 409 | `wrong_state`, `conflict`, `limit_reached` | the last with `used` and `allowed`: end a key, and try again |
 //! | 412 | `stale_version` | `If-Match` names another version |
 //! | 413, 415 | `body_too_large`, `unsupported_media_type` | more than 64 KiB, or not JSON |

@@ -135,6 +135,7 @@ const REFUSALS: [Refusal; 11] = [
         "It can't be done in this state, a limit is reached, or somebody else was faster.",
     ),
     refusal(StatusCode::PRECONDITION_FAILED, "Stale", When::Versioned, "It has changed since it was read."),
+    refusal(StatusCode::REQUEST_TIMEOUT, "TooSlow", When::Changing, "The body took longer than 30 seconds."),
     refusal(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", When::Changing, "The body is longer than 64 KiB."),
     refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "NotJson", When::Changing, "The body is not said to be JSON."),
     refusal(

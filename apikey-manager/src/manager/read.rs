@@ -19,7 +19,7 @@ use crate::{
         AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Cursor, DEFAULT_PAGE, KeyFilter, KeyQuery,
         MAX_PAGE, Page,
     },
-    record::KeyRecord,
+    record::{KeyRecord, Status},
     rights::{Level, Standing},
 };
 
@@ -84,8 +84,8 @@ impl KeyManager {
 
     /// A page of keys, newest first.
     ///
-    /// A search by text looks through 2,500 keys for a page, so that none takes long however many there are. Its pages may
-    /// hold fewer keys than were asked for, or none, and still have a next.
+    /// A search by text, or for keys that are rotating, looks through 2,500 keys for a page, so that none takes long however
+    /// many there are. Its pages may hold fewer keys than were asked for, or none, and still have a next.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl KeyManager {
         let (after, limit) = request.parts()?;
         let organization = actor.organization.clone();
         let mut searched_to = None;
-        if filter.text.is_some() {
+        if filter.text.is_some() || filter.status == Some(Status::Rotating) {
             searched_to = self.0.store.place(&organization, after.as_ref(), SEARCHED).await?;
             filter.down_to = searched_to.clone().or(filter.down_to);
         }

@@ -184,7 +184,13 @@ async fn upload(
         file.push(chunk);
     }
     service.store.change(|kept| {
+        // Others may have taken the room meanwhile.
+        let stored = kept.stored();
         let files = &mut of_mut(kept, &environment)?.files;
+        let replaced = files.get(&name).map_or(0, |old| old.size);
+        if stored - replaced + file.size > ROOM {
+            return Err(Problem::too_large());
+        }
         let is_new = files.insert(name.clone(), file.clone()).is_none();
         Ok(done(is_new, name, file))
     })
