@@ -123,7 +123,7 @@ const fn refusal(status: StatusCode, name: &'static str, when: When, description
     Refusal { status, name, description, when }
 }
 
-const REFUSALS: [Refusal; 11] = [
+const REFUSALS: [Refusal; 12] = [
     refusal(StatusCode::BAD_REQUEST, "Malformed", When::Always, "It is malformed, or has more than one credential."),
     refusal(StatusCode::UNAUTHORIZED, "Unauthorized", When::Guarded, "The key is missing or not valid."),
     refusal(StatusCode::FORBIDDEN, "Forbidden", When::Guarded, "The caller may not."),
