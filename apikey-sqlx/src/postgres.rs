@@ -114,7 +114,7 @@ fn settings(timeout: Duration) -> String {
     let millis = timeout.as_millis();
     format!(
         "SET statement_timeout = {millis}; SET lock_timeout = {millis}; \
-         SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+         SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; SET jit = off"
     )
 }
 
