@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     future::{Future, ready},
     pin::Pin,
+    task::{Context, Poll},
 };
 
 use futures_util::future::{FutureExt, Shared, WeakShared};
@@ -18,8 +19,23 @@ use super::{
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A load that others may share.
-pub(crate) type Flight<T> = Shared<Boxed<T>>;
+/// A load to wait for.
+pub(crate) enum Flight<T: Clone> {
+    /// Nobody else's, and so without the list of who is to be woken.
+    Alone(Boxed<T>),
+    Shared(Shared<Boxed<T>>),
+}
+
+impl<T: Clone> Future for Flight<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match &mut *self {
+            Flight::Alone(load) => load.as_mut().poll(cx),
+            Flight::Shared(load) => Pin::new(load).poll(cx),
+        }
+    }
+}
 
 /// The loads under way, by key.
 pub(crate) struct Flights<T: Clone> {
@@ -59,7 +75,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
             let mut under_way = self.under_way.lock();
             if let Some(flight) = under_way.flights.get(&key).and_then(|listed| listed.flight.upgrade()) {
                 drop(under_way);
-                return flight;
+                return Flight::Shared(flight);
             }
             if looked_at == Some(under_way.landed) {
                 let (flight, replaced) = under_way.begin(&self.under_way, key, load);
@@ -77,7 +93,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
 
     /// A load of one's own, for who may not believe one that began before.
     pub(crate) fn alone(load: impl Future<Output = T> + Send + 'static) -> Flight<T> {
-        FutureExt::shared(Box::pin(load) as Boxed<T>)
+        Flight::Alone(Box::pin(load))
     }
 }
 
@@ -98,7 +114,7 @@ impl<T: Clone + Send + Sync + 'static> UnderWay<T> {
             loaded
         }) as Boxed<T>);
         let replaced = flight.downgrade().and_then(|weak| self.flights.insert(key, Listed { number, flight: weak }));
-        (flight, replaced)
+        (Flight::Shared(flight), replaced)
     }
 }
 
@@ -178,10 +194,11 @@ mod tests {
     fn given_a_load_that_is_over_when_joined_then_a_new_one_begins() {
         let flights = Flights::new();
         let key = CacheKey::of(b"k");
-        let first = join(&flights, key, async { 1 });
-        assert_eq!(first.clone().now_or_never(), Some(1));
-        assert_eq!(join(&flights, key, async { 2 }).now_or_never(), Some(2));
-        assert_eq!(first.now_or_never(), Some(1));
+        let mut first = join(&flights, key, async { 1 });
+        let other = join(&flights, key, async { 2 });
+        assert_eq!((&mut first).now_or_never(), Some(1));
+        assert_eq!(join(&flights, key, async { 3 }).now_or_never(), Some(3));
+        assert_eq!(other.now_or_never(), Some(1), "who joined before has the answer of then");
     }
 
     #[test]

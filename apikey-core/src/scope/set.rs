@@ -33,6 +33,16 @@ use super::{Scope, ScopeError, defect};
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct ScopeSet(Box<str>);
 
+/// Are these grants as a set keeps them: valid, in order, each once, one space between any two?
+fn is_canonical(grants: &str) -> bool {
+    let mut before = "";
+    grants.split(' ').all(|grant| {
+        let follows = before < grant;
+        before = grant;
+        follows && check_grant(grant).is_ok()
+    })
+}
+
 impl ScopeSet {
     /// A set that covers nothing.
     ///
@@ -60,7 +70,11 @@ impl ScopeSet {
     /// When one of the grants is none of the three kinds; `*` anywhere but alone or after a final
     /// `:`, for example.
     pub fn parse(grants: &str) -> Result<Self, ScopeError> {
-        Self::from_grants(grants.split_ascii_whitespace())
+        match is_canonical(grants) {
+            // As a store kept it, and reads it for every key that it looks up.
+            true => Ok(Self(grants.into())),
+            false => Self::from_grants(grants.split_ascii_whitespace()),
+        }
     }
 
     /// Collects grants, in any order.
