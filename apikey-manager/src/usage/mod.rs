@@ -161,18 +161,23 @@ impl Drop for UsageWriter {
 
 async fn run(shared: Arc<Shared>) {
     let mut backoff = Backoff::default();
+    let mut next = Instant::now() + shared.until_next_taking();
     let mut not_before = Instant::now();
     loop {
-        let now = Instant::now();
-        let next = now + shared.until_next_taking();
-        let next = if not_before > now { next.min(not_before) } else { next };
         tokio::select! {
             () = sleep_until(next) => {}
             () = shared.authenticator.usage_piles_up() => {}
         }
         // Even while the store fails: an hour's counts are taken within that hour.
         shared.absorb();
-        if Instant::now() < not_before {
+        let now = Instant::now();
+        let is_due = now >= next;
+        if is_due {
+            next = now + shared.until_next_taking();
+            next = if not_before > now { next.min(not_before) } else { next };
+        }
+        // Before its time only what fills half of the room: a key that is used again meanwhile takes no row of its own.
+        if now < not_before || !(is_due || shared.pending().is_half_full()) {
             continue;
         }
         match shared.write().await {
@@ -180,6 +185,7 @@ async fn run(shared: Arc<Shared>) {
             Err(error) => {
                 let wait = backoff.next();
                 not_before = Instant::now() + wait;
+                next = next.min(not_before);
                 let requests = shared.pending().requests();
                 tracing::warn!(target: "apikey", requests, ?wait, error = &error as &dyn std::error::Error, "usage was not written");
             }

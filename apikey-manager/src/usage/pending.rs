@@ -1,7 +1,7 @@
 //! What was counted and is not written yet, by key and hour, within bounds.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     time::{Duration, SystemTime},
 };
 
@@ -18,7 +18,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(23 * 3_600);
 /// Rows that wait, and the batch that is being written.
 #[derive(Debug)]
 pub(super) struct Pending {
-    rows: BTreeMap<(KeyId, SystemTime), Row>,
+    rows: HashMap<(KeyId, SystemTime), Row>,
     /// Refusals of requests that were counted as good ones before; the next good ones make up for them.
     owed: HashMap<KeyId, u64>,
     sending: Option<Sending>,
@@ -43,7 +43,7 @@ struct Sending {
 
 impl Pending {
     pub(super) fn new(capacity: usize) -> Self {
-        Pending { rows: BTreeMap::new(), owed: HashMap::new(), sending: None, capacity }
+        Pending { rows: HashMap::new(), owed: HashMap::new(), sending: None, capacity }
     }
 
     /// Adds what was counted, and says how many requests were lost to make room.
@@ -66,7 +66,7 @@ impl Pending {
         self.make_room()
     }
 
-    /// The batch to be written: the one under way, or else a new one of the first rows, if there are any. And how many
+    /// The batch to be written: the one under way, or else a new one of some rows, if there are any. And how many
     /// requests were given up, because it can't be told any more whether the store has them.
     ///
     /// Until [`batch_ended`](Pending::batch_ended) says otherwise the store may have it: the caller may be dropped meanwhile.
@@ -82,12 +82,11 @@ impl Pending {
         let lost = self.sending.take_if(is_forgotten).map_or(0, |sending| requests_of(&sending.batch));
         if self.sending.is_none() && !self.rows.is_empty() {
             let id = KeyId::generate(now)?.as_str().replacen("key_", "usage_", 1);
-            let mut rows = Vec::with_capacity(size.min(self.rows.len()));
-            while rows.len() < size
-                && let Some(((key, hour), row)) = self.rows.pop_first()
-            {
-                rows.push(UsageRow { key, hour, ok: row.ok, refused: row.refused, last_used: row.last_used });
-            }
+            let taken = self.rows.extract_if(|_, _| true).take(size);
+            let mut rows: Vec<_> = taken
+                .map(|((key, hour), Row { ok, refused, last_used })| UsageRow { key, hour, ok, refused, last_used })
+                .collect();
+            rows.sort_unstable_by(|a, b| (&a.key, a.hour).cmp(&(&b.key, b.hour)));
             self.sending =
                 Some(Sending { batch: UsageBatch { id, at: now, rows }, may_hold: false, is_under_way: false });
         }
@@ -106,6 +105,10 @@ impl Pending {
             sending.may_hold |= may_hold;
             sending.is_under_way = false;
         }
+    }
+
+    pub(super) fn is_half_full(&self) -> bool {
+        self.rows.len() >= self.capacity / 2
     }
 
     /// How many requests wait to be written.
