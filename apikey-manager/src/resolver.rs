@@ -102,21 +102,24 @@ impl Turn {
             };
             match found {
                 Ok(found) => {
-                    let mut found: HashMap<KeyDigest, FoundKey> =
-                        found.into_iter().map(|found| (found.digest.clone(), found)).collect();
-                    let mut wanted = HashMap::<&KeyDigest, usize>::new();
-                    digests.iter().for_each(|digest| *wanted.entry(digest).or_default() += 1);
+                    // With how many want it: the last of them has it, and the others a copy.
+                    let found = found.into_iter().map(|found| (found.digest.clone(), (Some(Box::new(found)), 0_usize)));
+                    let mut found: HashMap<KeyDigest, (Option<Box<FoundKey>>, usize)> = found.collect();
+                    for digest in &digests {
+                        if let Some((_, wanted)) = found.get_mut(digest) {
+                            *wanted += 1;
+                        }
+                    }
                     for Waiting { digests, answer } in batch {
-                        let digest = digests.iter().find(|digest| found.contains_key(digest));
-                        let own = digest.and_then(|digest| match wanted.get_mut(digest) {
-                            Some(others) if *others > 1 => {
-                                *others -= 1;
-                                found.get(digest).cloned()
+                        let mut own = None;
+                        for digest in &digests {
+                            if let Some((found, wanted)) = found.get_mut(digest) {
+                                *wanted -= 1;
+                                own = own.or_else(|| if *wanted == 0 { found.take() } else { found.clone() });
                             }
-                            _ => found.remove(digest),
-                        });
+                        }
                         // Whoever asked may be gone.
-                        let _ = answer.send(Ok(own.map(Box::new)));
+                        let _ = answer.send(Ok(own));
                     }
                 }
                 Err(error) => {
@@ -176,33 +179,34 @@ impl<S: Find + ?Sized> Resolver for StoreResolver<S> {
 
 /// What a found key comes to. Whether its windows are open is for the authenticator to say.
 fn resolution_of(found: FoundKey) -> Resolution {
-    let FoundKey { digest, secret, key, is_account_disabled, is_organization_suspended, .. } = found;
-    let status = if key.revoked.is_some() {
+    let status = if found.is_revoked {
         KeyStatus::Revoked
-    } else if key.disabled.is_some() || is_account_disabled || is_organization_suspended {
+    } else if found.is_disabled || found.is_account_disabled || found.is_organization_suspended {
         KeyStatus::Disabled
     } else {
         KeyStatus::Active
     };
-    let mut claims =
-        Claims::new(key.id).with_name(key.name).with_scopes(key.scopes).with_organization(key.organization.as_str());
-    if let Some(account) = &key.service_account {
+    let mut claims = Claims::new(found.id)
+        .with_name(found.name)
+        .with_scopes(found.scopes)
+        .with_organization(found.organization.as_str());
+    if let Some(account) = &found.service_account {
         claims = claims.with_service_account(account.as_str());
     }
-    if let Some(environment) = key.environment {
+    if let Some(environment) = found.environment {
         claims = claims.with_environment(environment);
     }
-    if let Some(expires_at) = key.expires_at {
+    if let Some(expires_at) = found.expires_at {
         claims = claims.with_expiry(expires_at);
     }
-    if !key.metadata.is_empty() {
-        claims = claims.with_metadata(key.metadata);
+    if !found.metadata.is_empty() {
+        claims = claims.with_metadata(found.metadata);
     }
-    let mut resolution = Resolution::new(digest, claims).with_status(status);
-    if let Some(not_before) = key.not_before {
+    let mut resolution = Resolution::new(found.digest, claims).with_status(status);
+    if let Some(not_before) = found.not_before {
         resolution = resolution.with_not_before(not_before);
     }
-    match secret.ends_at {
+    match found.secret_ends_at {
         Some(ends_at) => resolution.with_secret_end(ends_at),
         None => resolution,
     }
@@ -273,8 +277,7 @@ mod tests {
         let id = KeyId::new(format!("k{}", digest.as_bytes()[1])).unwrap();
         let organization = OrganizationId::new("acme").unwrap();
         let record = KeyRecord::new(id, organization, digest.clone(), moment, ActorId::new("test").unwrap());
-        let secret = record.secrets[0].clone();
-        FoundKey::new(record, secret, 1)
+        FoundKey::of(&record, &record.secrets[0], 1)
     }
 
     fn digest(known: bool, number: u8) -> KeyDigest {
@@ -303,7 +306,7 @@ mod tests {
         store.turns.add_permits(1_000);
         for (number, answer) in join_all(asked).await.into_iter().enumerate() {
             let found = answer.unwrap().unwrap();
-            assert_eq!(found.map(|found| found.key.id.to_string()), (number % 2 == 1).then(|| format!("k{number}")));
+            assert_eq!(found.map(|found| found.id.to_string()), (number % 2 == 1).then(|| format!("k{number}")));
         }
         assert!(join_all(first).await.into_iter().all(|answer| answer.is_ok()));
         assert_eq!(*store.asked.lock().unwrap(), [1, 1, 1, 1, 100]);

@@ -3,8 +3,9 @@
 
 use std::{error::Error, fmt, time::SystemTime};
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, ScopeSet};
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 
 use crate::{
     account::{ServiceAccount, ServiceAccountId},
@@ -192,16 +193,37 @@ pub enum Change {
     Audit(AuditEvent),
 }
 
-/// A key as the read path finds it: all that decides whether its holder is let in.
-#[derive(Clone, Debug)]
+/// A key as the read path finds it: all that decides whether its holder is let in, and as what; and no more, since it is
+/// read for every request that no cache answers.
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct FoundKey {
-    /// The digest, as stored.
+    /// The digest that it was found by, as stored.
     pub digest: KeyDigest,
-    /// The secret's own window.
-    pub secret: SecretRecord,
-    /// The key; of its secrets perhaps only this one.
-    pub key: KeyRecord,
+    /// From when on its holder is not let in with this secret.
+    pub secret_ends_at: Option<SystemTime>,
+    /// The key.
+    pub id: KeyId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The program it was issued to, if to one.
+    pub service_account: Option<ServiceAccountId>,
+    /// What people call it.
+    pub name: String,
+    /// The environment it belongs to.
+    pub environment: Option<String>,
+    /// What was granted, roles by their names.
+    pub scopes: ScopeSet,
+    /// Not let in before this moment.
+    pub not_before: Option<SystemTime>,
+    /// Not let in from this moment on.
+    pub expires_at: Option<SystemTime>,
+    /// The host's own notes.
+    pub metadata: Map<String, Value>,
+    /// Is it revoked?
+    pub is_revoked: bool,
+    /// Is it switched off, by itself?
+    pub is_disabled: bool,
     /// Is its service account disabled, or gone?
     pub is_account_disabled: bool,
     /// Is its organization suspended?
@@ -211,16 +233,44 @@ pub struct FoundKey {
 }
 
 impl FoundKey {
-    /// A key found under `secret`, in an organization that is not suspended.
+    /// A key found by `digest`, which may do nothing yet, and is neither switched off nor limited in time.
     #[must_use]
-    pub fn new(key: KeyRecord, secret: SecretRecord, revision: u64) -> Self {
+    pub fn new(id: KeyId, organization: OrganizationId, digest: KeyDigest, revision: u64) -> Self {
         FoundKey {
-            digest: secret.digest.clone(),
-            secret,
-            key,
+            digest,
+            secret_ends_at: None,
+            id,
+            organization,
+            service_account: None,
+            name: String::new(),
+            environment: None,
+            scopes: ScopeSet::empty(),
+            not_before: None,
+            expires_at: None,
+            metadata: Map::new(),
+            is_revoked: false,
+            is_disabled: false,
             is_account_disabled: false,
             is_organization_suspended: false,
             revision,
+        }
+    }
+
+    /// `key`, found by `secret`, in an organization that is not suspended and with an account that is not disabled.
+    #[must_use]
+    pub fn of(key: &KeyRecord, secret: &SecretRecord, revision: u64) -> Self {
+        FoundKey {
+            secret_ends_at: secret.ends_at,
+            service_account: key.service_account.clone(),
+            name: key.name.clone(),
+            environment: key.environment.clone(),
+            scopes: key.scopes.clone(),
+            not_before: key.not_before,
+            expires_at: key.expires_at,
+            metadata: key.metadata.clone(),
+            is_revoked: key.revoked.is_some(),
+            is_disabled: key.disabled.is_some(),
+            ..FoundKey::new(key.id.clone(), key.organization.clone(), secret.digest.clone(), revision)
         }
     }
 }

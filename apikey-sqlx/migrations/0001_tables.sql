@@ -7,6 +7,9 @@ CREATE TABLE @organization (
     suspended_by {text}
 ){table};
 
+-- Asked for every key that is looked up, and nearly always empty.
+CREATE INDEX #organization_suspended ON @organization (id) WHERE suspended_at IS NOT NULL;
+
 CREATE TABLE @service_account (
     id {text} NOT NULL PRIMARY KEY,
     organization {text} NOT NULL,

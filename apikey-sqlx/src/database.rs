@@ -55,7 +55,7 @@ macro_rules! sqlx_query {
             query = match value {
                 Value::Int(value) => query.bind(value),
                 Value::Text(value) => query.bind(value),
-                Value::Bytes(value) => query.bind(value),
+                Value::Digest(digest) => query.bind(digest.to_vec()),
                 #[cfg(feature = "postgres")]
                 value => bind_list!(query, value),
             };
@@ -86,7 +86,7 @@ macro_rules! postgres_query {
             ($to:expr, $value:expr) => {
                 match $value {
                     Value::Texts(values) => $to.bind(values),
-                    Value::ManyBytes(values) => $to.bind(values),
+                    Value::Digests(values) => $to.bind(values),
                     _ => $to,
                 }
             };

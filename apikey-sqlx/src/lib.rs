@@ -55,6 +55,8 @@ mod database;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod error;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod found;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migrate;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod options;

@@ -46,22 +46,21 @@ pub(crate) struct Query<'n> {
     pub(crate) is_kept: bool,
 }
 
-/// The least values of a list in PostgreSQL, which expects ten in a list that it doesn't know: for less it makes a plan of
-/// its own each time, and for the joins of a look-up that takes longer than the look-up. To find a value twice costs
-/// nothing.
+/// PostgreSQL expects ten values in an array that it doesn't know. For one that it knows to have less it makes a plan of
+/// its own, each time anew, and that takes longer than to look a key up.
 #[cfg(feature = "postgres")]
-const SHORTEST_LIST: usize = 16;
+const SHORTEST_ARRAY: usize = 16;
 
 /// What both databases can keep.
 #[derive(Clone)]
 pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
-    Bytes(Vec<u8>),
+    Digest([u8; 32]),
     #[cfg(feature = "postgres")]
     Texts(Vec<String>),
     #[cfg(feature = "postgres")]
-    ManyBytes(Vec<Vec<u8>>),
+    Digests(Vec<Option<[u8; 32]>>),
 }
 
 /// Values are names, notes and digests, and nobody's to read in a log.
@@ -107,24 +106,30 @@ impl<'n> Query<'n> {
         }
     }
 
+    /// An array of digests, and its `$n`; with room for [`SHORTEST_ARRAY`] at least.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn push_digests(&mut self, digests: &[&KeyDigest]) -> &mut Self {
+        let digests = digests.iter().map(|digest| Some(*digest.as_bytes()));
+        let padding = SHORTEST_ARRAY.saturating_sub(digests.len());
+        self.push_value(Value::Digests(digests.chain(std::iter::repeat_n(None, padding)).collect()))
+    }
+
     /// ` = ANY ($n)` where there are arrays, and elsewhere a list ` IN ($n, …)`, padded so that few lengths occur.
     pub(crate) fn push_one_of<T: Clone + Into<Value>>(&mut self, values: &[T]) -> &mut Self {
         #[cfg(feature = "postgres")]
         if self.names.dialect == Dialect::Postgres {
-            let mut texts = Vec::new();
-            let mut bytes = Vec::new();
-            let padding = SHORTEST_LIST.saturating_sub(values.len());
-            for value in values.iter().chain(values.last().into_iter().cycle().take(padding)) {
+            let (mut texts, mut digests) = (Vec::new(), Vec::new());
+            for value in values {
                 match value.clone().into() {
                     Value::Text(Some(text)) => texts.push(text),
-                    Value::Bytes(value) => bytes.push(value),
+                    Value::Digest(digest) => digests.push(Some(digest)),
                     _ => {}
                 }
             }
             self.push(" = ANY (");
-            return match bytes.is_empty() {
+            return match digests.is_empty() {
                 true => self.push_value(Value::Texts(texts)),
-                false => self.push_value(Value::ManyBytes(bytes)),
+                false => self.push_value(Value::Digests(digests)),
             }
             .push(")");
         }
@@ -186,8 +191,14 @@ impl From<Option<&str>> for Value {
     }
 }
 
+impl From<&&KeyDigest> for Value {
+    fn from(digest: &&KeyDigest) -> Self {
+        Value::from(*digest)
+    }
+}
+
 impl From<&KeyDigest> for Value {
     fn from(digest: &KeyDigest) -> Self {
-        Value::Bytes(digest.as_bytes().to_vec())
+        Value::Digest(*digest.as_bytes())
     }
 }

@@ -1,15 +1,14 @@
 //! Statements that read, for the store and for transactions alike.
 
-use std::{collections::HashSet, time::SystemTime};
+use std::time::SystemTime;
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::KeyId;
 use apikey_manager::{
-    AccountQuery, Action, AuditEvent, AuditQuery, Counts, Cursor, FoundKey, KeyFilter, OrganizationId,
-    OrganizationRecord, ServiceAccount, ServiceAccountId, Status, StoreError, time,
+    AccountQuery, Action, AuditEvent, AuditQuery, Counts, Cursor, KeyFilter, OrganizationId, OrganizationRecord,
+    ServiceAccount, ServiceAccountId, Status, StoreError, time,
 };
 
 use crate::{
-    options::Dialect,
     query::{Names, Query},
     row::{KEY, Row, SECRET, corrupt},
 };
@@ -26,67 +25,6 @@ pub(crate) fn bound(moment: SystemTime) -> i64 {
 
 fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
-}
-
-/// Of digests, whatever their algorithm; the caller compares that.
-pub(crate) fn found<'n>(names: &'n Names, digests: &[KeyDigest]) -> Query<'n> {
-    let is_doubtful = match names.dialect {
-        #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => "0",
-        // A server may have become read-only since it was connected to, and a standby doesn't know the latest.
-        #[cfg(feature = "postgres")]
-        Dialect::Postgres => {
-            "CAST(CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' \
-             THEN 1 ELSE 0 END AS BIGINT)"
-        }
-    };
-    // One row at least, so that the revision and the doubt are known when no key is.
-    let mut query = names.query(&format!(
-        "SELECT f.revision, {is_doubtful}, k.id, o.suspended_at, \
-         CAST(CASE WHEN k.service_account IS NOT NULL AND (a.id IS NULL OR a.disabled_at IS NOT NULL) \
-         THEN 1 ELSE 0 END AS BIGINT), {SECRET}, {KEY} \
-         FROM @fleet f LEFT JOIN @secret s ON s.key_id IS NOT NULL AND s.digest"
-    ));
-    let digests: Vec<_> = digests.iter().map(crate::query::Value::from).collect();
-    query.push_one_of(&digests).push(
-        " LEFT JOIN @key k ON k.id = s.key_id \
-         LEFT JOIN @seen n ON n.key_id = s.key_id AND n.number = s.number \
-         LEFT JOIN @organization o ON o.id = k.organization \
-         LEFT JOIN @service_account a ON a.id = k.service_account AND a.organization = k.organization \
-         WHERE f.id = 1",
-    );
-    query
-}
-
-pub(crate) fn read_found(rows: &[Row], digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
-    if rows.is_empty() {
-        return Err(corrupt("no revision"));
-    }
-    let digests: HashSet<&KeyDigest> = digests.iter().collect();
-    let mut found = Vec::new();
-    for row in rows {
-        let mut reader = row.reader();
-        let revision = reader.count()?;
-        if reader.int()? != 0 {
-            return Err(StoreError::unavailable("the server is read-only or recovering"));
-        }
-        if reader.optional_text()?.is_none() {
-            continue;
-        }
-        let is_suspended = reader.optional_moment()?.is_some();
-        let is_account_disabled = reader.int()? != 0;
-        let secret = reader.secret()?;
-        if !digests.contains(&secret.digest) {
-            continue;
-        }
-        let mut key = reader.key()?;
-        key.secrets.push(secret.clone());
-        let mut entry = FoundKey::new(key, secret, revision);
-        entry.is_account_disabled = is_account_disabled;
-        entry.is_organization_suspended = is_suspended;
-        found.push(entry);
-    }
-    Ok(found)
 }
 
 /// The keys that `condition`, which begins with their table `k`, `ORDER BY` and all, selects; and their secrets.

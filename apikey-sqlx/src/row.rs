@@ -87,6 +87,10 @@ impl<'r> Reader<'r> {
         self.next()
     }
 
+    pub(crate) fn optional_int(&mut self) -> Result<Option<i64>, StoreError> {
+        self.next()
+    }
+
     pub(crate) fn count(&mut self) -> Result<u64, StoreError> {
         u64::try_from(self.int()?).map_err(|_| corrupt("a negative count"))
     }
@@ -104,7 +108,7 @@ impl<'r> Reader<'r> {
     }
 
     pub(crate) fn optional_moment(&mut self) -> Result<Option<SystemTime>, StoreError> {
-        Ok(self.next::<Option<i64>>()?.map(time::from_millis))
+        Ok(self.optional_int()?.map(time::from_millis))
     }
 
     pub(crate) fn key_id(&mut self) -> Result<KeyId, StoreError> {
@@ -148,8 +152,7 @@ impl<'r> Reader<'r> {
     }
 
     pub(crate) fn json(&mut self) -> Result<Option<Map<String, Value>>, StoreError> {
-        let text = self.optional_text()?;
-        text.map(serde_json::from_str).transpose().map_err(|_| corrupt("JSON that can't be read"))
+        json(self.optional_text()?)
     }
 
     /// A key, without its secrets.
@@ -237,14 +240,18 @@ pub(crate) fn keys(rows: &[Row]) -> Result<Vec<KeyRecord>, StoreError> {
 
 const KEY_COLUMNS: usize = 22;
 
-fn scopes(text: &str) -> Result<ScopeSet, StoreError> {
+pub(crate) fn scopes(text: &str) -> Result<ScopeSet, StoreError> {
     match text {
         "" => Ok(ScopeSet::empty()),
         text => ScopeSet::parse(text).map_err(|_| corrupt("a key's scopes")),
     }
 }
 
-fn account_id(text: &str) -> Result<ServiceAccountId, StoreError> {
+pub(crate) fn json(text: Option<&str>) -> Result<Option<Map<String, Value>>, StoreError> {
+    text.map(serde_json::from_str).transpose().map_err(|_| corrupt("JSON that can't be read"))
+}
+
+pub(crate) fn account_id(text: &str) -> Result<ServiceAccountId, StoreError> {
     ServiceAccountId::new(text).map_err(|_| corrupt("a service account's id"))
 }
 

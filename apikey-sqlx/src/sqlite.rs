@@ -22,8 +22,11 @@ use crate::{
 };
 
 const READERS: u32 = 4;
-/// Rows that a connection's thread reads ahead: as many as a batch of look-ups has.
+/// Rows that a connection's thread reads ahead: as many as a long page has.
 const ROWS_AHEAD: usize = 256;
+/// How much of the file readers map instead of copying what they read of it. Every change empties a reader's own cache,
+/// and a look-up reads here and there.
+const MAPPED: &str = "268435456";
 
 pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database, ConnectError> {
     let unusable = Err(ConnectError::Url("is of a database in memory or one that is read-only; name a file"));
@@ -96,7 +99,7 @@ pub(crate) async fn open(file: SqliteConnectOptions, options: &SqlOptions) -> Re
         .max_lifetime(None);
     let writer = connect_patiently(&pool.clone().max_connections(1), &file, options.timeout).await?;
     let readers = pool.max_connections(options.max_connections.unwrap_or(READERS));
-    let readers = readers.connect_lazy_with(file.pragma("query_only", "ON"));
+    let readers = readers.connect_lazy_with(file.pragma("query_only", "ON").pragma("mmap_size", MAPPED));
     Ok(Database::new(Pools::Sqlite { writer, readers }, names, options.timeout))
 }
 

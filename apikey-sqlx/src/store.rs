@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use crate::{
     database::Database,
-    error, reads,
+    error, found, reads,
     row::{self, corrupt},
     transaction::SqlTransaction,
     usage,
@@ -53,8 +53,8 @@ impl KeyStore for SqlStore {
         if digests.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = self.database.fetch(reads::found(&self.database.names, digests)).await?;
-        reads::read_found(&rows, digests)
+        let rows = self.database.fetch(found::query(&self.database.names, digests)).await?;
+        found::read(&rows, digests)
     }
 
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {

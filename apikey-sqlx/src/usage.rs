@@ -79,7 +79,7 @@ async fn write(change: &mut Change, names: &Names, batch: &UsageBatch) -> Result
     let seen: Vec<_> = seen.into_iter().collect();
     for chunk in seen.chunks(CHUNK) {
         let rows = chunk.iter().map(|((key, digest, algorithm), at)| {
-            vec![(*key).into(), Value::Bytes(digest.to_vec()), algorithm.as_str().into(), (*at).into()]
+            vec![(*key).into(), Value::Digest(**digest), algorithm.as_str().into(), (*at).into()]
         });
         change.execute(add_seen(names, rows)).await?;
     }

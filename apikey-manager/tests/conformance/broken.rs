@@ -79,24 +79,15 @@ impl Broken {
 
     /// A key as this store tells it.
     pub(crate) fn told(&self, mut key: KeyRecord) -> KeyRecord {
-        let in_seconds = |at: SystemTime| time::from_millis(time::to_millis(at).div_euclid(1_000) * 1_000);
         match self.fault {
             Fault::OldestSecretFirst => key.secrets.reverse(),
             Fault::AbsentIsEmpty => key.environment = Some(key.environment.unwrap_or_default()),
             Fault::TimesInSeconds => key.expires_at = key.expires_at.map(in_seconds),
             Fault::TrimsTexts => key.name = key.name.trim().to_owned(),
             Fault::NumbersAreFloats => key.metadata.values_mut().for_each(as_floats),
-            Fault::CutsIds => {
-                let id = key.id.as_str();
-                key.id = KeyId::new(&id[..id.len().min(60)]).unwrap();
-            }
+            Fault::CutsIds => key.id = cut(&key.id),
             Fault::ForgetsPeppers => {
-                for secret in &mut key.secrets {
-                    if let DigestAlgorithm::HmacSha256 { .. } = secret.digest.algorithm() {
-                        let bytes = *secret.digest.as_bytes();
-                        secret.digest = KeyDigest::hmac_sha256_from_bytes(PepperVersion::new(1), bytes);
-                    }
-                }
+                key.secrets.iter_mut().for_each(|secret| secret.digest = of_first_pepper(&secret.digest));
             }
             Fault::UpdateWritesLastUse | Fault::LastUseMovesBack => {
                 if let Some(told) = self.notes().last_used.get(&key.id) {
@@ -111,6 +102,20 @@ impl Broken {
             _ => {}
         }
         key
+    }
+
+    /// A found key as this store tells it.
+    fn told_found(&self, mut found: FoundKey) -> FoundKey {
+        match self.fault {
+            Fault::AbsentIsEmpty => found.environment = Some(found.environment.unwrap_or_default()),
+            Fault::TimesInSeconds => found.expires_at = found.expires_at.map(in_seconds),
+            Fault::TrimsTexts => found.name = found.name.trim().to_owned(),
+            Fault::NumbersAreFloats => found.metadata.values_mut().for_each(as_floats),
+            Fault::CutsIds => found.id = cut(&found.id),
+            Fault::ForgetsPeppers => found.digest = of_first_pepper(&found.digest),
+            _ => {}
+        }
+        found
     }
 
     pub(crate) fn all_told(&self, keys: Vec<KeyRecord>) -> Vec<KeyRecord> {
@@ -190,7 +195,10 @@ impl KeyStore for Broken {
         match self.fault {
             Fault::FindsOneOfMany => found.truncate(1),
             Fault::FindsNewestSecret => {
-                found.iter_mut().for_each(|found| found.secret = found.key.secrets[0].clone());
+                for found in &mut found {
+                    let key = self.inner.key(&found.organization, &found.id).await?;
+                    found.secret_ends_at = key.and_then(|key| key.secrets[0].ends_at);
+                }
             }
             Fault::FindsAnyAlgorithm => {
                 for digest in digests {
@@ -201,12 +209,12 @@ impl KeyStore for Broken {
                     }
                 }
             }
-            Fault::FindHidesRevoked => found.retain(|found| found.key.revoked.is_none()),
+            Fault::FindHidesRevoked => found.retain(|found| !found.is_revoked),
             Fault::FindForgetsAccounts => found.iter_mut().for_each(|found| found.is_account_disabled = false),
             Fault::FindForgivesGoneAccounts => {
                 for found in &mut found {
-                    if let Some(account) = &found.key.service_account {
-                        let account = self.inner.account(&found.key.organization, account).await?;
+                    if let Some(account) = &found.service_account {
+                        let account = self.inner.account(&found.organization, account).await?;
                         found.is_account_disabled = account.is_some_and(|account| account.disabled.is_some());
                     }
                 }
@@ -218,7 +226,7 @@ impl KeyStore for Broken {
                 let notes = self.notes();
                 for key in &notes.deleted {
                     let secrets = key.secrets.iter().filter(|secret| digests.contains(&secret.digest));
-                    found.extend(secrets.map(|secret| FoundKey::new(key.clone(), secret.clone(), 0)));
+                    found.extend(secrets.map(|secret| FoundKey::of(key, secret, 0)));
                 }
             }
             Fault::FindReadsTwice => {
@@ -229,13 +237,7 @@ impl KeyStore for Broken {
             }
             _ => {}
         }
-        for found in &mut found {
-            found.key = self.told(found.key.clone());
-            if self.is(Fault::ForgetsPeppers) && !found.key.secrets.iter().any(|secret| secret == &found.secret) {
-                found.secret.digest = found.key.secrets[0].digest.clone();
-            }
-        }
-        Ok(found)
+        Ok(found.into_iter().map(|found| self.told_found(found)).collect())
     }
 
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
@@ -472,6 +474,23 @@ impl Broken {
             self.notes().last_used.insert(row.key.clone(), key);
         }
         Ok(())
+    }
+}
+
+fn in_seconds(at: SystemTime) -> SystemTime {
+    time::from_millis(time::to_millis(at).div_euclid(1_000) * 1_000)
+}
+
+fn cut(id: &KeyId) -> KeyId {
+    KeyId::new(&id.as_str()[..id.as_str().len().min(60)]).unwrap()
+}
+
+fn of_first_pepper(digest: &KeyDigest) -> KeyDigest {
+    match digest.algorithm() {
+        DigestAlgorithm::HmacSha256 { .. } => {
+            KeyDigest::hmac_sha256_from_bytes(PepperVersion::new(1), *digest.as_bytes())
+        }
+        _ => digest.clone(),
     }
 }
 

@@ -94,7 +94,7 @@ impl Transaction for BrokenTransaction {
         match self.store.fault {
             Fault::TakenByOwnOnly => {
                 let found = self.store.inner.find(&taken).await?;
-                let own = found.into_iter().filter(|found| found.key.organization == self.organization);
+                let own = found.into_iter().filter(|found| found.organization == self.organization);
                 taken = own.map(|found| found.digest).collect();
             }
             Fault::ForgetsDeletedDigests => {

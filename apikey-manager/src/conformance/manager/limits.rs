@@ -10,7 +10,7 @@ use std::{
 
 use super::stage::Stage;
 use crate::{
-    ImportKey, KeyUpdate, Limited, Limits, ManageError, NewKey, Set,
+    FoundKey, ImportKey, KeyUpdate, Limited, Limits, ManageError, NewKey, Set,
     conformance::{
         bed::Bed,
         outcome::{Failure, Outcome, fail, same},
@@ -118,7 +118,10 @@ pub(in crate::conformance) async fn given_a_lowered_limit_when_keys_are_over_it_
     }
     plan.store(2, Ordering::Relaxed);
     for key in &issued {
-        same!(bed.found(&key.record().secrets[0].digest).await?.key, *key.record(), "a key over the lowered limit");
+        let key = key.record();
+        same!(bed.stored(key).await?, *key, "a key over the lowered limit");
+        let found = bed.found(&key.secrets[0].digest).await?;
+        same!(found, FoundKey::of(key, &key.secrets[0], found.revision), "a key over the lowered limit, found");
     }
     let over = |error: &ManageError| is_reached(error, (Limited::Keys, 5, 2));
     stage.fails("another key", stage.issue(), "5 of 2", over).await?;

@@ -16,7 +16,7 @@ use crate::{
         outcome::{Outcome, ensure, fail, same},
     },
     record::{Revocation, SecretRecord},
-    store::Change,
+    store::{Change, FoundKey},
 };
 
 pub(in crate::conformance) async fn given_many_digests_when_found_then_each_has_its_own_key_and_secret(
@@ -34,20 +34,19 @@ pub(in crate::conformance) async fn given_many_digests_when_found_then_each_has_
     bed.insert(&keys).await?;
     let expected: BTreeMap<_, _> = keys
         .iter()
-        .flat_map(|key| key.secrets.iter().map(move |secret| (secret.digest.to_string(), (&key.id, secret))))
+        .flat_map(|key| key.secrets.iter().map(move |secret| (secret.digest.to_string(), (key, secret))))
         .collect();
     let mut asked: Vec<_> = keys.iter().flat_map(|key| &key.secrets).map(|secret| secret.digest.clone()).collect();
     asked.extend((0..200).map(|_| bed.digest()));
     let found = bed.store.find(&asked).await?;
     same!(found.len(), expected.len(), "how many of the digests found a key");
     for found in &found {
-        let Some((id, secret)) = expected.get(&found.digest.to_string()) else { fail!("a digest that nobody asked") };
-        same!(found.key.id, **id, "the key that a digest finds");
-        same!(found.secret, **secret, "the secret that a digest finds");
-        ensure!(found.key.secrets.contains(secret), "the key found has the secret that it was found by");
+        let Some((key, secret)) = expected.get(&found.digest.to_string()) else { fail!("a digest that nobody asked") };
+        same!(*found, FoundKey::of(key, secret, found.revision), "the key and the secret that a digest finds");
     }
     for secret in &keys[0].secrets {
-        same!(bed.found(&secret.digest).await?.secret, *secret, "the secret that one digest finds");
+        let found = bed.found(&secret.digest).await?;
+        same!(found, FoundKey::of(&keys[0], secret, found.revision), "the key and the secret that one digest finds");
     }
     ensure!(bed.store.find(&[]).await?.is_empty(), "no digests find nothing");
     ensure!(bed.store.find(&[bed.digest()]).await?.is_empty(), "an unknown digest finds nothing");
@@ -72,7 +71,7 @@ pub(in crate::conformance) async fn given_equal_bytes_of_another_algorithm_when_
         change.commit(affecting([insertion(&key)])).await?;
         let found = bed.found(digest).await?;
         same!(found.digest, *digest, "the digest that was found");
-        same!(found.key, key, "the key that {digest:?} finds");
+        same!(found, FoundKey::of(&key, &key.secrets[0], found.revision), "the key that {digest:?} finds");
     }
     Ok(())
 }
@@ -95,8 +94,7 @@ pub(in crate::conformance) async fn given_keys_that_are_not_let_in_when_found_th
     bed.insert(&keys).await?;
     for key in keys {
         let found = bed.found(&key.secrets[0].digest).await?;
-        same!(found.key, key, "the key as it is found");
-        same!(found.secret, key.secrets[0], "its secret as it is found");
+        same!(found, FoundKey::of(&key, &key.secrets[0], found.revision), "the key as it is found");
     }
     Ok(())
 }
@@ -121,7 +119,7 @@ pub(in crate::conformance) async fn given_a_key_of_an_account_when_found_then_th
     bed.commit(&ours, [Change::DeleteAccount(account.id.clone())]).await?;
     let found = bed.found(digest).await?;
     ensure!(found.is_account_disabled, "an account that is gone counts as disabled");
-    same!(found.key.service_account, Some(account.id), "the account that a key keeps after it is gone");
+    same!(found.service_account, Some(account.id), "the account that a key keeps after it is gone");
     Ok(())
 }
 
@@ -167,7 +165,7 @@ pub(in crate::conformance) async fn given_changes_while_found_then_key_account_a
 ) -> Outcome {
     let ours = bed.organization("ours");
     let (account, mut key) = (bed.account(&ours), bed.key(&ours));
-    key.service_account = Some(account.id.clone());
+    (key.name, key.service_account) = ("0".to_owned(), Some(account.id.clone()));
     let start = bed.commit(&ours, [Change::InsertAccount(account.clone()), insertion(&key)]).await?;
     let Some(start) = start else { fail!("a change that affects callers has a revision") };
     let is_over = Arc::new(AtomicBool::new(false));
@@ -177,9 +175,10 @@ pub(in crate::conformance) async fn given_changes_while_found_then_key_account_a
         async move {
             while !is_over.load(Ordering::Acquire) {
                 let found = bed.found(&digest).await?;
-                // The n-th change makes version n + 1, and disables the account if n is odd.
-                same!(found.revision, start + found.key.version - 1, "the revision of version {}", found.key.version);
-                same!(found.is_account_disabled, found.key.version % 2 == 0, "the account's state beside the key's");
+                // The n-th change names the key after n, and disables the account if n is odd.
+                let Ok(changes) = found.name.parse::<u64>() else { fail!("a name that nobody gave: {}", found.name) };
+                same!(found.revision, start + changes, "the revision of change {changes}");
+                same!(found.is_account_disabled, changes % 2 == 1, "the account's state beside the key's");
                 tokio::task::yield_now().await;
             }
             Ok(())
@@ -189,7 +188,7 @@ pub(in crate::conformance) async fn given_changes_while_found_then_key_account_a
         let mut account = account.clone();
         (account.version, account.disabled) = (n + 1, (n % 2 == 1).then(|| switched(bed.now())));
         let mut key = key.clone();
-        key.version = n;
+        (key.name, key.version) = (n.to_string(), n);
         bed.commit(&ours, [Change::UpdateAccount(account), update(key)]).await?;
         tokio::task::yield_now().await;
         if reader.is_finished() {

@@ -113,7 +113,7 @@ pub(in crate::conformance) async fn given_a_change_under_way_when_read_then_the_
     let mut change = bed.store.begin(&ours).await?;
     let seen = change.key(&key.id).await?;
     same!(bed.stored(&key).await?, key, "the key, read during a change");
-    same!(bed.found(&key.secrets[0].digest).await?.key.id, key.id, "the key, found during a change");
+    same!(bed.found(&key.secrets[0].digest).await?.id, key.id, "the key, found during a change");
     same!(bed.store.keys(&bed.every_key(&ours)).await?.len(), 1, "the list, read during a change");
     same!(bed.store.counts(&ours, bed.now()).await?.keys, 1, "the count, read during a change");
     same!(seen, Some(key), "the key, as the change sees it");

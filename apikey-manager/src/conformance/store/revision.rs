@@ -94,7 +94,7 @@ pub(in crate::conformance) async fn given_a_revision_when_seen_then_all_changes_
             while !is_over.load(Ordering::Acquire) {
                 let revision = bed.store.revision().await?;
                 let found = bed.store.find(&digests).await?;
-                seen.push((revision, found.into_iter().map(|found| found.key.id).collect::<BTreeSet<_>>()));
+                seen.push((revision, found.into_iter().map(|found| found.id).collect::<BTreeSet<_>>()));
                 tokio::task::yield_now().await;
             }
             Ok::<_, crate::conformance::Failure>(seen)

@@ -162,6 +162,6 @@ pub(in crate::conformance) async fn given_one_digest_when_ten_organizations_inse
         .await?;
     let won: Vec<_> = won.into_iter().flatten().collect();
     same!(won.len(), 1, "how many got the digest");
-    same!(bed.found(&digest).await?.key.id, won[0], "the key that the digest finds");
+    same!(bed.found(&digest).await?.id, won[0], "the key that the digest finds");
     Ok(())
 }

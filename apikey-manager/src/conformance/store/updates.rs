@@ -12,7 +12,7 @@ use crate::{
     },
     query::UsageRow,
     record::{KeyRecord, Revocation, SecretRecord},
-    store::Change,
+    store::{Change, FoundKey},
 };
 
 pub(in crate::conformance) async fn given_a_stale_version_when_updated_then_it_is_refused(bed: Arc<Bed>) -> Outcome {
@@ -151,7 +151,7 @@ pub(in crate::conformance) async fn given_a_rotation_when_updated_then_the_new_s
         bed.commit(&ours, [update(expected.clone())]).await?;
         expected.version += 1;
         same!(bed.stored(&key).await?, expected, "the key with a new secret");
-        same!(bed.found(&secret.digest).await?.key.id, key.id, "the key that the new secret finds");
+        same!(bed.found(&secret.digest).await?.id, key.id, "the key that the new secret finds");
     }
     let keys = bed.store.keys(&bed.every_key(&ours)).await?;
     same!(keys[0].secrets, expected.secrets, "the secrets in a list");
@@ -172,7 +172,8 @@ pub(in crate::conformance) async fn given_a_rotated_key_when_updated_then_its_se
     key.version = 2;
     bed.commit(&ours, [Change::UpdateKey(Box::new(key.clone()))]).await?;
     same!(bed.stored(&key).await?, key, "the key in an overlap");
-    same!(bed.found(&key.secrets[1].digest).await?.secret, key.secrets[1], "the older secret, found");
+    let found = bed.found(&key.secrets[1].digest).await?;
+    same!(found, FoundKey::of(&key, &key.secrets[1], found.revision), "the key, found by its older secret");
     key.secrets[1].ends_at = Some(bed.at(1));
     key.version = 3;
     bed.commit(&ours, [Change::UpdateKey(Box::new(key.clone()))]).await?;
@@ -196,7 +197,8 @@ pub(in crate::conformance) async fn given_secrets_left_out_when_updated_then_the
     partial.secrets.pop();
     bed.commit(&ours, [update(partial)]).await?;
     same!(bed.stored(&key).await?.secrets, key.secrets, "the secrets after an update that names one of two");
-    same!(bed.found(&older.digest).await?.secret, older, "the secret that was not named, found");
+    let found = bed.found(&older.digest).await?;
+    same!(found, FoundKey::of(&key, &older, found.revision), "the key, found by the secret that was not named");
     let mut copy = bed.key(&ours);
     copy.secrets = vec![older];
     refused!(bed.commit(&ours, [insertion(&copy)]).await, "the digest of a secret that was not named");

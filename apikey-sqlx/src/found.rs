@@ -1,0 +1,261 @@
+//! The read path: all that a verdict on many digests needs, in one statement.
+
+use std::borrow::Cow;
+
+use apikey_core::{KeyDigest, KeyId};
+use apikey_manager::{FoundKey, OrganizationId, StoreError, time};
+
+use crate::{
+    options::Dialect,
+    query::{Names, Query},
+    row::{Row, account_id, corrupt, json, scopes},
+};
+
+/// What is read of each key. That an account is disabled or gone, or an organization suspended, is asked row by row and of
+/// an index: a join, or `EXISTS` of a row, may be done in ways that read all of them. Where no organization is suspended,
+/// as nearly always, none is asked for.
+const FIELDS: &str = "k.id, k.organization, k.service_account, k.name, k.environment, k.scopes, k.not_before, \
+    k.expires_at, NULLIF(k.metadata, '{}'), s.ends_at, \
+    CAST(CASE WHEN k.revoked_at IS NULL THEN 0 ELSE 1 END + CASE WHEN k.disabled_at IS NULL THEN 0 ELSE 2 END \
+    + CASE WHEN k.service_account IS NULL OR (SELECT a.version FROM @service_account a \
+    WHERE a.id = k.service_account AND a.organization = k.organization AND a.disabled_at IS NULL) IS NOT NULL \
+    THEN 0 ELSE 4 END \
+    + CASE WHEN EXISTS (SELECT 1 FROM @organization WHERE suspended_at IS NOT NULL) AND (SELECT o.suspended_at \
+    FROM @organization o WHERE o.id = k.organization AND o.suspended_at IS NOT NULL) IS NOT NULL \
+    THEN 8 ELSE 0 END AS BIGINT)";
+
+/// The same as they were read.
+struct Fields<'r> {
+    id: Cow<'r, str>,
+    organization: Cow<'r, str>,
+    service_account: Option<Cow<'r, str>>,
+    name: Cow<'r, str>,
+    environment: Option<Cow<'r, str>>,
+    scopes: Cow<'r, str>,
+    not_before: Option<i64>,
+    expires_at: Option<i64>,
+    metadata: Option<Cow<'r, str>>,
+    secret_ends_at: Option<i64>,
+    state: i64,
+}
+
+impl Fields<'_> {
+    fn into_key(self, digest: KeyDigest, revision: u64) -> Result<FoundKey, StoreError> {
+        let id = KeyId::new(self.id).map_err(|_| corrupt("a key's id"))?;
+        let organization = OrganizationId::new(self.organization).map_err(|_| corrupt("an organization's id"))?;
+        let mut key = FoundKey::new(id, organization, digest, revision);
+        key.service_account = self.service_account.as_deref().map(account_id).transpose()?;
+        key.name = self.name.into_owned();
+        key.environment = self.environment.map(Cow::into_owned);
+        key.scopes = scopes(&self.scopes)?;
+        key.not_before = self.not_before.map(time::from_millis);
+        key.expires_at = self.expires_at.map(time::from_millis);
+        key.metadata = json(self.metadata.as_deref())?.unwrap_or_default();
+        key.secret_ends_at = self.secret_ends_at.map(time::from_millis);
+        key.is_revoked = self.state & 1 != 0;
+        key.is_disabled = self.state & 2 != 0;
+        key.is_account_disabled = self.state & 4 != 0;
+        key.is_organization_suspended = self.state & 8 != 0;
+        Ok(key)
+    }
+}
+
+/// Of digests, whatever their algorithm. The revision is told when no key is.
+pub(crate) fn query<'n>(names: &'n Names, digests: &[KeyDigest]) -> Query<'n> {
+    // In the order of their index, which is then read from left to right; and each once, or its key would be found twice.
+    let mut digests = sorted(digests);
+    digests.dedup_by_key(|digest| digest.as_bytes());
+    match names.dialect {
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => sqlite::query(names, &digests),
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => postgres::query(names, &digests),
+    }
+}
+
+/// What rows of [`query`] say of `digests`, and of no others that have their bytes.
+pub(crate) fn read(rows: &[Row], digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+    let mut found = Vec::with_capacity(digests.len());
+    for row in rows {
+        match row {
+            #[cfg(feature = "sqlite")]
+            Row::Sqlite(_) => sqlite::read(row, &mut found)?,
+            #[cfg(feature = "postgres")]
+            Row::Postgres(_) => postgres::read(row, &mut found)?,
+        }
+    }
+    if rows.is_empty() {
+        return Err(no_revision());
+    }
+    let digests = sorted(digests);
+    found.retain(|key: &FoundKey| {
+        let first = digests.partition_point(|digest| digest.as_bytes() < key.digest.as_bytes());
+        let mut alike = digests[first..].iter().take_while(|digest| digest.as_bytes() == key.digest.as_bytes());
+        alike.any(|digest| **digest == key.digest)
+    });
+    Ok(found)
+}
+
+fn sorted(digests: &[KeyDigest]) -> Vec<&KeyDigest> {
+    let mut digests: Vec<_> = digests.iter().collect();
+    digests.sort_unstable_by_key(|digest| digest.as_bytes());
+    digests
+}
+
+fn no_revision() -> StoreError {
+    corrupt("no revision")
+}
+
+/// One row for all, in JSON: a connection's thread hands over row by row and value by value, and each costs as much as to
+/// find a key.
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use std::fmt;
+
+    use serde::{Deserialize, Deserializer, de};
+
+    use super::*;
+
+    type Listed<'r> = (
+        Text<'r>,
+        Text<'r>,
+        Option<Text<'r>>,
+        Text<'r>,
+        Option<Text<'r>>,
+        Text<'r>,
+        Option<i64>,
+        Option<i64>,
+        Option<Text<'r>>,
+        Option<i64>,
+        i64,
+        Text<'r>,
+    );
+
+    pub(super) fn query<'n>(names: &'n Names, digests: &[&KeyDigest]) -> Query<'n> {
+        let mut query = names.query("SELECT (SELECT revision FROM @fleet WHERE id = 1), json_group_array(json_array(");
+        query.push(FIELDS).push(", s.algorithm || ':' || lower(hex(s.digest)))) FROM json_each(");
+        // `CROSS JOIN` is done in the order in which it is written.
+        query
+            .push_value(listed(digests))
+            .push(") d CROSS JOIN @secret s ON s.digest = unhex(d.value) CROSS JOIN @key k ON k.id = s.key_id");
+        query
+    }
+
+    /// As an array of hexadecimal texts.
+    fn listed(digests: &[&KeyDigest]) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut listed = String::with_capacity(2 + 67 * digests.len());
+        for digest in digests {
+            listed.push_str(if listed.is_empty() { "[\"" } else { ",\"" });
+            for byte in digest.as_bytes() {
+                listed.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
+            }
+            listed.push('"');
+        }
+        listed.push_str(if listed.is_empty() { "[]" } else { "]" });
+        listed
+    }
+
+    pub(super) fn read(row: &Row, found: &mut Vec<FoundKey>) -> Result<(), StoreError> {
+        let mut reader = row.reader();
+        let revision = reader.optional_int()?.ok_or_else(no_revision)?;
+        let revision = u64::try_from(revision).map_err(|_| corrupt("a negative count"))?;
+        let listed: Vec<Listed<'_>> =
+            serde_json::from_str(reader.text()?).map_err(|_| corrupt("a key with fields of other types"))?;
+        for listed in listed {
+            let (id, organization, service_account, name, environment, scopes, ..) = &listed;
+            let (.., not_before, expires_at, metadata, secret_ends_at, state, digest) = &listed;
+            let fields = Fields {
+                id: id.borrowed(),
+                organization: organization.borrowed(),
+                service_account: service_account.as_ref().map(Text::borrowed),
+                name: name.borrowed(),
+                environment: environment.as_ref().map(Text::borrowed),
+                scopes: scopes.borrowed(),
+                not_before: *not_before,
+                expires_at: *expires_at,
+                metadata: metadata.as_ref().map(Text::borrowed),
+                secret_ends_at: *secret_ends_at,
+                state: *state,
+            };
+            let digest = digest.0.parse().map_err(|_| corrupt("a digest"))?;
+            found.push(fields.into_key(digest, revision)?);
+        }
+        Ok(())
+    }
+
+    /// Copied only where JSON has escaped something.
+    struct Text<'r>(Cow<'r, str>);
+
+    impl Text<'_> {
+        fn borrowed(&self) -> Cow<'_, str> {
+            Cow::Borrowed(&self.0)
+        }
+    }
+
+    impl<'r> Deserialize<'r> for Text<'r> {
+        fn deserialize<D: Deserializer<'r>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_str(TextVisitor)
+        }
+    }
+
+    struct TextVisitor;
+
+    impl<'r> de::Visitor<'r> for TextVisitor {
+        type Value = Text<'r>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text")
+        }
+
+        fn visit_borrowed_str<E>(self, text: &'r str) -> Result<Text<'r>, E> {
+            Ok(Text(Cow::Borrowed(text)))
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Text<'r>, E> {
+            Ok(Text(Cow::Owned(text.to_owned())))
+        }
+    }
+}
+
+/// A row for each, and one at least.
+#[cfg(feature = "postgres")]
+mod postgres {
+    use super::*;
+
+    pub(super) fn query<'n>(names: &'n Names, digests: &[&KeyDigest]) -> Query<'n> {
+        // A server may have become read-only since it was connected to, and a standby doesn't know the latest.
+        let mut query = names.query(
+            "SELECT CASE WHEN (SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on') \
+             THEN -1 ELSE f.revision END, ",
+        );
+        query.push(FIELDS).push(", s.digest, s.algorithm FROM @fleet f LEFT JOIN (unnest(").push_digests(digests);
+        query.push(
+            ") AS d (digest) JOIN @secret s ON s.digest = d.digest JOIN @key k ON k.id = s.key_id) ON TRUE \
+             WHERE f.id = 1",
+        );
+        query
+    }
+
+    pub(super) fn read(row: &Row, found: &mut Vec<FoundKey>) -> Result<(), StoreError> {
+        let mut reader = row.reader();
+        let revision = u64::try_from(reader.int()?)
+            .map_err(|_| StoreError::unavailable("the server is read-only or recovering"))?;
+        let Some(id) = reader.optional_text()? else { return Ok(()) };
+        let fields = Fields {
+            id: id.into(),
+            organization: reader.text()?.into(),
+            service_account: reader.optional_text()?.map(Cow::from),
+            name: reader.text()?.into(),
+            environment: reader.optional_text()?.map(Cow::from),
+            scopes: reader.text()?.into(),
+            not_before: reader.optional_int()?,
+            expires_at: reader.optional_int()?,
+            metadata: reader.optional_text()?.map(Cow::from),
+            secret_ends_at: reader.optional_int()?,
+            state: reader.int()?,
+        };
+        found.push(fields.into_key(reader.digest()?, revision)?);
+        Ok(())
+    }
+}
