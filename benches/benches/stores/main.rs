@@ -1,5 +1,5 @@
-//! What the stores do with a million keys: verifications that no cache answers, issuing, lists and searches, and the size
-//! on disk.
+//! What the stores do with a million keys: verifications that no cache answers, issuing, lists and searches, usage, and
+//! the size on disk.
 //!
 //! `cargo bench -p apikey-benches --bench stores` (`-- quick` for a glance, `-- sqlite` or `-- postgres` for one of them)
 //!
@@ -10,6 +10,7 @@ mod fill;
 mod issue;
 mod pages;
 mod place;
+mod usage;
 mod verify;
 
 use place::Place;
@@ -42,5 +43,6 @@ async fn measure(place: Place, keys: usize, is_quick: bool) {
     verify::measure(&place, &filled, is_quick).await;
     pages::measure(&place, &filled, is_quick).await;
     issue::measure(&place, is_quick).await;
+    usage::measure(&place).await;
     place.close().await;
 }
