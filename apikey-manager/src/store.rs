@@ -154,8 +154,8 @@ pub trait Transaction: Send {
     /// # Errors
     ///
     /// [`is_conflict`](StoreError::is_conflict) when a digest, an id or a marker is taken, a row to be changed is not there
-    /// or not of the version before, or a row belongs to another organization: nothing was changed. [`is_unknown`](StoreError::is_unknown) when the commit's answer never
-    /// came.
+    /// or not of the version before, or a row belongs to another organization: nothing was changed.
+    /// [`is_unknown`](StoreError::is_unknown) when the commit's answer never came.
     async fn commit(self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError>;
 }
 
@@ -177,6 +177,9 @@ pub enum Change {
     /// A key's record in place of the one of the version before, `last_used_at` excepted; secrets it did not have are
     /// new, those it has get the windows given here, and none is removed.
     UpdateKey(Box<KeyRecord>),
+    /// Some of a key's secrets, not all of them, are gone from its record, and nothing is found by them; their digests
+    /// can't come back. When the key was last used stays, whichever secret that was.
+    RetireSecrets(KeyId, Vec<KeyDigest>),
     /// A key and its secrets are gone; the digests and the id can't come back.
     DeleteKey(KeyId),
     /// A new service account.

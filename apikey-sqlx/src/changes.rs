@@ -49,6 +49,7 @@ pub(crate) async fn apply(
                 updated_ids.insert(key.id.clone());
                 updated.push(*key);
             }
+            Step::RetireSecrets(id, digests) => writer.retire_secrets(&id, &digests).await?,
             Step::DeleteKey(id) => writer.delete_key(&id).await?,
             Step::InsertAccount(account) => writer.insert_account(&account).await?,
             Step::UpdateAccount(account) => writer.update_account(&account).await?,
@@ -206,6 +207,39 @@ impl Writer<'_> {
             }
         }
         Ok(known)
+    }
+
+    async fn retire_secrets(&mut self, id: &KeyId, digests: &[KeyDigest]) -> Result<(), StoreError> {
+        let own = "SELECT s.number, s.digest, s.algorithm FROM @secret s JOIN @key k ON k.id = s.key_id \
+                   WHERE k.id = $1 AND k.organization = $2";
+        let own = self.names.query(own).bind(id.as_str()).bind(self.organization.as_str());
+        let mut numbers = HashMap::new();
+        for row in self.change.fetch(own).await.map_err(error::failed)? {
+            let mut reader = row.reader();
+            let number = reader.int()?;
+            numbers.insert(reader.digest()?, number);
+        }
+        let retired: Option<HashSet<i64>> = digests.iter().map(|digest| numbers.get(digest).copied()).collect();
+        let Some(retired) = retired.filter(|retired| retired.len() == digests.len() && retired.len() < numbers.len())
+        else {
+            return Err(StoreError::conflict("there is no such secret to spare"));
+        };
+        let mut last_used_at = None;
+        for number in retired {
+            let secret = |sql| self.names.query(sql).bind(id.as_str()).bind(number);
+            let seen = secret("DELETE FROM @seen WHERE key_id = $1 AND number = $2 RETURNING at");
+            for row in self.change.fetch(seen).await.map_err(error::failed)? {
+                last_used_at = last_used_at.max(Some(row.reader().int()?));
+            }
+            let retire = secret(
+                "UPDATE @secret SET key_id = NULL, number = NULL, created_at = NULL, superseded_at = NULL, \
+                 ends_at = NULL WHERE key_id = $1 AND number = $2",
+            );
+            self.execute(retire).await?;
+        }
+        let Some(last_used_at) = last_used_at else { return Ok(()) };
+        let keep = "UPDATE @key SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
+        self.execute(self.names.query(keep).bind(id.as_str()).bind(last_used_at)).await.map(drop)
     }
 
     async fn delete_key(&mut self, id: &KeyId) -> Result<(), StoreError> {

@@ -24,9 +24,9 @@ use crate::{
 const READERS: u32 = 4;
 /// Rows that a connection's thread reads ahead: as many as a long page has.
 const ROWS_AHEAD: usize = 256;
-/// How much of the file readers map instead of copying what they read of it. Every change empties a reader's own cache,
-/// and a look-up reads here and there.
-const MAPPED: &str = "268435456";
+/// How much of the file readers map instead of copying what they read of it: the most that SQLite does. Every change
+/// empties a reader's own cache, and a look-up reads here and there.
+const MAPPED: &str = "2147418112";
 
 pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database, ConnectError> {
     let unusable = Err(ConnectError::Url("is of a database in memory or one that is read-only; name a file"));

@@ -91,9 +91,9 @@ fn add_hours(names: &Names, rows: impl ExactSizeIterator<Item = Vec<Value>>) -> 
         "INSERT INTO @usage AS u (key_id, hour, organization, service_account, environment, ok, refused) \
          SELECT k.id, v.column2, k.organization, k.service_account, k.environment, v.column3, v.column4 FROM (",
     );
-    // `WHERE true` tells SQLite that `ON` begins no join.
+    // `CROSS JOIN`, lest SQLite read all keys in the order asked for and look each up among the rows.
     query.push_rows(rows, CHUNK).push(
-        ") AS v JOIN @key k ON k.id = v.column1 WHERE true ORDER BY k.id, v.column2 \
+        ") AS v CROSS JOIN @key k WHERE k.id = v.column1 ORDER BY k.id, v.column2 \
          ON CONFLICT (key_id, hour) DO UPDATE SET ok = u.ok + excluded.ok, refused = u.refused + excluded.refused",
     );
     query
@@ -103,8 +103,8 @@ fn add_seen(names: &Names, rows: impl ExactSizeIterator<Item = Vec<Value>>) -> Q
     let mut query =
         names.query("INSERT INTO @seen AS n (key_id, number, at) SELECT s.key_id, s.number, v.column4 FROM (");
     query.push_rows(rows, CHUNK).push(
-        ") AS v JOIN @secret s ON s.digest = v.column2 AND s.algorithm = v.column3 AND s.key_id = v.column1 \
-         WHERE true ORDER BY s.key_id, s.number \
+        ") AS v CROSS JOIN @secret s \
+         WHERE s.digest = v.column2 AND s.algorithm = v.column3 AND s.key_id = v.column1 ORDER BY s.key_id, s.number \
          ON CONFLICT (key_id, number) DO UPDATE SET at = excluded.at WHERE n.at < excluded.at",
     );
     query
@@ -264,4 +264,50 @@ async fn remove(database: &Database, sql: &str, before: i64, is_audit: bool) -> 
 
 fn whole(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use apikey_manager::KeyStore;
+
+    use super::*;
+    use crate::{found, options::SqlOptions, sqlite};
+
+    /// How each table is read: `SCAN` from end to end, `SEARCH` by an index.
+    async fn plan(database: &Database, mut query: Query<'_>) -> Vec<(String, String)> {
+        query.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+        let rows = database.fetch(query).await.unwrap();
+        let details = rows.iter().map(|row| {
+            let mut reader = row.reader();
+            reader.skip(3);
+            let mut words = reader.text().unwrap().split(' ').map(str::to_owned);
+            (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+        });
+        details.filter(|(how, _)| how == "SCAN" || how == "SEARCH").collect()
+    }
+
+    #[tokio::test]
+    async fn given_statements_that_name_keys_when_planned_then_none_reads_all_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("keys.db").display());
+        crate::SqlStore::connect(&url).await.unwrap().close().await;
+        let database = sqlite::connect(&url, &SqlOptions::new()).await.unwrap();
+        let names = &database.names;
+        let rows = || (0..CHUNK).map(|_| vec![Value::Int(None), Value::Int(None), Value::Int(None), Value::Int(None)]);
+        let digests: Vec<_> = (0..100).map(|n| KeyDigest::sha256_from_bytes([n; 32])).collect();
+        let statements = [
+            (add_hours(names, rows()), vec!["k"]),
+            (add_seen(names, rows()), vec!["s"]),
+            (found::query(names, &digests), vec!["s", "k"]),
+        ];
+        for (query, tables) in statements {
+            let plan = plan(&database, query).await;
+            for table in tables {
+                let read: Vec<_> = plan.iter().filter(|(_, read)| read == table).map(|(how, _)| how.as_str()).collect();
+                assert_eq!(read, ["SEARCH"], "{table}: {plan:?}");
+            }
+        }
+        database.close().await;
+    }
 }

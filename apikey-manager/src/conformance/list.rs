@@ -97,6 +97,10 @@ macro_rules! conformance_tests {
                         "A secret that a key did not have is new and stands before the others.",
                     given_a_rotated_key_when_updated_then_its_secrets_get_the_windows_given:
                         "An update gives secrets the windows that it names, also none.",
+                    given_a_secret_when_retired_then_nothing_finds_it_and_it_cannot_come_back:
+                        "A retired secret is gone from its key, whose last use stays; its digest can't come back.",
+                    given_secrets_that_are_not_to_spare_when_retired_then_it_is_refused:
+                        "A key keeps one secret at least, and only its own are retired.",
                     given_secrets_left_out_when_updated_then_they_are_kept:
                         "An update removes no secret.",
                 }
@@ -279,6 +283,8 @@ macro_rules! conformance_tests {
                         "A key's status follows from its record and the time, in reads and in lists.",
                     given_rotations_when_made_then_at_most_two_secrets_live:
                         "A key has at most two live secrets, and without an overlap one.",
+                    given_many_rotations_when_made_then_a_record_has_the_latest_secrets:
+                        "A record has its latest sixteen secrets, however often the key was rotated.",
                     given_a_secret_that_ends_when_rotated_again_then_it_ends_no_later:
                         "No rotation lengthens the life of a secret.",
                     given_a_revoked_key_when_anything_is_tried_then_it_stays_revoked:

@@ -13,6 +13,7 @@ use crate::{
     hint::hint_of,
     record::{KeyRecord, SecretRecord, Status},
     rights::Level,
+    store::Change,
     time,
 };
 
@@ -31,11 +32,15 @@ pub enum Overlap {
 /// Longer overlaps are asked for by mistake.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
+/// How many secrets a record has at most. Older ones ended long ago.
+const REMEMBERED: usize = 16;
+
 impl KeyManager {
     /// Gives a key a new secret.
     ///
     /// A key has at most two live secrets: one that an earlier rotation left behind ends now, whatever overlap it was
-    /// given. No rotation lengthens the life of a secret.
+    /// given. No rotation lengthens the life of a secret. The record has the latest sixteen secrets; those before can't
+    /// come back all the same.
     ///
     /// # Errors
     ///
@@ -114,7 +119,12 @@ impl Operation {
         }
         key.secrets.insert(0, SecretRecord::new(self.shared.hasher.digest(&secret), now));
         key.hint = hint_of(&secret, &self.shared.format, before.environment.as_deref());
+        let forgotten = key.secrets.split_off(key.secrets.len().min(REMEMBERED));
         self.update_key(before, &mut key, Action::KeyRotated)?;
+        if !forgotten.is_empty() {
+            let digests = forgotten.into_iter().map(|secret| secret.digest).collect();
+            self.change(Change::RetireSecrets(before.id.clone(), digests));
+        }
         self.refresh(&before.id);
         Ok(IssuedKey::new(key, secret))
     }

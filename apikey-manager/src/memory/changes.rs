@@ -42,6 +42,7 @@ impl State {
         match change {
             Change::InsertKey(key) => self.insert_key(organization, *key),
             Change::UpdateKey(key) => self.update_key(organization, *key),
+            Change::RetireSecrets(id, digests) => self.retire_secrets(organization, &id, &digests),
             Change::DeleteKey(id) => self.delete_key(organization, &id),
             Change::InsertAccount(account) => self.insert_account(organization, account),
             Change::UpdateAccount(account) => self.update_account(organization, account),
@@ -82,6 +83,31 @@ impl State {
         self.take_key(&key.id);
         self.put_key(key);
         Ok(Box::new(move |state| {
+            state.take_key(&before.id);
+            state.put_key(before);
+        }))
+    }
+
+    fn retire_secrets(
+        &mut self,
+        organization: &OrganizationId,
+        id: &KeyId,
+        retired: &[KeyDigest],
+    ) -> Result<Undo, StoreError> {
+        let before = self.key(organization, id).ok_or_else(|| gone("key"))?.clone();
+        let mut key = before.clone();
+        key.secrets.retain(|secret| !retired.contains(&secret.digest));
+        if key.secrets.is_empty() || key.secrets.len() + retired.len() != before.secrets.len() {
+            return Err(gone("secret to spare"));
+        }
+        self.take_key(id);
+        self.put_key(key);
+        self.deleted_digests.extend(retired.iter().cloned());
+        let retired = retired.to_vec();
+        Ok(Box::new(move |state| {
+            for digest in &retired {
+                state.deleted_digests.remove(digest);
+            }
             state.take_key(&before.id);
             state.put_key(before);
         }))

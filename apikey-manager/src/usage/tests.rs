@@ -250,3 +250,27 @@ fn given_a_store_that_never_answers_when_more_is_counted_than_fits_then_the_olde
     });
     assert_eq!(hours, [7, 40, 40]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn given_more_keys_than_an_authenticator_lists_when_used_then_only_what_fills_half_the_room_is_written_early() {
+    const KEYS: usize = 8_192;
+    for (capacity, expected) in [(4 * KEYS, vec![]), (KEYS, vec![(1, 0)])] {
+        let world = World::new();
+        let settings = UsageSettings::new().interval(Duration::from_secs(600)).capacity(capacity);
+        let writer = world.writer(settings);
+        let mut keys = Vec::with_capacity(KEYS);
+        for _ in 0..KEYS {
+            let key = world.key().await;
+            world.requests(&key, 1, 0).await;
+            keys.push(key);
+        }
+        world.pass(Duration::from_secs(1)).await;
+        assert!(world.keys.authenticator().take_usage().is_empty(), "what piles up is taken");
+        assert_eq!(world.hours(&keys[0]).await, expected, "with room for {capacity}");
+        world.pass(Duration::from_secs(600)).await;
+        for key in [&keys[0], &keys[KEYS - 1]] {
+            assert_eq!(world.hours(key).await, [(1, 0)], "with room for {capacity}, when it is due");
+        }
+        writer.shutdown().await;
+    }
+}

@@ -89,7 +89,7 @@ impl Broken {
             Fault::ForgetsPeppers => {
                 key.secrets.iter_mut().for_each(|secret| secret.digest = of_first_pepper(&secret.digest));
             }
-            Fault::UpdateWritesLastUse | Fault::LastUseMovesBack => {
+            Fault::UpdateWritesLastUse | Fault::LastUseMovesBack | Fault::RetireForgetsLastUse => {
                 if let Some(told) = self.notes().last_used.get(&key.id) {
                     key.last_used_at = told.last_used_at;
                 }

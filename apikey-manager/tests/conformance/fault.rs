@@ -53,6 +53,7 @@ faults! {
     ForgetsDeletedDigests: [
         given_a_deleted_key_when_its_digests_return_then_they_are_refused,
         given_an_active_key_when_deleted_then_it_was_revoked_and_its_story_stays,
+        given_a_secret_when_retired_then_nothing_finds_it_and_it_cannot_come_back,
     ],
     /// The ids of deleted keys are free.
     ForgetsDeletedIds: [
@@ -67,7 +68,10 @@ faults! {
     /// Any version may be written over.
     AcceptsStaleVersions: [given_a_stale_version_when_updated_then_it_is_refused],
     /// A change of a row that isn't there is done by doing nothing.
-    SkipsUnknownRows: [given_an_unknown_row_when_changed_then_it_is_refused],
+    SkipsUnknownRows: [
+        given_an_unknown_row_when_changed_then_it_is_refused,
+        given_secrets_that_are_not_to_spare_when_retired_then_it_is_refused,
+    ],
     /// An update forgets a field.
     UpdateKeepsDescription: [given_an_update_when_committed_then_every_field_is_replaced],
     /// An update can't clear a field.
@@ -84,6 +88,13 @@ faults! {
         given_rotations_when_made_then_at_most_two_secrets_live,
         given_a_secret_that_ends_when_rotated_again_then_it_ends_no_later,
     ],
+    /// Retired secrets stay.
+    RetiresNothing: [
+        given_a_secret_when_retired_then_nothing_finds_it_and_it_cannot_come_back,
+        given_many_rotations_when_made_then_a_record_has_the_latest_secrets,
+    ],
+    /// A key's last use goes with the secret that it was made with.
+    RetireForgetsLastUse: [given_a_secret_when_retired_then_nothing_finds_it_and_it_cannot_come_back],
     /// An update removes the secrets that it doesn't name.
     UpdateRemovesSecrets: [given_secrets_left_out_when_updated_then_they_are_kept],
     /// Only one of many digests is looked for.

@@ -5,7 +5,7 @@ use std::{mem, time::SystemTime};
 use apikey_core::{KeyDigest, KeyId};
 use apikey_manager::{
     Change, Changes, Counts, KeyFilter, KeyQuery, KeyRecord, KeyStore, OrganizationId, OrganizationRecord,
-    ServiceAccount, ServiceAccountId, StoreError, Transaction,
+    SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Transaction,
 };
 use async_trait::async_trait;
 use tokio::task::yield_now;
@@ -284,6 +284,24 @@ async fn rewritten(
                 Change::UpdateAccount(account)
             }
         },
+        Change::RetireSecrets(..) if store.is(Fault::RetiresNothing) => return Ok(None),
+        Change::RetireSecrets(id, digests) => {
+            let own = store.inner.key(organization, &id).await?;
+            let is_left = |secret: &SecretRecord| !digests.contains(&secret.digest);
+            let is_known = own.as_ref().is_some_and(|key| {
+                let left = key.secrets.iter().filter(|secret| is_left(secret)).count();
+                left > 0 && left + digests.len() == key.secrets.len()
+            });
+            if store.is(Fault::SkipsUnknownRows) && !is_known {
+                return Ok(None);
+            }
+            if let Some(mut key) = own.filter(|_| store.is(Fault::RetireForgetsLastUse)) {
+                let left = key.secrets.iter().filter(|secret| is_left(secret));
+                key.last_used_at = left.filter_map(|secret| secret.last_used_at).max();
+                store.notes().last_used.insert(id.clone(), key);
+            }
+            Change::RetireSecrets(id, digests)
+        }
         Change::DeleteKey(_) | Change::DeleteAccount(_) if store.is(Fault::DeletesNothing) => return Ok(None),
         Change::SetMarker(..) if store.is(Fault::ForgetsMarkers) => return Ok(None),
         Change::DeleteKey(id) => {

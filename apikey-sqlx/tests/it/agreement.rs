@@ -115,6 +115,12 @@ impl Dice {
                 key.version += u64::from(self.roll(10) != 0);
                 Change::UpdateKey(Box::new(key))
             }
+            (8, Some(key)) if self.roll(2) == 0 => {
+                let (spared, foreign) = (self.roll(2) as usize, self.digest());
+                let retired = key.secrets.iter().skip(spared).map(|secret| secret.digest.clone());
+                let foreign = if self.roll(5) == 0 { Some(foreign) } else { None };
+                Change::RetireSecrets(key.id.clone(), retired.chain(foreign).collect())
+            }
             (8, _) => Change::DeleteKey(id(self.roll(40))),
             (9, _) => {
                 let (id, created_at, by) = (self.account(), self.moment(), self.actor());

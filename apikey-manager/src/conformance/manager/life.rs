@@ -99,6 +99,28 @@ pub(in crate::conformance) async fn given_rotations_when_made_then_at_most_two_s
     Ok(())
 }
 
+pub(in crate::conformance) async fn given_many_rotations_when_made_then_a_record_has_the_latest_secrets(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host, bed) = (&stage.keys, &stage.host, &stage.bed);
+    let key = stage.issue().await?;
+    let mut made = vec![key.record().secrets[0].digest.clone()];
+    for n in 1..40 {
+        stage.at(n);
+        let overlap = if n % 2 == 0 { Overlap::UntilEnded } else { Overlap::None };
+        let rotated = keys.rotate(host, key.id(), overlap).await?;
+        same!(&stage.stored(key.id()).await?, rotated.record(), "the record of the rotation");
+        made.insert(0, rotated.record().secrets[0].digest.clone());
+    }
+    let secrets = stage.stored(key.id()).await?.secrets;
+    let digests: Vec<_> = secrets.iter().map(|secret| secret.digest.clone()).collect();
+    same!(digests, made[..16], "the secrets that a record has");
+    same!(bed.store.find(&made).await?.len(), 16, "how many of the secrets ever made find the key");
+    same!(bed.store.begin(host.organization()).await?.taken(&made).await?.len(), 40, "how many can't come back");
+    Ok(())
+}
+
 pub(in crate::conformance) async fn given_a_secret_that_ends_when_rotated_again_then_it_ends_no_later(
     bed: Arc<Bed>,
 ) -> Outcome {

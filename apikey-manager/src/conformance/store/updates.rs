@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use apikey_core::ScopeSet;
+use apikey_core::{KeyDigest, ScopeSet};
 use serde_json::json;
 
 use crate::{
     conformance::{
         bed::{Bed, actor, insertion, switched, update},
-        outcome::{Outcome, refused, same},
+        outcome::{Outcome, ensure, refused, same},
     },
     query::UsageRow,
     record::{KeyRecord, Revocation, SecretRecord},
@@ -183,6 +183,60 @@ pub(in crate::conformance) async fn given_a_rotated_key_when_updated_then_its_se
     key.version = 4;
     bed.commit(&ours, [Change::UpdateKey(Box::new(key.clone()))]).await?;
     same!(bed.stored(&key).await?, key, "the key with windows cleared");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_secret_when_retired_then_nothing_finds_it_and_it_cannot_come_back(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let ours = bed.organization("ours");
+    let (mut key, other) = (bed.key(&ours), bed.key(&ours));
+    let [older, oldest] = [-10, -20].map(|at| SecretRecord::new(bed.digest(), bed.at(at)));
+    key.secrets.extend([older.clone(), oldest.clone()]);
+    bed.insert([&key, &other]).await?;
+    let last_used = vec![(oldest.digest.clone(), bed.at(-3)), (older.digest.clone(), bed.at(-7))];
+    bed.store.add_usage(&bed.batch([UsageRow { last_used, ..bed.used(&key, 1, 0) }])).await?;
+    bed.commit(&ours, [Change::RetireSecrets(key.id.clone(), vec![oldest.digest.clone()])]).await?;
+    let stored = bed.stored(&key).await?;
+    same!(stored.last_used_at, Some(bed.at(-3)), "when the key was last used, by a secret that is retired");
+    let digests: Vec<_> = stored.secrets.iter().map(|secret| secret.digest.clone()).collect();
+    same!(digests, [key.secrets[0].digest.clone(), older.digest.clone()], "the secrets that are left, in their order");
+    same!(stored.secrets[1].last_used_at, Some(bed.at(-7)), "when one that is left was last used");
+    ensure!(
+        bed.store.find(std::slice::from_ref(&oldest.digest)).await?.is_empty(),
+        "nothing is found by a retired secret"
+    );
+    same!(bed.found(&older.digest).await?.id, key.id, "the key that a secret finds which is left");
+    same!(bed.stored(&other).await?, other, "the other key");
+    let mut copy = bed.key(&ours);
+    copy.secrets = vec![oldest.clone()];
+    refused!(bed.commit(&ours, [insertion(&copy)]).await, "the digest of a retired secret");
+    let mut rotated = stored.clone();
+    rotated.secrets.insert(0, SecretRecord::new(bed.digest(), bed.now()));
+    rotated.version = 2;
+    bed.commit(&ours, [Change::UpdateKey(Box::new(rotated.clone()))]).await?;
+    same!(bed.stored(&key).await?, rotated, "the key, rotated after a secret was retired");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_secrets_that_are_not_to_spare_when_retired_then_it_is_refused(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
+    let (mut key, other) = (bed.key(&ours), bed.key(&theirs));
+    let older = SecretRecord::new(bed.digest(), bed.at(-10));
+    key.secrets.push(older.clone());
+    bed.insert([&key, &other]).await?;
+    let all = key.secrets.iter().map(|secret| secret.digest.clone()).collect();
+    let retire = |key: &KeyRecord, digests: Vec<KeyDigest>| Change::RetireSecrets(key.id.clone(), digests);
+    refused!(bed.commit(&ours, [retire(&key, all)]).await, "every secret of a key");
+    refused!(bed.commit(&ours, [retire(&key, vec![bed.digest()])]).await, "a secret that nobody has");
+    let foreign = other.secrets[0].digest.clone();
+    refused!(bed.commit(&ours, [retire(&key, vec![foreign])]).await, "another key's secret");
+    refused!(bed.commit(&theirs, [retire(&key, vec![older.digest.clone()])]).await, "another organization's key");
+    refused!(bed.commit(&ours, [retire(&bed.key(&ours), vec![older.digest])]).await, "a key that there is not");
+    same!(bed.stored(&key).await?, key, "the key after all this");
+    same!(bed.stored(&other).await?, other, "the other key after all this");
     Ok(())
 }
 
