@@ -3,10 +3,9 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use apikey_core::KeyFormat;
 use apikey_manager::{Actor, ImportKey, OrganizationId};
 
-use crate::place::Place;
+use crate::place::{Place, format};
 
 pub(crate) struct Filled {
     /// Every key, as a request presents it.
@@ -28,7 +27,7 @@ pub(crate) fn host(number: usize) -> Actor {
 
 pub(crate) async fn fill(place: &Place, count: usize) -> Filled {
     let keys = place.builder().build().expect("a manager");
-    let format = KeyFormat::builder("acme").environment("live").build().expect("a format");
+    let format = format();
     let organizations = (count / 1_000).max(2);
     let now = SystemTime::now();
     let mut requests = Vec::with_capacity(count);

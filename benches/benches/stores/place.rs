@@ -61,8 +61,7 @@ impl Place {
     }
 
     pub(crate) fn builder(&self) -> KeyManagerBuilder {
-        let format = KeyFormat::builder("acme").environment("live").build().expect("a format");
-        KeyManager::builder(self.store.clone()).format(format)
+        KeyManager::builder(self.store.clone()).format(format())
     }
 
     pub(crate) async fn print_sizes(&self, keys: usize) {
@@ -142,6 +141,10 @@ impl Plain {
             Plain::Postgres(pool, _) => read!(pool),
         }
     }
+}
+
+pub(crate) fn format() -> KeyFormat {
+    KeyFormat::builder("acme").environment("live").build().expect("a format")
 }
 
 /// How long a turn is.
