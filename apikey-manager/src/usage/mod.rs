@@ -70,8 +70,8 @@ impl UsageSettings {
         self
     }
 
-    /// Sets how many rows are kept while the store fails; at least one batch. What comes on top displaces the oldest hours,
-    /// and their counts are lost.
+    /// Sets how many rows are kept while the store fails; at least one batch. What fills half of that is written before the
+    /// interval is over. What comes on top displaces the oldest hours, and their counts are lost.
     pub fn capacity(mut self, rows: usize) -> Self {
         self.capacity = rows.max(1);
         self
