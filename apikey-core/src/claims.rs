@@ -8,9 +8,8 @@ use std::{
 };
 
 use serde::ser::SerializeMap;
-use serde_json::{Map, Value};
 
-use crate::{key_id::KeyId, scope::ScopeSet};
+use crate::{json_object::JsonObject, key_id::KeyId, scope::ScopeSet};
 
 /// What is known of a caller: which key, whose, for what, until when.
 ///
@@ -49,7 +48,7 @@ pub struct Claims {
 struct More {
     organization: Option<Box<str>>,
     service_account: Option<Box<str>>,
-    metadata: Map<String, Value>,
+    metadata: JsonObject,
     extras: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
 }
 
@@ -109,8 +108,8 @@ impl Claims {
 
     /// Sets the key's metadata.
     #[must_use]
-    pub fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
-        self.more().metadata = metadata;
+    pub fn with_metadata(mut self, metadata: impl Into<JsonObject>) -> Self {
+        self.more().metadata = metadata.into();
         self
     }
 
@@ -190,15 +189,24 @@ impl Claims {
         self.more.as_ref()?.service_account.as_deref()
     }
 
-    /// One entry of the key's metadata.
+    /// The key's metadata; empty unless set.
+    ///
+    /// ```
+    /// # use apikey_core::{Claims, JsonObject, KeyId};
+    /// let metadata: JsonObject = r#"{"team": 7}"#.parse()?;
+    /// let claims = Claims::new(KeyId::new("k-1")?).with_metadata(metadata);
+    /// assert_eq!(claims.metadata().get("team"), Some(7.into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Security
     ///
     /// Whoever may change the key may write it: with `apikey-manager` that is every holder of `keys:write`, of the key
     /// itself, too. What decides about rights or plans belongs into scopes, or beside the key.
     #[must_use]
-    pub fn metadata(&self, name: &str) -> Option<&Value> {
-        self.more.as_ref()?.metadata.get(name)
+    pub fn metadata(&self) -> &JsonObject {
+        const NONE: &JsonObject = &JsonObject::new();
+        self.more.as_ref().map_or(NONE, |more| &more.metadata)
     }
 
     /// The value of type `T` that the resolver attached.
@@ -206,6 +214,16 @@ impl Claims {
     pub fn extra<T: Any + Send + Sync>(&self) -> Option<&T> {
         let (_, extra) = self.more.as_ref()?.extras.iter().find(|(type_id, _)| *type_id == TypeId::of::<T>())?;
         extra.downcast_ref()
+    }
+
+    /// Bytes that these claims have on the heap, but for what clones share with others and for extras.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let texts = self.key_id.as_str().len() + self.name.len() + self.scopes.as_str().len();
+        let more = self.more.as_ref().map_or(0, |more| {
+            let texts = [&more.organization, &more.service_account].into_iter().flatten().map(|text| text.len());
+            size_of::<More>() + texts.sum::<usize>() + more.metadata.heap_bytes()
+        });
+        texts + more
     }
 
     fn more(&mut self) -> &mut More {
@@ -247,8 +265,8 @@ impl serde::Serialize for Claims {
         if let Some(expires_at) = self.expires_at {
             object.serialize_entry("expires_at", &rfc3339(expires_at))?;
         }
-        if let Some(more) = self.more.as_ref().filter(|more| !more.metadata.is_empty()) {
-            object.serialize_entry("metadata", &more.metadata)?;
+        if !self.metadata().is_empty() {
+            object.serialize_entry("metadata", self.metadata())?;
         }
         object.end()
     }
@@ -273,15 +291,15 @@ mod tests {
             .with_environment("live")
             .with_scopes(ScopeSet::parse("b a").unwrap())
             .with_expiry(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400))
-            .with_metadata(Map::from_iter([("tier".to_owned(), Value::from(2))]))
+            .with_metadata(r#"{"tier":2}"#.parse::<JsonObject>().unwrap())
             .with_extra(7u8);
         let json = serde_json::json!({
             "key_id": "k", "name": "n", "organization": "o", "service_account": "s", "environment": "live",
             "scopes": ["a", "b"], "expires_at": "1970-01-02T00:00:00Z", "metadata": {"tier": 2},
         });
         assert_eq!(serde_json::to_value(&claims).unwrap(), json);
-        assert_eq!(claims.metadata("tier"), Some(&Value::from(2)));
-        assert_eq!(claims.metadata("none"), None);
+        assert_eq!(claims.metadata().get("tier"), Some(2.into()));
+        assert_eq!(claims.metadata().get("none"), None);
     }
 
     #[test]

@@ -69,6 +69,7 @@ mod digest;
 mod format;
 mod hasher;
 mod in_flight;
+mod json_object;
 mod key_id;
 mod no_randomness;
 mod on_revoked;
@@ -103,6 +104,7 @@ pub use format::{
 };
 pub use hasher::KeyHasher;
 pub use in_flight::InFlight;
+pub use json_object::{JsonError, JsonObject};
 pub use key_id::{KeyId, KeyIdError};
 pub use no_randomness::NoRandomness;
 pub use on_revoked::{LastFrame, OnRevoked};

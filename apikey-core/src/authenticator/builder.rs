@@ -21,6 +21,10 @@ use crate::{
 const ANY_TOKEN: std::ops::RangeInclusive<usize> = 16..=256;
 /// Above this a table would not fit any machine this is for.
 const MAX_CAPACITY: usize = 1 << 28;
+/// What a verified key may take on average, unless said otherwise.
+const BYTES_A_KEY: usize = 1_024;
+/// A small table may still hold some keys with much metadata.
+const LEAST_BYTES: usize = 1 << 20;
 
 /// What becomes of a `Bearer` token that has no accepted format's prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +78,7 @@ pub struct AuthenticatorBuilder {
     hasher: KeyHasher,
     catalog: ScopeCatalog,
     cache_capacity: usize,
+    cache_bytes: Option<usize>,
     freshness: Duration,
     unknown_capacity: usize,
     unknown_freshness: Duration,
@@ -100,6 +105,7 @@ impl AuthenticatorBuilder {
             hasher: KeyHasher::sha256(),
             catalog: ScopeCatalog::new(),
             cache_capacity: 10_000,
+            cache_bytes: None,
             freshness: Duration::from_secs(60),
             unknown_capacity: 10_000,
             unknown_freshness: Duration::from_secs(10),
@@ -147,9 +153,16 @@ impl AuthenticatorBuilder {
         self
     }
 
-    /// Sets how many verified keys are kept; 10,000 unless said. A key takes up to half a kilobyte.
+    /// Sets how many verified keys are kept; 10,000 unless said. A key without metadata takes up to half a kilobyte.
     pub fn cache_capacity(mut self, keys: usize) -> Self {
         self.cache_capacity = keys;
+        self
+    }
+
+    /// Sets how many bytes the verified keys may take together; 1 KiB for each key of the capacity unless said, and never
+    /// less than 1 MiB by default. Extras that the resolver attaches are not counted.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = Some(bytes);
         self
     }
 
@@ -279,6 +292,13 @@ impl AuthenticatorBuilder {
                 return Err(error(setting, format!("{capacity} keys, of 1 to {MAX_CAPACITY}")));
             }
         }
+        let cache_bytes = self.cache_bytes.unwrap_or_else(|| LEAST_BYTES.max(self.cache_capacity * BYTES_A_KEY));
+        if cache_bytes < BYTES_A_KEY {
+            return Err(error(
+                "cache_bytes",
+                format!("{cache_bytes} bytes hold no key; at least {BYTES_A_KEY} are needed"),
+            ));
+        }
         if self.resolver_timeout.is_zero() {
             return Err(error("resolver_timeout", "zero leaves the resolver no time"));
         }
@@ -307,7 +327,7 @@ impl AuthenticatorBuilder {
             hasher: self.hasher,
             catalog: self.catalog,
             home: Arc::new(home),
-            table: Table::new(self.cache_capacity),
+            table: Table::new(self.cache_capacity, cache_bytes),
             unknown: Unknown::new(self.unknown_capacity as u64),
             flights: Flights::new(),
             permits: Arc::new(Semaphore::new(self.resolver_concurrency - reserved)),
@@ -393,9 +413,10 @@ mod tests {
     #[test]
     fn given_a_wrong_setting_when_built_then_the_error_names_it_and_the_reason() {
         type Wrong = fn(AuthenticatorBuilder) -> AuthenticatorBuilder;
-        let cases: [(Wrong, &str); 20] = [
+        let cases: [(Wrong, &str); 21] = [
             (|b| b.cache_capacity(0), "cache_capacity: 0 keys, of 1 to"),
             (|b| b.cache_capacity(usize::MAX), "cache_capacity: "),
+            (|b| b.cache_bytes(1_023), "cache_bytes: 1023 bytes hold no key"),
             (|b| b.unknown_capacity(0), "unknown_capacity: 0 keys, of 1 to"),
             (|b| b.unknown_capacity(usize::MAX), "unknown_capacity: "),
             (|b| b.resolver_timeout(Duration::ZERO), "resolver_timeout: zero"),
@@ -426,7 +447,7 @@ mod tests {
         type Right = fn(AuthenticatorBuilder) -> AuthenticatorBuilder;
         let cases: [Right; 8] = [
             |b| b,
-            |b| b.cache_capacity(1).unknown_capacity(1).resolver_concurrency(1),
+            |b| b.cache_capacity(1).cache_bytes(1_024).unknown_capacity(1).resolver_concurrency(1),
             |b| b.freshness(Duration::ZERO).unknown_freshness(Duration::ZERO),
             |b| b.freshness(Duration::MAX).unknown_freshness(Duration::MAX).retry_after(Duration::MAX),
             |b| b.realm("").header("X-API-Key"),

@@ -108,6 +108,11 @@ impl Entry {
         &self.cache_key
     }
 
+    /// Bytes that the entry keeps from others, but for extras of the resolver's.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.digest.as_ref().map_or(0, |_| size_of::<KeyDigest>()) + self.claims.heap_bytes()
+    }
+
     pub(super) fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -280,6 +285,13 @@ pub(crate) mod tests {
 
     pub(crate) fn entry_for(home: &Arc<Home>, cache_key: CacheKey) -> Arc<Entry> {
         let claims = Claims::new(KeyId::new("k").unwrap());
+        let digest = KeyDigest::sha256_from_bytes([0; 32]);
+        Arc::new(Entry::new(Arc::clone(home), cache_key, digest, claims, Tick::NEVER, Tick::NEVER))
+    }
+
+    pub(crate) fn entry_with(home: &Arc<Home>, cache_key: CacheKey, metadata: usize) -> Arc<Entry> {
+        let metadata: crate::JsonObject = format!(r#"{{"x":"{}"}}"#, "x".repeat(metadata)).parse().unwrap();
+        let claims = Claims::new(KeyId::new("k").unwrap()).with_metadata(metadata);
         let digest = KeyDigest::sha256_from_bytes([0; 32]);
         Arc::new(Entry::new(Arc::clone(home), cache_key, digest, claims, Tick::NEVER, Tick::NEVER))
     }

@@ -4,7 +4,8 @@
 //! and the entry; its last byte holds a reference bit for each slot, by which victims are chosen (second chance). Each
 //! key has two buckets it may live in, which keeps nearly all of the slots usable.
 //!
-//! Writers take turns: they run under the registry's lock.
+//! Writers take turns: they run under the registry's lock. They also keep the sum of the entries' bytes within bounds: a
+//! hand goes round the buckets and takes out what was not used since it last came by.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ use super::{
     entry::Entry,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -28,6 +29,12 @@ const SLOTS_PER_KEY_IN_QUARTERS: usize = 6;
 
 pub(crate) struct Table {
     buckets: Box<[Bucket]>,
+    /// The most that all entries may have together.
+    most_bytes: usize,
+    /// What they have.
+    bytes: AtomicUsize,
+    /// The bucket at which the search for something to take out goes on.
+    hand: AtomicUsize,
 }
 
 #[repr(align(64))]
@@ -39,11 +46,17 @@ struct Bucket {
 }
 
 impl Table {
-    /// A table that holds at least `capacity` keys, give or take the few whose buckets are both full.
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// A table that holds at least `capacity` keys, give or take the few whose buckets are both full, as long as they have
+    /// no more than `most_bytes` together.
+    pub(crate) fn new(capacity: usize, most_bytes: usize) -> Self {
         let slots = capacity.saturating_mul(SLOTS_PER_KEY_IN_QUARTERS).div_ceil(4);
         let buckets = slots.div_ceil(SLOTS).max(2);
-        Table { buckets: std::iter::repeat_with(Bucket::default).take(buckets).collect() }
+        Table {
+            buckets: std::iter::repeat_with(Bucket::default).take(buckets).collect(),
+            most_bytes,
+            bytes: AtomicUsize::new(0),
+            hand: AtomicUsize::new(0),
+        }
     }
 
     /// The entry under `key`, whatever its state.
@@ -54,10 +67,46 @@ impl Table {
         first.get(tag, key).or_else(|| second.get(tag, key))
     }
 
-    /// Puts `entry` in, in place of one under the same key or, if need be, of one that was not used lately.
+    /// Puts `entry` in, in place of one under the same key or, if need be, of some that were not used lately. An entry that
+    /// alone has more bytes than all may have is not kept.
     ///
-    /// Returns the displaced one, which must be dropped outside the registry's lock.
-    pub(crate) fn insert(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+    /// Returns the displaced ones, which must be dropped outside the registry's lock.
+    pub(crate) fn insert(&self, entry: Arc<Entry>) -> Vec<Arc<Entry>> {
+        let added = entry.bytes();
+        if added > self.most_bytes {
+            // One under the same key would be older.
+            return self.find(entry.cache_key()).and_then(|older| self.remove(&older)).into_iter().collect();
+        }
+        self.bytes.fetch_add(added, Ordering::Relaxed);
+        let mut displaced = Vec::from_iter(self.place(entry));
+        displaced.iter().for_each(|entry| self.discount(entry));
+        // Twice round at most: the first time may do no more than take the marks of use away.
+        let mut left = 2 * self.buckets.len();
+        while self.bytes.load(Ordering::Relaxed) > self.most_bytes && left > 0 {
+            let at = self.hand.fetch_add(1, Ordering::Relaxed) % self.buckets.len();
+            self.buckets[at].take_unused(
+                || self.bytes.load(Ordering::Relaxed) > self.most_bytes,
+                |entry| {
+                    self.discount(&entry);
+                    displaced.push(entry);
+                },
+            );
+            left -= 1;
+        }
+        displaced
+    }
+
+    fn discount(&self, entry: &Entry) {
+        self.bytes.fetch_sub(entry.bytes(), Ordering::Relaxed);
+    }
+
+    /// The entry under `key`, without a mark that it was used.
+    fn find(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        let tag = tag_of(key);
+        self.homes(key).into_iter().find_map(|bucket| bucket.slots[bucket.find(tag, key)?].load_full())
+    }
+
+    fn place(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         let key = *entry.cache_key();
         let tag = tag_of(&key);
         let homes = self.homes(&key);
@@ -81,11 +130,12 @@ impl Table {
     pub(crate) fn remove(&self, entry: &Entry) -> Option<Arc<Entry>> {
         let key = entry.cache_key();
         let tag = tag_of(key);
-        self.homes(key).into_iter().find_map(|bucket| {
+        let removed = self.homes(key).into_iter().find_map(|bucket| {
             let slot = bucket.find(tag, key)?;
             let is_same = bucket.slots[slot].load().as_deref().is_some_and(|found| std::ptr::eq(found, entry));
             is_same.then(|| bucket.put(slot, 0, None)).flatten()
-        })
+        });
+        removed.inspect(|removed| self.discount(removed))
     }
 
     fn homes(&self, key: &CacheKey) -> [&Bucket; 2] {
@@ -143,6 +193,18 @@ impl Bucket {
         })
     }
 
+    /// Takes out what was not used since the last time, while `more` is asked for; the rest is taken for unused from now on.
+    fn take_unused(&self, mut more: impl FnMut() -> bool, mut taken: impl FnMut(Arc<Entry>)) {
+        let tags = self.tags.fetch_and(u64::MAX >> 8, Ordering::Relaxed);
+        for slot in (0..SLOTS).filter(|slot| tags & (1 << (8 * SLOTS + slot)) == 0) {
+            if more()
+                && let Some(entry) = self.put(slot, 0, None)
+            {
+                taken(entry);
+            }
+        }
+    }
+
     fn put(&self, slot: usize, tag: u8, entry: Option<Arc<Entry>>) -> Option<Arc<Entry>> {
         let displaced = self.slots[slot].swap(entry);
         let clear = !(0xff << (8 * slot) | 1 << (8 * SLOTS + slot));
@@ -173,7 +235,9 @@ impl fmt::Debug for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::entry::tests::{entry_for, home};
+    use crate::cache::entry::tests::{entry_for, entry_with, home};
+
+    const UNBOUNDED: usize = usize::MAX;
 
     fn key(n: usize) -> CacheKey {
         CacheKey::of(format!("key number {n}").as_bytes())
@@ -183,8 +247,8 @@ mod tests {
     fn given_a_table_filled_to_its_capacity_when_looked_up_then_nearly_all_keys_are_there() {
         let home = home();
         for capacity in [100, 10_000] {
-            let table = Table::new(capacity);
-            let displaced = (0..capacity).filter_map(|n| table.insert(entry_for(&home, key(n)))).count();
+            let table = Table::new(capacity, UNBOUNDED);
+            let displaced = (0..capacity).map(|n| table.insert(entry_for(&home, key(n))).len()).sum::<usize>();
             let found = (0..capacity).filter(|n| table.get(&key(*n)).is_some()).count();
             assert_eq!(found + displaced, capacity);
             assert!(displaced * 1_000 <= capacity + 1_000, "{displaced} of {capacity} found no room");
@@ -194,8 +258,8 @@ mod tests {
     #[test]
     fn given_far_more_keys_than_slots_when_inserted_then_the_table_stays_bounded() {
         let home = home();
-        let table = Table::new(70);
-        let displaced = (0..10_000).filter_map(|n| table.insert(entry_for(&home, key(n)))).count();
+        let table = Table::new(70, UNBOUNDED);
+        let displaced = (0..10_000).map(|n| table.insert(entry_for(&home, key(n))).len()).sum::<usize>();
         assert_eq!(10_000 - displaced, table.buckets.len() * SLOTS);
         assert!(table.buckets.len() * SLOTS <= 112);
     }
@@ -203,7 +267,7 @@ mod tests {
     #[test]
     fn given_keys_in_use_when_others_flood_the_table_then_those_in_use_stay() {
         let home = home();
-        let table = Table::new(700);
+        let table = Table::new(700, UNBOUNDED);
         let hot: Vec<_> = (0..50).map(key).collect();
         for key in &hot {
             table.insert(entry_for(&home, *key));
@@ -220,15 +284,62 @@ mod tests {
     #[test]
     fn given_an_entry_under_the_same_key_when_inserted_then_it_takes_the_others_place() {
         let home = home();
-        let table = Table::new(10);
+        let table = Table::new(10, UNBOUNDED);
         let (old, new) = (entry_for(&home, key(1)), entry_for(&home, key(1)));
-        assert!(table.insert(Arc::clone(&old)).is_none());
-        assert!(table.insert(Arc::clone(&new)).is_some_and(|displaced| Arc::ptr_eq(&displaced, &old)));
+        assert!(table.insert(Arc::clone(&old)).is_empty());
+        let displaced = table.insert(Arc::clone(&new));
+        assert!(displaced.len() == 1 && Arc::ptr_eq(&displaced[0], &old));
         assert!(table.get(&key(1)).is_some_and(|found| Arc::ptr_eq(&found, &new)));
         assert!(table.remove(&old).is_none(), "another entry stays");
         assert!(table.remove(&new).is_some_and(|removed| Arc::ptr_eq(&removed, &new)));
         assert!(table.get(&key(1)).is_none());
         assert!(table.remove(&new).is_none());
+    }
+
+    #[test]
+    fn given_entries_with_more_bytes_than_fit_when_inserted_then_their_sum_stays_within_bounds() {
+        let home = home();
+        let most = 1 << 20;
+        let table = Table::new(10_000, most);
+        let mut kept = std::collections::HashMap::new();
+        for n in 0..3_000 {
+            let entry = entry_with(&home, key(n % 2_000), [0, 100, 8_000][n % 3]);
+            kept.insert(*entry.cache_key(), entry.bytes());
+            for displaced in table.insert(entry) {
+                if table.get(displaced.cache_key()).is_none() {
+                    kept.remove(displaced.cache_key());
+                }
+            }
+            let sum: usize = kept.values().sum();
+            assert!(sum <= most && sum == table.bytes.load(Ordering::Relaxed), "{n}: {sum}");
+        }
+        assert!(kept.values().sum::<usize>() > most / 2, "what fits is kept");
+        let last = key(2_999 % 2_000);
+        assert!(table.get(&last).is_some_and(|entry| table.remove(&entry).is_some()));
+        assert!(table.bytes.load(Ordering::Relaxed) < most);
+    }
+
+    #[test]
+    fn given_an_entry_that_alone_has_too_many_bytes_when_inserted_then_others_stay() {
+        let home = home();
+        let table = Table::new(100, 4_096);
+        assert!(table.insert(entry_for(&home, key(1))).is_empty());
+        assert!(table.insert(entry_for(&home, key(2))).is_empty());
+        assert_eq!(table.insert(entry_with(&home, key(1), 8_000)).len(), 1, "an older one under its key goes");
+        assert!(table.get(&key(1)).is_none() && table.get(&key(2)).is_some());
+    }
+
+    #[test]
+    fn given_a_key_in_use_when_large_ones_flood_the_table_then_it_stays() {
+        let home = home();
+        let table = Table::new(10_000, 1 << 20);
+        table.insert(entry_for(&home, key(0)));
+        let mut hits = 0;
+        for n in 1..2_000 {
+            table.insert(entry_with(&home, key(n), 8_000));
+            hits += usize::from(table.get(&key(0)).is_some());
+        }
+        assert_eq!(hits, 1_999);
     }
 
     #[test]
