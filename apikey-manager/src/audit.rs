@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use apikey_core::JsonObject;
 
 use crate::{actor::ActorId, organization::OrganizationId};
 
@@ -23,9 +23,9 @@ pub struct AuditEvent {
     /// To what: the id of a key or a service account, or of the organization itself.
     pub target: String,
     /// What the action changed, as it was; without secrets or digests. `None` where there was nothing.
-    pub before: Option<Map<String, Value>>,
+    pub before: Option<JsonObject>,
     /// The same, as it is.
-    pub after: Option<Map<String, Value>>,
+    pub after: Option<JsonObject>,
     /// The request that asked for it.
     pub request_id: Option<String>,
 }
@@ -92,6 +92,8 @@ actions! {
     KeyRotated = "key.rotated",
     /// The overlap of a rotation was ended early.
     KeyOverlapEnded = "key.overlap_ended",
+    /// A secret of a key was ended, because of how its holder came by it.
+    KeySecretEnded = "key.secret_ended",
     /// A key was switched off.
     KeyDisabled = "key.disabled",
     /// A key was switched on.

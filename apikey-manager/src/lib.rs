@@ -85,17 +85,17 @@ pub use events::{Due, Event, Retention, Spike, SpikeThreshold, Thresholds, due};
 pub use import::{ImportKey, ImportProgress, RowError};
 pub use limits::Limits;
 pub use manager::{
-    AccountUpdate, Bucket, BuildError, Expiry, IssuedKey, KeyManager, KeyManagerBuilder, KeyUpdate, LimitsInUse,
-    NewAccount, NewKey, Overlap, PageRequest, Selection, Set, Usage,
+    AccountUpdate, Bucket, BuildError, BulkRevocation, BulkRevoked, Expiry, IssuedKey, KeyManager, KeyManagerBuilder,
+    KeyUpdate, LimitsInUse, NewAccount, NewKey, Overlap, PageRequest, Set, Usage,
 };
 pub use memory::MemoryStore;
 pub use organization::{IdError, OrganizationId, OrganizationRecord, Switched};
 pub use query::{
     AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Cursor, CursorError, KeyFilter, KeyQuery, MAX_PAGE,
-    Page, Prune, Pruned, UsageBatch, UsageHour, UsageOf, UsageQuery, UsageRow,
+    Page, Prune, Pruned, Reach, ReachQuery, Selection, Target, UsageBatch, UsageHour, UsageOf, UsageQuery, UsageRow,
 };
-pub use record::{KeyRecord, Revocation, SecretRecord, Status};
+pub use record::{KeyHead, KeyRecord, Revocation, SecretRecord, Status};
 pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};
-pub use store::{Change, Changes, Counts, FoundKey, KeyStore, StoreError, Transaction};
+pub use store::{Change, Changes, Counts, Found, FoundKey, KeyState, KeyStore, Lineage, Made, StoreError, Transaction};
 pub use usage::UsageSettings;
 pub use validate::FieldError;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, ScopeSet};
 
 use crate::{
     account::ServiceAccountId,
@@ -187,6 +187,65 @@ pub struct UsageQuery {
     pub from: SystemTime,
     /// Before this moment.
     pub to: SystemTime,
+}
+
+/// Which keys of an organization a bulk revocation begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Selection {
+    /// This key.
+    Key(KeyId),
+    /// The keys that this actor issued.
+    CreatedBy(ActorId),
+    /// The keys of this service account.
+    ServiceAccount(ServiceAccountId),
+    /// The keys of this environment.
+    Environment(String),
+    /// All keys, the actor's own included.
+    Everything,
+}
+
+/// What a bulk revocation would end, as a store is asked for it. Keys that are revoked already are left out.
+#[derive(Clone, Debug)]
+pub struct ReachQuery {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// The keys it begins with.
+    pub selection: Selection,
+    /// Whether [`Lineage`](crate::Lineage) is followed: from those keys, and from the actor of
+    /// [`Selection::CreatedBy`], to the keys they issued and the secrets they made, and so on.
+    pub descendants: bool,
+    /// The moment at which secrets are live.
+    pub now: SystemTime,
+    /// The key that comes after all others: whoever asks for its own end must be let in until the rest is done.
+    pub last: Option<KeyId>,
+    /// Only what comes after this key.
+    pub after: Option<KeyId>,
+    /// How many targets at most.
+    pub limit: usize,
+}
+
+/// What a bulk revocation reaches.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reach {
+    /// Whether the selection names anything there is, or ever was: a key in any state, or a line of lineage.
+    pub is_known: bool,
+    /// The scopes of the keys that are left to be ended, or to have secrets ended: each set, and how many such keys have it.
+    pub scopes: Vec<(ScopeSet, u64)>,
+    /// The first of the targets, by the ids of their keys.
+    pub targets: Vec<Target>,
+    /// Keys that are not ended, and that somebody among the reached has let do more: for people to look at. At most
+    /// [`MAX_PAGE`], by id.
+    pub widened: Vec<KeyId>,
+}
+
+/// One thing that a bulk revocation ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The key.
+    pub key: KeyId,
+    /// One of its secrets; all of the key if `None`.
+    pub secret: Option<KeyDigest>,
 }
 
 /// What was counted in one hour.

@@ -2,8 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
-use apikey_core::{KeyDigest, KeyId, ScopeSet};
-use serde_json::{Map, Value};
+use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet};
 
 use crate::{
     account::ServiceAccountId,
@@ -51,11 +50,100 @@ pub struct KeyRecord {
     /// When, by whom and why it was ended for good.
     pub revoked: Option<Revocation>,
     /// The host's own notes, up to 8 KiB as JSON.
-    pub metadata: Map<String, Value>,
+    pub metadata: JsonObject,
     /// Counts its changes, from 1.
     pub version: u64,
-    /// Its secrets, the newest first; never empty.
+    /// Its secrets, the newest first; empty only where the rest of the record could not be read.
     pub secrets: Vec<SecretRecord>,
+}
+
+/// The part of a [`KeyRecord`] that rights and states are decided by: everything but its description, its metadata and its
+/// secrets.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct KeyHead {
+    /// The key's public id.
+    pub id: KeyId,
+    /// The organization that owns it.
+    pub organization: OrganizationId,
+    /// The service account it was issued to, if any.
+    pub service_account: Option<ServiceAccountId>,
+    /// The name people gave it.
+    pub name: String,
+    /// The environment it belongs to.
+    pub environment: Option<String>,
+    /// The hint of its newest secret.
+    pub hint: String,
+    /// What was granted, roles by their names.
+    pub scopes: ScopeSet,
+    /// When it was issued.
+    pub created_at: SystemTime,
+    /// Who issued it.
+    pub created_by: ActorId,
+    /// The key that issued it, if a key did.
+    pub created_by_key: Option<KeyId>,
+    /// The moment before which it is not let in.
+    pub not_before: Option<SystemTime>,
+    /// The moment from which on it is not let in.
+    pub expires_at: Option<SystemTime>,
+    /// When, and by whom, it was disabled.
+    pub disabled: Option<Switched>,
+    /// When, by whom and why it was revoked.
+    pub revoked: Option<Revocation>,
+    /// Counts the record's changes, from 1.
+    pub version: u64,
+}
+
+impl KeyHead {
+    /// The head of a key that nothing is set of, as a store fills it in.
+    #[must_use]
+    pub fn new(id: KeyId, organization: OrganizationId, created_at: SystemTime, created_by: ActorId) -> Self {
+        KeyHead {
+            id,
+            organization,
+            service_account: None,
+            name: String::new(),
+            environment: None,
+            hint: String::new(),
+            scopes: ScopeSet::empty(),
+            created_at,
+            created_by,
+            created_by_key: None,
+            not_before: None,
+            expires_at: None,
+            disabled: None,
+            revoked: None,
+            version: 1,
+        }
+    }
+
+    /// Returns `true` if the key is revoked or expired at `now`.
+    #[must_use]
+    pub fn is_over(&self, now: SystemTime) -> bool {
+        self.revoked.is_some() || self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+}
+
+impl From<&KeyRecord> for KeyHead {
+    fn from(key: &KeyRecord) -> Self {
+        KeyHead {
+            id: key.id.clone(),
+            organization: key.organization.clone(),
+            service_account: key.service_account.clone(),
+            name: key.name.clone(),
+            environment: key.environment.clone(),
+            hint: key.hint.clone(),
+            scopes: key.scopes.clone(),
+            created_at: key.created_at,
+            created_by: key.created_by.clone(),
+            created_by_key: key.created_by_key.clone(),
+            not_before: key.not_before,
+            expires_at: key.expires_at,
+            disabled: key.disabled.clone(),
+            revoked: key.revoked.clone(),
+            version: key.version,
+        }
+    }
 }
 
 /// What is kept of one of a key's secrets.
@@ -70,6 +158,8 @@ pub struct SecretRecord {
     pub superseded_at: Option<SystemTime>,
     /// Not let in from this moment on. A superseded secret without one lives until its overlap is ended.
     pub ends_at: Option<SystemTime>,
+    /// When somebody ended it. Whatever the clock says, it is not let in any more.
+    pub ended_at: Option<SystemTime>,
     /// When it was last let in.
     pub last_used_at: Option<SystemTime>,
 }
@@ -167,9 +257,35 @@ impl KeyRecord {
             last_used_at: None,
             disabled: None,
             revoked: None,
-            metadata: Map::new(),
+            metadata: JsonObject::new(),
             version: 1,
             secrets: vec![SecretRecord::new(digest, created_at)],
+        }
+    }
+
+    /// What the head of a key whose record can't be read tells of it.
+    pub(crate) fn of_head(head: KeyHead) -> Self {
+        let KeyHead { id, organization, service_account, name, environment, hint, scopes, created_at, .. } = head;
+        KeyRecord {
+            id,
+            organization,
+            service_account,
+            name,
+            description: String::new(),
+            environment,
+            hint,
+            scopes,
+            created_at,
+            created_by: head.created_by,
+            created_by_key: head.created_by_key,
+            not_before: head.not_before,
+            expires_at: head.expires_at,
+            last_used_at: None,
+            disabled: head.disabled,
+            revoked: head.revoked,
+            metadata: JsonObject::new(),
+            version: head.version,
+            secrets: Vec::new(),
         }
     }
 
@@ -201,12 +317,19 @@ impl SecretRecord {
     /// A secret without an end.
     #[must_use]
     pub fn new(digest: KeyDigest, created_at: SystemTime) -> Self {
-        SecretRecord { digest, created_at, superseded_at: None, ends_at: None, last_used_at: None }
+        SecretRecord { digest, created_at, superseded_at: None, ends_at: None, ended_at: None, last_used_at: None }
     }
 
-    /// Is its window open at `now`?
+    /// Returns `true` if the secret is let in at `now`: nobody has ended it, and its window is open.
     #[must_use]
     pub fn is_live(&self, now: SystemTime) -> bool {
-        self.ends_at.is_none_or(|ends_at| now < ends_at)
+        self.ended_at.is_none() && self.ends_at.is_none_or(|ends_at| now < ends_at)
+    }
+
+    /// Ends the secret at `now`, for good.
+    pub(crate) fn end(&mut self, now: SystemTime) {
+        self.ended_at.get_or_insert(now);
+        self.ends_at = Some(self.ends_at.map_or(now, |earlier| earlier.min(now)));
+        self.superseded_at.get_or_insert(now);
     }
 }

@@ -11,7 +11,7 @@ use apikey_core::{BoxError, Claims, KeyDigest, KeyStatus, Presented, Resolution,
 use async_trait::async_trait;
 use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::timeout};
 
-use crate::store::{FoundKey, KeyStore, StoreError};
+use crate::store::{Found, FoundKey, KeyStore, StoreError};
 
 /// How many statements are under way at once, and how many keys one of them asks for at most.
 const STATEMENTS: usize = 4;
@@ -47,12 +47,12 @@ type Answer = Result<Option<Box<FoundKey>>, Arc<StoreError>>;
 /// The one thing that is asked of a store here.
 #[async_trait]
 pub(crate) trait Find: fmt::Debug + Send + Sync + 'static {
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError>;
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError>;
 }
 
 #[async_trait]
 impl Find for dyn KeyStore {
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
         KeyStore::find(self, digests).await
     }
 }
@@ -82,6 +82,32 @@ impl<S: Find + ?Sized> StoreResolver<S> {
     }
 }
 
+/// What a digest found, and how many wait for it.
+struct OneFound {
+    answer: Answer,
+    wanted: usize,
+}
+
+impl OneFound {
+    fn new(found: Found) -> (KeyDigest, Self) {
+        let (digest, answer) = match found {
+            Found::Key(key) => (key.digest.clone(), Ok(Some(key))),
+            // A row that can't be read keeps no other key's holder out, nor does it pass for an unknown key.
+            Found::Corrupt { digest, error } => (digest, Err(Arc::new(error))),
+        };
+        (digest, OneFound { answer, wanted: 0 })
+    }
+
+    /// The last who waits has it, and the others a copy.
+    fn hand_out(&mut self) -> Answer {
+        self.wanted -= 1;
+        match (self.wanted, &mut self.answer) {
+            (0, Ok(key)) => Ok(key.take()),
+            (_, answer) => answer.clone(),
+        }
+    }
+}
+
 /// One of the statements' places.
 struct Turn {
     queue: Arc<Mutex<Queue>>,
@@ -102,24 +128,24 @@ impl Turn {
             };
             match found {
                 Ok(found) => {
-                    // With how many want it: the last of them has it, and the others a copy.
-                    let found = found.into_iter().map(|found| (found.digest.clone(), (Some(Box::new(found)), 0_usize)));
-                    let mut found: HashMap<KeyDigest, (Option<Box<FoundKey>>, usize)> = found.collect();
+                    let mut found: HashMap<KeyDigest, OneFound> = found.into_iter().map(OneFound::new).collect();
                     for digest in &digests {
-                        if let Some((_, wanted)) = found.get_mut(digest) {
-                            *wanted += 1;
+                        if let Some(found) = found.get_mut(digest) {
+                            found.wanted += 1;
                         }
                     }
                     for Waiting { digests, answer } in batch {
-                        let mut own = None;
+                        let mut own = Ok(None);
                         for digest in &digests {
-                            if let Some((found, wanted)) = found.get_mut(digest) {
-                                *wanted -= 1;
-                                own = own.or_else(|| if *wanted == 0 { found.take() } else { found.clone() });
+                            if let Some(found) = found.get_mut(digest) {
+                                let found = found.hand_out();
+                                if matches!(own, Ok(None)) {
+                                    own = found;
+                                }
                             }
                         }
                         // Whoever asked may be gone.
-                        let _ = answer.send(Ok(own));
+                        let _ = answer.send(own);
                     }
                 }
                 Err(error) => {
@@ -179,7 +205,7 @@ impl<S: Find + ?Sized> Resolver for StoreResolver<S> {
 
 /// What a found key comes to. Whether its windows are open is for the authenticator to say.
 fn resolution_of(found: FoundKey) -> Resolution {
-    let status = if found.is_revoked {
+    let status = if found.is_revoked || found.is_secret_ended {
         KeyStatus::Revoked
     } else if found.is_disabled || found.is_account_disabled || found.is_organization_suspended {
         KeyStatus::Disabled
@@ -255,14 +281,20 @@ mod tests {
 
     #[async_trait]
     impl Find for Slow {
-        async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+        async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
             self.asked.lock().unwrap().push(digests.len());
             self.turns.acquire().await.unwrap().forget();
             if self.panics.load(Ordering::SeqCst) > 0 {
                 self.panics.fetch_sub(1, Ordering::SeqCst);
                 panic!("as the test asked");
             }
-            Ok(digests.iter().filter(|digest| digest.as_bytes()[0] != 0).map(found).collect())
+            let known = digests.iter().filter(|digest| digest.as_bytes()[0] != 0);
+            Ok(known
+                .map(|digest| match digest.as_bytes()[0] {
+                    1 => Found::Key(Box::new(found(digest))),
+                    _ => Found::Corrupt { digest: digest.clone(), error: StoreError::corrupt("as the test asked") },
+                })
+                .collect())
         }
     }
 
@@ -310,6 +342,27 @@ mod tests {
         }
         assert!(join_all(first).await.into_iter().all(|answer| answer.is_ok()));
         assert_eq!(*store.asked.lock().unwrap(), [1, 1, 1, 1, 100]);
+    }
+
+    #[tokio::test]
+    async fn given_a_row_that_cannot_be_read_when_others_are_in_its_batch_then_it_fails_alone() {
+        let (store, resolver) = slow(0);
+        let first = occupy(&store, &resolver).await;
+        let corrupt = KeyDigest::sha256_from_bytes([2; 32]);
+        let asked: Vec<_> = (0..6)
+            .map(|n| {
+                resolver.ask(if n % 2 == 0 { vec![corrupt.clone()] } else { vec![digest(false, n), digest(true, n)] })
+            })
+            .collect();
+        store.turns.add_permits(1_000);
+        for (n, answer) in join_all(asked).await.into_iter().enumerate() {
+            match answer.unwrap() {
+                Err(error) => assert!(n % 2 == 0 && error.is_corrupt()),
+                Ok(found) => assert_eq!((n % 2, found.unwrap().id.to_string()), (1, format!("k{n}"))),
+            }
+        }
+        drop(first);
+        assert_eq!(store.asked.lock().unwrap()[4..], [9]);
     }
 
     #[tokio::test]

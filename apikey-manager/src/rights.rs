@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use apikey_core::{Scope, ScopeCatalog, ScopeError, ScopeSet};
 
-use crate::{actor::Rights, error::Forbidden, record::KeyRecord};
+use crate::{actor::Rights, error::Forbidden, record::KeyHead};
 
 /// Seeing keys and what became of them.
 pub const KEYS_READ: Scope = Scope::from_static("keys:read");
@@ -87,17 +87,17 @@ impl Standing {
         }
     }
 
-    /// May it change `key` without raising what the key may do?
-    pub(crate) fn may_touch(&self, key: &KeyRecord, catalog: &ScopeCatalog) -> Result<(), Forbidden> {
+    /// May it change a key of these scopes without raising what the key may do?
+    pub(crate) fn may_touch(&self, scopes: &ScopeSet, catalog: &ScopeCatalog) -> Result<(), Forbidden> {
         self.needs(Level::Write)?;
-        match self.effective.covers_grants(&catalog.expand(&key.scopes)) {
+        match self.effective.covers_grants(&catalog.expand(scopes)) {
             true => Ok(()),
             false => self.needs(Level::Admin),
         }
     }
 
     /// May it hand out such a key, or raise one to this?
-    pub(crate) fn may_hand_out(&self, key: &KeyRecord, catalog: &ScopeCatalog) -> Result<(), Forbidden> {
+    pub(crate) fn may_hand_out(&self, key: &KeyHead, catalog: &ScopeCatalog) -> Result<(), Forbidden> {
         self.needs(Level::Write)?;
         let handed_out = catalog.expand(&key.scopes);
         if key.service_account.is_some() || handed_out.iter().any(manages_keys) {

@@ -3,19 +3,19 @@
 
 use std::{error::Error, fmt, time::SystemTime};
 
-use apikey_core::{KeyDigest, KeyId, ScopeSet};
+use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet};
 use async_trait::async_trait;
-use serde_json::{Map, Value};
 
 use crate::{
     account::{ServiceAccount, ServiceAccountId},
+    actor::ActorId,
     audit::AuditEvent,
-    organization::{OrganizationId, OrganizationRecord},
+    organization::{OrganizationId, OrganizationRecord, Switched},
     query::{
-        AccountQuery, Activity, ActivityQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, Prune, Pruned, UsageBatch,
-        UsageHour, UsageQuery,
+        AccountQuery, Activity, ActivityQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, Prune, Pruned, Reach,
+        ReachQuery, UsageBatch, UsageHour, UsageQuery,
     },
-    record::{KeyRecord, SecretRecord},
+    record::{KeyHead, KeyRecord, Revocation, SecretRecord},
 };
 
 /// Keeps the records of keys.
@@ -26,6 +26,9 @@ use crate::{
 ///
 /// Every method fails with a [`StoreError`] when the store can't answer or doesn't know whether it has. Nothing is half
 /// done: a transaction is whole or absent.
+///
+/// A row that can't be read ([`StoreError::corrupt`]) fails the question for that row alone. Lists, scans and batches leave
+/// it out, go on behind it, and name it in the log.
 #[async_trait]
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Begins a change within `organization`, and holds that organization's lock until the transaction ends: of two that
@@ -35,7 +38,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
 
     /// Everything a verdict on these digests needs, in one statement, so that all of it is of one moment. Digests that
     /// are unknown have no answer.
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError>;
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError>;
 
     /// A key of `organization`, with its secrets.
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError>;
@@ -62,6 +65,9 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         let last = keys.last().filter(|_| keys.len() == count);
         Ok(last.map(|key| Cursor { at: key.created_at, id: key.id.to_string() }))
     }
+
+    /// What a bulk revocation would end.
+    async fn reach(&self, query: &ReachQuery) -> Result<Reach, StoreError>;
 
     /// A service account of `organization`.
     async fn account(
@@ -130,8 +136,12 @@ pub trait Transaction: Send {
     /// One of the organization's keys, with its secrets.
     async fn key(&mut self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError>;
 
-    /// All of the organization's keys that pass, with their secrets, in any order.
-    async fn keys(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyRecord>, StoreError>;
+    /// The ids of all of the organization's keys that pass, in any order.
+    async fn ids(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyId>, StoreError>;
+
+    /// The heads of those of these keys that are the organization's, in any order. Whatever else of a key can't be read,
+    /// its head can.
+    async fn heads(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, StoreError>;
 
     /// One of the organization's service accounts.
     async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError>;
@@ -177,6 +187,13 @@ pub enum Change {
     /// A key's record in place of the one of the version before, `last_used_at` excepted; secrets it did not have are
     /// new, those it has get the windows given here, and none is removed.
     UpdateKey(Box<KeyRecord>),
+    /// Whether a key is disabled or revoked, in place of what it was in the version before.
+    SetState(Box<KeyState>),
+    /// Secrets of a key end: their windows are closed at this moment, unless they were before, and they are marked as
+    /// ended. The key's version becomes the one given, from the one before.
+    EndSecrets(KeyId, u64, Vec<KeyDigest>, SystemTime),
+    /// Who made what.
+    Lineage(Lineage),
     /// Some of a key's secrets, not all of them, are gone from its record, and nothing is found by them; their digests
     /// can't come back. When the key was last used stays, whichever secret that was.
     RetireSecrets(KeyId, Vec<KeyDigest>),
@@ -196,6 +213,58 @@ pub enum Change {
     Audit(AuditEvent),
 }
 
+/// What of a key's record says whether it is let in, its windows apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyState {
+    /// The key.
+    pub id: KeyId,
+    /// The version that the record becomes.
+    pub version: u64,
+    /// Since when, and on whose word, it is disabled.
+    pub disabled: Option<Switched>,
+    /// When, by whom and why it was revoked.
+    pub revoked: Option<Revocation>,
+}
+
+/// That somebody made a key or a secret, or let a key do more. A revocation with descendants follows it. It outlives the
+/// keys that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    /// Who did it.
+    pub actor: ActorId,
+    /// The secret that the actor presented, if the actor is a key.
+    pub presented: Option<KeyDigest>,
+    /// The key.
+    pub key: KeyId,
+    /// What the actor made of it.
+    pub made: Made,
+}
+
+/// What somebody made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// The key itself: whoever issues a key has its first secret.
+    Key,
+    /// This secret, by a rotation.
+    Secret(KeyDigest),
+    /// Nothing, but the key may do more than before, or lives longer.
+    Widening,
+}
+
+/// What a digest finds.
+#[derive(Debug)]
+pub enum Found {
+    /// A key.
+    Key(Box<FoundKey>),
+    /// A row that can't be read. Its holder is told that the store is not available.
+    Corrupt {
+        /// The digest.
+        digest: KeyDigest,
+        /// What is wrong with the row.
+        error: StoreError,
+    },
+}
+
 /// A key as the read path finds it: all that decides whether its holder is let in, and as what; and no more, since it is
 /// read for every request that no cache answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -205,6 +274,8 @@ pub struct FoundKey {
     pub digest: KeyDigest,
     /// From when on its holder is not let in with this secret.
     pub secret_ends_at: Option<SystemTime>,
+    /// Has somebody ended this secret?
+    pub is_secret_ended: bool,
     /// The key.
     pub id: KeyId,
     /// Whose it is.
@@ -222,7 +293,7 @@ pub struct FoundKey {
     /// Not let in from this moment on.
     pub expires_at: Option<SystemTime>,
     /// The host's own notes.
-    pub metadata: Map<String, Value>,
+    pub metadata: JsonObject,
     /// Is it revoked?
     pub is_revoked: bool,
     /// Is it switched off, by itself?
@@ -242,6 +313,7 @@ impl FoundKey {
         FoundKey {
             digest,
             secret_ends_at: None,
+            is_secret_ended: false,
             id,
             organization,
             service_account: None,
@@ -250,7 +322,7 @@ impl FoundKey {
             scopes: ScopeSet::empty(),
             not_before: None,
             expires_at: None,
-            metadata: Map::new(),
+            metadata: JsonObject::new(),
             is_revoked: false,
             is_disabled: false,
             is_account_disabled: false,
@@ -264,6 +336,7 @@ impl FoundKey {
     pub fn of(key: &KeyRecord, secret: &SecretRecord, revision: u64) -> Self {
         FoundKey {
             secret_ends_at: secret.ends_at,
+            is_secret_ended: secret.ended_at.is_some(),
             service_account: key.service_account.clone(),
             name: key.name.clone(),
             environment: key.environment.clone(),
@@ -346,6 +419,12 @@ impl StoreError {
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.kind == Kind::Conflict
+    }
+
+    /// Returns `true` if a row could not be read.
+    #[must_use]
+    pub fn is_corrupt(&self) -> bool {
+        self.kind == Kind::Corrupt
     }
 
     /// May the change hold or not?

@@ -15,10 +15,11 @@ use crate::{
     audit::AuditEvent,
     organization::{OrganizationId, OrganizationRecord},
     query::{
-        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, UsageBatch, UsageHour, UsageQuery,
+        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, Reach, ReachQuery, UsageBatch,
+        UsageHour, UsageQuery,
     },
     record::KeyRecord,
-    store::{Change, Changes, Counts, FoundKey, KeyStore, StoreError, Transaction},
+    store::{Change, Changes, Counts, Found, KeyStore, StoreError, Transaction},
 };
 
 /// What the store does instead of answering.
@@ -81,7 +82,7 @@ impl KeyStore for TestStore {
         self.memory.begin(organization).await
     }
 
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
         self.memory.find(digests).await
     }
 
@@ -91,6 +92,10 @@ impl KeyStore for TestStore {
 
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError> {
         self.memory.keys(query).await
+    }
+
+    async fn reach(&self, query: &ReachQuery) -> Result<Reach, StoreError> {
+        self.memory.reach(query).await
     }
 
     async fn account(

@@ -22,9 +22,11 @@ pub use self::{
     due::{Due, Thresholds, due},
     spike::{Spike, SpikeThreshold},
 };
-use crate::{organization::OrganizationId, record::KeyRecord};
+use crate::{organization::OrganizationId, record::KeyHead};
 
 /// Something that happened to a key, or that time has made of it.
+///
+/// It holds the key's head: what else is kept of the key may be large, and events wait for the host's handler.
 ///
 /// Those of the sweep are told at least once: after a crash or a store's failure some are told again. What was issued and
 /// revoked is told while it happens and is not made up for; the audit trail is complete.
@@ -34,17 +36,17 @@ pub enum Event {
     /// A key was issued.
     Issued {
         /// The key.
-        key: Arc<KeyRecord>,
+        key: Arc<KeyHead>,
     },
     /// A key was ended for good.
     Revoked {
         /// The key.
-        key: Arc<KeyRecord>,
+        key: Arc<KeyHead>,
     },
     /// A key will expire soon.
     Expiring {
         /// The key.
-        key: Arc<KeyRecord>,
+        key: Arc<KeyHead>,
         /// The moment.
         expires_at: SystemTime,
         /// The threshold that was passed: it is at most so long until then.
@@ -53,28 +55,28 @@ pub enum Event {
     /// A key has expired.
     Expired {
         /// The key.
-        key: Arc<KeyRecord>,
+        key: Arc<KeyHead>,
         /// The moment.
         expired_at: SystemTime,
     },
     /// A key was not used for long.
     Unused {
         /// The key.
-        key: Arc<KeyRecord>,
+        key: Arc<KeyHead>,
         /// When it was last used, or else could first have been.
         since: SystemTime,
     },
     /// A key's newest secret is old.
     RotationDue {
         /// The key.
-        key: Arc<KeyRecord>,
+        key: Arc<KeyHead>,
         /// When that secret was made.
         since: SystemTime,
     },
     /// A key was used far more than it usually is.
     UsageSpike {
         /// The key.
-        key: Arc<KeyRecord>,
+        key: Arc<KeyHead>,
         /// How much more.
         spike: Spike,
     },
@@ -83,7 +85,7 @@ pub enum Event {
 impl Event {
     /// The key, as it was when this was found out.
     #[must_use]
-    pub fn key(&self) -> &KeyRecord {
+    pub fn key(&self) -> &KeyHead {
         match self {
             Event::Issued { key }
             | Event::Revoked { key }
@@ -115,7 +117,7 @@ impl Event {
         }
     }
 
-    fn of(key: &Arc<KeyRecord>, due: Due) -> Self {
+    fn of(key: &Arc<KeyHead>, due: Due) -> Self {
         let key = Arc::clone(key);
         match due {
             Due::Expiring { expires_at, within } => Event::Expiring { key, expires_at, within },

@@ -16,12 +16,12 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
 use super::{
-    Event, Events, Thresholds, due,
+    Event, Events, Spike, Thresholds, due,
     spike::{last_written_hour, usual_from},
 };
 use crate::{
     query::{HOUR, Prune, UsageOf, UsageQuery},
-    record::{KeyRecord, Status},
+    record::{KeyHead, KeyRecord, Status},
     store::{KeyStore, StoreError},
     time,
 };
@@ -223,13 +223,14 @@ impl Sweeper {
             };
             after = Some(last.id.clone());
             for key in keys {
-                let key = Arc::new(key);
+                let head = Arc::new(KeyHead::from(&key));
                 let is_new = |moment: SystemTime| moment > claim.until && moment <= now;
                 let due = due(&key, now, &self.settings.thresholds);
                 let mut events: Vec<_> =
-                    due.into_iter().filter(|due| is_new(due.moment())).map(|due| Event::of(&key, due)).collect();
+                    due.into_iter().filter(|due| is_new(due.moment())).map(|due| Event::of(&head, due)).collect();
                 if last_written_hour(now).is_some_and(|(_, moment)| is_new(moment)) {
-                    events.extend(self.spike(&key, now).await?);
+                    let spike = self.spike(&key, now).await?;
+                    events.extend(spike.map(|spike| Event::UsageSpike { key: Arc::clone(&head), spike }));
                 }
                 for event in events {
                     self.events.deliver(event).await;
@@ -245,7 +246,7 @@ impl Sweeper {
         }
     }
 
-    async fn spike(&self, key: &Arc<KeyRecord>, now: SystemTime) -> Result<Option<Event>, StoreError> {
+    async fn spike(&self, key: &KeyRecord, now: SystemTime) -> Result<Option<Spike>, StoreError> {
         let (Some(threshold), Some((hour, _))) = (self.settings.thresholds.spike, last_written_hour(now)) else {
             return Ok(None);
         };
@@ -260,8 +261,7 @@ impl Sweeper {
             to: hour + HOUR,
         };
         let usage = self.store.usage(&query).await?;
-        let spike = threshold.spike(hour, key.created_at, &usage);
-        Ok(spike.map(|spike| Event::UsageSpike { key: Arc::clone(key), spike }))
+        Ok(threshold.spike(hour, key.created_at, &usage))
     }
 }
 

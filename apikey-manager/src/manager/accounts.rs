@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use apikey_core::KeyId;
+
 use super::{
     IssuedKey, KeyManager, Overlap, Set, Shared,
+    bulk::revoke_rest_of,
     operation::{Operation, describe_account, difference},
 };
 use crate::{
@@ -13,11 +16,18 @@ use crate::{
     error::ManageError,
     organization::Switched,
     query::KeyFilter,
-    record::{KeyRecord, Status},
+    record::KeyHead,
     rights::Level,
-    store::Change,
+    store::{Change, Made},
     validate::Fields,
 };
+
+/// How many keys an account may have to be rotated together.
+const MOST_ROTATED: usize = 500;
+/// How many keys are revoked in the transaction that deletes their account.
+const MOST_AT_ONCE: usize = 500;
+/// Why keys of a deleted account are revoked.
+const DELETED: &str = "its service account was deleted";
 
 /// A service account to be made.
 #[derive(Clone, Debug)]
@@ -157,10 +167,9 @@ impl KeyManager {
     pub async fn disable_account(&self, actor: &Actor, id: &ServiceAccountId) -> Result<ServiceAccount, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
-            let mut operation = Operation::begin(shared, actor, Level::Admin).await?;
+            let mut operation = Operation::begin_ending(shared, actor, Level::Admin).await?;
             let before = operation.account(&id).await?;
-            let keys = operation.keys_of(&id).await?;
-            keys.iter().for_each(|key| operation.end(&key.id));
+            operation.keys_of(&id).await?.iter().for_each(|key| operation.end(key));
             if before.disabled.is_some() {
                 operation.commit().await?;
                 return Ok(before);
@@ -189,10 +198,10 @@ impl KeyManager {
             if before.disabled.is_none() {
                 return Ok(before);
             }
-            for key in operation.keys_of(&id).await? {
-                let is_over = matches!(key.status(operation.now), Status::Revoked | Status::Expired);
-                if !is_over {
-                    operation.may_hand_out(&key)?;
+            for key in operation.heads_of(&id).await? {
+                if !key.is_over(operation.now) {
+                    operation.may_hand_out_head(&key)?;
+                    operation.lineage(&key.id, Made::Widening);
                 }
                 operation.refresh(&key.id);
             }
@@ -210,7 +219,8 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// As [`rotate`](KeyManager::rotate), for any of them.
+    /// As [`rotate`](KeyManager::rotate), for any of them; [`Invalid`](ManageError::Invalid) (`service_account`) where the
+    /// account has more than 500 such keys.
     pub async fn rotate_account(
         &self,
         actor: &Actor,
@@ -223,10 +233,17 @@ impl KeyManager {
             let mut operation = Operation::begin(shared, actor, Level::Admin).await?;
             operation.account(&id).await?;
             let mut issued = Vec::new();
-            for key in operation.keys_of(&id).await? {
-                if !matches!(key.status(operation.now), Status::Revoked | Status::Expired) {
-                    issued.push(operation.rotate(&key, overlap)?);
-                }
+            let mut keys = operation.heads_of(&id).await?;
+            keys.retain(|key| !key.is_over(operation.now));
+            // Rights and numbers first: a record is read when it is to be changed.
+            keys.iter().try_for_each(|key| operation.may_hand_out_head(key))?;
+            if keys.len() > MOST_ROTATED {
+                let message = "the account has more than 500 keys; rotate them one by one";
+                return Err(ManageError::field("service_account", "too_many", message));
+            }
+            for key in keys {
+                let key = operation.key(&key.id).await?;
+                issued.push(operation.rotate(&key, overlap)?);
             }
             operation.commit().await?;
             Ok(issued)
@@ -234,7 +251,8 @@ impl KeyManager {
         .await
     }
 
-    /// Deletes an account; its keys are revoked in the same step, and keep its id.
+    /// Deletes an account. None of its keys is let in from then on, and all are revoked: the first 500 in the same
+    /// transaction, the others after it. They keep the account's id.
     ///
     /// # Errors
     ///
@@ -242,23 +260,35 @@ impl KeyManager {
     pub async fn delete_account(&self, actor: &Actor, id: &ServiceAccountId) -> Result<(), ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
-            let mut operation = Operation::begin(shared, actor, Level::Admin).await?;
+            let mut operation = Operation::begin_ending(Arc::clone(&shared), actor.clone(), Level::Admin).await?;
             let account = operation.account(&id).await?;
-            let keys = operation.keys_of(&id).await?;
-            operation.revoke_all(keys, "its service account was deleted")?;
+            let mut keys = operation.keys_of(&id).await?;
+            // None of them is let in from now on, as their account is gone.
+            keys.iter().for_each(|key| operation.end(key));
+            let rest = keys.split_off(keys.len().min(MOST_AT_ONCE));
+            operation.revoke_keys(&keys, DELETED).await?;
             operation.affect_callers();
             operation.change(Change::DeleteAccount(id.clone()));
             operation.audit(Action::AccountDeleted, id.as_str(), Some(describe_account(&account)), None)?;
-            operation.commit().await
+            operation.commit().await?;
+            match rest.is_empty() {
+                true => Ok(()),
+                false => revoke_rest_of(&shared, &actor, &id, DELETED).await,
+            }
         })
         .await
     }
 }
 
 impl Operation {
-    async fn keys_of(&mut self, account: &ServiceAccountId) -> Result<Vec<KeyRecord>, ManageError> {
+    async fn keys_of(&mut self, account: &ServiceAccountId) -> Result<Vec<KeyId>, ManageError> {
         let filter = KeyFilter { service_account: Some(account.clone()), ..KeyFilter::default() };
-        Ok(self.transaction.keys(&filter, self.now).await?)
+        Ok(self.transaction.ids(&filter, self.now).await?)
+    }
+
+    async fn heads_of(&mut self, account: &ServiceAccountId) -> Result<Vec<KeyHead>, ManageError> {
+        let keys = self.keys_of(account).await?;
+        Ok(self.transaction.heads(&keys).await?)
     }
 
     fn update_account(

@@ -8,7 +8,7 @@ use apikey_core::{
 
 use tokio::{runtime::Handle, sync::Mutex};
 
-use super::{Background, KeyManager, Shared, turns::Turns, windows::Windows};
+use super::{Background, KeyManager, Shared, event_ids::EventIds, turns::Turns, windows::Windows};
 use crate::{
     activity::{ActivityLog, ActivitySettings},
     events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
@@ -288,6 +288,7 @@ impl KeyManagerBuilder {
             background,
             turns: Turns::default(),
             windows: Windows::default(),
+            event_ids: EventIds::default(),
             checked: Mutex::default(),
             runtime,
         })))

@@ -1,66 +1,323 @@
-//! Revoking many keys at once: of somebody who left, of an environment that leaked.
+//! Ending many keys: of somebody who left, of an environment that leaked, of a thief and all that a stolen key made.
+//!
+//! A request ends some hundreds of keys in one transaction, and says how to go on. So nobody waits long for it, and what
+//! is done stays done when the rest fails.
 
 use std::sync::Arc;
 
-use super::{KeyManager, Shared, operation::Operation, switch::check_reason};
+use apikey_core::{KeyDigest, KeyId};
+
+use super::{
+    KeyManager, Shared,
+    operation::Operation,
+    switch::{check_reason, revoke_one},
+};
 use crate::{
     account::ServiceAccountId,
-    actor::{Actor, ActorId},
-    error::ManageError,
-    query::KeyFilter,
-    record::KeyRecord,
-    rights::Level,
+    actor::Actor,
+    audit::Action,
+    error::{ManageError, Missing},
+    query::{Reach, ReachQuery, Selection, Target},
+    record::{KeyHead, KeyRecord},
+    rights::{Level, Standing},
+    store::Change,
+    validate::FieldError,
 };
 
-/// Which keys of the organization.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How much one request ends.
+const STEP: usize = 500;
+
+/// Many keys to be revoked.
+///
+/// ```
+/// use apikey_manager::{ActorId, BulkRevocation, Selection};
+///
+/// let of_alice = Selection::CreatedBy(ActorId::new("alice@example.com")?);
+/// let revocation = BulkRevocation::new(of_alice).descendants(true).reason("she left");
+/// # Ok::<(), apikey_manager::IdError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct BulkRevocation {
+    selection: Selection,
+    descendants: bool,
+    reason: String,
+    after: Option<KeyId>,
+}
+
+impl BulkRevocation {
+    /// Revokes the keys selected, and no others.
+    pub fn new(selection: Selection) -> Self {
+        BulkRevocation { selection, descendants: false, reason: String::new(), after: None }
+    }
+
+    /// Sets whether all that was made from these keys ends with them: keys that they issued or duplicated, secrets that
+    /// they got by rotating other keys, and so on from those. With [`Selection::CreatedBy`] the secrets that the actor got
+    /// end as well. Off unless set.
+    pub fn descendants(mut self, descendants: bool) -> Self {
+        self.descendants = descendants;
+        self
+    }
+
+    /// Sets the reason, for the audit trail; at most 500 characters.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = reason.into();
+        self
+    }
+
+    /// Goes on where another step has ended, at its [`next`](BulkRevoked::next).
+    pub fn after(mut self, next: KeyId) -> Self {
+        self.after = Some(next);
+        self
+    }
+}
+
+/// What a step of a [`BulkRevocation`] has ended, or would end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Selection {
-    /// Those that this actor issued.
-    CreatedBy(ActorId),
-    /// Those of this service account.
-    ServiceAccount(ServiceAccountId),
-    /// Those of this environment.
-    Environment(String),
-    /// All of them, the actor's own included.
-    Everything,
+pub struct BulkRevoked {
+    /// The keys that were revoked, by id. Those that had been before are left out.
+    pub keys: Vec<KeyId>,
+    /// The secrets that were ended while their keys live on.
+    pub secrets: Vec<(KeyId, KeyDigest)>,
+    /// Keys that live on and were let do more by somebody among those that end: at most 200, for people to look at.
+    pub widened: Vec<KeyId>,
+    /// How many keys are still to be revoked, or to have secrets ended.
+    pub remaining: u64,
+    /// Where the next step begins; `None` after the last.
+    pub next: Option<KeyId>,
 }
 
 impl KeyManager {
-    /// Revokes every key selected, and with `descendants` also those that they issued, and so on: all or none. Returns
-    /// those that were not revoked before.
+    /// Takes one step of a revocation: ends up to 500 keys or secrets in one transaction. Call it again with
+    /// [`after`](BulkRevocation::after) until [`next`](BulkRevoked::next) is `None`. If a step fails, those before it hold.
+    ///
+    /// A key that asks for its own end among others ends last. Single revocations go before the next step.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden) where one of them may do more than an actor without `keys:admin`.
-    pub async fn revoke_selected(
-        &self,
-        actor: &Actor,
-        selection: Selection,
-        descendants: bool,
-        reason: impl Into<String>,
-    ) -> Result<Vec<KeyRecord>, ManageError> {
-        let (actor, reason) = (actor.clone(), reason.into());
+    /// [`Forbidden`](ManageError::Forbidden) where one of the keys that are left may do more than an actor without
+    /// `keys:admin`: then this step has ended nothing. [`Invalid`](ManageError::Invalid) where the selection names a
+    /// key, an actor, an account or an environment that there is not.
+    pub async fn revoke_selected(&self, actor: &Actor, revocation: BulkRevocation) -> Result<BulkRevoked, ManageError> {
+        let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
-            check_reason(&reason)?;
-            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
-            let is_everything = selection == Selection::Everything;
-            let mut filter = KeyFilter::default();
-            match selection {
-                Selection::CreatedBy(actor) => filter.created_by = Some(actor),
-                Selection::ServiceAccount(account) => filter.service_account = Some(account),
-                Selection::Environment(environment) => filter.environment = Some(environment),
-                Selection::Everything => {}
-            }
-            let mut keys = operation.transaction.keys(&filter, operation.now).await?;
-            // Everything has its descendants among it.
-            if descendants && !is_everything {
-                keys = operation.with_descendants(keys).await?;
-            }
-            let revoked = operation.revoke_all(keys, &reason)?;
-            operation.commit().await?;
-            Ok(revoked)
+            check_reason(&revocation.reason)?;
+            let reach = shared.reach(&actor, &revocation).await?;
+            step(shared, actor, &revocation, reach).await
         })
         .await
+    }
+
+    /// What [`revoke_selected`](KeyManager::revoke_selected) would end: its first 500 keys and secrets by name, and how many
+    /// more there are. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_selected`](KeyManager::revoke_selected).
+    pub async fn preview_revocation(
+        &self,
+        actor: &Actor,
+        revocation: BulkRevocation,
+    ) -> Result<BulkRevoked, ManageError> {
+        check_reason(&revocation.reason)?;
+        let reach = self.0.reach(actor, &revocation).await?;
+        Ok(BulkRevoked::of(reach, &actor.key))
+    }
+
+    /// Revokes a key, before other changes that wait, and takes the first step of revoking all that was made from it.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke`](KeyManager::revoke) and [`revoke_selected`](KeyManager::revoke_selected). If the second fails, the
+    /// key itself is revoked.
+    pub async fn revoke_with_descendants(
+        &self,
+        actor: &Actor,
+        id: &KeyId,
+        reason: impl Into<String>,
+    ) -> Result<(KeyRecord, BulkRevoked), ManageError> {
+        let (actor, id, reason) = (actor.clone(), id.clone(), reason.into());
+        self.run(async move |shared: Arc<Shared>| {
+            check_reason(&reason)?;
+            let revocation = BulkRevocation::new(Selection::Key(id.clone())).descendants(true).reason(reason.clone());
+            if actor.key.as_ref() == Some(&id) {
+                // Once it is revoked it may not ask for the rest: it comes last.
+                let reach = shared.reach(&actor, &revocation).await?;
+                let made = step(Arc::clone(&shared), actor.clone(), &revocation, reach).await?;
+                let key = shared.store.key(&actor.organization, &id).await?;
+                return Ok((key.ok_or(ManageError::NotFound(Missing::Key))?, made));
+            }
+            let key = revoke_one(Arc::clone(&shared), actor.clone(), &id, &reason).await?;
+            let reach = shared.reach(&actor, &revocation).await?;
+            let made = step(shared, actor, &revocation, reach).await?;
+            Ok((key, made))
+        })
+        .await
+    }
+}
+
+impl Shared {
+    /// What `revocation` reaches from where it goes on, if the actor may end all of it.
+    pub(super) async fn reach(&self, actor: &Actor, revocation: &BulkRevocation) -> Result<Reach, ManageError> {
+        let standing = Standing::of(&actor.rights, &self.catalog);
+        standing.needs(Level::Write)?;
+        let query = ReachQuery {
+            organization: actor.organization.clone(),
+            selection: revocation.selection.clone(),
+            descendants: revocation.descendants,
+            now: self.now(),
+            last: actor.key.clone(),
+            after: revocation.after.clone(),
+            limit: STEP,
+        };
+        let reach = self.store.reach(&query).await?;
+        if !reach.is_known {
+            self.must_exist(actor, &revocation.selection).await?;
+        }
+        // Of all that is left, not of this step alone: whoever may not finish does not begin.
+        for (scopes, _) in &reach.scopes {
+            standing.may_touch(scopes, &self.catalog)?;
+        }
+        Ok(reach)
+    }
+
+    /// A selection that names nothing is a mistake, and not a revocation of no keys.
+    async fn must_exist(&self, actor: &Actor, selection: &Selection) -> Result<(), ManageError> {
+        let (field, message) = match selection {
+            Selection::Key(_) => ("key", "there is no such key"),
+            Selection::CreatedBy(_) => ("created_by", "nobody of this name has made a key"),
+            Selection::ServiceAccount(account) => {
+                if self.store.account(&actor.organization, account).await?.is_some() {
+                    return Ok(());
+                }
+                ("service_account", "there is no such service account")
+            }
+            Selection::Environment(environment) => {
+                let mut declared = self.formats.iter().flat_map(|format| format.environments());
+                if declared.any(|declared| declared == environment) {
+                    return Ok(());
+                }
+                ("environment", "there is no such environment")
+            }
+            Selection::Everything => return Ok(()),
+        };
+        Err(ManageError::Invalid(vec![FieldError::new(field, "unknown", message)]))
+    }
+}
+
+/// Ends what `reach` has found, in one transaction.
+async fn step(
+    shared: Arc<Shared>,
+    actor: Actor,
+    revocation: &BulkRevocation,
+    reach: Reach,
+) -> Result<BulkRevoked, ManageError> {
+    let planned = BulkRevoked::of(reach, &actor.key);
+    let mut done = BulkRevoked { keys: Vec::new(), secrets: Vec::new(), ..planned.clone() };
+    if planned.keys.is_empty() && planned.secrets.is_empty() {
+        return Ok(done);
+    }
+    let mut operation = Operation::begin(shared, actor, Level::Write).await?;
+    done.keys = operation.revoke_keys(&planned.keys, &revocation.reason).await?;
+    done.secrets = operation.end_secrets_of(&planned.secrets).await?;
+    operation.commit().await?;
+    Ok(done)
+}
+
+impl BulkRevoked {
+    /// All that `reach` has found, as if it were ended.
+    fn of(reach: Reach, own: &Option<KeyId>) -> Self {
+        let Reach { scopes, mut targets, widened, .. } = reach;
+        let left: u64 = scopes.iter().map(|(_, keys)| keys).sum();
+        let keys_of = |targets: &[Target]| targets.chunk_by(|a, b| a.key == b.key).count() as u64;
+        // Of the last key some secrets may have found no room. No key has as many secrets as a step.
+        if targets.len() == STEP
+            && let Some(Target { key: last, secret: Some(_) }) = targets.last().cloned()
+        {
+            targets.retain(|target| target.key != last);
+        }
+        let remaining = left.saturating_sub(keys_of(&targets));
+        // The actor's own key comes last, so its id says nothing of where to go on.
+        let next = targets.iter().rev().map(|target| &target.key).find(|key| Some(*key) != own.as_ref());
+        let next = next.filter(|_| remaining > 0).cloned();
+        let mut revoked = BulkRevoked { widened, remaining, next, ..BulkRevoked::default() };
+        for Target { key, secret } in targets {
+            match secret {
+                None => revoked.keys.push(key),
+                Some(secret) => revoked.secrets.push((key, secret)),
+            }
+        }
+        revoked
+    }
+}
+
+impl Operation {
+    /// Revokes those of these keys that are not yet, if the actor may touch every one of them.
+    pub(super) async fn revoke_keys(&mut self, ids: &[KeyId], reason: &str) -> Result<Vec<KeyId>, ManageError> {
+        let mut revoked = Vec::new();
+        for mut head in self.heads_to_touch(ids).await? {
+            if head.revoked.is_none() {
+                revoked.push(head.id.clone());
+            }
+            self.revoke_head(&mut head, reason)?;
+        }
+        revoked.sort_unstable();
+        Ok(revoked)
+    }
+
+    /// Ends secrets of keys that live on.
+    async fn end_secrets_of(&mut self, secrets: &[(KeyId, KeyDigest)]) -> Result<Vec<(KeyId, KeyDigest)>, ManageError> {
+        let ids: Vec<KeyId> = secrets.chunk_by(|(a, _), (b, _)| a == b).map(|secrets| secrets[0].0.clone()).collect();
+        let mut ended = Vec::new();
+        for head in self.heads_to_touch(&ids).await? {
+            let own = secrets.iter().filter(|(key, _)| *key == head.id);
+            let digests: Vec<KeyDigest> = own.map(|(_, digest)| digest.clone()).collect();
+            if head.revoked.is_some() {
+                continue;
+            }
+            ended.extend(digests.iter().map(|digest| (head.id.clone(), digest.clone())));
+            self.end_secrets_of_head(&head, digests)?;
+        }
+        ended.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(ended)
+    }
+
+    fn end_secrets_of_head(&mut self, head: &KeyHead, digests: Vec<KeyDigest>) -> Result<(), ManageError> {
+        let count = digests.len();
+        digests.iter().for_each(|digest| self.end_secret(&head.id, digest));
+        self.affect_callers();
+        self.change(Change::EndSecrets(head.id.clone(), head.version + 1, digests, self.now));
+        let is = serde_json::Map::from_iter([("secrets_ended".to_owned(), count.into())]);
+        self.audit(Action::KeySecretEnded, head.id.as_str(), None, Some(is))
+    }
+
+    /// The heads of keys, if the actor may touch every one of them.
+    async fn heads_to_touch(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, ManageError> {
+        let heads = self.transaction.heads(ids).await?;
+        let touches = |head: &KeyHead| Ok(self.standing.may_touch(&head.scopes, self.catalog())?);
+        heads.iter().filter(|head| head.revoked.is_none()).try_for_each(touches).map(|()| heads)
+    }
+}
+
+/// Revokes what is left of an account's keys, step by step.
+pub(super) async fn revoke_rest_of(
+    shared: &Arc<Shared>,
+    actor: &Actor,
+    account: &ServiceAccountId,
+    reason: &str,
+) -> Result<(), ManageError> {
+    let mut revocation = BulkRevocation::new(Selection::ServiceAccount(account.clone())).reason(reason);
+    loop {
+        let reach = match shared.reach(actor, &revocation).await {
+            // It never had a key.
+            Err(ManageError::Invalid(_)) => return Ok(()),
+            reach => reach?,
+        };
+        let done = step(Arc::clone(shared), actor.clone(), &revocation, reach).await?;
+        match done.next {
+            Some(next) => revocation = revocation.after(next),
+            None => return Ok(()),
+        }
     }
 }

@@ -200,7 +200,7 @@ impl Operation {
         key.service_account = row.service_account;
         key.hint = hint;
         key.expires_at = expires_at;
-        key.metadata = row.metadata;
+        key.metadata = row.metadata.into();
         Ok(Ok((key, digests)))
     }
 

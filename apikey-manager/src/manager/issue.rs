@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apikey_core::{GenerateKeyError, KeyId, PlaintextKey, ScopeSet};
+use apikey_core::{GenerateKeyError, JsonObject, KeyId, PlaintextKey, ScopeSet};
 use serde_json::{Map, Value};
 
 use super::{KeyManager, Shared, operation::Operation};
@@ -183,7 +183,7 @@ pub(super) struct Draft {
     pub(super) service_account: Option<ServiceAccountId>,
     pub(super) not_before: Option<SystemTime>,
     pub(super) expiry: Expiry,
-    pub(super) metadata: Map<String, Value>,
+    pub(super) metadata: JsonObject,
 }
 
 impl Draft {
@@ -217,6 +217,7 @@ impl Draft {
             fields.push("not_before", "past", "must not be in the past");
         }
         fields.finish().map_err(ManageError::Invalid)?;
+        let metadata = metadata.into();
         Ok(Draft { name, description, scopes, environment, service_account, not_before, expiry, metadata })
     }
 }

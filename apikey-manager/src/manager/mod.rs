@@ -8,6 +8,7 @@ mod bootstrap;
 mod builder;
 mod bulk;
 mod duplicate;
+mod event_ids;
 mod imports;
 mod issue;
 mod operation;
@@ -31,12 +32,12 @@ use std::{
 use apikey_core::{Authenticator, Clock, KeyFormat, KeyHasher, Scope, ScopeCatalog};
 use tokio::{runtime::Handle, sync::Mutex, time::Instant};
 
-use self::{turns::Turns, windows::Windows};
+use self::{event_ids::EventIds, turns::Turns, windows::Windows};
 
 pub use self::{
     accounts::{AccountUpdate, NewAccount},
     builder::{BuildError, KeyManagerBuilder},
-    bulk::Selection,
+    bulk::{BulkRevocation, BulkRevoked},
     issue::{Expiry, IssuedKey, NewKey},
     overview::{Bucket, LimitsInUse, Usage},
     read::PageRequest,
@@ -105,6 +106,7 @@ pub(crate) struct Shared {
     pub(crate) background: Background,
     pub(crate) turns: Turns,
     pub(crate) windows: Windows,
+    pub(crate) event_ids: EventIds,
     pub(crate) checked: Mutex<Option<(Instant, Result<(), String>)>>,
     /// Where operations run: the one that the manager was built on.
     pub(crate) runtime: Handle,

@@ -2,10 +2,14 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use apikey_core::{KeyDigest, KeyId, ScopeCatalog};
+use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeCatalog};
 use serde_json::{Map, Value};
 
-use super::{Shared, turns::Turn};
+use super::{
+    Shared,
+    turns::{Turn, Urgency},
+    windows::Ends,
+};
 use crate::{
     account::{ServiceAccount, ServiceAccountId},
     actor::{Actor, Rights},
@@ -13,9 +17,10 @@ use crate::{
     error::{Forbidden, Limited, ManageError, Missing},
     events::Event,
     limits::Limits,
-    record::{KeyRecord, Status},
+    organization::Switched,
+    record::{KeyHead, KeyRecord, Revocation, Status},
     rights::{Level, Standing},
-    store::{Change, Changes, StoreError, Transaction},
+    store::{Change, Changes, KeyState, Lineage, Made, StoreError, Transaction},
 };
 
 pub(super) struct Operation {
@@ -43,8 +48,8 @@ enum Effect {
     EndSecret(KeyId, KeyDigest),
     /// The key is looked up anew.
     Refresh(KeyId),
-    /// The key's windows have changed: when they close, requests under way end.
-    Watch(Arc<KeyRecord>),
+    /// The key's windows have changed: requests under way end when they close.
+    Watch(Ends),
     /// Unknown keys may be known now.
     ForgetUnknown,
 }
@@ -52,10 +57,24 @@ enum Effect {
 /// The right level, and limits where they matter, are asked for before anything is read.
 impl Operation {
     pub(super) async fn begin(shared: Arc<Shared>, actor: Actor, needs: Level) -> Result<Self, ManageError> {
+        Operation::begin_in_turn(shared, actor, needs, Urgency::Other).await
+    }
+
+    /// Begins a change that ends somebody's access, before others that wait.
+    pub(super) async fn begin_ending(shared: Arc<Shared>, actor: Actor, needs: Level) -> Result<Self, ManageError> {
+        Operation::begin_in_turn(shared, actor, needs, Urgency::Ending).await
+    }
+
+    async fn begin_in_turn(
+        shared: Arc<Shared>,
+        actor: Actor,
+        needs: Level,
+        urgency: Urgency,
+    ) -> Result<Self, ManageError> {
         // A first look, so that nobody without rights can make a store work.
         Standing::of(&actor.rights, &shared.catalog).needs(needs)?;
         // One of an organization's changes at a time holds a connection, and never all of them changes.
-        let turn = shared.turns.take(&actor.organization).await;
+        let turn = shared.turns.take(&actor.organization, urgency).await;
         let mut transaction = shared.store.begin(&actor.organization).await?;
         let now = shared.now();
         let rights = match &actor.key {
@@ -90,15 +109,32 @@ impl Operation {
         self.transaction.key(id).await?.ok_or(ManageError::NotFound(Missing::Key))
     }
 
+    /// A key whose state is to be changed. For that its head is enough: of a row that can't be read, nothing else is told.
+    pub(super) async fn key_or_head(&mut self, id: &KeyId) -> Result<KeyRecord, ManageError> {
+        let error = match self.transaction.key(id).await {
+            Err(error) if error.is_corrupt() => error,
+            found => return found?.ok_or(ManageError::NotFound(Missing::Key)),
+        };
+        tracing::error!(target: "apikey", key_id = id.as_str(), error = &error as &dyn std::error::Error, "a key's record can't be read");
+        match self.transaction.heads(std::slice::from_ref(id)).await?.pop() {
+            Some(head) => Ok(KeyRecord::of_head(head)),
+            None => Err(ManageError::NotFound(Missing::Key)),
+        }
+    }
+
     pub(super) async fn account(&mut self, id: &ServiceAccountId) -> Result<ServiceAccount, ManageError> {
         self.transaction.account(id).await?.ok_or(ManageError::NotFound(Missing::ServiceAccount))
     }
 
     pub(super) fn may_touch(&self, key: &KeyRecord) -> Result<(), ManageError> {
-        Ok(self.standing.may_touch(key, self.catalog())?)
+        Ok(self.standing.may_touch(&key.scopes, self.catalog())?)
     }
 
     pub(super) fn may_hand_out(&self, key: &KeyRecord) -> Result<(), ManageError> {
+        self.may_hand_out_head(&KeyHead::from(key))
+    }
+
+    pub(super) fn may_hand_out_head(&self, key: &KeyHead) -> Result<(), ManageError> {
         Ok(self.standing.may_hand_out(key, self.catalog())?)
     }
 
@@ -118,10 +154,17 @@ impl Operation {
     pub(super) fn insert_key(&mut self, key: &KeyRecord, action: Action) -> Result<(), ManageError> {
         self.affects_callers = true;
         self.changes.push(Change::InsertKey(Box::new(key.clone())));
+        self.lineage(&key.id, Made::Key);
         if self.shared.events.are_heard() {
-            self.events.push(Event::Issued { key: Arc::new(key.clone()) });
+            self.events.push(Event::Issued { key: Arc::new(key.into()) });
         }
         self.audit(action, key.id.as_str(), None, Some(describe_key(key, self.now)))
+    }
+
+    /// Writes down what the actor made, for revocations that follow it.
+    pub(super) fn lineage(&mut self, key: &KeyId, made: Made) {
+        let (actor, presented) = (self.actor.id.clone(), self.actor.secret.clone());
+        self.changes.push(Change::Lineage(Lineage { actor, presented, key: key.clone(), made }));
     }
 
     /// Writes `key` in place of `before`, as its next version.
@@ -133,13 +176,57 @@ impl Operation {
     ) -> Result<(), ManageError> {
         self.affects_callers = true;
         key.version = before.version + 1;
-        self.effects.push(Effect::Watch(Arc::new(key.clone())));
+        self.effects.push(Effect::Watch(Ends::of(key)));
         self.changes.push(Change::UpdateKey(Box::new(key.clone())));
-        if action == Action::KeyRevoked && self.shared.events.are_heard() {
+        let (mut was, mut is) = difference(describe_record(before, self.now), describe_record(key, self.now));
+        if before.metadata != key.metadata {
+            was.insert(METADATA.to_owned(), before.metadata.to_map().into());
+            is.insert(METADATA.to_owned(), key.metadata.to_map().into());
+        }
+        self.audit(action, key.id.as_str(), Some(was), Some(is))
+    }
+
+    /// Has a key be disabled, or not.
+    pub(super) fn disable_key(
+        &mut self,
+        key: &mut KeyRecord,
+        disabled: Option<Switched>,
+        action: Action,
+    ) -> Result<(), ManageError> {
+        let was = Map::from_iter([("disabled".to_owned(), key.disabled.is_some().into())]);
+        let is = Map::from_iter([("disabled".to_owned(), disabled.is_some().into())]);
+        key.disabled = disabled;
+        key.version += 1;
+        self.set_state(&KeyHead::from(&*key));
+        self.audit(action, key.id.as_str(), Some(was), Some(is))
+    }
+
+    /// Revokes a key, unless it is.
+    pub(super) fn revoke_head(&mut self, key: &mut KeyHead, reason: &str) -> Result<(), ManageError> {
+        // Said again even so: the first time it may not have been heard here.
+        self.end(&key.id);
+        if key.revoked.is_some() {
+            return Ok(());
+        }
+        key.revoked = Some(Revocation { at: self.now, by: self.actor.id.clone(), reason: reason.to_owned() });
+        key.version += 1;
+        self.set_state(key);
+        if self.shared.events.are_heard() {
             self.events.push(Event::Revoked { key: Arc::new(key.clone()) });
         }
-        let (was, is) = difference(describe_key(before, self.now), describe_key(key, self.now));
-        self.audit(action, key.id.as_str(), Some(was), Some(is))
+        let was = Map::from_iter([("revoked".to_owned(), false.into()), ("reason".to_owned(), Value::Null)]);
+        let is = Map::from_iter([("revoked".to_owned(), true.into()), ("reason".to_owned(), reason.into())]);
+        self.audit(Action::KeyRevoked, key.id.as_str(), Some(was), Some(is))
+    }
+
+    fn set_state(&mut self, key: &KeyHead) {
+        self.affects_callers = true;
+        self.changes.push(Change::SetState(Box::new(KeyState {
+            id: key.id.clone(),
+            version: key.version,
+            disabled: key.disabled.clone(),
+            revoked: key.revoked.clone(),
+        })));
     }
 
     pub(super) fn delete_key(&mut self, key: &KeyRecord) -> Result<(), ManageError> {
@@ -183,10 +270,7 @@ impl Operation {
         // Numbered, so that the events of one operation, which are of one moment, stay in their order.
         let first = match &self.first_event {
             Some(first) => first,
-            None => {
-                let id = KeyId::generate(self.now)?;
-                &*self.first_event.insert(format!("evt_{}", id.as_str().trim_start_matches("key_")))
-            }
+            None => &*self.first_event.insert(self.shared.event_ids.next(self.now)?),
         };
         let id = format!("{first}_{:06}", self.changes.len());
         self.changes.push(Change::Audit(AuditEvent {
@@ -196,8 +280,8 @@ impl Operation {
             actor: self.actor.id.clone(),
             action,
             target: target.to_owned(),
-            before,
-            after,
+            before: before.map(JsonObject::from),
+            after: after.map(JsonObject::from),
             request_id: self.actor.request_id.clone(),
         }));
         Ok(())
@@ -207,20 +291,26 @@ impl Operation {
     pub(super) async fn commit(self) -> Result<(), ManageError> {
         let Operation { turn, shared, transaction, changes, effects, events, affects_callers, .. } = self;
         let committed = transaction.commit(Changes { changes, affects_callers }).await;
-        drop(turn);
+        // The turn is kept until the cache has heard: what a later change says of the same key must be heard after this.
         // Where the answer was lost the change may hold: what it might have ended must be looked up anew.
         if committed.is_ok() || committed.as_ref().is_err_and(StoreError::is_unknown) {
             let authenticator = &shared.authenticator;
             for effect in &effects {
                 match effect {
-                    Effect::End(key) => authenticator.revoke(key),
+                    Effect::End(key) => {
+                        shared.windows.forget(key);
+                        authenticator.revoke(key);
+                    }
                     Effect::EndSecret(key, digest) => authenticator.revoke_secret(key, digest),
                     Effect::Refresh(key) => authenticator.refresh(key),
-                    Effect::Watch(key) => shared.windows.watch(authenticator, &shared.clock, &shared.runtime, key),
+                    Effect::Watch(ends) => {
+                        shared.windows.watch(authenticator, &shared.clock, &shared.runtime, ends.clone());
+                    }
                     Effect::ForgetUnknown => authenticator.forget_unknown(),
                 }
             }
         }
+        drop(turn);
         committed?;
         events.into_iter().for_each(|event| shared.events.emit(event));
         Ok(())
@@ -259,8 +349,17 @@ fn keep(of: Limited, used: u64, more: u64, allowed: u64) -> Result<(), ManageErr
     }
 }
 
+const METADATA: &str = "metadata";
+
 /// A key as the audit trail shows it: neither secrets nor their digests.
 pub(super) fn describe_key(key: &KeyRecord, now: SystemTime) -> Map<String, Value> {
+    let mut shown = describe_record(key, now);
+    shown.insert(METADATA.to_owned(), key.metadata.to_map().into());
+    shown
+}
+
+/// The same without its metadata.
+fn describe_record(key: &KeyRecord, now: SystemTime) -> Map<String, Value> {
     let moment = |moment: SystemTime| Value::from(rfc3339(moment));
     let mut shown = Map::new();
     let mut show = |field: &str, value: Option<Value>| {
@@ -277,7 +376,6 @@ pub(super) fn describe_key(key: &KeyRecord, now: SystemTime) -> Map<String, Valu
     show("disabled", Some(key.disabled.is_some().into()));
     show("revoked", Some(key.revoked.is_some().into()));
     show("reason", key.revoked.as_ref().map(|revocation| revocation.reason.as_str().into()));
-    show("metadata", Some(Value::Object(key.metadata.clone())));
     let secrets = key.live_secrets(now).map(|secret| {
         let mut window = Map::new();
         window.insert("created_at".to_owned(), moment(secret.created_at));

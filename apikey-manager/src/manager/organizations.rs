@@ -23,10 +23,10 @@ impl KeyManager {
     pub async fn suspend_organization(&self, host: &Actor) -> Result<OrganizationRecord, ManageError> {
         let actor = host.clone();
         self.run(async move |shared: Arc<Shared>| {
-            let mut operation = Operation::begin(shared, actor, Level::Admin).await?;
+            let mut operation = Operation::begin_ending(shared, actor, Level::Admin).await?;
             operation.standing.needs_host()?;
-            for key in operation.transaction.keys(&KeyFilter::default(), operation.now).await? {
-                operation.end(&key.id);
+            for key in operation.transaction.ids(&KeyFilter::default(), operation.now).await? {
+                operation.end(&key);
             }
             let mut organization = operation.transaction.organization().await?;
             if organization.suspended.is_none() {
@@ -55,8 +55,8 @@ impl KeyManager {
             if organization.suspended.take().is_none() {
                 return Ok(organization);
             }
-            for key in operation.transaction.keys(&KeyFilter::default(), operation.now).await? {
-                operation.refresh(&key.id);
+            for key in operation.transaction.ids(&KeyFilter::default(), operation.now).await? {
+                operation.refresh(&key);
             }
             operation.affect_callers();
             operation.change(Change::SetOrganization(organization.clone()));

@@ -13,7 +13,7 @@ use crate::{
     hint::hint_of,
     record::{KeyRecord, SecretRecord, Status},
     rights::Level,
-    store::Change,
+    store::{Change, Made},
     time,
 };
 
@@ -68,7 +68,7 @@ impl KeyManager {
     pub async fn end_overlap(&self, actor: &Actor, id: &KeyId) -> Result<KeyRecord, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
-            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
+            let mut operation = Operation::begin_ending(shared, actor, Level::Write).await?;
             let before = operation.key(&id).await?;
             operation.may_hand_out(&before)?;
             let mut key = before.clone();
@@ -117,10 +117,12 @@ impl Operation {
                 old.ends_at = Some(old.ends_at.map_or(end, |earlier| earlier.min(end)));
             }
         }
-        key.secrets.insert(0, SecretRecord::new(self.shared.hasher.digest(&secret), now));
+        let digest = self.shared.hasher.digest(&secret);
+        key.secrets.insert(0, SecretRecord::new(digest.clone(), now));
         key.hint = hint_of(&secret, &self.shared.format, before.environment.as_deref());
         let forgotten = key.secrets.split_off(key.secrets.len().min(REMEMBERED));
         self.update_key(before, &mut key, Action::KeyRotated)?;
+        self.lineage(&before.id, Made::Secret(digest));
         if !forgotten.is_empty() {
             let digests = forgotten.into_iter().map(|secret| secret.digest).collect();
             self.change(Change::RetireSecrets(before.id.clone(), digests));
@@ -135,9 +137,9 @@ impl Operation {
         for secret in key.secrets.iter_mut().skip(kept) {
             // Those that ended by themselves, too: requests may have been let in before that was decided.
             self.end_secret(&key.id, &secret.digest);
+            // The mark holds whatever other processes' clocks say, and whatever this one will say later.
             if secret.is_live(now) {
-                secret.ends_at = Some(now);
-                secret.superseded_at.get_or_insert(now);
+                secret.end(now);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Off, on, over, gone: disabling, enabling, revoking and deleting one key.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use apikey_core::KeyId;
 
@@ -10,14 +10,11 @@ use crate::{
     audit::Action,
     error::{Forbidden, ManageError},
     organization::Switched,
-    query::KeyFilter,
-    record::{KeyRecord, Revocation, Status},
+    record::{KeyHead, KeyRecord, Status},
     rights::Level,
+    store::Made,
     validate::Fields,
 };
-
-/// How many keys one operation follows from those that issued them to those that were issued.
-const MOST_DESCENDANTS: usize = 10_000;
 
 impl KeyManager {
     /// Switches a key off: nobody is let in with it, and requests under way end. A key that is off stays as it is.
@@ -29,18 +26,15 @@ impl KeyManager {
     pub async fn disable(&self, actor: &Actor, id: &KeyId) -> Result<KeyRecord, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
-            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
-            let before = operation.key(&id).await?;
-            operation.may_touch(&before)?;
-            not_revoked(&before, "disabled")?;
+            let mut operation = Operation::begin_ending(shared, actor, Level::Write).await?;
+            let mut key = operation.key_or_head(&id).await?;
+            operation.may_touch(&key)?;
+            not_revoked(&key, "disabled")?;
             operation.end(&id);
-            if before.disabled.is_some() {
-                operation.commit().await?;
-                return Ok(before);
+            if key.disabled.is_none() {
+                let disabled = Switched { at: operation.now, by: operation.actor.id.clone() };
+                operation.disable_key(&mut key, Some(disabled), Action::KeyDisabled)?;
             }
-            let mut key = before.clone();
-            key.disabled = Some(Switched { at: operation.now, by: operation.actor.id.clone() });
-            operation.update_key(&before, &mut key, Action::KeyDisabled)?;
             operation.commit().await?;
             Ok(key)
         })
@@ -57,17 +51,14 @@ impl KeyManager {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
             let mut operation = Operation::begin(shared, actor, Level::Write).await?;
-            let before = operation.key(&id).await?;
-            operation.may_hand_out(&before)?;
-            not_revoked(&before, "enabled")?;
+            let mut key = operation.key(&id).await?;
+            operation.may_hand_out(&key)?;
+            not_revoked(&key, "enabled")?;
             operation.refresh(&id);
-            if before.disabled.is_none() {
-                operation.commit().await?;
-                return Ok(before);
+            if key.disabled.is_some() {
+                operation.disable_key(&mut key, None, Action::KeyEnabled)?;
+                operation.lineage(&id, Made::Widening);
             }
-            let mut key = before.clone();
-            key.disabled = None;
-            operation.update_key(&before, &mut key, Action::KeyEnabled)?;
             operation.commit().await?;
             Ok(key)
         })
@@ -85,12 +76,7 @@ impl KeyManager {
         let (actor, id, reason) = (actor.clone(), id.clone(), reason.into());
         self.run(async move |shared: Arc<Shared>| {
             check_reason(&reason)?;
-            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
-            let before = operation.key(&id).await?;
-            operation.may_touch(&before)?;
-            let key = operation.revoke(before, &reason)?;
-            operation.commit().await?;
-            Ok(key)
+            revoke_one(shared, actor, &id, &reason).await
         })
         .await
     }
@@ -105,35 +91,11 @@ impl KeyManager {
         self.run(async move |shared: Arc<Shared>| {
             check_reason(&reason)?;
             let id = actor.key.clone().ok_or(Forbidden::NotLive)?;
-            let mut operation = Operation::begin(shared, actor, Level::Nothing).await?;
-            let before = operation.key(&id).await?;
-            let key = operation.revoke(before, &reason)?;
+            let mut operation = Operation::begin_ending(shared, actor, Level::Nothing).await?;
+            let mut key = operation.key_or_head(&id).await?;
+            operation.revoke(&mut key, &reason)?;
             operation.commit().await?;
             Ok(key)
-        })
-        .await
-    }
-
-    /// Revokes a key and every key that it issued, or that those did. Returns those that were not revoked before.
-    ///
-    /// # Errors
-    ///
-    /// As [`revoke`](KeyManager::revoke), for any of them; then none is revoked.
-    pub async fn revoke_with_descendants(
-        &self,
-        actor: &Actor,
-        id: &KeyId,
-        reason: impl Into<String>,
-    ) -> Result<Vec<KeyRecord>, ManageError> {
-        let (actor, id, reason) = (actor.clone(), id.clone(), reason.into());
-        self.run(async move |shared: Arc<Shared>| {
-            check_reason(&reason)?;
-            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
-            let key = operation.key(&id).await?;
-            let keys = operation.with_descendants(vec![key]).await?;
-            let revoked = operation.revoke_all(keys, &reason)?;
-            operation.commit().await?;
-            Ok(revoked)
         })
         .await
     }
@@ -147,10 +109,10 @@ impl KeyManager {
     pub async fn delete(&self, actor: &Actor, id: &KeyId) -> Result<(), ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
-            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
-            let key = operation.key(&id).await?;
+            let mut operation = Operation::begin_ending(shared, actor, Level::Write).await?;
+            let mut key = operation.key_or_head(&id).await?;
             operation.may_touch(&key)?;
-            let key = operation.revoke(key, "deleted")?;
+            operation.revoke(&mut key, "deleted")?;
             operation.delete_key(&key)?;
             operation.commit().await
         })
@@ -158,44 +120,29 @@ impl KeyManager {
     }
 }
 
+/// Revokes one key, before other changes that wait.
+pub(super) async fn revoke_one(
+    shared: Arc<Shared>,
+    actor: Actor,
+    id: &KeyId,
+    reason: &str,
+) -> Result<KeyRecord, ManageError> {
+    let mut operation = Operation::begin_ending(shared, actor, Level::Write).await?;
+    let mut key = operation.key_or_head(id).await?;
+    operation.may_touch(&key)?;
+    operation.revoke(&mut key, reason)?;
+    operation.commit().await?;
+    Ok(key)
+}
+
 impl Operation {
     /// Revokes a key, unless it is.
-    pub(super) fn revoke(&mut self, before: KeyRecord, reason: &str) -> Result<KeyRecord, ManageError> {
-        // Said again even so: the first time it may not have been heard here.
-        self.end(&before.id);
-        if before.revoked.is_some() {
-            return Ok(before);
-        }
-        let mut key = before.clone();
-        key.revoked = Some(Revocation { at: self.now, by: self.actor.id.clone(), reason: reason.to_owned() });
-        self.update_key(&before, &mut key, Action::KeyRevoked)?;
-        Ok(key)
-    }
-
-    /// Revokes those that are not yet, if the actor may touch every one of them.
-    pub(super) fn revoke_all(&mut self, keys: Vec<KeyRecord>, reason: &str) -> Result<Vec<KeyRecord>, ManageError> {
-        let (keys, over): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.revoked.is_none());
-        over.iter().for_each(|key| self.end(&key.id));
-        keys.iter().try_for_each(|key| self.may_touch(key))?;
-        keys.into_iter().map(|key| self.revoke(key, reason)).collect()
-    }
-
-    /// `keys`, and those that they issued, and so on.
-    pub(super) async fn with_descendants(&mut self, keys: Vec<KeyRecord>) -> Result<Vec<KeyRecord>, ManageError> {
-        let mut seen: HashSet<KeyId> = keys.iter().map(|key| key.id.clone()).collect();
-        let mut all = keys;
-        let mut at = 0;
-        while let Some(parent) = all.get(at) {
-            let filter = KeyFilter { created_by_key: Some(parent.id.clone()), ..KeyFilter::default() };
-            let children = self.transaction.keys(&filter, self.now).await?;
-            all.extend(children.into_iter().filter(|child| seen.insert(child.id.clone())));
-            if all.len() > MOST_DESCENDANTS {
-                let message = "more than 10000 keys would have to be looked through; revoke them in parts";
-                return Err(ManageError::field("descendants", "too_many", message));
-            }
-            at += 1;
-        }
-        Ok(all)
+    fn revoke(&mut self, key: &mut KeyRecord, reason: &str) -> Result<(), ManageError> {
+        let mut head = KeyHead::from(&*key);
+        self.revoke_head(&mut head, reason)?;
+        key.revoked = head.revoked;
+        key.version = head.version;
+        Ok(())
     }
 }
 

@@ -1,5 +1,8 @@
 //! Who changes what, and when: of an organization's changes one at a time asks the store, and of all together never so many
 //! that look-ups find no connection. Whoever floods its own organization with changes waits for itself.
+//!
+//! What ends somebody's access goes before everything else: it waits for the change under way, and for one more at most
+//! that already stood at the head of the line.
 
 use std::{
     collections::HashMap,
@@ -10,46 +13,142 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Se
 
 use crate::organization::OrganizationId;
 
-/// Changes under way at once. Stores have ten connections, unless told otherwise.
-const CHANGES: usize = 6;
+/// Changes under way at once: those that end access, and others. Stores have ten connections, unless told otherwise.
+const ENDINGS: usize = 2;
+const OTHERS: usize = 4;
+
+/// How soon a change must be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// It ends somebody's access.
+    Ending,
+    /// It does anything else.
+    Other,
+}
 
 #[derive(Debug)]
 pub(crate) struct Turns {
-    queues: Mutex<HashMap<OrganizationId, Weak<AsyncMutex<()>>>>,
-    changes: Arc<Semaphore>,
+    lines: Mutex<HashMap<OrganizationId, Weak<Line>>>,
+    endings: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+/// Where an organization's changes stand. Locks are given in the order in which they are asked for, so whoever must hold
+/// `others` before it may ask for `own` leaves the way free for those who need not.
+#[derive(Debug, Default)]
+struct Line {
+    own: Arc<AsyncMutex<()>>,
+    others: Arc<AsyncMutex<()>>,
 }
 
 /// The right to change an organization's keys, from this process.
 pub(super) struct Turn {
     _own: OwnedMutexGuard<()>,
-    _change: Option<OwnedSemaphorePermit>,
+    _others: Option<OwnedMutexGuard<()>>,
+    _permit: Option<OwnedSemaphorePermit>,
+    /// The last to go: a line lives as long as somebody stands in it.
+    _line: Arc<Line>,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Turns { queues: Mutex::default(), changes: Arc::new(Semaphore::new(CHANGES)) }
+        Turns {
+            lines: Mutex::default(),
+            endings: Arc::new(Semaphore::new(ENDINGS)),
+            others: Arc::new(Semaphore::new(OTHERS)),
+        }
     }
 }
 
 impl Turns {
-    pub(super) async fn take(&self, organization: &OrganizationId) -> Turn {
-        let own = self.queue(organization).lock_owned().await;
-        // Never closed.
-        let change = Arc::clone(&self.changes).acquire_owned().await.ok();
-        Turn { _own: own, _change: change }
+    pub(super) async fn take(&self, organization: &OrganizationId, urgency: Urgency) -> Turn {
+        let line = self.line(organization);
+        // Neither semaphore is ever closed.
+        let (others, permit) = match urgency {
+            Urgency::Ending => (None, None),
+            Urgency::Other => {
+                let others = Arc::clone(&line.others).lock_owned().await;
+                // Before the organization's own lock, so that whoever has that waits for no other organization.
+                (Some(others), Arc::clone(&self.others).acquire_owned().await.ok())
+            }
+        };
+        let own = Arc::clone(&line.own).lock_owned().await;
+        let permit = match permit {
+            Some(permit) => Some(permit),
+            None => Arc::clone(&self.endings).acquire_owned().await.ok(),
+        };
+        Turn { _own: own, _others: others, _permit: permit, _line: line }
     }
 
-    fn queue(&self, organization: &OrganizationId) -> Arc<AsyncMutex<()>> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = queues.get(organization).and_then(Weak::upgrade) {
-            return queue;
+    fn line(&self, organization: &OrganizationId) -> Arc<Line> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(organization).and_then(Weak::upgrade) {
+            return line;
         }
         // Those that nobody stands in go whenever the table would grow.
-        if queues.len() == queues.capacity() {
-            queues.retain(|_, queue| queue.strong_count() > 0);
+        if lines.len() == lines.capacity() {
+            lines.retain(|_, line| line.strong_count() > 0);
         }
-        let queue = Arc::default();
-        queues.insert(organization.clone(), Arc::downgrade(&queue));
-        queue
+        let line = Arc::default();
+        lines.insert(organization.clone(), Arc::downgrade(&line));
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    fn acme() -> OrganizationId {
+        OrganizationId::new("acme").unwrap()
+    }
+
+    /// Who had a turn, in this order.
+    async fn order(turns: &Turns, asked: impl IntoIterator<Item = (OrganizationId, Urgency, usize)>) -> Vec<usize> {
+        let had = Mutex::new(Vec::new());
+        let held = turns.take(&acme(), Urgency::Other).await;
+        // Each asks when it is polled first: in this order.
+        let waiting = asked.into_iter().map(async |(organization, urgency, name)| {
+            let _turn = turns.take(&organization, urgency).await;
+            had.lock().unwrap().push(name);
+            tokio::task::yield_now().await;
+        });
+        let mut all = Box::pin(join_all(waiting));
+        assert!(futures_util::poll!(&mut all).is_pending());
+        drop(held);
+        all.await;
+        had.into_inner().unwrap()
+    }
+
+    #[tokio::test]
+    async fn given_a_flood_of_changes_when_one_ends_access_then_it_waits_for_one_of_them_at_most() {
+        let turns = Turns::default();
+        let flood = (0..1_000).map(|n| (acme(), Urgency::Other, n));
+        let had =
+            order(&turns, flood.chain([(acme(), Urgency::Ending, 1_000), (acme(), Urgency::Ending, 1_001)])).await;
+        let place = |name| had.iter().position(|had| *had == name).unwrap();
+        assert!(place(1_000) <= 1 && place(1_001) <= 2, "{:?}", &had[..4]);
+        assert_eq!(had.len(), 1_002);
+    }
+
+    #[tokio::test]
+    async fn given_changes_of_more_organizations_than_may_change_when_one_ends_access_then_it_does_not_wait() {
+        let turns = Turns::default();
+        let other = |n: usize| OrganizationId::new(format!("organization {n}")).unwrap();
+        let mut held = Vec::new();
+        for n in 0..OTHERS {
+            held.push(turns.take(&other(n), Urgency::Other).await);
+        }
+        let mut waiting = Box::pin(turns.take(&other(OTHERS), Urgency::Other));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        let ending = other(OTHERS + 1);
+        let mut ending = Box::pin(turns.take(&ending, Urgency::Ending));
+        assert!(futures_util::poll!(&mut ending).is_ready());
+        drop(held);
+        waiting.await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use apikey_core::KeyId;
+use apikey_core::{JsonObject, KeyId};
 use serde_json::{Map, Value};
 
 use super::{KeyManager, Shared, operation::Operation};
@@ -12,6 +12,7 @@ use crate::{
     error::ManageError,
     record::{KeyRecord, Status},
     rights::Level,
+    store::Made,
     time,
     validate::Fields,
 };
@@ -26,6 +27,16 @@ pub enum Set<T> {
     Clear,
     /// It gets this value.
     To(T),
+}
+
+impl<T> Set<T> {
+    pub(super) fn map<U>(self, to: impl FnOnce(T) -> U) -> Set<U> {
+        match self {
+            Set::Keep => Set::Keep,
+            Set::Clear => Set::Clear,
+            Set::To(value) => Set::To(to(value)),
+        }
+    }
 }
 
 impl<T: Default> Set<T> {
@@ -149,7 +160,7 @@ impl KeyManager {
             update.name.apply_to(&mut key.name);
             update.description.apply_to(&mut key.description);
             scopes.apply_to(&mut key.scopes);
-            update.metadata.apply_to(&mut key.metadata);
+            update.metadata.map(JsonObject::from).apply_to(&mut key.metadata);
             update.not_before.apply_to_moment(&mut key.not_before);
             update.expires_at.apply_to_moment(&mut key.expires_at);
             operation.refresh(&id);
@@ -162,6 +173,7 @@ impl KeyManager {
             }
             if raises(&before, &key, operation.catalog()) {
                 operation.may_hand_out(&key)?;
+                operation.lineage(&id, Made::Widening);
             }
             if key.status(operation.now).is_counted() && !was.is_counted() {
                 operation.keep_key_limit(&limits, 1).await?;

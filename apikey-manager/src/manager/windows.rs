@@ -5,11 +5,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
-use apikey_core::{Authenticator, Clock, KeyId};
+use apikey_core::{Authenticator, Clock, KeyDigest, KeyId};
 use tokio::{runtime::Handle, task::AbortHandle, time::sleep};
 
 use crate::record::KeyRecord;
@@ -18,27 +18,75 @@ use crate::record::KeyRecord;
 #[derive(Debug, Default)]
 pub(crate) struct Windows(Mutex<HashMap<KeyId, AbortHandle>>);
 
-impl Windows {
-    /// Waits for the windows of `key`, as it is now, in place of what was waited for before.
-    pub(super) fn watch(&self, authenticator: &Authenticator, clock: &Clock, runtime: &Handle, key: &Arc<KeyRecord>) {
-        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = watched.remove(&key.id) {
-            before.abort();
+/// When a key and its secrets end by themselves: all that is kept while somebody waits for it.
+#[derive(Clone, Debug)]
+pub(super) struct Ends {
+    key: KeyId,
+    expires_at: Option<SystemTime>,
+    secrets: Vec<(KeyDigest, SystemTime)>,
+}
+
+impl Ends {
+    pub(super) fn of(key: &KeyRecord) -> Self {
+        let secrets = key.secrets.iter().filter(|secret| secret.ended_at.is_none());
+        Ends {
+            key: key.id.clone(),
+            expires_at: key.expires_at,
+            secrets: secrets.filter_map(|secret| Some((secret.digest.clone(), secret.ends_at?))).collect(),
         }
+    }
+
+    /// The next of them.
+    fn next(&self, now: SystemTime) -> Option<SystemTime> {
+        let ends = self.secrets.iter().map(|(_, end)| *end).chain(self.expires_at);
+        ends.filter(|end| *end > now).min()
+    }
+
+    fn end_what_is_over(&self, authenticator: &Authenticator, now: SystemTime) {
+        if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            authenticator.revoke(&self.key);
+            return;
+        }
+        for (digest, _) in self.secrets.iter().filter(|(_, end)| *end <= now) {
+            authenticator.revoke_secret(&self.key, digest);
+        }
+    }
+}
+
+impl Windows {
+    /// Waits for these ends in place of what was waited for before.
+    pub(super) fn watch(&self, authenticator: &Authenticator, clock: &Clock, runtime: &Handle, ends: Ends) {
+        let mut watched = self.watched();
+        forget(&mut watched, &ends.key);
         if watched.len() == watched.capacity() {
             watched.retain(|_, task| !task.is_finished());
         }
-        if next_end(key, clock.wall()).is_none() {
+        if ends.next(clock.wall()).is_none() {
             return;
         }
-        let (authenticator, clock, record) = (authenticator.clone(), clock.clone(), Arc::clone(key));
+        let (authenticator, clock, key) = (authenticator.clone(), clock.clone(), ends.key.clone());
         let task = runtime.spawn(async move {
-            while let Some(end) = next_end(&record, clock.wall()) {
+            while let Some(end) = ends.next(clock.wall()) {
                 sleep(end.duration_since(clock.wall()).unwrap_or_default()).await;
-                end_what_is_over(&authenticator, &record, clock.wall());
+                ends.end_what_is_over(&authenticator, clock.wall());
             }
         });
-        watched.insert(key.id.clone(), task.abort_handle());
+        watched.insert(key, task.abort_handle());
+    }
+
+    /// Waits for nothing of this key any more.
+    pub(super) fn forget(&self, key: &KeyId) {
+        forget(&mut self.watched(), key);
+    }
+
+    fn watched(&self) -> std::sync::MutexGuard<'_, HashMap<KeyId, AbortHandle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn forget(watched: &mut HashMap<KeyId, AbortHandle>, key: &KeyId) {
+    if let Some(before) = watched.remove(key) {
+        before.abort();
     }
 }
 
@@ -46,24 +94,5 @@ impl Drop for Windows {
     fn drop(&mut self) {
         let watched = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         watched.values().for_each(AbortHandle::abort);
-    }
-}
-
-/// The next end of any of the key's windows.
-fn next_end(key: &KeyRecord, now: SystemTime) -> Option<SystemTime> {
-    if key.revoked.is_some() {
-        return None;
-    }
-    let ends = key.secrets.iter().filter_map(|secret| secret.ends_at).chain(key.expires_at);
-    ends.filter(|end| *end > now).min()
-}
-
-fn end_what_is_over(authenticator: &Authenticator, key: &KeyRecord, now: SystemTime) {
-    if key.expires_at.is_some_and(|expires_at| expires_at <= now) {
-        authenticator.revoke(&key.id);
-        return;
-    }
-    for secret in key.secrets.iter().filter(|secret| !secret.is_live(now)) {
-        authenticator.revoke_secret(&key.id, &secret.digest);
     }
 }

@@ -1,5 +1,7 @@
 //! What a commit does: each change in its order, and on a conflict all of them undone.
 
+use std::time::SystemTime;
+
 use apikey_core::{KeyDigest, KeyId};
 
 use super::state::State;
@@ -8,7 +10,7 @@ use crate::{
     audit::AuditEvent,
     organization::{OrganizationId, OrganizationRecord},
     record::{KeyRecord, SecretRecord},
-    store::{Change, Changes, StoreError},
+    store::{Change, Changes, KeyState, Lineage, StoreError},
     time,
 };
 
@@ -42,6 +44,11 @@ impl State {
         match change {
             Change::InsertKey(key) => self.insert_key(organization, *key),
             Change::UpdateKey(key) => self.update_key(organization, *key),
+            Change::SetState(state) => self.set_state(organization, *state),
+            Change::EndSecrets(id, version, digests, at) => {
+                self.end_secrets(organization, &id, version, &digests, time::truncated(at))
+            }
+            Change::Lineage(lineage) => Ok(self.add_lineage(organization, lineage)),
             Change::RetireSecrets(id, digests) => self.retire_secrets(organization, &id, &digests),
             Change::DeleteKey(id) => self.delete_key(organization, &id),
             Change::InsertAccount(account) => self.insert_account(organization, account),
@@ -75,7 +82,12 @@ impl State {
         self.are_digests_free(&new)?;
         let known = before.secrets.iter().map(|known| {
             let given = key.secrets.iter().find(|secret| secret.digest == known.digest).unwrap_or(known);
-            SecretRecord { superseded_at: given.superseded_at, ends_at: given.ends_at, ..known.clone() }
+            SecretRecord {
+                superseded_at: given.superseded_at,
+                ends_at: given.ends_at,
+                ended_at: known.ended_at.or(given.ended_at),
+                ..known.clone()
+            }
         });
         let secrets = new.into_iter().cloned().chain(known).collect();
         key.secrets = secrets;
@@ -86,6 +98,38 @@ impl State {
             state.take_key(&before.id);
             state.put_key(before);
         }))
+    }
+
+    fn set_state(&mut self, organization: &OrganizationId, state: KeyState) -> Result<Undo, StoreError> {
+        let KeyState { id, version, disabled, revoked } = state;
+        let mut key = self.key(organization, &id).ok_or_else(|| gone("key"))?.clone();
+        key.version = version;
+        key.disabled = disabled;
+        key.revoked = revoked;
+        self.update_key(organization, key)
+    }
+
+    fn end_secrets(
+        &mut self,
+        organization: &OrganizationId,
+        id: &KeyId,
+        version: u64,
+        digests: &[KeyDigest],
+        at: SystemTime,
+    ) -> Result<Undo, StoreError> {
+        let mut key = self.key(organization, id).ok_or_else(|| gone("key"))?.clone();
+        key.version = version;
+        for digest in digests {
+            let secret = key.secrets.iter_mut().find(|secret| secret.digest == *digest);
+            secret.ok_or_else(|| gone("secret"))?.end(at);
+        }
+        self.update_key(organization, key)
+    }
+
+    fn add_lineage(&mut self, organization: &OrganizationId, lineage: Lineage) -> Undo {
+        self.owned(organization).lineage.push(lineage);
+        let organization = organization.clone();
+        Box::new(move |state| drop(state.owned(&organization).lineage.pop()))
     }
 
     fn retire_secrets(
@@ -236,7 +280,8 @@ fn kept_key(mut key: KeyRecord) -> KeyRecord {
     }
     for secret in &mut key.secrets {
         secret.created_at = time::truncated(secret.created_at);
-        for moment in [&mut secret.superseded_at, &mut secret.ends_at, &mut secret.last_used_at] {
+        let SecretRecord { superseded_at, ends_at, ended_at, last_used_at, .. } = secret;
+        for moment in [superseded_at, ends_at, ended_at, last_used_at] {
             *moment = moment.map(time::truncated);
         }
     }

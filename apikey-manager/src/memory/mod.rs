@@ -1,8 +1,9 @@
 //! A store in memory: for tests, and for services that can lose their keys. What it holds is [`state`]'s; what a change
-//! does to it is [`changes`]'; what was counted and seen is [`usage`]'s and [`activity`]'s.
+//! does to it is [`changes`]'; what a bulk revocation ends is [`reach`]'s; what was counted and seen is [`usage`]'s and [`activity`]'s.
 
 mod activity;
 mod changes;
+mod reach;
 mod state;
 mod transaction;
 mod usage;
@@ -24,10 +25,11 @@ use crate::{
     audit::AuditEvent,
     organization::{OrganizationId, OrganizationRecord},
     query::{
-        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, UsageBatch, UsageHour, UsageQuery,
+        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, Reach, ReachQuery, UsageBatch,
+        UsageHour, UsageQuery,
     },
     record::KeyRecord,
-    store::{Counts, FoundKey, KeyStore, StoreError, Transaction},
+    store::{Counts, Found, KeyStore, StoreError, Transaction},
 };
 
 /// Keeps keys in memory, until the process ends.
@@ -113,9 +115,10 @@ impl KeyStore for MemoryStore {
         Ok(Box::new(MemoryTransaction::new(self.clone(), organization.clone(), lock)))
     }
 
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
         let state = self.read();
-        Ok(digests.iter().filter_map(|digest| state.find(digest)).collect())
+        let found = digests.iter().filter_map(|digest| state.find(digest));
+        Ok(found.map(|key| Found::Key(Box::new(key))).collect())
     }
 
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
@@ -124,6 +127,10 @@ impl KeyStore for MemoryStore {
 
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError> {
         Ok(self.read().keys(query))
+    }
+
+    async fn reach(&self, query: &ReachQuery) -> Result<Reach, StoreError> {
+        Ok(self.read().reach(query))
     }
 
     async fn account(

@@ -14,8 +14,8 @@ use crate::{
     audit::AuditEvent,
     organization::{OrganizationId, OrganizationRecord, Switched},
     query::{AccountQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, Prune, Pruned},
-    record::KeyRecord,
-    store::{Counts, FoundKey},
+    record::{KeyHead, KeyRecord},
+    store::{Counts, FoundKey, Lineage},
 };
 
 /// For how long the ids of usage batches are remembered.
@@ -44,6 +44,7 @@ pub(super) struct Owned {
     pub(super) accounts: BTreeSet<(SystemTime, ServiceAccountId)>,
     pub(super) audit: BTreeMap<(SystemTime, String), AuditEvent>,
     pub(super) usage: BTreeMap<(SystemTime, KeyId), Counted>,
+    pub(super) lineage: Vec<Lineage>,
 }
 
 impl State {
@@ -112,9 +113,17 @@ impl State {
         keys.filter(wanted).take(query.limit).cloned().collect()
     }
 
-    pub(super) fn keys_of(&self, organization: &OrganizationId, filter: &KeyFilter, now: SystemTime) -> Vec<KeyRecord> {
+    pub(super) fn keys_of<'a>(&'a self, organization: &OrganizationId) -> impl Iterator<Item = &'a KeyRecord> {
         let keys = self.organizations.get(organization).into_iter().flat_map(|owned| &owned.keys);
-        keys.map(|(_, id)| &self.keys[id]).filter(|key| filter.matches(key, now)).cloned().collect()
+        keys.map(|(_, id)| &self.keys[id])
+    }
+
+    pub(super) fn ids(&self, organization: &OrganizationId, filter: &KeyFilter, now: SystemTime) -> Vec<KeyId> {
+        self.keys_of(organization).filter(|key| filter.matches(key, now)).map(|key| key.id.clone()).collect()
+    }
+
+    pub(super) fn heads(&self, organization: &OrganizationId, ids: &[KeyId]) -> Vec<KeyHead> {
+        ids.iter().filter_map(|id| self.key(organization, id)).map(KeyHead::from).collect()
     }
 
     pub(super) fn account(&self, organization: &OrganizationId, id: &ServiceAccountId) -> Option<&ServiceAccount> {

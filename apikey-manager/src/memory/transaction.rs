@@ -11,7 +11,7 @@ use crate::{
     account::{ServiceAccount, ServiceAccountId},
     organization::{OrganizationId, OrganizationRecord},
     query::KeyFilter,
-    record::KeyRecord,
+    record::{KeyHead, KeyRecord},
     store::{Changes, Counts, StoreError, Transaction},
 };
 
@@ -37,8 +37,12 @@ impl Transaction for MemoryTransaction {
         Ok(self.store.read().key(&self.organization, id).cloned())
     }
 
-    async fn keys(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyRecord>, StoreError> {
-        Ok(self.store.read().keys_of(&self.organization, filter, now))
+    async fn ids(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyId>, StoreError> {
+        Ok(self.store.read().ids(&self.organization, filter, now))
+    }
+
+    async fn heads(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, StoreError> {
+        Ok(self.store.read().heads(&self.organization, ids))
     }
 
     async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError> {
