@@ -58,11 +58,25 @@ impl JsonObject {
         self.0.is_none()
     }
 
+    /// Takes text that a store has kept of [`as_str`](JsonObject::as_str).
+    ///
+    /// # Errors
+    ///
+    /// When it is not the text of an object. That its members have names of their own is not checked again.
+    pub fn from_stored(text: &str) -> Result<Self, JsonError> {
+        if text == "{}" {
+            return Ok(JsonObject(None));
+        }
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let checked = deserializer.deserialize_map(MemberVisitor(None)).and_then(|_| deserializer.end());
+        checked.map(|()| JsonObject(Some(text.into()))).map_err(JsonError)
+    }
+
     /// One member's value. Parses the text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value> {
         let text = self.0.as_deref()?;
-        serde_json::Deserializer::from_str(text).deserialize_map(MemberVisitor(name)).ok().flatten()
+        serde_json::Deserializer::from_str(text).deserialize_map(MemberVisitor(Some(name))).ok().flatten()
     }
 
     /// All members. Parses the text.
@@ -125,8 +139,8 @@ impl Serialize for JsonObject {
     }
 }
 
-/// Takes the value of one member, and passes over the others.
-struct MemberVisitor<'n>(&'n str);
+/// Takes the value of one member, if one is asked for, and passes over the others.
+struct MemberVisitor<'n>(Option<&'n str>);
 
 impl<'de> Visitor<'de> for MemberVisitor<'_> {
     type Value = Option<Value>;
@@ -138,7 +152,7 @@ impl<'de> Visitor<'de> for MemberVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Value>, A::Error> {
         let mut found = None;
         while let Some(Name(name)) = map.next_key()? {
-            match name == self.0 {
+            match self.0 == Some(&*name) {
                 true => found = Some(map.next_value::<Plain>()?.0),
                 false => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -322,6 +336,11 @@ mod tests {
         assert_eq!(serde_json::to_value(&object).unwrap(), Value::Object(expected));
         assert_eq!(object.get("c"), Some(u64::MAX.into()));
         assert_eq!(object.get("b"), None);
+        assert_eq!(JsonObject::from_stored(object.as_str()).unwrap(), object);
+        assert!(JsonObject::from_stored("{}").unwrap().is_empty());
+        for broken in ["", "[]", "1", "{\"a\":}", "{} \""] {
+            assert!(JsonObject::from_stored(broken).is_err(), "{broken}");
+        }
     }
 
     /// Some crates of this build switch `raw_value` on; the names are members' names all the same.

@@ -69,6 +69,8 @@ CREATE TABLE @secret (
     created_at {int},
     superseded_at {int},
     ends_at {int},
+    -- Set when somebody ended it: it is not let in, whatever a clock says of `ends_at`.
+    ended_at {int},
     PRIMARY KEY (digest, algorithm)
 ){keyed_table};
 CREATE UNIQUE INDEX #secret_of_key ON @secret (key_id, number) WHERE key_id IS NOT NULL;
@@ -81,6 +83,20 @@ CREATE TABLE @seen (
     at {int} NOT NULL,
     PRIMARY KEY (key_id, number)
 ){keyed_table};
+
+-- Who made which key or secret, or let a key do more: what a revocation follows. Rows outlive the keys that they name.
+CREATE TABLE @lineage (
+    organization {text} NOT NULL,
+    actor {text} NOT NULL,
+    -- The digest of the secret that the actor presented, if it is a key.
+    presented {bytes},
+    key_id {text} NOT NULL,
+    -- `key`, `secret` or `widening`.
+    made {text} NOT NULL,
+    -- The digest of the secret that was made.
+    digest {bytes}
+){table};
+CREATE INDEX #lineage_actor ON @lineage (organization, actor);
 
 -- The ids of deleted keys, which can't come back either.
 CREATE TABLE @deleted_key (

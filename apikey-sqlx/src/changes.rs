@@ -1,11 +1,14 @@
 //! Applies a transaction's steps: in their order, and of many alike as few statements as can be.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::SystemTime,
+};
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{JsonObject, KeyDigest, KeyId};
 use apikey_manager::{
-    AuditEvent, Change as Step, KeyRecord, OrganizationId, OrganizationRecord, SecretRecord, ServiceAccount,
-    ServiceAccountId, StoreError, Switched, time,
+    AuditEvent, Change as Step, KeyRecord, KeyState, Lineage, Made, OrganizationId, OrganizationRecord, Revocation,
+    SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Switched, time,
 };
 
 use crate::{
@@ -18,7 +21,8 @@ use crate::{
 /// Rows of one statement. A key has 21 values, and SQLite takes 32,766.
 const CHUNK: usize = 500;
 
-/// Events come last, all together: nothing depends on them, and between the keys of an import they would keep those apart.
+/// Events and lineage come last, all together: nothing depends on them, and between the keys of an import they would keep
+/// those apart.
 pub(crate) async fn apply(
     change: &mut Change,
     names: &Names,
@@ -26,29 +30,25 @@ pub(crate) async fn apply(
     steps: Vec<Step>,
 ) -> Result<(), StoreError> {
     let mut writer = Writer { change, names, organization };
-    let mut events = Vec::new();
-    let mut inserted: Vec<KeyRecord> = Vec::new();
-    let mut updated: Vec<KeyRecord> = Vec::new();
-    let mut updated_ids = HashSet::new();
+    let (mut events, mut lineage) = (Vec::new(), Vec::new());
+    let mut run = Run::default();
     for step in steps {
-        let is_run = match &step {
-            Step::Audit(_) => true,
-            Step::InsertKey(_) => updated.is_empty(),
-            Step::UpdateKey(key) => inserted.is_empty() && !updated_ids.contains(&key.id),
-            _ => false,
-        };
-        if !is_run {
-            writer.insert_keys(std::mem::take(&mut inserted)).await?;
-            writer.update_keys(std::mem::take(&mut updated)).await?;
-            updated_ids.clear();
+        if !run.goes_on_with(&step) {
+            writer.write_run(std::mem::take(&mut run)).await?;
         }
         match step {
             Step::Audit(event) => events.push(event),
-            Step::InsertKey(key) => inserted.push(*key),
+            Step::Lineage(made) => lineage.push(made),
+            Step::InsertKey(key) => run.inserted.push(*key),
             Step::UpdateKey(key) => {
-                updated_ids.insert(key.id.clone());
-                updated.push(*key);
+                run.changed.insert(key.id.clone());
+                run.updated.push(*key);
             }
+            Step::SetState(state) => {
+                run.changed.insert(state.id.clone());
+                run.states.push(*state);
+            }
+            Step::EndSecrets(id, version, digests, at) => writer.end_secrets(&id, version, &digests, at).await?,
             Step::RetireSecrets(id, digests) => writer.retire_secrets(&id, &digests).await?,
             Step::DeleteKey(id) => writer.delete_key(&id).await?,
             Step::InsertAccount(account) => writer.insert_account(&account).await?,
@@ -59,9 +59,35 @@ pub(crate) async fn apply(
             _ => return Err(StoreError::unavailable("a change that this version of apikey-sqlx does not know")),
         }
     }
-    writer.insert_keys(inserted).await?;
-    writer.update_keys(updated).await?;
+    writer.write_run(run).await?;
+    writer.add_lineage(&lineage).await?;
     writer.add_events(&events).await
+}
+
+/// Steps of one kind that follow one another, of which none depends on another.
+#[derive(Default)]
+struct Run {
+    inserted: Vec<KeyRecord>,
+    updated: Vec<KeyRecord>,
+    states: Vec<KeyState>,
+    /// The keys that are updated, or whose state is set.
+    changed: HashSet<KeyId>,
+}
+
+impl Run {
+    fn goes_on_with(&self, step: &Step) -> bool {
+        match step {
+            Step::Audit(_) | Step::Lineage(_) => true,
+            Step::InsertKey(_) => self.changed.is_empty(),
+            Step::UpdateKey(key) => {
+                self.inserted.is_empty() && self.states.is_empty() && !self.changed.contains(&key.id)
+            }
+            Step::SetState(state) => {
+                self.inserted.is_empty() && self.updated.is_empty() && !self.changed.contains(&state.id)
+            }
+            _ => false,
+        }
+    }
 }
 
 struct Writer<'t> {
@@ -86,6 +112,12 @@ impl Writer<'_> {
             changed += self.execute(query).await?;
         }
         Ok(changed)
+    }
+
+    async fn write_run(&mut self, run: Run) -> Result<(), StoreError> {
+        self.insert_keys(run.inserted).await?;
+        self.update_keys(run.updated).await?;
+        self.set_states(run.states).await
     }
 
     fn is_own(&self, organization: &OrganizationId) -> Result<(), StoreError> {
@@ -125,9 +157,11 @@ impl Writer<'_> {
                 time::to_millis(secret.created_at).into(),
                 secret.superseded_at.map(time::to_millis).into(),
                 secret.ends_at.map(time::to_millis).into(),
+                secret.ended_at.map(time::to_millis).into(),
             ]
         });
-        let insert = "INSERT INTO @secret (digest, algorithm, key_id, number, created_at, superseded_at, ends_at) ";
+        let insert = "INSERT INTO @secret \
+             (digest, algorithm, key_id, number, created_at, superseded_at, ends_at, ended_at) ";
         self.write(insert, rows.collect(), "").await?;
         let seen: Vec<_> = secrets
             .iter()
@@ -167,18 +201,19 @@ impl Writer<'_> {
             // Of one that is named twice, the first holds.
             let mut named = HashSet::new();
             for secret in key.secrets.iter().filter(|secret| named.insert(&secret.digest)) {
-                let window = (secret.superseded_at.map(time::to_millis), secret.ends_at.map(time::to_millis));
-                match stored(secret) {
-                    Some(known) if known.window != window => {
-                        let place = vec![key.id.as_str().into(), known.number.into()];
-                        windows.push([place, vec![window.0.into(), window.1.into()]].concat());
-                    }
-                    _ => {}
+                let Some(known) = stored(secret) else { continue };
+                let [superseded_at, ends_at, ended_at] =
+                    [secret.superseded_at, secret.ends_at, secret.ended_at].map(|moment| moment.map(time::to_millis));
+                // Whoever has not heard that a secret was ended doesn't revive it.
+                let window = [superseded_at, ends_at, known.window[2].or(ended_at)];
+                if known.window != window {
+                    let place = vec![key.id.as_str().into(), known.number.into()];
+                    windows.push([place, window.map(Value::from).to_vec()].concat());
                 }
             }
         }
         self.write(
-            "UPDATE @secret AS s SET superseded_at = v.column3, ends_at = v.column4 FROM (",
+            "UPDATE @secret AS s SET superseded_at = v.column3, ends_at = v.column4, ended_at = v.column5 FROM (",
             windows,
             ") AS v WHERE s.key_id = v.column1 AND s.number = v.column2",
         )
@@ -193,20 +228,79 @@ impl Writer<'_> {
         let mut known: HashMap<String, HashMap<KeyDigest, KnownSecret>> = HashMap::new();
         for chunk in keys.chunks(CHUNK) {
             let ids: Vec<Value> = chunk.iter().map(|key| key.id.as_str().into()).collect();
-            let mut query = self
-                .names
-                .query("SELECT key_id, number, digest, algorithm, superseded_at, ends_at FROM @secret WHERE key_id");
+            let mut query = self.names.query(
+                "SELECT key_id, number, digest, algorithm, superseded_at, ends_at, ended_at FROM @secret WHERE key_id",
+            );
             query.push_one_of(&ids);
             for row in self.change.fetch(query).await.map_err(error::failed)? {
                 let mut reader = row.reader();
                 let key = reader.text()?.to_owned();
                 let (number, digest) = (reader.int()?, reader.digest()?);
-                let superseded_at = reader.optional_moment()?.map(time::to_millis);
-                let window = (superseded_at, reader.optional_moment()?.map(time::to_millis));
+                let window = [reader.optional_int()?, reader.optional_int()?, reader.optional_int()?];
                 known.entry(key).or_default().insert(digest, KnownSecret { number, window });
             }
         }
         Ok(known)
+    }
+
+    async fn set_states(&mut self, states: Vec<KeyState>) -> Result<(), StoreError> {
+        let count = states.len() as u64;
+        let rows = states.into_iter().map(|state| {
+            let (disabled_at, disabled_by) = switched(state.disabled.as_ref());
+            let [revoked_at, revoked_by, revoked_reason] = revoked(state.revoked.as_ref());
+            let id = vec![state.id.as_str().into(), self.organization.as_str().into(), version(state.version)?];
+            Ok([id, vec![disabled_at, disabled_by, revoked_at, revoked_by, revoked_reason]].concat())
+        });
+        let rows = rows.collect::<Result<_, StoreError>>()?;
+        let set = "UPDATE @key AS k SET version = v.column3, disabled_at = v.column4, disabled_by = v.column5, \
+                   revoked_at = v.column6, revoked_by = v.column7, revoked_reason = v.column8 FROM (";
+        let of = ") AS v WHERE k.id = v.column1 AND k.organization = v.column2 AND k.version = v.column3 - 1";
+        match self.write(set, rows, of).await? == count {
+            true => Ok(()),
+            false => Err(StoreError::conflict("the record has changed")),
+        }
+    }
+
+    async fn end_secrets(
+        &mut self,
+        id: &KeyId,
+        to_version: u64,
+        digests: &[KeyDigest],
+        at: SystemTime,
+    ) -> Result<(), StoreError> {
+        let set = "UPDATE @key SET version = $3 WHERE id = $1 AND organization = $2 AND version = $3 - 1";
+        let mut set = self.names.query(set).bind(id.as_str()).bind(self.organization.as_str());
+        set = set.bind(version(to_version)?);
+        if self.execute(set).await? != 1 {
+            return Err(StoreError::conflict("the record has changed"));
+        }
+        for digest in digests {
+            let end = "UPDATE @secret SET ended_at = COALESCE(ended_at, $4), superseded_at = COALESCE(superseded_at, $4), \
+                       ends_at = CASE WHEN ends_at < $4 THEN ends_at ELSE $4 END \
+                       WHERE key_id = $1 AND digest = $2 AND algorithm = $3";
+            let end = self.names.query(end).bind(id.as_str()).bind(digest);
+            let end = end.bind(digest.algorithm().to_string()).bind(time::to_millis(at));
+            if self.execute(end).await? != 1 {
+                return Err(StoreError::conflict("there is no such secret"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_lineage(&mut self, lineage: &[Lineage]) -> Result<(), StoreError> {
+        let digest = |digest: Option<&KeyDigest>| digest.map_or(Value::NoDigest, Value::from);
+        let rows = lineage.iter().map(|Lineage { actor, presented, key, made }| {
+            let (made, secret) = match made {
+                Made::Key => (MADE_KEY, None),
+                Made::Secret(digest) => (MADE_SECRET, Some(digest)),
+                Made::Widening => (MADE_WIDENING, None),
+            };
+            let who = vec![self.organization.as_str().into(), actor.as_str().into(), digest(presented.as_ref())];
+            [who, vec![key.as_str().into(), made.into(), digest(secret)]].concat()
+        });
+        let rows = rows.collect();
+        let insert = "INSERT INTO @lineage (organization, actor, presented, key_id, made, digest) ";
+        self.write(insert, rows, "").await.map(drop)
     }
 
     async fn retire_secrets(&mut self, id: &KeyId, digests: &[KeyDigest]) -> Result<(), StoreError> {
@@ -233,7 +327,7 @@ impl Writer<'_> {
             }
             let retire = secret(
                 "UPDATE @secret SET key_id = NULL, number = NULL, created_at = NULL, superseded_at = NULL, \
-                 ends_at = NULL WHERE key_id = $1 AND number = $2",
+                 ends_at = NULL, ended_at = NULL WHERE key_id = $1 AND number = $2",
             );
             self.execute(retire).await?;
         }
@@ -252,7 +346,7 @@ impl Writer<'_> {
             return Err(StoreError::conflict("there is no such key"));
         }
         let secrets = "UPDATE @secret SET key_id = NULL, number = NULL, created_at = NULL, superseded_at = NULL, \
-                       ends_at = NULL WHERE key_id = $1";
+                       ends_at = NULL, ended_at = NULL WHERE key_id = $1";
         self.execute(self.names.query(secrets).bind(id.as_str())).await?;
         self.execute(self.names.query("DELETE FROM @key WHERE id = $1").bind(id.as_str())).await.map(drop)
     }
@@ -301,7 +395,7 @@ impl Writer<'_> {
         events.iter().try_for_each(|event| self.is_own(&event.organization))?;
         let insert = "INSERT INTO @audit \
              (id, at, organization, actor, action, target, state_before, state_after, request_id) ";
-        let rows = events.iter().map(event_values).collect::<Result<_, _>>()?;
+        let rows = events.iter().map(event_values).collect();
         self.write(insert, rows, "").await.map(drop)
     }
 }
@@ -309,7 +403,8 @@ impl Writer<'_> {
 /// A secret as it stands in the database.
 struct KnownSecret {
     number: i64,
-    window: (Option<i64>, Option<i64>),
+    /// When it was superseded, ends, and was ended.
+    window: [Option<i64>; 3],
 }
 
 /// Secrets, the newest first, with numbers after `last`; the newest has the greatest.
@@ -322,13 +417,18 @@ fn numbered<'k>(
     (last + 1..).zip(secrets.into_iter().rev()).map(|(number, secret)| (key, number, secret)).collect()
 }
 
+/// What a line of lineage says was made.
+pub(crate) const MADE_KEY: &str = "key";
+pub(crate) const MADE_SECRET: &str = "secret";
+pub(crate) const MADE_WIDENING: &str = "widening";
+
 const KEY_COLUMNS: &str = "id, organization, service_account, name, description, environment, hint, scopes, \
     created_at, created_by, created_by_key, not_before, expires_at, last_used_at, disabled_at, disabled_by, \
     revoked_at, revoked_by, revoked_reason, metadata, version";
 
 fn key_values(key: &KeyRecord) -> Result<Vec<Value>, StoreError> {
     let (disabled_at, disabled_by) = switched(key.disabled.as_ref());
-    let revoked = key.revoked.as_ref();
+    let [revoked_at, revoked_by, revoked_reason] = revoked(key.revoked.as_ref());
     Ok(vec![
         key.id.as_str().into(),
         key.organization.as_str().into(),
@@ -346,10 +446,10 @@ fn key_values(key: &KeyRecord) -> Result<Vec<Value>, StoreError> {
         key.last_used_at.map(time::to_millis).into(),
         disabled_at,
         disabled_by,
-        revoked.map(|revoked| time::to_millis(revoked.at)).into(),
-        revoked.map(|revoked| revoked.by.as_str()).into(),
-        revoked.map(|revoked| revoked.reason.as_str()).into(),
-        json(&key.metadata)?.into(),
+        revoked_at,
+        revoked_by,
+        revoked_reason,
+        key.metadata.as_str().into(),
         version(key.version)?,
     ])
 }
@@ -369,20 +469,18 @@ fn account_values(account: &ServiceAccount) -> Vec<Value> {
     ]
 }
 
-fn event_values(event: &AuditEvent) -> Result<Vec<Value>, StoreError> {
-    let before = event.before.as_ref().map(json).transpose()?;
-    let after = event.after.as_ref().map(json).transpose()?;
-    Ok(vec![
+fn event_values(event: &AuditEvent) -> Vec<Value> {
+    vec![
         event.id.as_str().into(),
         time::to_millis(event.at).into(),
         event.organization.as_str().into(),
         event.actor.as_str().into(),
         event.action.as_str().into(),
         event.target.as_str().into(),
-        before.as_deref().into(),
-        after.as_deref().into(),
+        event.before.as_ref().map(JsonObject::as_str).into(),
+        event.after.as_ref().map(JsonObject::as_str).into(),
         event.request_id.as_deref().into(),
-    ])
+    ]
 }
 
 fn switched(switched: Option<&Switched>) -> (Value, Value) {
@@ -390,10 +488,14 @@ fn switched(switched: Option<&Switched>) -> (Value, Value) {
     (at.into(), switched.map(|switched| switched.by.as_str()).into())
 }
 
-fn version(version: u64) -> Result<Value, StoreError> {
-    i64::try_from(version).map(Value::from).map_err(|_| StoreError::conflict("the record has changed"))
+fn revoked(revoked: Option<&Revocation>) -> [Value; 3] {
+    [
+        revoked.map(|revoked| time::to_millis(revoked.at)).into(),
+        revoked.map(|revoked| revoked.by.as_str()).into(),
+        revoked.map(|revoked| revoked.reason.as_str()).into(),
+    ]
 }
 
-fn json(map: &serde_json::Map<String, serde_json::Value>) -> Result<String, StoreError> {
-    serde_json::to_string(map).map_err(StoreError::unavailable)
+fn version(version: u64) -> Result<Value, StoreError> {
+    i64::try_from(version).map(Value::from).map_err(|_| StoreError::conflict("the record has changed"))
 }

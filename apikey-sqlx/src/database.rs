@@ -55,7 +55,8 @@ macro_rules! sqlx_query {
             query = match value {
                 Value::Int(value) => query.bind(value),
                 Value::Text(value) => query.bind(value),
-                Value::Digest(digest) => query.bind(digest.to_vec()),
+                Value::Digest(digest) => query.bind(Some(digest.to_vec())),
+                Value::NoDigest => query.bind(None::<Vec<u8>>),
                 #[cfg(feature = "postgres")]
                 value => bind_list!(query, value),
             };

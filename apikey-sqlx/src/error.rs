@@ -78,7 +78,7 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
             _ => StoreError::unavailable(DatabaseError::new(&error)),
         },
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
-            StoreError::corrupt(format!("the database holds what this crate does not write: {error}"))
+            StoreError::corrupt(format!("corrupt row: {error}"))
         }
         _ => StoreError::unavailable(DatabaseError::new(&error)),
     }

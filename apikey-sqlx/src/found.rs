@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use apikey_core::{KeyDigest, KeyId};
-use apikey_manager::{FoundKey, OrganizationId, StoreError, time};
+use apikey_manager::{Found, FoundKey, OrganizationId, StoreError, time};
 
 use crate::{
     options::Dialect,
     query::{Names, Query},
-    row::{Row, account_id, corrupt, json, scopes},
+    row::{self, Row, account_id, corrupt, json, scopes},
 };
 
 /// What is read of each key. That an account is disabled or gone, or an organization suspended, is asked row by row and of
@@ -22,7 +22,7 @@ const FIELDS: &str = "k.id, k.organization, k.service_account, k.name, k.environ
     THEN 0 ELSE 4 END \
     + CASE WHEN EXISTS (SELECT 1 FROM @organization WHERE suspended_at IS NOT NULL) AND (SELECT o.suspended_at \
     FROM @organization o WHERE o.id = k.organization AND o.suspended_at IS NOT NULL) IS NOT NULL \
-    THEN 8 ELSE 0 END AS BIGINT)";
+    THEN 8 ELSE 0 END + CASE WHEN s.ended_at IS NULL THEN 0 ELSE 16 END AS BIGINT)";
 
 /// The same as they were read.
 struct Fields<'r> {
@@ -40,6 +40,17 @@ struct Fields<'r> {
 }
 
 impl Fields<'_> {
+    /// The key, or what keeps it from being read; under the bytes of the digest that found it.
+    fn into_answer(self, bytes: [u8; 32], algorithm: &str, revision: u64) -> Answer {
+        let id = self.id.clone().into_owned();
+        let key = row::digest(bytes, algorithm).and_then(|digest| self.into_key(digest, revision));
+        if let Err(error) = &key {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(target: "apikey", key_id = id, error, "a key can't be read; its holder is not let in");
+        }
+        (bytes, key)
+    }
+
     fn into_key(self, digest: KeyDigest, revision: u64) -> Result<FoundKey, StoreError> {
         let id = KeyId::new(self.id).map_err(|_| corrupt("a key's id"))?;
         let organization = OrganizationId::new(self.organization).map_err(|_| corrupt("an organization's id"))?;
@@ -56,9 +67,13 @@ impl Fields<'_> {
         key.is_disabled = self.state & 2 != 0;
         key.is_account_disabled = self.state & 4 != 0;
         key.is_organization_suspended = self.state & 8 != 0;
+        key.is_secret_ended = self.state & 16 != 0;
         Ok(key)
     }
 }
+
+/// A key, or what keeps it from being read, under the bytes of its digest.
+type Answer = ([u8; 32], Result<FoundKey, StoreError>);
 
 /// Of digests, whatever their algorithm. The revision is told when no key is.
 pub(crate) fn query<'n>(names: &'n Names, digests: &[KeyDigest]) -> Query<'n> {
@@ -74,25 +89,38 @@ pub(crate) fn query<'n>(names: &'n Names, digests: &[KeyDigest]) -> Query<'n> {
 }
 
 /// What rows of [`query`] say of `digests`, and of no others that have their bytes.
-pub(crate) fn read(rows: &[Row], digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
-    let mut found = Vec::with_capacity(digests.len());
+pub(crate) fn read(rows: &[Row], digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
+    let mut answers = Vec::with_capacity(digests.len());
     for row in rows {
         match row {
             #[cfg(feature = "sqlite")]
-            Row::Sqlite(_) => sqlite::read(row, &mut found)?,
+            Row::Sqlite(_) => sqlite::read(row, &mut answers)?,
             #[cfg(feature = "postgres")]
-            Row::Postgres(_) => postgres::read(row, &mut found)?,
+            Row::Postgres(_) => postgres::read(row, &mut answers)?,
         }
     }
     if rows.is_empty() {
         return Err(no_revision());
     }
     let digests = sorted(digests);
-    found.retain(|key: &FoundKey| {
-        let first = digests.partition_point(|digest| digest.as_bytes() < key.digest.as_bytes());
-        let mut alike = digests[first..].iter().take_while(|digest| digest.as_bytes() == key.digest.as_bytes());
-        alike.any(|digest| **digest == key.digest)
-    });
+    let mut found = Vec::with_capacity(answers.len());
+    for (bytes, answer) in answers {
+        let first = digests.partition_point(|digest| *digest.as_bytes() < bytes);
+        let mut alike = digests[first..].iter().take_while(|digest| *digest.as_bytes() == bytes);
+        match answer {
+            Ok(key) if alike.any(|digest| **digest == key.digest) => found.push(Found::Key(Box::new(key))),
+            Ok(_) => {}
+            // Of which algorithm it was may be what can't be read.
+            Err(error) => {
+                let what = error.to_string();
+                let corrupt = |digest: &&KeyDigest| Found::Corrupt {
+                    digest: (*digest).clone(),
+                    error: StoreError::corrupt(what.clone()),
+                };
+                found.extend(alike.map(corrupt));
+            }
+        }
+    }
     Ok(found)
 }
 
@@ -156,7 +184,20 @@ mod sqlite {
         listed
     }
 
-    pub(super) fn read(row: &Row, found: &mut Vec<FoundKey>) -> Result<(), StoreError> {
+    fn unhex(digits: &str) -> Option<[u8; 32]> {
+        let mut bytes = [0; 32];
+        let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return None;
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let digit = |digit: u8| char::from(digit).to_digit(16);
+            *byte = u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?;
+        }
+        Some(bytes)
+    }
+
+    pub(super) fn read(row: &Row, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
         let mut reader = row.reader();
         let revision = reader.optional_int()?.ok_or_else(no_revision)?;
         let revision = u64::try_from(revision).map_err(|_| corrupt("a negative count"))?;
@@ -178,8 +219,9 @@ mod sqlite {
                 secret_ends_at: *secret_ends_at,
                 state: *state,
             };
-            let digest = digest.0.parse().map_err(|_| corrupt("a digest"))?;
-            found.push(fields.into_key(digest, revision)?);
+            let (algorithm, bytes) = digest.0.rsplit_once(':').ok_or_else(|| corrupt("a digest"))?;
+            let bytes = unhex(bytes).ok_or_else(|| corrupt("a digest's length"))?;
+            answers.push(fields.into_answer(bytes, algorithm, revision));
         }
         Ok(())
     }
@@ -237,7 +279,7 @@ mod postgres {
         query
     }
 
-    pub(super) fn read(row: &Row, found: &mut Vec<FoundKey>) -> Result<(), StoreError> {
+    pub(super) fn read(row: &Row, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
         let mut reader = row.reader();
         let revision = u64::try_from(reader.int()?)
             .map_err(|_| StoreError::unavailable("the server is read-only or recovering"))?;
@@ -255,7 +297,8 @@ mod postgres {
             secret_ends_at: reader.optional_int()?,
             state: reader.int()?,
         };
-        found.push(fields.into_key(reader.digest()?, revision)?);
+        let bytes = reader.digest_bytes()?;
+        answers.push(fields.into_answer(bytes, reader.text()?, revision));
         Ok(())
     }
 }

@@ -65,6 +65,8 @@ mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod query;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod reach;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod reads;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod row;

@@ -57,6 +57,8 @@ pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
     Digest([u8; 32]),
+    /// No digest, where a column may have one.
+    NoDigest,
     #[cfg(feature = "postgres")]
     Texts(Vec<String>),
     #[cfg(feature = "postgres")]

@@ -9,8 +9,8 @@ use apikey_manager::{
 };
 
 use crate::{
-    query::{Names, Query},
-    row::{KEY, Row, SECRET, corrupt},
+    query::{Names, Query, Value},
+    row::{self, Batch, HEAD, KEY, Row, SECRET, corrupt},
 };
 
 /// Longer than any field that is searched.
@@ -78,9 +78,28 @@ pub(crate) fn expiring(names: &Names, from: SystemTime, to: SystemTime, most: us
     keys_where(names, condition, "k.expires_at, k.id")
 }
 
-pub(crate) fn scan<'n>(names: &'n Names, after: Option<&KeyId>, most: usize) -> Query<'n> {
+/// Ids alone, within a change.
+pub(crate) fn ids<'n>(
+    names: &'n Names,
+    organization: &OrganizationId,
+    filter: &KeyFilter,
+    now: SystemTime,
+) -> Query<'n> {
+    let mut query = names.query("SELECT k.id FROM @key k WHERE k.organization = ");
+    query.push_value(organization.as_str());
+    push_filter(&mut query, filter, time::to_millis(now));
+    query
+}
+
+pub(crate) fn heads<'n>(names: &'n Names, organization: &OrganizationId, ids: &[Value]) -> Query<'n> {
+    let mut query = names.query(&format!("SELECT {HEAD} FROM @key k WHERE k.organization = "));
+    query.push_value(organization.as_str()).push(" AND k.id").push_one_of(ids);
+    query
+}
+
+pub(crate) fn scan<'n>(names: &'n Names, after: Option<&str>, most: usize) -> Query<'n> {
     let condition = |query: &mut Query<'n>| {
-        query.push("k.id > ").push_value(after.map_or("", KeyId::as_str));
+        query.push("k.id > ").push_value(after.unwrap_or_default());
         query.push(" ORDER BY k.id LIMIT ").push_value(limit(most));
     };
     keys_where(names, condition, "k.id")
@@ -160,7 +179,10 @@ fn push_status(query: &mut Query<'_>, status: Status, now: i64) {
         // were ever rotated would grow with everybody's.
         query.push(" AND EXISTS (SELECT 1 FROM @secret r WHERE r.key_id = k.id AND r.number > 1)");
     }
-    query.push(" AND (SELECT count(*) FROM @secret l WHERE l.key_id = k.id AND (l.ends_at IS NULL OR l.ends_at > ");
+    query.push(
+        " AND (SELECT count(*) FROM @secret l WHERE l.key_id = k.id AND l.ended_at IS NULL \
+                AND (l.ends_at IS NULL OR l.ends_at > ",
+    );
     query.push_value(now).push(match status {
         Status::Rotating => ")) > 1",
         _ => ")) < 2",
@@ -206,16 +228,20 @@ pub(crate) fn account<'n>(names: &'n Names, organization: &OrganizationId, id: &
         .bind(organization.as_str())
 }
 
-pub(crate) fn accounts<'n>(names: &'n Names, asked: &AccountQuery) -> Query<'n> {
+pub(crate) fn accounts<'n>(names: &'n Names, asked: &AccountQuery, after: Option<&Cursor>, most: usize) -> Query<'n> {
     let mut query = names.query(&format!("SELECT {ACCOUNT} FROM @service_account WHERE organization = "));
     query.push_value(asked.organization.as_str());
-    push_after(&mut query, "created_at", "id", asked.after.as_ref());
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_value(limit(asked.limit));
+    push_after(&mut query, "created_at", "id", after);
+    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_value(limit(most));
     query
 }
 
-pub(crate) fn read_accounts(rows: &[Row]) -> Result<Vec<ServiceAccount>, StoreError> {
-    rows.iter().map(|row| row.reader().account()).collect()
+pub(crate) fn read_account(rows: &[Row]) -> Result<Option<ServiceAccount>, StoreError> {
+    rows.first().map(|row| row.reader().account()).transpose()
+}
+
+pub(crate) fn read_accounts(rows: &[Row]) -> Result<Batch<ServiceAccount>, StoreError> {
+    Batch::single(rows, |row| row::place(row, 0, 6), |mut reader| reader.account())
 }
 
 pub(crate) fn organization<'n>(names: &'n Names, id: &OrganizationId) -> Query<'n> {
@@ -254,7 +280,7 @@ pub(crate) fn read_marker(rows: &[Row]) -> Result<Option<String>, StoreError> {
     rows.first().map(|row| row.reader().text().map(str::to_owned)).transpose()
 }
 
-pub(crate) fn audit<'n>(names: &'n Names, asked: &AuditQuery) -> Query<'n> {
+pub(crate) fn audit<'n>(names: &'n Names, asked: &AuditQuery, after: Option<&Cursor>, most: usize) -> Query<'n> {
     let mut query = names.query(
         "SELECT id, at, organization, actor, action, target, state_before, state_after, request_id \
          FROM @audit WHERE organization = ",
@@ -276,14 +302,13 @@ pub(crate) fn audit<'n>(names: &'n Names, asked: &AuditQuery) -> Query<'n> {
     if let Some(to) = filter.to {
         query.push(" AND at < ").push_value(bound(to));
     }
-    push_after(&mut query, "at", "id", asked.after.as_ref());
-    query.push(" ORDER BY at DESC, id DESC LIMIT ").push_value(limit(asked.limit));
+    push_after(&mut query, "at", "id", after);
+    query.push(" ORDER BY at DESC, id DESC LIMIT ").push_value(limit(most));
     query
 }
 
-pub(crate) fn read_audit(rows: &[Row]) -> Result<Vec<AuditEvent>, StoreError> {
-    let read = |row: &Row| {
-        let mut reader = row.reader();
+pub(crate) fn read_audit(rows: &[Row]) -> Result<Batch<AuditEvent>, StoreError> {
+    let read = |mut reader: row::Reader<'_>| {
         let (id, at, organization) = (reader.text()?.to_owned(), reader.moment()?, reader.organization()?);
         let actor = reader.actor()?;
         let action = Action::named(reader.text()?).ok_or_else(|| corrupt("an action of a newer version"))?;
@@ -293,5 +318,5 @@ pub(crate) fn read_audit(rows: &[Row]) -> Result<Vec<AuditEvent>, StoreError> {
         event.request_id = reader.optional_text()?.map(str::to_owned);
         Ok(event)
     };
-    rows.iter().map(read).collect()
+    Batch::single(rows, |row| row::place(row, 0, 1), read)
 }

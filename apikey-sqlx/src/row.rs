@@ -2,15 +2,14 @@
 
 use std::time::SystemTime;
 
-use apikey_core::{DigestAlgorithm, KeyDigest, KeyId, PepperVersion, ScopeSet};
+use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion, ScopeSet};
 use apikey_manager::{
-    ActorId, KeyRecord, OrganizationId, Revocation, SecretRecord, ServiceAccount, ServiceAccountId, StoreError,
-    Switched, time,
+    ActorId, Cursor, KeyHead, KeyRecord, OrganizationId, Revocation, SecretRecord, ServiceAccount, ServiceAccountId,
+    StoreError, Switched, time,
 };
-use serde_json::{Map, Value};
 use sqlx::{ColumnIndex, Decode, Type};
 
-use crate::error;
+use crate::{error, reach::everything};
 
 /// A row of either database.
 pub(crate) enum Row {
@@ -26,14 +25,21 @@ pub(crate) struct Reader<'r> {
     at: usize,
 }
 
-/// The columns of a key that [`Reader::key`] reads, of a table `k`.
+/// The columns of a key that [`Reader::key`] reads, of a table `k`, beside its secrets `s`. Metadata may be large, and comes
+/// with the newest secret alone.
 pub(crate) const KEY: &str = "k.id, k.organization, k.service_account, k.name, k.description, k.environment, k.hint, \
     k.scopes, k.created_at, k.created_by, k.created_by_key, k.not_before, k.expires_at, k.last_used_at, \
-    k.disabled_at, k.disabled_by, k.revoked_at, k.revoked_by, k.revoked_reason, k.metadata, k.version, \
+    k.disabled_at, k.disabled_by, k.revoked_at, k.revoked_by, k.revoked_reason, \
+    CASE WHEN s.number = (SELECT max(m.number) FROM @secret m WHERE m.key_id = k.id) THEN k.metadata END, k.version, \
     (SELECT max(w.at) FROM @seen w WHERE w.key_id = k.id)";
 
+/// The columns of a key that [`Reader::head`] reads, of a table `k`.
+pub(crate) const HEAD: &str = "k.id, k.organization, k.service_account, k.name, k.environment, k.hint, k.scopes, \
+    k.created_at, k.created_by, k.created_by_key, k.not_before, k.expires_at, k.disabled_at, k.disabled_by, \
+    k.revoked_at, k.revoked_by, k.revoked_reason, k.version";
+
 /// The columns of a secret that [`Reader::secret`] reads, of tables `s` and `n`.
-pub(crate) const SECRET: &str = "s.digest, s.algorithm, s.created_at, s.superseded_at, s.ends_at, n.at";
+pub(crate) const SECRET: &str = "s.digest, s.algorithm, s.created_at, s.superseded_at, s.ends_at, s.ended_at, n.at";
 
 impl Row {
     pub(crate) fn reader(&self) -> Reader<'_> {
@@ -136,22 +142,23 @@ impl<'r> Reader<'r> {
     }
 
     pub(crate) fn digest(&mut self) -> Result<KeyDigest, StoreError> {
-        let bytes: &[u8] = self.next()?;
-        let algorithm = self.text()?;
-        let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| corrupt("a digest's length"))?;
-        if algorithm == "sha256" {
-            return Ok(KeyDigest::sha256_from_bytes(bytes));
-        }
-        let version = algorithm.strip_prefix("hmac-sha256:v").and_then(|version| version.parse().ok());
-        let pepper = version.map(PepperVersion::new).ok_or_else(|| corrupt("a digest's algorithm"))?;
-        let digest = KeyDigest::hmac_sha256_from_bytes(pepper, bytes);
-        match (digest.algorithm(), digest.algorithm().to_string() == algorithm) {
-            (DigestAlgorithm::HmacSha256 { .. }, true) => Ok(digest),
-            _ => Err(corrupt("a digest's algorithm")),
+        let bytes = self.digest_bytes()?;
+        digest(bytes, self.text()?)
+    }
+
+    pub(crate) fn optional_digest(&mut self) -> Result<Option<KeyDigest>, StoreError> {
+        let bytes: Option<&[u8]> = self.next()?;
+        match (bytes, self.optional_text()?) {
+            (Some(bytes), Some(algorithm)) => digest(digest_bytes(bytes)?, algorithm).map(Some),
+            _ => Ok(None),
         }
     }
 
-    pub(crate) fn json(&mut self) -> Result<Option<Map<String, Value>>, StoreError> {
+    pub(crate) fn digest_bytes(&mut self) -> Result<[u8; 32], StoreError> {
+        digest_bytes(self.next()?)
+    }
+
+    pub(crate) fn json(&mut self) -> Result<Option<JsonObject>, StoreError> {
         json(self.optional_text()?)
     }
 
@@ -177,11 +184,7 @@ impl<'r> Reader<'r> {
         key.expires_at = self.optional_moment()?;
         key.last_used_at = self.optional_moment()?;
         key.disabled = self.switched()?;
-        key.revoked = self.switched()?.map(|Switched { at, by }| Revocation { at, by, reason: String::new() });
-        let reason = self.optional_text()?;
-        if let (Some(revoked), Some(reason)) = (&mut key.revoked, reason) {
-            reason.clone_into(&mut revoked.reason);
-        }
+        key.revoked = self.revocation()?;
         key.metadata = self.json()?.unwrap_or_default();
         key.version = self.count()?;
         // Whichever is later: what the key came with, or what its secrets were seen at.
@@ -189,10 +192,39 @@ impl<'r> Reader<'r> {
         Ok(key)
     }
 
+    /// What rights and states are decided by. Scopes that can't be read may be any: whoever touches such a key must be
+    /// allowed to touch every key.
+    pub(crate) fn head(&mut self) -> Result<KeyHead, StoreError> {
+        let (id, organization) = (self.key_id()?, self.organization()?);
+        let mut head = KeyHead::new(id, organization, SystemTime::UNIX_EPOCH, nobody()?);
+        head.service_account = self.optional_text()?.map(account_id).transpose()?;
+        head.name = self.text()?.to_owned();
+        head.environment = self.optional_text()?.map(str::to_owned);
+        head.hint = self.text()?.to_owned();
+        head.scopes = scopes(self.text()?).unwrap_or_else(|_| everything());
+        head.created_at = self.moment()?;
+        head.created_by = self.actor()?;
+        let parent = self.optional_text()?;
+        head.created_by_key = parent.map(KeyId::new).transpose().map_err(|_| corrupt("a key's id"))?;
+        head.not_before = self.optional_moment()?;
+        head.expires_at = self.optional_moment()?;
+        head.disabled = self.switched()?;
+        head.revoked = self.revocation()?;
+        head.version = self.count()?;
+        Ok(head)
+    }
+
+    fn revocation(&mut self) -> Result<Option<Revocation>, StoreError> {
+        let switched = self.switched()?;
+        let reason = self.optional_text()?.unwrap_or_default();
+        Ok(switched.map(|Switched { at, by }| Revocation { at, by, reason: reason.to_owned() }))
+    }
+
     pub(crate) fn secret(&mut self) -> Result<SecretRecord, StoreError> {
         let mut secret = SecretRecord::new(self.digest()?, self.moment()?);
         secret.superseded_at = self.optional_moment()?;
         secret.ends_at = self.optional_moment()?;
+        secret.ended_at = self.optional_moment()?;
         secret.last_used_at = self.optional_moment()?;
         Ok(secret)
     }
@@ -219,26 +251,106 @@ where
     row.try_get(at).map_err(error::failed)
 }
 
+/// What was read of a list's rows.
+pub(crate) struct Batch<T> {
+    pub(crate) items: Vec<T>,
+    /// How many there were, those that can't be read among them.
+    pub(crate) count: usize,
+    /// Where the last of them stands in the list.
+    pub(crate) last: Option<Cursor>,
+}
+
+impl<T> Batch<T> {
+    /// Reads `count` runs of rows, one run for each item. Items that can't be read are left out, and told in the log by
+    /// what `place` says of them.
+    fn of<'r>(
+        runs: impl Iterator<Item = &'r [Row]>,
+        place: impl Fn(&Row) -> Result<Cursor, StoreError>,
+        read: impl Fn(&'r [Row]) -> Result<T, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut batch = Batch { items: Vec::new(), count: 0, last: None };
+        for run in runs {
+            let place = place(&run[0])?;
+            batch.count += 1;
+            match read(run) {
+                Ok(item) => batch.items.push(item),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(target: "apikey", id = place.id, error, "a row can't be read; it is left out");
+                }
+            }
+            batch.last = Some(place);
+        }
+        Ok(batch)
+    }
+
+    /// Of rows that are an item each.
+    pub(crate) fn single(
+        rows: &[Row],
+        place: impl Fn(&Row) -> Result<Cursor, StoreError>,
+        read: impl Fn(Reader<'_>) -> Result<T, StoreError>,
+    ) -> Result<Self, StoreError> {
+        Batch::of(rows.chunks(1), place, |run| read(run[0].reader()))
+    }
+}
+
+/// Where a row stands whose column `at` has its time and whose column `id` has its id.
+pub(crate) fn place(row: &Row, id: usize, at: usize) -> Result<Cursor, StoreError> {
+    let column = |at| Reader { row, at };
+    Ok(Cursor { at: column(at).moment()?, id: column(id).text()?.to_owned() })
+}
+
+/// Where [`KEY`] and [`HEAD`] have a key's id, and [`KEY`] the time it was created at.
+const ID: usize = 0;
+const CREATED_AT: usize = 8;
+
 /// Keys from rows of [`KEY`] and [`SECRET`], where those of one key stand together, its newest secret first.
-pub(crate) fn keys(rows: &[Row]) -> Result<Vec<KeyRecord>, StoreError> {
-    let mut keys: Vec<KeyRecord> = Vec::new();
+pub(crate) fn keys(rows: &[Row]) -> Result<Batch<KeyRecord>, StoreError> {
+    let id = |row: &Row| Reader { row, at: ID }.text().map(str::to_owned).ok();
+    let runs = rows.chunk_by(|a, b| id(a) == id(b));
+    Batch::of(runs, |row| place(row, ID, CREATED_AT), key_of)
+}
+
+/// The key that the rows are of; an error if it can't be read.
+pub(crate) fn key(rows: &[Row]) -> Result<Option<KeyRecord>, StoreError> {
+    if rows.is_empty() { Ok(None) } else { key_of(rows).map(Some) }
+}
+
+fn key_of(rows: &[Row]) -> Result<KeyRecord, StoreError> {
+    let mut reader = rows[0].reader();
+    let mut key = reader.key()?;
     for row in rows {
         let mut reader = row.reader();
-        let id = row.reader().text()?;
-        if keys.last().is_none_or(|key| key.id.as_str() != id) {
-            keys.push(reader.key()?);
-        } else {
-            reader.skip(KEY_COLUMNS);
-        }
-        let secret = reader.secret()?;
-        if let Some(key) = keys.last_mut() {
-            key.secrets.push(secret);
-        }
+        reader.skip(KEY_COLUMNS);
+        key.secrets.push(reader.secret()?);
     }
-    Ok(keys)
+    Ok(key)
+}
+
+/// Heads from rows of [`HEAD`].
+pub(crate) fn heads(rows: &[Row]) -> Result<Vec<KeyHead>, StoreError> {
+    Ok(Batch::single(rows, |row| place(row, ID, 7), |mut reader| reader.head())?.items)
 }
 
 const KEY_COLUMNS: usize = 22;
+
+/// A digest of these bytes, by the name of its algorithm.
+pub(crate) fn digest(bytes: [u8; 32], algorithm: &str) -> Result<KeyDigest, StoreError> {
+    if algorithm == "sha256" {
+        return Ok(KeyDigest::sha256_from_bytes(bytes));
+    }
+    let version = algorithm.strip_prefix("hmac-sha256:v").and_then(|version| version.parse().ok());
+    let pepper = version.map(PepperVersion::new).ok_or_else(|| corrupt("a digest's algorithm"))?;
+    let digest = KeyDigest::hmac_sha256_from_bytes(pepper, bytes);
+    match (digest.algorithm(), digest.algorithm().to_string() == algorithm) {
+        (DigestAlgorithm::HmacSha256 { .. }, true) => Ok(digest),
+        _ => Err(corrupt("a digest's algorithm")),
+    }
+}
+
+fn digest_bytes(bytes: &[u8]) -> Result<[u8; 32], StoreError> {
+    bytes.try_into().map_err(|_| corrupt("a digest's length"))
+}
 
 pub(crate) fn scopes(text: &str) -> Result<ScopeSet, StoreError> {
     match text {
@@ -247,8 +359,8 @@ pub(crate) fn scopes(text: &str) -> Result<ScopeSet, StoreError> {
     }
 }
 
-pub(crate) fn json(text: Option<&str>) -> Result<Option<Map<String, Value>>, StoreError> {
-    text.map(serde_json::from_str).transpose().map_err(|_| corrupt("JSON that can't be read"))
+pub(crate) fn json(text: Option<&str>) -> Result<Option<JsonObject>, StoreError> {
+    text.map(JsonObject::from_stored).transpose().map_err(|_| corrupt("JSON that can't be read"))
 }
 
 pub(crate) fn account_id(text: &str) -> Result<ServiceAccountId, StoreError> {
@@ -260,5 +372,5 @@ fn nobody() -> Result<ActorId, StoreError> {
 }
 
 pub(crate) fn corrupt(what: &str) -> StoreError {
-    StoreError::corrupt(format!("the database holds what this crate does not write: {what}"))
+    StoreError::corrupt(format!("corrupt row: {what}"))
 }

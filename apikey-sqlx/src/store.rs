@@ -4,16 +4,18 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use apikey_core::{KeyDigest, KeyId};
 use apikey_manager::{
-    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, Cursor, FoundKey, KeyQuery, KeyRecord,
-    KeyStore, OrganizationId, OrganizationRecord, Prune, Pruned, ServiceAccount, ServiceAccountId, StoreError,
-    Transaction, UsageBatch, UsageHour, UsageQuery,
+    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, Cursor, Found, KeyQuery, KeyRecord,
+    KeyStore, OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, ServiceAccount, ServiceAccountId,
+    StoreError, Transaction, UsageBatch, UsageHour, UsageQuery,
 };
 use async_trait::async_trait;
 
 use crate::{
     database::Database,
-    error, found, reads,
-    row::{self, corrupt},
+    error, found,
+    query::Query,
+    reach, reads,
+    row::{self, Batch, Row, corrupt},
     transaction::SqlTransaction,
     usage,
 };
@@ -41,6 +43,28 @@ impl SqlStore {
     pub(crate) fn new(database: Database) -> Self {
         SqlStore { database: Arc::new(database) }
     }
+
+    /// A page of a list: asks for more in place of rows that can't be read, so that a short page is the last one.
+    async fn page<'q, T>(
+        &'q self,
+        after: Option<Cursor>,
+        limit: usize,
+        ask: impl Fn(Option<Cursor>, usize) -> Query<'q> + Send,
+        read: impl Fn(&[Row]) -> Result<Batch<T>, StoreError> + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        let (mut items, mut after) = (Vec::new(), after);
+        while items.len() < limit {
+            let wanted = limit - items.len();
+            let query = ask(after.take(), wanted);
+            let Batch { items: more, count, last } = read(&self.database.fetch(query).await?)?;
+            items.extend(more);
+            if count < wanted {
+                break;
+            }
+            after = last;
+        }
+        Ok(items)
+    }
 }
 
 #[async_trait]
@@ -49,7 +73,7 @@ impl KeyStore for SqlStore {
         Ok(Box::new(SqlTransaction::begin(self.database.clone(), organization.clone()).await?))
     }
 
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
         if digests.is_empty() {
             return Ok(Vec::new());
         }
@@ -59,13 +83,19 @@ impl KeyStore for SqlStore {
 
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
         let rows = self.database.fetch(reads::key(&self.database.names, organization, id)).await?;
-        Ok(row::keys(&rows)?.pop())
+        row::key(&rows)
     }
 
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError> {
         let KeyQuery { organization, filter, now, after, limit } = query;
-        let query = reads::keys(&self.database.names, organization, filter, *now, after.as_ref(), Some(*limit));
-        row::keys(&self.database.fetch(query).await?)
+        let ask = |after: Option<Cursor>, most| {
+            reads::keys(&self.database.names, organization, filter, *now, after.as_ref(), Some(most))
+        };
+        self.page(after.clone(), *limit, ask, row::keys).await
+    }
+
+    async fn reach(&self, query: &ReachQuery) -> Result<Reach, StoreError> {
+        reach::reach(&self.database, query).await
     }
 
     async fn place(
@@ -83,11 +113,12 @@ impl KeyStore for SqlStore {
         id: &ServiceAccountId,
     ) -> Result<Option<ServiceAccount>, StoreError> {
         let rows = self.database.fetch(reads::account(&self.database.names, organization, id)).await?;
-        Ok(reads::read_accounts(&rows)?.pop())
+        reads::read_account(&rows)
     }
 
     async fn accounts(&self, query: &AccountQuery) -> Result<Vec<ServiceAccount>, StoreError> {
-        reads::read_accounts(&self.database.fetch(reads::accounts(&self.database.names, query)).await?)
+        let ask = |after: Option<Cursor>, most| reads::accounts(&self.database.names, query, after.as_ref(), most);
+        self.page(query.after.clone(), query.limit, ask, reads::read_accounts).await
     }
 
     async fn organization(&self, id: &OrganizationId) -> Result<OrganizationRecord, StoreError> {
@@ -99,7 +130,8 @@ impl KeyStore for SqlStore {
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError> {
-        reads::read_audit(&self.database.fetch(reads::audit(&self.database.names, query)).await?)
+        let ask = |after: Option<Cursor>, most| reads::audit(&self.database.names, query, after.as_ref(), most);
+        self.page(query.after.clone(), query.limit, ask, reads::read_audit).await
     }
 
     async fn add_usage(&self, batch: &UsageBatch) -> Result<bool, StoreError> {
@@ -115,7 +147,8 @@ impl KeyStore for SqlStore {
     }
 
     async fn activity(&self, query: &ActivityQuery) -> Result<Vec<(String, Activity)>, StoreError> {
-        usage::read_activity(&self.database.fetch(usage::activity(&self.database.names, query)).await?)
+        let ask = |after: Option<Cursor>, most| usage::activity(&self.database.names, query, after.as_ref(), most);
+        self.page(query.after.clone(), query.limit, ask, usage::read_activity).await
     }
 
     async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
@@ -123,11 +156,15 @@ impl KeyStore for SqlStore {
     }
 
     async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
-        row::keys(&self.database.fetch(reads::expiring(&self.database.names, from, to, limit)).await?)
+        Ok(row::keys(&self.database.fetch(reads::expiring(&self.database.names, from, to, limit)).await?)?.items)
     }
 
     async fn scan(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
-        row::keys(&self.database.fetch(reads::scan(&self.database.names, after, limit)).await?)
+        let after = after.map(|after| Cursor { at: SystemTime::UNIX_EPOCH, id: after.to_string() });
+        let ask = |after: Option<Cursor>, most| {
+            reads::scan(&self.database.names, after.as_ref().map(|after| after.id.as_str()), most)
+        };
+        self.page(after, limit, ask, row::keys).await
     }
 
     async fn revision(&self) -> Result<u64, StoreError> {

@@ -4,8 +4,8 @@ use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use apikey_core::{KeyDigest, KeyId};
 use apikey_manager::{
-    Changes, Counts, KeyFilter, KeyRecord, OrganizationId, OrganizationRecord, ServiceAccount, ServiceAccountId,
-    StoreError, Transaction,
+    Changes, Counts, KeyFilter, KeyHead, KeyRecord, OrganizationId, OrganizationRecord, ServiceAccount,
+    ServiceAccountId, StoreError, Transaction,
 };
 use async_trait::async_trait;
 
@@ -73,17 +73,27 @@ impl Transaction for SqlTransaction {
 
     async fn key(&mut self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
         let query = reads::key(&self.database.names, &self.organization, id);
-        Ok(row::keys(&fetch(&mut self.change, query).await?)?.pop())
+        row::key(&fetch(&mut self.change, query).await?)
     }
 
-    async fn keys(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyRecord>, StoreError> {
-        let query = reads::keys(&self.database.names, &self.organization, filter, now, None, None);
-        row::keys(&fetch(&mut self.change, query).await?)
+    async fn ids(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyId>, StoreError> {
+        let query = reads::ids(&self.database.names, &self.organization, filter, now);
+        fetch(&mut self.change, query).await?.iter().map(|row| row.reader().key_id()).collect()
+    }
+
+    async fn heads(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, StoreError> {
+        let mut heads = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(CHUNK) {
+            let chunk: Vec<Value> = chunk.iter().map(|id| id.as_str().into()).collect();
+            let query = reads::heads(&self.database.names, &self.organization, &chunk);
+            heads.extend(row::heads(&fetch(&mut self.change, query).await?)?);
+        }
+        Ok(heads)
     }
 
     async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError> {
         let query = reads::account(&self.database.names, &self.organization, id);
-        Ok(reads::read_accounts(&fetch(&mut self.change, query).await?)?.pop())
+        reads::read_account(&fetch(&mut self.change, query).await?)
     }
 
     async fn counts(&mut self, now: SystemTime) -> Result<Counts, StoreError> {

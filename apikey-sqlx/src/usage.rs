@@ -7,7 +7,7 @@ use std::{
 
 use apikey_core::KeyDigest;
 use apikey_manager::{
-    Activity, ActivityQuery, Prune, Pruned, StoreError, UsageBatch, UsageHour, UsageOf, UsageQuery, time,
+    Activity, ActivityQuery, Cursor, Prune, Pruned, StoreError, UsageBatch, UsageHour, UsageOf, UsageQuery, time,
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     error,
     query::{Names, Query, Value},
     reads::bound,
-    row::{Row, corrupt},
+    row::{Batch, Reader, Row, corrupt},
 };
 
 /// Rows of one statement.
@@ -181,7 +181,7 @@ fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-pub(crate) fn activity<'n>(names: &'n Names, asked: &ActivityQuery) -> Query<'n> {
+pub(crate) fn activity<'n>(names: &'n Names, asked: &ActivityQuery, after: Option<&Cursor>, most: usize) -> Query<'n> {
     let mut query = names.query(
         "SELECT id, organization, key_id, at, method, route, status, address, user_agent FROM @activity \
          WHERE key_id = ",
@@ -190,18 +190,25 @@ pub(crate) fn activity<'n>(names: &'n Names, asked: &ActivityQuery) -> Query<'n>
     query.push(" AND organization = ").push_value(asked.organization.as_str());
     query.push(" AND at >= ").push_value(bound(asked.from));
     query.push(" AND at < ").push_value(bound(asked.to));
-    if let Some(after) = &asked.after {
+    if let Some(after) = after {
         query.push(" AND (at, id) < (").push_value(time::to_millis(after.at));
         query.push(", ").push_value(after.id.parse::<i64>().unwrap_or(0)).push(")");
     }
-    let limit = i64::try_from(asked.limit).unwrap_or(i64::MAX);
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
     query.push(" ORDER BY at DESC, id DESC LIMIT ").push_value(limit);
     query
 }
 
-pub(crate) fn read_activity(rows: &[Row]) -> Result<Vec<(String, Activity)>, StoreError> {
-    let read = |row: &Row| {
+pub(crate) fn read_activity(rows: &[Row]) -> Result<Batch<(String, Activity)>, StoreError> {
+    // As text the ids sort as the numbers do.
+    let name = |id: i64| format!("{id:020}");
+    let place = |row: &Row| {
         let mut reader = row.reader();
+        let id = name(reader.int()?);
+        reader.skip(2);
+        Ok(Cursor { at: reader.moment()?, id })
+    };
+    let read = |mut reader: Reader<'_>| {
         let id = reader.int()?;
         let (organization, key, at) = (reader.organization()?, reader.key_id()?, reader.moment()?);
         let method = reader.text()?.to_owned();
@@ -211,10 +218,9 @@ pub(crate) fn read_activity(rows: &[Row]) -> Result<Vec<(String, Activity)>, Sto
         request.route = route;
         request.address = reader.optional_text()?.map(str::to_owned);
         request.user_agent = reader.optional_text()?.map(str::to_owned);
-        // As text the ids sort as the numbers do.
-        Ok((format!("{id:020}"), request))
+        Ok((name(id), request))
     };
-    rows.iter().map(read).collect()
+    Batch::single(rows, place, read)
 }
 
 pub(crate) async fn prune(database: &Database, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {

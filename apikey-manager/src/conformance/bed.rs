@@ -23,7 +23,7 @@ use crate::{
         UsageRow,
     },
     record::KeyRecord,
-    store::{Change, Changes, FoundKey, KeyStore, StoreError},
+    store::{Change, Changes, Found, FoundKey, KeyStore, StoreError},
     time,
 };
 
@@ -155,11 +155,20 @@ impl Bed {
 
     /// What the one digest finds; a failure if it doesn't find exactly one.
     pub(super) async fn found(&self, digest: &KeyDigest) -> Result<FoundKey, Failure> {
-        let mut found = self.store.find(std::slice::from_ref(digest)).await?;
+        let mut found = self.found_by(std::slice::from_ref(digest)).await?;
         match (found.pop(), found.len()) {
             (Some(one), 0) => Ok(one),
             (_, more) => fail!("one digest must find one key, not {}", more + 1),
         }
+    }
+
+    /// What the digests find; a failure if one of them finds what can't be read.
+    pub(super) async fn found_by(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, Failure> {
+        let found = self.store.find(digests).await?.into_iter().map(|found| match found {
+            Found::Key(key) => Ok(*key),
+            Found::Corrupt { error, .. } => Err(error.into()),
+        });
+        found.collect()
     }
 
     pub(super) fn every_key(&self, organization: &OrganizationId) -> KeyQuery {

@@ -220,6 +220,16 @@ macro_rules! conformance_tests {
                     given_keys_of_every_organization_when_scanned_then_each_comes_once_by_id:
                         "A scan shows each key of every organization once, by the bytes of its id.",
                 }
+                lineage {
+                    given_a_key_when_its_state_is_set_then_nothing_else_changes:
+                        "Disabling and revoking change a key's state and version, and nothing else of its record.",
+                    given_secrets_when_ended_then_they_are_marked_for_good:
+                        "A secret that was ended is marked, and no update takes the mark away.",
+                    given_lineage_when_followed_then_all_that_was_made_is_reached:
+                        "Lineage leads to every key and secret that was made from a key, deleted ones in between.",
+                    given_a_selection_when_reached_in_steps_then_each_key_comes_once:
+                        "A selection is reached in steps by id, without keys that are revoked, the last one last.",
+                }
                 revision {
                     given_changes_when_committed_then_only_those_that_affect_callers_take_a_revision:
                         "The revision grows with each change that affects who may call, and with no other.",
@@ -297,6 +307,10 @@ macro_rules! conformance_tests {
                         "A cascade revokes every key that a key issued, and what those issued.",
                     given_a_selection_when_revoked_then_exactly_its_keys_are:
                         "Keys are revoked by creator, account, environment or all, and no others are.",
+                    given_a_thief_that_rotated_keys_when_revoked_with_its_line_then_those_secrets_end:
+                        "With a key end the secrets that it got by rotating others, and the others live on.",
+                    given_more_keys_than_a_step_when_revoked_then_steps_end_all:
+                        "Many keys are revoked in steps, each of which holds, and the asking key comes last.",
                     given_a_service_account_when_switched_then_its_keys_follow:
                         "A service account is renamed, switched, rotated and deleted with all its keys.",
                     given_an_organization_when_suspended_then_its_keys_are_told_so:

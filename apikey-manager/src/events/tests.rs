@@ -2,6 +2,8 @@ use std::sync::Mutex;
 
 use apikey_core::{Clock, KeyDigest, KeyId, ManualClock};
 
+use crate::record::KeyRecord;
+
 use super::{sweep::Sweeper, *};
 use crate::{
     ActorId, KeyStore, Revocation, SecretRecord, UsageBatch, UsageHour, UsageRow,
@@ -262,12 +264,12 @@ async fn given_emitted_events_when_flushed_then_all_are_told_in_order_whatever_t
     let world = World::new();
     let events = world.events();
     for id in ["a", "panics", "b"] {
-        events.emit(Event::Issued { key: Arc::new(key(id, start())) });
+        events.emit(Event::Issued { key: Arc::new((&key(id, start())).into()) });
     }
-    events.emit(Event::Revoked { key: Arc::new(key("a", start())) });
+    events.emit(Event::Revoked { key: Arc::new((&key("a", start())).into()) });
     events.flush().await;
     assert_eq!(world.told(), ["a key.issued", "b key.issued", "a key.revoked"]);
-    Events::default().emit(Event::Issued { key: Arc::new(key("a", start())) });
+    Events::default().emit(Event::Issued { key: Arc::new((&key("a", start())).into()) });
     Events::default().flush().await;
 }
 

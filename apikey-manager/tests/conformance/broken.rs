@@ -6,11 +6,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apikey_core::{DigestAlgorithm, KeyDigest, KeyId, PepperVersion};
+use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion};
 use apikey_manager::{
-    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Counts, Cursor, FoundKey, KeyFilter,
-    KeyQuery, KeyRecord, KeyStore, MemoryStore, OrganizationId, OrganizationRecord, Prune, Pruned, ServiceAccount,
-    ServiceAccountId, StoreError, Transaction, UsageBatch, UsageHour, UsageOf, UsageQuery, UsageRow, time,
+    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Counts, Cursor, Found, FoundKey,
+    KeyFilter, KeyQuery, KeyRecord, KeyStore, MemoryStore, OrganizationId, OrganizationRecord, Prune, Pruned, Reach,
+    ReachQuery, Selection, ServiceAccount, ServiceAccountId, StoreError, Transaction, UsageBatch, UsageHour, UsageOf,
+    UsageQuery, UsageRow, time,
 };
 use async_trait::async_trait;
 use serde_json::Value;
@@ -64,6 +65,15 @@ impl Broken {
         KeyDigest::sha256_from_bytes(bytes)
     }
 
+    /// What the digests find in the store that keeps every rule.
+    pub(crate) async fn found(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
+        let found = self.inner.find(digests).await?.into_iter().map(|found| match found {
+            Found::Key(key) => *key,
+            Found::Corrupt { error, .. } => panic!("{error}"),
+        });
+        Ok(found.collect())
+    }
+
     fn organizations(&self) -> Vec<OrganizationId> {
         self.notes().organizations.iter().cloned().collect()
     }
@@ -84,7 +94,8 @@ impl Broken {
             Fault::AbsentIsEmpty => key.environment = Some(key.environment.unwrap_or_default()),
             Fault::TimesInSeconds => key.expires_at = key.expires_at.map(in_seconds),
             Fault::TrimsTexts => key.name = key.name.trim().to_owned(),
-            Fault::NumbersAreFloats => key.metadata.values_mut().for_each(as_floats),
+            Fault::NumbersAreFloats => key.metadata = with_floats(&key.metadata),
+            Fault::EndsWithoutMark => key.secrets.iter_mut().for_each(|secret| secret.ended_at = None),
             Fault::CutsIds => key.id = cut(&key.id),
             Fault::ForgetsPeppers => {
                 key.secrets.iter_mut().for_each(|secret| secret.digest = of_first_pepper(&secret.digest));
@@ -110,7 +121,8 @@ impl Broken {
             Fault::AbsentIsEmpty => found.environment = Some(found.environment.unwrap_or_default()),
             Fault::TimesInSeconds => found.expires_at = found.expires_at.map(in_seconds),
             Fault::TrimsTexts => found.name = found.name.trim().to_owned(),
-            Fault::NumbersAreFloats => found.metadata.values_mut().for_each(as_floats),
+            Fault::NumbersAreFloats => found.metadata = with_floats(&found.metadata),
+            Fault::EndsWithoutMark => found.is_secret_ended = false,
             Fault::CutsIds => found.id = cut(&found.id),
             Fault::ForgetsPeppers => found.digest = of_first_pepper(&found.digest),
             _ => {}
@@ -190,8 +202,8 @@ impl KeyStore for Broken {
         Ok(Box::new(BrokenTransaction::new(self.clone(), organization.clone(), inner)))
     }
 
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
-        let mut found = self.inner.find(digests).await?;
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
+        let mut found = self.found(digests).await?;
         match self.fault {
             Fault::FindsOneOfMany => found.truncate(1),
             Fault::FindsNewestSecret => {
@@ -205,7 +217,7 @@ impl KeyStore for Broken {
                     let bytes = *digest.as_bytes();
                     let other = KeyDigest::sha256_from_bytes(bytes);
                     if other != *digest {
-                        found.extend(self.inner.find(&[other]).await?);
+                        found.extend(self.found(&[other]).await?);
                     }
                 }
             }
@@ -237,7 +249,7 @@ impl KeyStore for Broken {
             }
             _ => {}
         }
-        Ok(found.into_iter().map(|found| self.told_found(found)).collect())
+        Ok(found.into_iter().map(|found| Found::Key(Box::new(self.told_found(found)))).collect())
     }
 
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
@@ -266,6 +278,21 @@ impl KeyStore for Broken {
             keys.sort_by_key(|key| std::cmp::Reverse((key.created_at, key.id.as_str().to_lowercase())));
         }
         Ok(self.all_told(self.ordered(keys)))
+    }
+
+    async fn reach(&self, query: &ReachQuery) -> Result<Reach, StoreError> {
+        let mut query = query.clone();
+        match (self.fault, &query.selection) {
+            (Fault::FollowsNoLineage, _) => query.descendants = false,
+            (Fault::FollowsLineageUnasked, _) => query.descendants = true,
+            (Fault::ReachIgnoresLimits, _) => query.limit = ALL,
+            (Fault::ReachForgetsTheLast, _) => query.last = None,
+            (Fault::FiltersNoEnvironment, Selection::Environment(_))
+            | (Fault::FiltersNoAccount, Selection::ServiceAccount(_))
+            | (Fault::FiltersNoCreator, Selection::CreatedBy(_)) => query.selection = Selection::Everything,
+            _ => {}
+        }
+        self.inner.reach(&query).await
     }
 
     async fn account(
@@ -492,6 +519,12 @@ fn of_first_pepper(digest: &KeyDigest) -> KeyDigest {
         }
         _ => digest.clone(),
     }
+}
+
+fn with_floats(object: &JsonObject) -> JsonObject {
+    let mut object = object.to_map();
+    object.values_mut().for_each(as_floats);
+    object.into()
 }
 
 fn as_floats(value: &mut Value) {

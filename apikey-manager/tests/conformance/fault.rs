@@ -66,7 +66,11 @@ faults! {
         given_known_keys_when_imported_then_their_rows_are_told_and_no_owner,
     ],
     /// Any version may be written over.
-    AcceptsStaleVersions: [given_a_stale_version_when_updated_then_it_is_refused],
+    AcceptsStaleVersions: [
+        given_a_stale_version_when_updated_then_it_is_refused,
+        given_a_key_when_its_state_is_set_then_nothing_else_changes,
+        given_secrets_when_ended_then_they_are_marked_for_good,
+    ],
     /// A change of a row that isn't there is done by doing nothing.
     SkipsUnknownRows: [
         given_an_unknown_row_when_changed_then_it_is_refused,
@@ -172,10 +176,30 @@ faults! {
         given_a_selection_when_revoked_then_exactly_its_keys_are,
     ],
     /// The creating key is not filtered by.
-    FiltersNoCreatingKey: [
-        given_generated_keys_when_filtered_by_creating_key_then_as_the_model_does,
+    FiltersNoCreatingKey: [given_generated_keys_when_filtered_by_creating_key_then_as_the_model_does],
+    /// Nothing is followed.
+    FollowsNoLineage: [
+        given_lineage_when_followed_then_all_that_was_made_is_reached,
         given_keys_that_issued_keys_when_the_first_is_revoked_then_all_of_its_line_are,
+        given_a_thief_that_rotated_keys_when_revoked_with_its_line_then_those_secrets_end,
     ],
+    /// Lineage is followed though nobody asked.
+    FollowsLineageUnasked: [given_lineage_when_followed_then_all_that_was_made_is_reached],
+    /// A step has no end.
+    ReachIgnoresLimits: [
+        given_a_selection_when_reached_in_steps_then_each_key_comes_once,
+        given_more_keys_than_a_step_when_revoked_then_steps_end_all,
+    ],
+    /// The key that asks may end before the others.
+    ReachForgetsTheLast: [given_a_selection_when_reached_in_steps_then_each_key_comes_once],
+    /// A secret that was ended is closed by its window alone.
+    EndsWithoutMark: [
+        given_secrets_when_ended_then_they_are_marked_for_good,
+        given_a_key_with_everything_when_read_then_all_of_it_is_kept,
+        given_rotations_when_made_then_at_most_two_secrets_live,
+    ],
+    /// A key can't be enabled again.
+    StateKeepsDisabled: [given_a_key_when_its_state_is_set_then_nothing_else_changes],
     /// Of several filters one is enough.
     FiltersByAny: [given_generated_keys_when_filtered_by_several_things_then_all_must_hold],
     /// Within a change only a page is listed.
@@ -315,6 +339,7 @@ faults! {
     UpdateKeepsRevocation: [
         given_an_update_when_committed_then_every_field_is_replaced,
         given_a_revoked_key_when_anything_is_tried_then_it_stays_revoked,
+        given_a_key_when_its_state_is_set_then_nothing_else_changes,
         given_a_selection_when_revoked_then_exactly_its_keys_are,
     ],
     /// Scopes are kept as they were issued.

@@ -4,7 +4,7 @@ use std::{mem, time::SystemTime};
 
 use apikey_core::{KeyDigest, KeyId};
 use apikey_manager::{
-    Change, Changes, Counts, KeyFilter, KeyQuery, KeyRecord, KeyStore, OrganizationId, OrganizationRecord,
+    Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeyStore, OrganizationId, OrganizationRecord,
     SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Transaction,
 };
 use async_trait::async_trait;
@@ -66,7 +66,7 @@ impl Transaction for BrokenTransaction {
         Ok(key.map(|key| self.store.told(key)))
     }
 
-    async fn keys(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyRecord>, StoreError> {
+    async fn ids(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyId>, StoreError> {
         let query = KeyQuery {
             organization: self.organization.clone(),
             filter: filter.clone(),
@@ -74,7 +74,20 @@ impl Transaction for BrokenTransaction {
             after: None,
             limit: if self.store.is(Fault::ChangesListAPage) { 200 } else { ALL },
         };
-        self.store.keys(&query).await
+        Ok(self.store.keys(&query).await?.into_iter().map(|key| key.id).collect())
+    }
+
+    async fn heads(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, StoreError> {
+        yield_now().await;
+        let mut heads = Vec::new();
+        for id in ids {
+            let key = match self.store.fault {
+                Fault::ChangesReachAcross => self.store.key_anywhere(id).await?,
+                _ => self.store.inner.key(&self.organization, id).await?,
+            };
+            heads.extend(key.map(|key| KeyHead::from(&self.store.told(key))));
+        }
+        Ok(heads)
     }
 
     async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError> {
@@ -93,12 +106,12 @@ impl Transaction for BrokenTransaction {
         self.put_back(inner);
         match self.store.fault {
             Fault::TakenByOwnOnly => {
-                let found = self.store.inner.find(&taken).await?;
+                let found = self.store.found(&taken).await?;
                 let own = found.into_iter().filter(|found| found.organization == self.organization);
                 taken = own.map(|found| found.digest).collect();
             }
             Fault::ForgetsDeletedDigests => {
-                let found = self.store.inner.find(&taken).await?;
+                let found = self.store.found(&taken).await?;
                 taken = found.into_iter().map(|found| found.digest).collect();
             }
             _ => {}
@@ -284,6 +297,25 @@ async fn rewritten(
                 Change::UpdateAccount(account)
             }
         },
+        Change::SetState(mut state) => match store.inner.key(organization, &state.id).await? {
+            None if store.is(Fault::SkipsUnknownRows) => return Ok(None),
+            None => Change::SetState(state),
+            Some(known) => {
+                match store.fault {
+                    Fault::AcceptsStaleVersions => state.version = known.version + 1,
+                    Fault::UpdateKeepsRevocation => state.revoked = known.revoked,
+                    Fault::StateKeepsDisabled => state.disabled = known.disabled,
+                    _ => {}
+                }
+                Change::SetState(state)
+            }
+        },
+        Change::EndSecrets(id, version, digests, at) => match store.inner.key(organization, &id).await? {
+            Some(known) if store.is(Fault::AcceptsStaleVersions) => {
+                Change::EndSecrets(id, known.version + 1, digests, at)
+            }
+            _ => Change::EndSecrets(id, version, digests, at),
+        },
         Change::RetireSecrets(..) if store.is(Fault::RetiresNothing) => return Ok(None),
         Change::RetireSecrets(id, digests) => {
             let own = store.inner.key(organization, &id).await?;
@@ -352,7 +384,7 @@ async fn freed(
         Fault::AcceptsTakenDigests => inner.taken(digests).await?,
         Fault::ForgetsDeletedDigests => {
             let mut taken = inner.taken(digests).await?;
-            let found = store.inner.find(&taken).await?;
+            let found = store.found(&taken).await?;
             taken.retain(|digest| found.iter().all(|found| found.digest != *digest));
             taken
         }
@@ -379,6 +411,7 @@ async fn owner(store: &Broken, change: &Change) -> Result<Option<OrganizationId>
         Change::SetOrganization(record) => Some(record.id.clone()),
         Change::Audit(event) => Some(event.organization.clone()),
         Change::UpdateKey(key) => store.key_anywhere(&key.id).await?.map(|key| key.organization),
+        Change::SetState(state) => store.key_anywhere(&state.id).await?.map(|key| key.organization),
         Change::DeleteKey(id) => store.key_anywhere(id).await?.map(|key| key.organization),
         _ => None,
     };

@@ -15,7 +15,8 @@ use crate::{
         bed::Bed,
         outcome::{Failure, Outcome, ensure, fail, same},
     },
-    manager::{AccountUpdate, Bucket, NewAccount, Selection},
+    manager::{AccountUpdate, Bucket, BulkRevocation, NewAccount},
+    query::Selection,
     query::{KeyFilter, UsageOf},
 };
 
@@ -80,7 +81,7 @@ pub(in crate::conformance) async fn given_a_bad_description_when_given_to_anythi
         stage.refuses("an account's new description", updated, "description", code).await?;
         let revoked = keys.revoke(host, key.id(), text.clone());
         stage.refuses("a revocation for this reason", revoked, "reason", code).await?;
-        let revoked = keys.revoke_selected(host, Selection::Everything, true, text);
+        let revoked = keys.revoke_selected(host, BulkRevocation::new(Selection::Everything).reason(text));
         stage.refuses("revocations for this reason", revoked, "reason", code).await?;
     }
     let longest = "👩".repeat(500);
@@ -185,7 +186,7 @@ pub(in crate::conformance) async fn given_metadata_that_is_too_large_or_deep_whe
     }
     for metadata in [map(json!("x".repeat(8_184))), map(nested(7))] {
         let issued = keys.issue(host, NewKey::new("a key").metadata(metadata.clone())).await?;
-        same!(stage.stored(issued.id()).await?.metadata, metadata, "metadata that is just small enough");
+        same!(stage.stored(issued.id()).await?.metadata.to_map(), metadata, "metadata that is just small enough");
     }
     Ok(())
 }

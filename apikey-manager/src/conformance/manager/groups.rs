@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use apikey_core::KeyId;
+
 use super::stage::{Stage, key_actor, user};
 use crate::{
     KeyUpdate, ManageError, NewKey, Overlap, Status,
@@ -9,13 +11,18 @@ use crate::{
         bed::{Bed, actor},
         outcome::{Failure, Outcome, ensure, same},
     },
-    manager::{AccountUpdate, NewAccount, Selection, Set},
+    manager::{AccountUpdate, BulkRevocation, NewAccount, Set},
+    query::Selection,
     record::KeyRecord,
 };
 
 /// The ids of these keys, in no order.
 fn set(keys: &[KeyRecord]) -> BTreeSet<String> {
     keys.iter().map(|key| key.id.to_string()).collect()
+}
+
+fn named(ids: &[KeyId]) -> BTreeSet<String> {
+    ids.iter().map(ToString::to_string).collect()
 }
 
 async fn revoked(stage: &Stage) -> Result<BTreeSet<String>, Failure> {
@@ -38,13 +45,17 @@ pub(in crate::conformance) async fn given_keys_that_issued_keys_when_the_first_i
     same!(line[5].created_by_key.as_ref(), Some(&line[3].id), "the key that issued a key");
     // One of them is over already; what it issued is not.
     keys.revoke(host, &line[1].id, "before").await?;
-    let ended = keys.revoke_with_descendants(host, &root.id, "leaked").await?;
-    let expected: BTreeSet<_> = set(&line).into_iter().filter(|id| *id != line[1].id.to_string()).collect();
-    same!(set(&ended), expected, "the keys that were revoked now");
+    let (first, made) = keys.revoke_with_descendants(host, &root.id, "leaked").await?;
+    let over = [root.id.to_string(), line[1].id.to_string()];
+    let expected: BTreeSet<_> = set(&line).into_iter().filter(|id| !over.contains(id)).collect();
+    ensure!(first.revoked.is_some(), "the first key is revoked");
+    same!(named(&made.keys), expected, "the keys that were revoked with it");
+    same!((made.remaining, made.next), (0, None), "what is left to be revoked");
     same!(revoked(&stage).await?, set(&line), "the keys that are revoked");
     ensure!(stage.stored(apart.id()).await?.revoked.is_none(), "a key of another line is not revoked");
     let before = stage.dump().await?;
-    same!(keys.revoke_with_descendants(host, &root.id, "again").await?, [], "the keys revoked the second time");
+    let (_, again) = keys.revoke_with_descendants(host, &root.id, "again").await?;
+    same!(again.keys, [], "the keys revoked the second time");
     same!(stage.dump().await?, before, "what is kept after the second time");
     Ok(())
 }
@@ -76,13 +87,87 @@ pub(in crate::conformance) async fn given_a_selection_when_revoked_then_exactly_
     ];
     for (selection, expected) in steps {
         let before = revoked(&stage).await?;
-        let ended = keys.revoke_selected(host, selection.clone(), false, "all of them").await?;
+        let revocation = || BulkRevocation::new(selection.clone()).reason("all of them");
+        let told = keys.preview_revocation(host, revocation()).await?;
+        same!(revoked(&stage).await?, before, "the keys that are revoked after a preview");
+        let ended = keys.revoke_selected(host, revocation()).await?;
+        same!(told, ended, "what was told before of {selection:?}");
         same!(revoked(&stage).await?, expected, "the keys that are revoked after {selection:?}");
         let new: BTreeSet<_> = expected.difference(&before).cloned().collect();
-        same!(set(&ended), new, "the keys that {selection:?} is told to have revoked");
+        same!(named(&ended.keys), new, "the keys that {selection:?} is told to have revoked");
     }
     let other = stage.bed.store.key(theirs.organization(), other.id()).await?;
     ensure!(other.is_some_and(|key| key.revoked.is_none()), "another organization's key is not revoked");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_thief_that_rotated_keys_when_revoked_with_its_line_then_those_secrets_end(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host, bed) = (&stage.keys, &stage.host, &stage.bed);
+    let issue = async |name: &str| keys.issue(host, NewKey::new(name).scopes(["*"])).await;
+    let (thief, victim, switched, apart) =
+        (issue("thief").await?, issue("victim").await?, issue("switched").await?, issue("apart").await?);
+    let by = key_actor(thief.record());
+    stage.at(1);
+    let stolen = keys.rotate(&by, victim.id(), Overlap::UntilEnded).await?;
+    let made = keys.issue(&key_actor(stolen.record()), NewKey::new("made").scopes(["*"])).await?;
+    keys.disable(host, switched.id()).await?;
+    keys.enable(&by, switched.id()).await?;
+    let (revocation, whose) = (|| BulkRevocation::new(Selection::Key(thief.id().clone())).descendants(true), host);
+    let told = keys.preview_revocation(whose, revocation()).await?;
+    let (_, ended) = keys.revoke_with_descendants(whose, thief.id(), "stolen").await?;
+    let secret = (victim.id().clone(), stolen.record().secrets[0].digest.clone());
+    same!(named(&told.keys), set(&[thief.record().clone(), made.record().clone()]), "the keys that were told before");
+    same!(named(&ended.keys), set(&[made.record().clone()]), "the keys that ended with the thief's");
+    for step in [&told, &ended] {
+        same!(step.secrets, [secret.clone()], "the secrets that end");
+        same!(step.widened, [switched.id().clone()], "the keys that were let do more");
+    }
+    let stored = stage.stored(victim.id()).await?;
+    same!(stored.status(bed.at(2)), Status::Active, "the status of a key of which a secret was ended");
+    ensure!(stored.secrets[0].ended_at.is_some() && stored.secrets[1].ended_at.is_none(), "the stolen secret ended");
+    ensure!(bed.found(&secret.1).await?.is_secret_ended, "the read path sees that it ended");
+    ensure!(stage.stored(apart.id()).await?.revoked.is_none(), "a key of another line is not revoked");
+    let again = keys.revoke_selected(whose, revocation()).await?;
+    same!((again.keys.len(), again.secrets.len(), again.remaining), (0, 0, 0), "what is ended the second time");
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_more_keys_than_a_step_when_revoked_then_steps_end_all(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, bed) = (&stage.keys, &stage.bed);
+    let admin = keys.issue(&stage.host, NewKey::new("admin").scopes(["*"])).await?;
+    let by = key_actor(admin.record());
+    bed.insert(&(0..1_100).map(|_| bed.key(&stage.ours)).collect::<Vec<_>>()).await?;
+    let mut revocation = BulkRevocation::new(Selection::Everything).reason("all of them");
+    let mut left = 1_101;
+    let mut ended = BTreeSet::new();
+    for _ in 0..3 {
+        let step = keys.revoke_selected(&by, revocation.clone()).await?;
+        ensure!(step.keys.len() <= 500, "a step ends at most 500 keys, not {}", step.keys.len());
+        left -= step.keys.len() as u64;
+        same!(step.remaining, left, "how many are left after a step");
+        let own_ends = step.keys.contains(admin.id());
+        same!(own_ends, step.next.is_none(), "the key that asks ends with the last step");
+        ended.extend(named(&step.keys));
+        let Some(next) = step.next else { break };
+        revocation = revocation.after(next);
+    }
+    same!((left, ended.len()), (0, 1_101), "what is left after three steps, and what they ended");
+    same!(revoked(&stage).await?.len(), 1_101, "the keys that are revoked");
+    let events = bed.store.audit(&bed.every_event(&stage.ours)).await?;
+    let told: BTreeSet<_> = events
+        .iter()
+        .filter(|event| event.action == crate::Action::KeyRevoked)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|event| event.target.clone())
+        .collect();
+    same!(told, ended, "the keys whose revocation is told");
     Ok(())
 }
 

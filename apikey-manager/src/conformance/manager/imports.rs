@@ -95,7 +95,7 @@ pub(in crate::conformance) async fn given_an_import_that_was_cut_off_when_run_ag
         other => fail!("a known key must be refused, but: {other:?}"),
     }
     same!(bed.store.counts(&stage.ours, bed.now()).await?.keys, 35, "the keys after a second batch was refused");
-    ensure!(bed.store.find(&more[10..]).await?.is_empty(), "a key of a batch that was refused is found");
+    ensure!(bed.found_by(&more[10..]).await?.is_empty(), "a key of a batch that was refused is found");
     let listed = keys.list(host, KeyFilter::default(), PageRequest::first().limit(200)).await?.items;
     same!(listed.len(), 35, "the keys in a list");
     let told = keys.audit(host, AuditFilter::default(), PageRequest::first().limit(200)).await?.items;

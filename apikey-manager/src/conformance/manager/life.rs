@@ -116,7 +116,7 @@ pub(in crate::conformance) async fn given_many_rotations_when_made_then_a_record
     let secrets = stage.stored(key.id()).await?.secrets;
     let digests: Vec<_> = secrets.iter().map(|secret| secret.digest.clone()).collect();
     same!(digests, made[..16], "the secrets that a record has");
-    same!(bed.store.find(&made).await?.len(), 16, "how many of the secrets ever made find the key");
+    same!(bed.found_by(&made).await?.len(), 16, "how many of the secrets ever made find the key");
     same!(bed.store.begin(host.organization()).await?.taken(&made).await?.len(), 40, "how many can't come back");
     Ok(())
 }
@@ -196,7 +196,7 @@ pub(in crate::conformance) async fn given_an_active_key_when_deleted_then_it_was
     let mut actions: Vec<_> = events.iter().map(|event| event.action).collect();
     actions.sort_by_key(|action| action.as_str());
     same!(actions, [Action::KeyDeleted, Action::KeyIssued, Action::KeyRevoked], "what is told of the key");
-    ensure!(stage.bed.store.find(&[key.record().secrets[0].digest.clone()]).await?.is_empty(), "it is found no more");
+    ensure!(stage.bed.found_by(&[key.record().secrets[0].digest.clone()]).await?.is_empty(), "it is found no more");
     let text = key.secret().expose_secret().parse()?;
     let imported = keys.import(host, "again", [ImportKey::raw("again", text)], 10, |_| {});
     let is_taken = |error: &ManageError| matches!(error, ManageError::Import(rows) if rows.len() == 1);

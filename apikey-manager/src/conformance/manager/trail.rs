@@ -84,10 +84,11 @@ pub(in crate::conformance) async fn given_every_action_when_done_then_it_is_told
     let renamed = events.iter().find(|event| event.action == Action::KeyUpdated);
     let names = renamed.map(|event| {
         [&event.before, &event.after].map(|side| {
-            side.as_ref().and_then(|fields| fields.get("name")).and_then(|name| name.as_str()).unwrap_or_default()
+            let name = side.as_ref().and_then(|fields| fields.get("name"));
+            name.as_ref().and_then(|name| name.as_str()).unwrap_or_default().to_owned()
         })
     });
-    same!(names, Some(["a key", "renamed"]), "the name before and after");
+    same!(names, Some(["a key", "renamed"].map(str::to_owned)), "the name before and after");
     Ok(())
 }
 

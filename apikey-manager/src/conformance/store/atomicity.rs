@@ -103,7 +103,7 @@ pub(in crate::conformance) async fn given_a_thousand_new_keys_when_committed_the
     bed.commit(&ours, keys.iter().map(insertion).chain([Change::Audit(event)])).await?;
     same!(bed.store.counts(&ours, bed.now()).await?.keys, 1_000, "the number of keys");
     let digests: Vec<_> = keys.iter().map(|key| key.secrets[0].digest.clone()).collect();
-    let mut found: Vec<_> = bed.store.find(&digests).await?.into_iter().map(|found| found.id).collect();
+    let mut found: Vec<_> = bed.found_by(&digests).await?.into_iter().map(|found| found.id).collect();
     found.sort();
     let mut expected: Vec<_> = keys.into_iter().map(|key| key.id).collect();
     expected.sort();

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use apikey_core::JsonObject;
+use serde_json::{Value, json};
 
 use crate::{
     audit::{Action, AuditEvent},
@@ -75,14 +76,17 @@ pub(in crate::conformance) async fn given_events_when_filtered_then_each_filter_
 
 pub(in crate::conformance) async fn given_an_event_when_read_then_all_of_it_is_kept(bed: Arc<Bed>) -> Outcome {
     let ours = bed.organization("ours");
-    let map = |value: Value| value.as_object().cloned().unwrap_or_default();
+    let map = |value: Value| JsonObject::from(value.as_object().cloned().unwrap_or_default());
     let mut events = Vec::new();
     for (n, action) in Action::ALL.iter().enumerate() {
         let mut event = bed.event(&ours, *action, format!("ziel {n} ‰ \u{202e}🔑"));
         event.at = bed.at(-(n as i64));
         event.actor = actor("key:日本 e\u{301} %_\\");
-        event.before = (n % 2 == 0).then(|| map(json!({"name": "alt\u{2028}", "scopes": ["a:b"], "n": null, "x": {}})));
-        event.after = (n % 3 == 0).then(Map::new);
+        event.before = (n % 2 == 0).then(|| {
+            let reserved = json!({"$serde_json::private::RawValue": "!"});
+            map(json!({"name": "alt\u{2028}", "scopes": ["a:b"], "n": null, "x": [reserved]}))
+        });
+        event.after = (n % 3 == 0).then(JsonObject::new);
         event.request_id = (n % 4 != 0).then(|| format!("req {n} ü"));
         events.push(event);
     }

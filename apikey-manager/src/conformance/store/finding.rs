@@ -38,7 +38,7 @@ pub(in crate::conformance) async fn given_many_digests_when_found_then_each_has_
         .collect();
     let mut asked: Vec<_> = keys.iter().flat_map(|key| &key.secrets).map(|secret| secret.digest.clone()).collect();
     asked.extend((0..200).map(|_| bed.digest()));
-    let found = bed.store.find(&asked).await?;
+    let found = bed.found_by(&asked).await?;
     same!(found.len(), expected.len(), "how many of the digests found a key");
     for found in &found {
         let Some((key, secret)) = expected.get(&found.digest.to_string()) else { fail!("a digest that nobody asked") };
@@ -48,8 +48,8 @@ pub(in crate::conformance) async fn given_many_digests_when_found_then_each_has_
         let found = bed.found(&secret.digest).await?;
         same!(found, FoundKey::of(&keys[0], secret, found.revision), "the key and the secret that one digest finds");
     }
-    ensure!(bed.store.find(&[]).await?.is_empty(), "no digests find nothing");
-    ensure!(bed.store.find(&[bed.digest()]).await?.is_empty(), "an unknown digest finds nothing");
+    ensure!(bed.found_by(&[]).await?.is_empty(), "no digests find nothing");
+    ensure!(bed.found_by(&[bed.digest()]).await?.is_empty(), "an unknown digest finds nothing");
     Ok(())
 }
 
@@ -61,9 +61,9 @@ pub(in crate::conformance) async fn given_equal_bytes_of_another_algorithm_when_
     let peppered = |version| KeyDigest::hmac_sha256_from_bytes(PepperVersion::new(version), bytes);
     let digests = [KeyDigest::sha256_from_bytes(bytes), peppered(0), peppered(1), peppered(u32::MAX)];
     for (n, digest) in digests.iter().enumerate() {
-        let found = bed.store.find(&digests).await?;
+        let found = bed.found_by(&digests).await?;
         same!(found.len(), n, "how many of four digests with equal bytes are known");
-        ensure!(bed.store.find(std::slice::from_ref(digest)).await?.is_empty(), "{digest:?} is not known yet");
+        ensure!(bed.found_by(std::slice::from_ref(digest)).await?.is_empty(), "{digest:?} is not known yet");
         let mut change = bed.store.begin(&ours).await?;
         same!(change.taken(&digests).await?.len(), n, "how many of four digests with equal bytes are taken");
         let mut key = bed.key(&ours);
@@ -152,7 +152,7 @@ pub(in crate::conformance) async fn given_a_deleted_key_when_read_then_nothing_i
     bed.insert([&key, &other]).await?;
     bed.commit(&ours, [Change::DeleteKey(key.id.clone())]).await?;
     for secret in &key.secrets {
-        ensure!(bed.store.find(std::slice::from_ref(&secret.digest)).await?.is_empty(), "a deleted key is found");
+        ensure!(bed.found_by(std::slice::from_ref(&secret.digest)).await?.is_empty(), "a deleted key is found");
     }
     same!(bed.store.key(&ours, &key.id).await?, None, "a deleted key, read by its id");
     same!(bed.store.keys(&bed.every_key(&ours)).await?, [other], "the keys that are left");

@@ -76,7 +76,8 @@ pub(in crate::conformance) async fn given_anothers_rows_when_a_change_names_them
     let mut change = bed.store.begin(&ours).await?;
     ensure!(change.key(&key.id).await?.is_none(), "another organization's key is there within a change");
     ensure!(change.account(&account.id).await?.is_none(), "another's account is there within a change");
-    ensure!(change.keys(&KeyFilter::default(), bed.now()).await?.is_empty(), "another's keys are listed in a change");
+    ensure!(change.ids(&KeyFilter::default(), bed.now()).await?.is_empty(), "another's keys are listed in a change");
+    ensure!(change.heads(std::slice::from_ref(&key.id)).await?.is_empty(), "another's key has a head in a change");
     same!(change.counts(bed.now()).await?.keys, 0, "the keys counted within a change");
     same!(change.organization().await?, OrganizationRecord::new(ours.clone()), "the organization of a change");
     drop(change);

@@ -5,6 +5,7 @@ pub(super) mod atomicity;
 pub(super) mod audit;
 pub(super) mod finding;
 pub(super) mod isolation;
+pub(super) mod lineage;
 pub(super) mod lists;
 pub(super) mod locking;
 pub(super) mod markers;

@@ -93,7 +93,7 @@ pub(in crate::conformance) async fn given_a_revision_when_seen_then_all_changes_
             let mut seen = Vec::new();
             while !is_over.load(Ordering::Acquire) {
                 let revision = bed.store.revision().await?;
-                let found = bed.store.find(&digests).await?;
+                let found = bed.found_by(&digests).await?;
                 seen.push((revision, found.into_iter().map(|found| found.id).collect::<BTreeSet<_>>()));
                 tokio::task::yield_now().await;
             }

@@ -35,11 +35,12 @@ pub(in crate::conformance) async fn given_a_key_with_everything_when_read_then_a
     key.last_used_at = Some(bed.at(3));
     key.disabled = Some(switched(bed.at(4)));
     key.revoked = Some(Revocation { at: bed.at(5), by: actor("carol"), reason: "lost".to_owned() });
-    key.metadata = Map::from_iter([("team".to_owned(), json!("storage"))]);
+    key.metadata = r#"{"team":"storage"}"#.parse()?;
     key.version = 7;
     let mut older = SecretRecord::new(bed.digest(), bed.at(-9));
     older.superseded_at = Some(bed.at(-8));
     older.ends_at = Some(bed.at(-7));
+    older.ended_at = Some(bed.at(-5));
     older.last_used_at = Some(bed.at(-6));
     key.secrets.push(older);
     bed.insert([&key]).await?;
@@ -130,7 +131,7 @@ pub(in crate::conformance) async fn given_any_unicode_when_read_then_not_a_chara
         key.created_by = actor(&short);
         key.disabled = Some(crate::organization::Switched { at: bed.now(), by: actor(&short) });
         key.revoked = Some(Revocation { at: bed.now(), by: actor(&short), reason: text.to_owned() });
-        key.metadata = Map::from_iter([(text.to_owned(), json!([text, {"in": text}]))]);
+        key.metadata = Map::from_iter([(text.to_owned(), json!([text, {"in": text}]))]).into();
         bed.insert([&key]).await?;
         is_read_everywhere(&bed, &key).await?;
         let mut account = bed.account(&ours);
@@ -159,11 +160,14 @@ pub(in crate::conformance) async fn given_metadata_when_read_then_its_numbers_an
         json!({"escapes": "\u{1}\t\n\r\u{8}\u{c}\u{7f}\\\"/"}),
         json!({"b": 1, "a": 2, "ä": 3, "B": 4}),
         json!({"large": "x".repeat(8_000)}),
+        json!({"x": {"$serde_json::private::RawValue": "!"}, "y": [[{"$serde_json::private::RawValue": "{"}]]}),
+        json!({"$serde_json::private::RawValue": "1"}),
+        json!({"x": {"$serde_json::private::Number": "!"}, "$serde_json::private::Number": "1"}),
         json!({}),
     ];
     for value in values {
         let Value::Object(metadata) = value else { continue };
-        key.metadata = metadata;
+        key.metadata = metadata.into();
         bed.commit(&key.organization, [update(key.clone())]).await?;
         key.version += 1;
         is_read_everywhere(&bed, &key).await?;
