@@ -17,8 +17,8 @@ use crate::{
     actor::Actor,
     audit::Action,
     error::{ManageError, Missing},
-    query::{Reach, ReachQuery, Selection, Target},
-    record::{KeyHead, KeyRecord},
+    query::{KeyFilter, Reach, ReachQuery, Selection, Target},
+    record::{KeyHead, KeyRecord, Status},
     rights::{Level, Standing},
     store::Change,
     validate::FieldError,
@@ -215,10 +215,14 @@ async fn step(
 ) -> Result<BulkRevoked, ManageError> {
     let planned = BulkRevoked::of(reach, &actor.key);
     let mut done = BulkRevoked { keys: Vec::new(), secrets: Vec::new(), ..planned.clone() };
-    if planned.keys.is_empty() && planned.secrets.is_empty() {
+    let is_first = revocation.after.is_none();
+    if planned.keys.is_empty() && planned.secrets.is_empty() && !is_first {
         return Ok(done);
     }
     let mut operation = Operation::begin(shared, actor, Level::Write).await?;
+    if is_first {
+        operation.repeat_ends(&revocation.selection).await?;
+    }
     done.keys = operation.revoke_keys(&planned.keys, &revocation.reason).await?;
     done.secrets = operation.end_secrets_of(&planned.secrets).await?;
     operation.commit().await?;
@@ -264,6 +268,23 @@ impl Operation {
         }
         revoked.sort_unstable();
         Ok(revoked)
+    }
+
+    /// Says again that the selected keys that are revoked have ended: who revoked them may have been another process.
+    async fn repeat_ends(&mut self, selection: &Selection) -> Result<(), ManageError> {
+        let mut filter = KeyFilter { status: Some(Status::Revoked), ..KeyFilter::default() };
+        match selection {
+            // It is told when it is revoked itself.
+            Selection::Key(_) => return Ok(()),
+            Selection::CreatedBy(actor) => filter.created_by = Some(actor.clone()),
+            Selection::ServiceAccount(account) => filter.service_account = Some(account.clone()),
+            Selection::Environment(environment) => filter.environment = Some(environment.clone()),
+            Selection::Everything => {}
+        }
+        for key in self.transaction.ids(&filter, self.now).await? {
+            self.end(&key);
+        }
+        Ok(())
     }
 
     /// Ends secrets of keys that live on.

@@ -4,9 +4,10 @@ use std::{fmt::Debug, time::Duration};
 
 use apikey_core::{KeyDigest, PepperVersion, ScopeSet};
 use apikey_manager::{
-    AccountQuery, Action, ActorId, AuditEvent, AuditFilter, AuditQuery, Change, Cursor, FoundKey, KeyFilter, KeyQuery,
-    KeyRecord, KeyStore, MemoryStore, OrganizationId, OrganizationRecord, Prune, Revocation, SecretRecord,
-    ServiceAccount, ServiceAccountId, Status, StoreError, Switched, UsageBatch, UsageOf, UsageQuery, UsageRow,
+    AccountQuery, Action, ActorId, AuditEvent, AuditFilter, AuditQuery, Change, Cursor, Found, FoundKey, KeyFilter,
+    KeyQuery, KeyRecord, KeyState, KeyStore, Lineage, Made, MemoryStore, OrganizationId, OrganizationRecord, Prune,
+    ReachQuery, Revocation, SecretRecord, Selection, ServiceAccount, ServiceAccountId, Status, StoreError, Switched,
+    UsageBatch, UsageOf, UsageQuery, UsageRow,
 };
 use serde_json::json;
 
@@ -88,23 +89,24 @@ impl Dice {
         key.disabled = self.switched();
         let reason = self.pick(&["", "leaked"]).to_owned();
         key.revoked = self.switched().map(|Switched { at, by }| Revocation { at, by, reason });
-        key.metadata = match self.roll(3) {
+        let metadata = match self.roll(4) {
             0 => json!({}),
+            3 => json!({"x": {"$serde_json::private::RawValue": "!"}, "$serde_json::private::Number": "1"}),
             1 => json!({"z": 1, "a": [1.0, 0.1, 1e300, 5e-324, -0.0, u64::MAX, i64::MIN], "é": null}),
             _ => json!({"π": std::f64::consts::PI, "third": 1.0 / 3.0, "deep": {"x": [{"y": "\u{1f511}\u{1}"}]}}),
-        }
-        .as_object()
-        .cloned()
-        .unwrap_or_default();
+        };
+        key.metadata = metadata.as_object().cloned().unwrap_or_default().into();
         for secret in &mut key.secrets {
             let (superseded_at, ends_at) = (self.moment(), self.moment());
             (secret.superseded_at, secret.ends_at) = (self.maybe(superseded_at), self.maybe(ends_at));
+            let ended_at = self.moment();
+            secret.ended_at = if self.roll(4) == 0 { Some(ended_at) } else { None };
         }
     }
 
     async fn step(&mut self, model: &MemoryStore, organization: &OrganizationId, event: &mut u64) -> Change {
         let stored = model.key(organization, &id(self.roll(40))).await.unwrap();
-        match (self.roll(12), stored) {
+        match (self.roll(16), stored) {
             (0..4, None) => Change::InsertKey(Box::new(self.key(organization.clone()))),
             (0..8, Some(mut key)) => {
                 if self.roll(3) == 0 {
@@ -122,6 +124,33 @@ impl Dice {
                 Change::RetireSecrets(key.id.clone(), retired.chain(foreign).collect())
             }
             (8, _) => Change::DeleteKey(id(self.roll(40))),
+            (12, Some(key)) => {
+                let (version, reason) =
+                    (key.version + u64::from(self.roll(10) != 0), self.pick(&["", "leaked"]).to_owned());
+                let revoked = self.switched().map(|Switched { at, by }| Revocation { at, by, reason });
+                Change::SetState(Box::new(KeyState { id: key.id, version, disabled: self.switched(), revoked }))
+            }
+            (13, Some(key)) => {
+                let foreign = self.digest();
+                let ended = key.secrets.iter().filter(|_| self.roll(2) == 0).map(|secret| secret.digest.clone());
+                let mut ended: Vec<_> = ended.collect();
+                if self.roll(9) == 0 {
+                    ended.push(foreign);
+                }
+                let version = key.version + u64::from(self.roll(10) != 0);
+                Change::EndSecrets(key.id, version, ended, apikey_manager::time::truncated(self.moment()))
+            }
+            (14.., Some(key)) => {
+                let presented = model.key(organization, &id(self.roll(40))).await.unwrap();
+                let actor = presented.as_ref().map_or_else(|| self.actor(), |key| ActorId::of_key(&key.id));
+                let made = match self.roll(3) {
+                    0 => Made::Key,
+                    1 => Made::Secret(self.pick(&key.secrets).digest),
+                    _ => Made::Widening,
+                };
+                let presented = presented.map(|key| self.pick(&key.secrets).digest);
+                Change::Lineage(Lineage { actor, presented, key: key.id, made })
+            }
             (9, _) => {
                 let (id, created_at, by) = (self.account(), self.moment(), self.actor());
                 match model.account(organization, &id).await.unwrap() {
@@ -146,7 +175,7 @@ impl Dice {
                 let (id, target) = (format!("evt_{event:06}"), format!("key_{}", self.roll(3)));
                 let (moment, actor, action) = (self.moment(), self.actor(), self.pick(Action::ALL));
                 let mut told = AuditEvent::new(id, moment, organization.clone(), actor, action, target);
-                told.before = self.maybe(json!({"name": "before"}).as_object().cloned().unwrap_or_default());
+                told.before = self.maybe(r#"{"name":"before"}"#.parse().unwrap());
                 told.request_id = self.maybe("r-1".to_owned());
                 Change::Audit(told)
             }
@@ -174,6 +203,20 @@ impl Dice {
         UsageBatch { id: format!("batch {number}"), at: at(1_000_000), rows }
     }
 
+    fn reach(&mut self, organization: OrganizationId) -> ReachQuery {
+        let selection = match self.roll(5) {
+            0 => Selection::Key(id(self.roll(40))),
+            1 => Selection::CreatedBy(self.actor()),
+            2 => Selection::ServiceAccount(self.account()),
+            3 => Selection::Environment(self.pick(&["live", "test", "none"]).to_owned()),
+            _ => Selection::Everything,
+        };
+        let (last, after) = (id(self.roll(40)), id(self.roll(40)));
+        let (last, after) = (self.maybe(last), self.maybe(after));
+        let (descendants, now, limit) = (self.roll(2) == 0, self.moment(), 1 + self.roll(30) as usize);
+        ReachQuery { organization, selection, descendants, now, last, after, limit }
+    }
+
     fn filter(&mut self) -> KeyFilter {
         let mut filter = KeyFilter::default();
         let texts = ["deploy", "100%", "_", "é", "É", "7fq2…", "key_00000003", "!b\\", "nowhere", ""];
@@ -198,8 +241,13 @@ fn shown<T: Debug>(answer: Result<T, StoreError>) -> String {
 }
 
 /// What was found, once for each digest and in their order.
-fn sorted(found: Result<Vec<FoundKey>, StoreError>) -> String {
-    shown(found.map(|mut found| {
+fn sorted(found: Result<Vec<Found>, StoreError>) -> String {
+    shown(found.map(|found| {
+        let key = |found| match found {
+            Found::Key(key) => *key,
+            Found::Corrupt { error, .. } => panic!("{error}"),
+        };
+        let mut found: Vec<FoundKey> = found.into_iter().map(key).collect();
         found.sort_by_key(|found| found.digest.to_string());
         found.dedup_by(|a, b| a.digest == b.digest);
         found
@@ -222,14 +270,16 @@ async fn compare(dice: &mut Dice, model: &MemoryStore, store: &dyn KeyStore) {
         assert_eq!(shown(store.keys(&query).await), shown(model.keys(&query).await), "{query:?}");
         let (mut one, mut other) =
             (store.begin(&organization).await.unwrap(), model.begin(&organization).await.unwrap());
-        let sorted = |keys: Result<Vec<KeyRecord>, _>| {
-            shown(keys.map(|mut keys| {
-                keys.sort_by(|a, b| a.id.cmp(&b.id));
-                keys
-            }))
-        };
-        let (one, other) = (one.keys(&query.filter, now).await, other.keys(&query.filter, now).await);
-        assert_eq!(sorted(one), sorted(other));
+        let (mut ids, mut of_model) =
+            (one.ids(&query.filter, now).await.unwrap(), other.ids(&query.filter, now).await.unwrap());
+        (ids.sort(), of_model.sort());
+        assert_eq!(ids, of_model);
+        let (mut heads, mut of_model) = (one.heads(&ids).await.unwrap(), other.heads(&ids).await.unwrap());
+        (heads.sort_by(|a, b| a.id.cmp(&b.id)), of_model.sort_by(|a, b| a.id.cmp(&b.id)));
+        assert_eq!(heads, of_model);
+        drop((one, other));
+        let reach = dice.reach(organization.clone());
+        assert_eq!(shown(store.reach(&reach).await), shown(model.reach(&reach).await), "{reach:?}");
         assert_eq!(shown(store.counts(&organization, now).await), shown(model.counts(&organization, now).await));
         let (from, to) = (dice.moment(), dice.moment());
         assert_eq!(shown(store.expiring(from, to, limit).await), shown(model.expiring(from, to, limit).await));
