@@ -7,6 +7,7 @@ mod agreement;
 mod audit;
 mod conforms;
 mod connect;
+mod corrupt;
 mod files;
 mod migrations;
 mod outage;

@@ -47,6 +47,21 @@ impl Place {
         }
     }
 
+    /// How many rows a statement selects.
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT CAST(count(*) AS BIGINT) FROM ({sql}) AS rows"));
+        match self.folder {
+            Some(_) => {
+                let pool = sqlx::SqlitePool::connect(&self.url).await.unwrap();
+                sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap()
+            }
+            None => {
+                let pool = sqlx::PgPool::connect(&self.url).await.unwrap();
+                sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap()
+            }
+        }
+    }
+
     /// The files of a SQLite database.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let folder = self.folder.as_ref().unwrap().path();
