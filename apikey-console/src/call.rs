@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{AuthenticatedKey, BoxError, KeyId};
+use apikey_core::{AuthenticatedKey, BoxError, JsonObject, KeyId};
 use apikey_manager::{Actor, KeyManager, ServiceAccountId};
 use bytes::{Buf, Bytes};
 use http::{
@@ -17,13 +17,11 @@ use http::{
 };
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited, combinators::UnsyncBoxBody};
-use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{
     access,
     input::{Fields, Input, NoFields, Params, Query},
-    json,
     problem::{Failure, Problem},
     routes::Found,
     service::Config,
@@ -143,10 +141,9 @@ impl Call {
     }
 
     fn parse<I: Input>(&self, body: &[u8]) -> Result<I, Failure> {
-        match json::parse(body) {
-            Ok(Value::Object(object)) => Fields::read(object),
-            Ok(_) => Err(invalid_json("The body must be an object.")),
-            Err(error) => Err(invalid_json(format!("The body is not JSON: {error}."))),
+        match JsonObject::read(body) {
+            Ok(object) => Fields::read(object),
+            Err(error) => Err(invalid_json(format!("The body is not a JSON object: {error}."))),
         }
     }
 

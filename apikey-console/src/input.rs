@@ -202,7 +202,7 @@ macro_rules! from_text {
     )+};
 }
 
-from_text!(ActorId, Moment, ServiceAccountId);
+from_text!(ActorId, KeyId, Moment, ServiceAccountId);
 
 /// What a parameter's text becomes.
 pub(crate) trait FromText: Sized {

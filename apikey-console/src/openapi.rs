@@ -87,11 +87,12 @@ const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
 struct Document;
 
 /// The schemas of what callers send, in which no other fields are taken, and of what they are told.
-const CLOSED: [&str; 8] = [
+const CLOSED: [&str; 9] = [
     "NewApiKey",
     "ApiKeyPatch",
     "Rotation",
     "Revocation",
+    "KeyRevocation",
     "BulkRevocation",
     "NewServiceAccount",
     "ServiceAccountPatch",
@@ -340,6 +341,7 @@ mod tests {
         assert_reads::<api_keys::PatchKey>();
         assert_reads::<key_changes::Rotate>();
         assert_reads::<revocations::Revoke>();
+        assert_reads::<revocations::RevokeKey>();
         assert_reads::<revocations::BulkRevoke>();
         assert_reads::<service_accounts::CreateAccount>();
         assert_reads::<service_accounts::PatchAccount>();
@@ -366,7 +368,7 @@ mod tests {
                 sent.extend(content.values().flat_map(references));
             }
         }
-        assert_eq!(sent.len(), 7);
+        assert_eq!(sent.len(), 8);
         for name in sent {
             assert_eq!(schemas[&name]["additionalProperties"], false, "{name}");
         }

@@ -239,6 +239,7 @@ impl From<FieldError> for FieldProblem {
         let field = match error.field.as_str() {
             "service_account" => "service_account_id".to_owned(),
             "overlap" => "overlap_seconds".to_owned(),
+            "key" => "key_id".to_owned(),
             _ => error.field,
         };
         FieldProblem { field, code: error.code, message: error.message }

@@ -1,5 +1,7 @@
 //! What a call that was done is answered with.
 
+use std::io;
+
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
@@ -7,6 +9,7 @@ use http::{
 };
 use http_body_util::Full;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::problem::Failure;
 
@@ -19,7 +22,30 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, resource: &T) -> Result<Rep
 
 /// A resource with a secret in it, which nothing on the way may keep.
 pub(crate) fn secret<T: Serialize>(status: StatusCode, resource: &T) -> Result<Reply, Failure> {
-    cached(status, resource, "no-store")
+    respond(status, Bytes::from_owner(wiped(resource)?), "no-store")
+}
+
+/// JSON in a buffer that is overwritten when it is dropped, and that never moves while it is written.
+fn wiped<T: Serialize>(resource: &T) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, resource).map_err(|error| Failure::internal(&error))?;
+    let mut body = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *body, resource).map_err(|error| Failure::internal(&error))?;
+    Ok(body)
+}
+
+/// How much was written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A resource of this version.
@@ -54,10 +80,27 @@ fn etag(version: u64) -> String {
 
 fn cached<T: Serialize>(status: StatusCode, resource: &T, cache_control: &'static str) -> Result<Reply, Failure> {
     let body = serde_json::to_vec(resource).map_err(|error| Failure::internal(&error))?;
+    respond(status, body.into(), cache_control)
+}
+
+fn respond(status: StatusCode, body: Bytes, cache_control: &'static str) -> Result<Reply, Failure> {
     let mut reply = Response::new(Full::from(body));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     Ok(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_resource_when_written_to_be_wiped_then_its_buffer_never_grew() {
+        let resource = serde_json::json!({"secret": "tst_\n\u{e9}", "more": ["x".repeat(5_000)]});
+        let body = wiped(&resource).unwrap();
+        assert_eq!(body.len(), body.capacity());
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap(), resource);
+    }
 }

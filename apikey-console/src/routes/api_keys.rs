@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use apikey_core::ScopeSet;
+use apikey_core::{JsonObject, PlaintextKey, ScopeSet};
 use apikey_manager::{
     ActorId, Cursor, Expiry, IssuedKey, KeyFilter, KeyRecord, KeyUpdate, ManageError, NewKey, Page, ServiceAccountId,
     Set, Status,
@@ -75,7 +75,7 @@ pub(crate) struct KeyView {
     revoked_reason: Option<String>,
     /// The host's own notes.
     #[schema(value_type = Object)]
-    metadata: Map<String, Value>,
+    metadata: JsonObject,
     /// Its secrets that are let in, the newest first: two while a rotation's overlap is under way.
     secrets: Vec<SecretView>,
     /// Counts its changes; the entity tag.
@@ -116,7 +116,17 @@ pub(crate) enum KeyStatus {
 pub(crate) struct IssuedView {
     key: KeyView,
     /// What its holder sends as `Authorization: Bearer …`.
-    secret: String,
+    #[schema(value_type = String)]
+    secret: Secret,
+}
+
+/// A secret on its way into an answer, with no copy left behind.
+pub(crate) struct Secret(PlaintextKey);
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose_secret())
+    }
 }
 
 /// A page of keys, newest first.
@@ -169,7 +179,7 @@ impl KeyView {
 impl IssuedView {
     pub(crate) fn of(issued: IssuedKey, now: SystemTime) -> Self {
         let (key, secret) = issued.into_parts();
-        IssuedView { key: KeyView::of(key, now), secret: secret.expose_secret().to_owned() }
+        IssuedView { key: KeyView::of(key, now), secret: Secret(secret) }
     }
 }
 
@@ -460,7 +470,7 @@ pub(crate) async fn update(call: &mut Call, _: NoParams) -> Result<Reply, Failur
                 if wanted.as_ref().is_some_and(|wanted| !wanted.has(before.version)) {
                     return Err(precondition::failed());
                 }
-                (Some(before.version), merged(before.metadata, &patch.metadata))
+                (Some(before.version), merged(before.metadata.to_map(), &patch.metadata))
             }
         };
         let mut update = patch.to_update(metadata);

@@ -1,9 +1,9 @@
 //! `/v1/audit-events`: what was done to keys and service accounts, by whom.
 
+use apikey_core::JsonObject;
 use apikey_manager::{Action, ActorId, AuditEvent, AuditFilter, Cursor};
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::api_keys::next_cursor;
@@ -32,10 +32,10 @@ pub(crate) struct EventView {
     target: String,
     /// What the action changed, as it was; null where there was nothing.
     #[schema(value_type = Option<Object>)]
-    before: Option<Map<String, Value>>,
+    before: Option<JsonObject>,
     /// The same, as it is.
     #[schema(value_type = Option<Object>)]
-    after: Option<Map<String, Value>>,
+    after: Option<JsonObject>,
     /// The request that asked for it, by its `X-Request-Id`.
     request_id: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! Ending keys for good: one, many, one's own.
 
-use apikey_manager::{ActorId, Selection, ServiceAccountId};
+use apikey_core::KeyId;
+use apikey_manager::{ActorId, BulkRevocation, BulkRevoked, Selection, ServiceAccountId};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,9 +14,6 @@ use crate::{
     reply::{self, Reply},
     texts::{ActorName, Id},
 };
-
-/// How many revoked keys are named in an answer.
-const MOST_NAMED: usize = 200;
 
 /// Why a key is ended.
 #[derive(ToSchema)]
@@ -32,16 +30,63 @@ impl Input for Revoke {
     }
 }
 
-/// Ends a key for good
+/// Why a key is ended, and what ends with it.
+#[derive(ToSchema)]
+#[schema(as = KeyRevocation)]
+pub(crate) struct RevokeKey {
+    /// For the audit trail.
+    #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    reason: Option<String>,
+    /// Ends as well what the key made: keys that it issued or duplicated, secrets that it got by rotating other keys, and
+    /// what those made.
+    #[schema(default = false)]
+    descendants: Option<bool>,
+}
+
+impl Input for RevokeKey {
+    fn read(fields: &mut Fields) -> Self {
+        RevokeKey { reason: fields.optional("reason"), descendants: fields.optional("descendants") }
+    }
+}
+
+/// A key that was revoked, alone or with what it made.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = RevokedApiKey)]
+pub(crate) enum RevokedView {
+    Alone(Box<KeyView>),
+    WithDescendants(Box<RevokedLine>),
+}
+
+/// A key that was revoked, and a first step of revoking what it made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RevokedLine)]
+pub(crate) struct RevokedLine {
+    key: KeyView,
+    /// What has ended with it. Go on with `bulk-revoke`, the key's id as `key_id`, `descendants` and this `next`.
+    descendants: Revoked,
+}
+
+/// Revokes a key
 ///
-/// Nobody is let in with it, and requests under way end. A revoked key stays as it is, with the first reason.
+/// Nobody is let in with it, and requests under way end. A revoked key stays as it is, with the first reason. What
+/// `descendants` would end can be seen before by a `bulk-revoke` with `key_id` and `dry_run`.
 #[utoipa::path(post, path = "/api-keys/{id}/revoke", operation_id = "revoke_api_key", tag = "keys",
-    request_body = Option<Revoke>, responses((status = 200, description = "The key.", body = KeyView)))]
+    request_body = Option<RevokeKey>,
+    responses((status = 200, description = "The key; with `descendants`, what ended with it.", body = RevokedView)))]
 pub(crate) async fn revoke(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
     let id = call.key_id()?;
-    let Revoke { reason } = call.optional_input().await?;
-    let key = call.keys().revoke(&call.actor, &id, reason.unwrap_or_default()).await?;
-    shown(call, key)
+    let RevokeKey { reason, descendants } = call.optional_input().await?;
+    let reason = reason.unwrap_or_default();
+    if descendants != Some(true) {
+        let key = call.keys().revoke(&call.actor, &id, reason).await?;
+        let version = key.version;
+        let alone = RevokedView::Alone(Box::new(KeyView::of(key, call.keys().now())));
+        return reply::versioned(&alone, version);
+    }
+    let (key, made) = call.keys().revoke_with_descendants(&call.actor, &id, reason).await?;
+    let line = RevokedLine { key: KeyView::of(key, call.keys().now()), descendants: Revoked::of(made) };
+    reply::json(StatusCode::OK, &RevokedView::WithDescendants(Box::new(line)))
 }
 
 /// Ends the key that asks for it
@@ -58,10 +103,13 @@ pub(crate) async fn self_revoke(call: &mut Call, _: NoParams) -> Result<Reply, F
     shown(call, key)
 }
 
-/// Which keys are ended: exactly one of `created_by`, `service_account_id`, `environment` and `everything`.
+/// Which keys are ended: exactly one of `key_id`, `created_by`, `service_account_id`, `environment` and `everything`.
 #[derive(ToSchema)]
 #[schema(as = BulkRevocation)]
 pub(crate) struct BulkRevoke {
+    /// This key: for what it made, with `descendants`.
+    #[schema(value_type = Option<Id>)]
+    key_id: Option<KeyId>,
     /// Those that this actor issued, such as `key:…`.
     #[schema(value_type = Option<ActorName>)]
     created_by: Option<ActorId>,
@@ -72,9 +120,16 @@ pub(crate) struct BulkRevoke {
     environment: Option<String>,
     /// All of the organization's, the one that asks included.
     everything: Option<bool>,
-    /// Those that they issued as well, and so on.
+    /// Ends as well what those keys made, and with `created_by` what that actor made: keys that they issued or duplicated,
+    /// secrets that they got by rotating other keys, and what those made.
     #[schema(default = false)]
     descendants: Option<bool>,
+    /// Changes nothing, and tells what would be ended.
+    #[schema(default = false)]
+    dry_run: Option<bool>,
+    /// Goes on where another request with the same selection has ended: that one's `next`.
+    #[schema(value_type = Option<Id>)]
+    next: Option<KeyId>,
     /// For the audit trail.
     #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     reason: Option<String>,
@@ -83,17 +138,21 @@ pub(crate) struct BulkRevoke {
 impl Input for BulkRevoke {
     fn read(fields: &mut Fields) -> Self {
         let read = BulkRevoke {
+            key_id: fields.optional("key_id"),
             created_by: fields.optional("created_by"),
             service_account_id: fields.optional("service_account_id"),
             environment: fields.optional("environment"),
             everything: fields.optional("everything"),
             descendants: fields.optional("descendants"),
+            dry_run: fields.optional("dry_run"),
+            next: fields.optional("next"),
             reason: fields.optional("reason"),
         };
         if read.everything == Some(false) {
             fields.mistake("everything", "malformed", "must be true, or left out");
         } else if read.selections().count() != 1 {
-            let message = "exactly one of created_by, service_account_id, environment and everything must be given";
+            let message =
+                "exactly one of key_id, created_by, service_account_id, environment and everything must be given";
             fields.mistake("", "exactly_one", message);
         }
         read
@@ -102,28 +161,56 @@ impl Input for BulkRevoke {
 
 impl BulkRevoke {
     fn selections(&self) -> impl Iterator<Item = Selection> + use<> {
+        let key = self.key_id.clone().map(Selection::Key);
         let created_by = self.created_by.clone().map(Selection::CreatedBy);
         let account = self.service_account_id.clone().map(Selection::ServiceAccount);
         let environment = self.environment.clone().map(Selection::Environment);
         let everything = self.everything.map(|_| Selection::Everything);
-        [created_by, account, environment, everything].into_iter().flatten()
+        [key, created_by, account, environment, everything].into_iter().flatten()
     }
 }
 
-/// What was ended.
+/// What a request has ended, or would end.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BulkRevoked)]
 pub(crate) struct Revoked {
-    /// How many keys, not counting those that had been before.
-    revoked: usize,
-    /// Their ids; of more than 200, the first ones. The audit trail has each.
-    #[schema(max_items = 200)]
+    /// How many keys this request has revoked, not counting those that had been before.
+    done: usize,
+    /// Their ids.
+    #[schema(max_items = 500)]
     ids: Vec<String>,
+    /// The keys of which a secret was ended, and that live on: somebody among those that end had got it by a rotation.
+    #[schema(max_items = 500)]
+    rotated: Vec<String>,
+    /// Keys that live on and were let do more by somebody among those that end: for people to look at.
+    #[schema(max_items = 200)]
+    widened: Vec<String>,
+    /// How many keys are still to be revoked, or to have secrets ended.
+    remaining: u64,
+    /// Null when all is done; else the `next` of the request that goes on.
+    next: Option<String>,
 }
 
-/// Ends many keys for good
+impl Revoked {
+    fn of(revoked: BulkRevoked) -> Self {
+        let names = |ids: Vec<KeyId>| ids.iter().map(ToString::to_string).collect();
+        let mut rotated: Vec<KeyId> = revoked.secrets.into_iter().map(|(key, _)| key).collect();
+        rotated.dedup();
+        Revoked {
+            done: revoked.keys.len(),
+            ids: names(revoked.keys),
+            rotated: names(rotated),
+            widened: names(revoked.widened),
+            remaining: revoked.remaining,
+            next: revoked.next.map(|next| next.to_string()),
+        }
+    }
+}
+
+/// Revokes many keys
 ///
-/// All or none. A key that asks for itself among others is answered before it is over.
+/// A request ends up to 500 keys in one transaction and says what is left. Repeat it with `next` until that is null. What
+/// is done stays done when a later request fails. A key that asks for itself among others ends last.
 #[utoipa::path(post, path = "/api-keys/bulk-revoke", operation_id = "bulk_revoke_api_keys", tag = "keys",
     request_body = BulkRevoke, responses((status = 200, description = "What was ended.", body = Revoked)))]
 pub(crate) async fn bulk_revoke(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
@@ -131,9 +218,15 @@ pub(crate) async fn bulk_revoke(call: &mut Call, _: NoParams) -> Result<Reply, F
     let Some(selection) = asked.selections().next() else {
         return Err(Problem::forbidden().into());
     };
-    let descendants = asked.descendants.unwrap_or_default();
-    let reason = asked.reason.unwrap_or_default();
-    let keys = call.keys().revoke_selected(&call.actor, selection, descendants, reason).await?;
-    let ids = keys.iter().take(MOST_NAMED).map(|key| key.id.to_string()).collect();
-    reply::json(StatusCode::OK, &Revoked { revoked: keys.len(), ids })
+    let mut revocation = BulkRevocation::new(selection)
+        .descendants(asked.descendants.unwrap_or_default())
+        .reason(asked.reason.unwrap_or_default());
+    if let Some(next) = asked.next {
+        revocation = revocation.after(next);
+    }
+    let revoked = match asked.dry_run {
+        Some(true) => call.keys().preview_revocation(&call.actor, revocation).await?,
+        _ => call.keys().revoke_selected(&call.actor, revocation).await?,
+    };
+    reply::json(StatusCode::OK, &Revoked::of(revoked))
 }
