@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::stand::{Server, Stand, code, fields, json, on_each, on_servers, secret_of};
 
-async fn issue(stand: &Stand, admin: &str, body: &Value) -> (String, Value) {
+pub(crate) async fn issue(stand: &Stand, admin: &str, body: &Value) -> (String, Value) {
     let issued = stand.post("/keys/v1/api-keys").key(admin).json(body).expect(201).await;
     (format!("/keys/v1/api-keys/{}", issued["key"]["id"].as_str().unwrap()), issued)
 }
@@ -310,42 +310,6 @@ async fn given_a_key_when_switched_duplicated_revoked_and_deleted_then_each_hold
         assert_eq!((answer.status, answer.body.as_str()), (204, ""));
         assert_eq!(code(&stand.get(&path).key(&admin).send().await), "not_found");
         assert_eq!(code(&stand.delete(&path).key(&admin).send().await), "not_found");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn given_many_keys_when_revoked_together_then_those_selected_end() {
-    on_each(async |stand| {
-        let admin = stand.admin().await;
-        let revoke = async |body: Value| {
-            let answer = stand.post("/keys/v1/api-keys/bulk-revoke").key(&admin).json(&body).send().await;
-            (answer.status, json(&answer), answer)
-        };
-        let issuer = secret_of(&stand.issue("acme", &["keys:write", "files:*"]).await);
-        let whoami = stand.get("/keys/v1/whoami").key(&issuer).expect(200).await;
-        let (_, child) = issue(&stand, &issuer, &json!({"name": "child", "environment": "test"})).await;
-        let (_, other) = issue(&stand, &admin, &json!({"name": "other", "environment": "test"})).await;
-
-        let by = whoami["actor"].clone();
-        let (status, body, _) = revoke(json!({"created_by": by, "descendants": true, "reason": "left"})).await;
-        assert_eq!((status, body), (200, json!({"revoked": 1, "ids": [child["key"]["id"]]})));
-        let (status, body, _) = revoke(json!({"environment": "test"})).await;
-        assert_eq!((status, body), (200, json!({"revoked": 1, "ids": [other["key"]["id"]]})));
-        for (body, expected) in [
-            (json!({}), ": exactly_one"),
-            (json!({"environment": "test", "everything": true}), ": exactly_one"),
-            (json!({"everything": false}), "everything: malformed"),
-            (json!({"everything": true, "except": []}), "except: unknown"),
-        ] {
-            assert_eq!(fields(&revoke(body.clone()).await.2), [expected], "{body}");
-        }
-        // The key that asks is among them, and is answered.
-        let (status, body, _) = revoke(json!({"everything": true})).await;
-        assert_eq!((status, &body["revoked"]), (200, &json!(2)));
-        for secret in [&admin, &issuer] {
-            assert_eq!(stand.get("/keys/v1/whoami").key(secret).send().await.status, 401);
-        }
     })
     .await;
 }

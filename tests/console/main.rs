@@ -11,4 +11,5 @@ mod matrix;
 mod mounting;
 mod overview;
 mod requests;
+mod revocations;
 mod stand;

@@ -19,6 +19,7 @@ async fn given_bodies_that_can_not_be_read_when_sent_then_the_answer_says_why() 
             ("application/json", b"{\"name\":\"\xff\"}".to_vec(), 400, "invalid_json"),
             ("application/json", br#"{"name":"a","name":"b"}"#.to_vec(), 400, "invalid_json"),
             ("application/json", br#"{"name":"a","metadata":{"x":1,"x":2}}"#.to_vec(), 400, "invalid_json"),
+            ("application/json", br#"{"name":"a","metadata":{"\u0061":1,"a":2}}"#.to_vec(), 400, "invalid_json"),
             ("application/json", "[".repeat(1_000).into_bytes(), 400, "invalid_json"),
             ("application/json", Vec::new(), 400, "invalid_json"),
             ("application/json", long.into_bytes(), 413, "body_too_large"),
