@@ -137,3 +137,21 @@ async fn given_a_closed_gate_when_asked_then_neither_good_nor_refused_keys_are_b
         assert_eq!(keys.resolver_calls(), calls);
     }
 }
+
+#[tokio::test]
+async fn given_keys_with_much_metadata_when_cached_then_their_bytes_are_bounded_as_well() {
+    for (metadata, fewest, most) in [(0, 300, 300), (8_000, 100, 131)] {
+        let keys = TestKeys::with(|builder| builder.cache_capacity(1_000).cache_bytes(1 << 20));
+        let notes: apikey_core::JsonObject = format!(r#"{{"notes":"{}"}}"#, "x".repeat(metadata)).parse().unwrap();
+        let claims = |id| Claims::new(id).with_metadata(notes.clone());
+        let made: Vec<_> = (0..300).map(|_| keys.insert(|digest, id| Resolution::new(digest, claims(id)))).collect();
+        for key in &made {
+            let admitted = admit(&keys.authenticator(), &Request::of(key)).await;
+            assert_eq!(admitted.metadata().get("notes"), notes.get("notes"));
+        }
+        let is_cached =
+            |key: &&TestKey| matches!(keys.authenticator().authenticate(&Request::of(key)), Authentication::Done(_));
+        let cached = made.iter().filter(is_cached).count();
+        assert!((fewest..=most).contains(&cached), "{cached} of 300 with {metadata} bytes each");
+    }
+}

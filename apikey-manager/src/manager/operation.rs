@@ -410,3 +410,62 @@ fn rfc3339(moment: SystemTime) -> String {
     let moment = moment.clamp(SystemTime::UNIX_EPOCH, crate::validate::last_moment());
     humantime::format_rfc3339_millis(moment).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::Mutex,
+        task::{Context, Poll, Wake, Waker},
+    };
+
+    use apikey_core::{Authentication, Header, HeaderLines, KeyFormat, RequestView};
+
+    use super::*;
+    use crate::{KeyManager, MemoryStore, NewKey, OrganizationId};
+
+    struct Request(String);
+
+    impl RequestView for Request {
+        fn lines(&self, header: Header) -> HeaderLines<'_> {
+            match header {
+                Header::Authorization => HeaderLines::One(self.0.as_bytes()),
+                Header::Extra(_) => HeaderLines::Absent,
+            }
+        }
+    }
+
+    /// Asks, as it is woken, whether another change could begin.
+    struct AsksForATurn {
+        shared: Arc<Shared>,
+        organization: OrganizationId,
+        could_begin: Mutex<Option<bool>>,
+    }
+
+    impl Wake for AsksForATurn {
+        fn wake(self: Arc<Self>) {
+            let mut turn = Box::pin(self.shared.turns.take(&self.organization, Urgency::Ending));
+            let polled = turn.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            *self.could_begin.lock().unwrap() = Some(polled.is_ready());
+        }
+    }
+
+    /// Otherwise two changes of an end could be heard in the other order, and the first would hold.
+    #[tokio::test]
+    async fn given_a_change_when_the_cache_hears_of_it_then_no_other_has_begun() {
+        let format = KeyFormat::builder("t").build().unwrap();
+        let keys = KeyManager::builder(MemoryStore::new()).format(format).build().unwrap();
+        let organization = OrganizationId::new("acme").unwrap();
+        let host = Actor::host("test", organization.clone()).unwrap();
+        let issued = keys.issue(&host, NewKey::new("k")).await.unwrap();
+        let request = Request(format!("Bearer {}", issued.secret().expose_secret()));
+        let Authentication::Loading(loading) = keys.authenticator().authenticate(&request) else { unreachable!() };
+        let mut revoked = loading.await.unwrap().unwrap().revoked();
+        let (shared, could_begin) = (Arc::clone(&keys.0), Mutex::default());
+        let asks = Arc::new(AsksForATurn { shared, organization, could_begin });
+        let waker = Waker::from(Arc::clone(&asks));
+        let waiting = std::pin::Pin::new(&mut revoked).poll(&mut Context::from_waker(&waker));
+        assert_eq!(waiting, Poll::Pending);
+        keys.revoke(&host, issued.id(), "").await.unwrap();
+        assert_eq!(*asks.could_begin.lock().unwrap(), Some(false));
+    }
+}

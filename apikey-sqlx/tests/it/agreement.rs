@@ -272,10 +272,12 @@ async fn compare(dice: &mut Dice, model: &MemoryStore, store: &dyn KeyStore) {
             (store.begin(&organization).await.unwrap(), model.begin(&organization).await.unwrap());
         let (mut ids, mut of_model) =
             (one.ids(&query.filter, now).await.unwrap(), other.ids(&query.filter, now).await.unwrap());
-        (ids.sort(), of_model.sort());
+        ids.sort();
+        of_model.sort();
         assert_eq!(ids, of_model);
         let (mut heads, mut of_model) = (one.heads(&ids).await.unwrap(), other.heads(&ids).await.unwrap());
-        (heads.sort_by(|a, b| a.id.cmp(&b.id)), of_model.sort_by(|a, b| a.id.cmp(&b.id)));
+        heads.sort_by(|a, b| a.id.cmp(&b.id));
+        of_model.sort_by(|a, b| a.id.cmp(&b.id));
         assert_eq!(heads, of_model);
         drop((one, other));
         let reach = dice.reach(organization.clone());

@@ -122,8 +122,8 @@ pub(in crate::conformance) async fn given_a_thief_that_rotated_keys_when_revoked
     same!(named(&told.keys), set(&[thief.record().clone(), made.record().clone()]), "the keys that were told before");
     same!(named(&ended.keys), set(&[made.record().clone()]), "the keys that ended with the thief's");
     for step in [&told, &ended] {
-        same!(step.secrets, [secret.clone()], "the secrets that end");
-        same!(step.widened, [switched.id().clone()], "the keys that were let do more");
+        same!(step.secrets, std::slice::from_ref(&secret), "the secrets that end");
+        same!(step.widened, std::slice::from_ref(switched.id()), "the keys that were let do more");
     }
     let stored = stage.stored(victim.id()).await?;
     same!(stored.status(bed.at(2)), Status::Active, "the status of a key of which a secret was ended");

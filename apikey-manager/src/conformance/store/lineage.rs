@@ -187,7 +187,7 @@ pub(in crate::conformance) async fn given_lineage_when_followed_then_all_that_wa
     let all = [&thief, &child, &grandchild, &of_victim, &of_deleted].map(whole);
     let expected = sorted(all.into_iter().chain([newest(&victim)]).collect());
     same!(of_thief.targets, expected, "what the line of a key comes to");
-    same!(of_thief.widened, [wider.id.clone()], "the keys that its line has let do more");
+    same!(of_thief.widened, std::slice::from_ref(&wider.id), "the keys that its line has let do more");
     same!(of_thief.scopes, [(ScopeSet::parse("*")?, 6)], "the scopes of its line");
     let alone = reach(Selection::Key(thief.id.clone()), false).await?;
     same!((alone.targets, alone.widened), (vec![whole(&thief)], vec![]), "a key without its line");

@@ -74,7 +74,8 @@ async fn searches(bed: &Bed, texts: &[&str], wanted: &[&str]) -> Outcome {
         same!(names(&bed.store.keys(&query).await?), names(&expected), "the keys that {text:?} finds");
         let mut within = bed.store.begin(&ours).await?.ids(&filter, bed.now()).await?;
         let mut ids: Vec<_> = expected.into_iter().map(|key| key.id).collect();
-        (within.sort_unstable(), ids.sort_unstable());
+        within.sort_unstable();
+        ids.sort_unstable();
         same!(within, ids, "the keys that {text:?} finds within a change");
     }
     Ok(())
