@@ -130,7 +130,7 @@ where
                 let clone = self.inner.clone();
                 drop(mem::replace(&mut self.inner, clone));
                 let mut refused = refusal(rejection);
-                self.rule.lingering.leave(request).announce(&mut refused);
+                self.rule.lingering.leave(request, &mut refused);
                 RequireScopeFuture { state: State::Refused { response: Some(refused) } }
             }
         }

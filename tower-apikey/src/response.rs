@@ -228,7 +228,7 @@ impl Config {
         B: Body + Send + 'static,
     {
         let mut refused = exchange.refuse(rejection, self.responder.as_deref());
-        self.lingering.leave(request).announce(&mut refused);
+        self.lingering.leave(request, &mut refused);
         refused
     }
 }

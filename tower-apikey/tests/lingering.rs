@@ -154,15 +154,45 @@ async fn given_a_body_that_is_still_read_when_answered_then_the_answer_says_noth
 }
 
 #[tokio::test]
-async fn given_a_body_that_was_read_in_the_background_before_the_answer_then_the_connection_goes_on() {
-    let (request, seen) = upload(8, true);
-    let slow = service_fn(async |request: Request<LingerBody<Upload>>| {
-        drop(request);
+async fn given_a_body_that_is_let_go_of_before_the_answer_then_it_is_read_after_it_or_dropped_without_one() {
+    for is_answered in [true, false] {
+        let (request, seen) = upload(8, true);
+        let slow = service_fn(async |request: Request<LingerBody<Upload>>| {
+            drop(request);
+            tokio::task::yield_now().await;
+            Answer::Ok(Response::default())
+        });
+        let mut call = Box::pin(LingerLayer::new().layer(slow).call(request));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         settle().await;
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-    });
-    let response = LingerLayer::new().layer(slow).oneshot(request).await.unwrap();
-    assert!(!closes(&response) && seen.was_read());
+        assert!(!seen.dropped.load(SeqCst) && seen.bytes.load(SeqCst) == 0);
+        match is_answered {
+            true => assert!(closes(&call.await.unwrap())),
+            false => drop(call),
+        }
+        settle().await;
+        assert_eq!((seen.was_read(), seen.was_thrown_away_after(0)), (is_answered, !is_answered));
+    }
+}
+
+#[tokio::test]
+async fn given_http_2_when_the_answer_is_no_error_then_the_stream_ends_at_once() {
+    for (holds, status) in [(false, 200), (false, 503), (true, 200), (true, 408)] {
+        let (mut request, seen) = upload(8, true);
+        *request.version_mut() = Version::HTTP_2;
+        let held = Arc::new(Mutex::new(None));
+        let answer = service_fn(|request: Request<LingerBody<Upload>>| {
+            *held.lock().unwrap() = holds.then_some(request);
+            ready(Ok::<_, Infallible>(Response::builder().status(status).body(Full::<Bytes>::default()).unwrap()))
+        });
+        assert!(!closes(&LingerLayer::new().layer(answer).oneshot(request).await.unwrap()));
+        settle().await;
+        // A time-out around the service answers for it, and drops it after that.
+        assert_eq!(seen.dropped.load(SeqCst), !holds);
+        drop(held.lock().unwrap().take());
+        settle().await;
+        assert_eq!((seen.was_read(), seen.was_thrown_away_after(0)), (status >= 400, status < 400), "{status}");
+    }
 }
 
 #[tokio::test]

@@ -1,18 +1,16 @@
 //! A request's body that is read to its end, by whoever it is given to or after they have let go of it.
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 
-use super::Lingering;
+use super::{Lingering, Parting, Rest};
 
 /// The request body that services inside a [`LingerLayer`](super::LingerLayer) are given.
 ///
@@ -23,28 +21,61 @@ where
 {
     /// Taken when this is dropped.
     body: Option<B>,
-    /// `None` once there is nothing left to read.
-    rest: Option<Rest>,
+    /// Where the rest goes then; `None` once there is none.
+    fate: Option<Fate>,
+    /// Does the client wait for `100 Continue`?
+    awaits_continue: bool,
 }
 
-/// What is to become of the rest.
-pub(super) struct Rest {
-    pub(super) lingering: Lingering,
-    pub(super) awaits_continue: bool,
-    pub(super) fate: Fate,
+/// What becomes of the rest of a body, between the body and the future that answers.
+#[derive(Clone)]
+pub(super) struct Fate {
+    state: Arc<Mutex<State>>,
+    lingering: Lingering,
 }
 
-/// Whether a body was left unread, for the one who has it no more.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Fate(Arc<AtomicBool>);
+enum State {
+    /// Somebody has the body, and there is no answer yet.
+    Held,
+    /// It was let go of; this reads the rest, if anything is to.
+    Left(Option<Rest>),
+    /// There is an answer.
+    Answered { lingers: bool },
+}
 
 impl Fate {
-    pub(super) fn is_unread(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    pub(super) fn new(lingering: Lingering) -> Self {
+        Fate { state: Arc::new(Mutex::new(State::Held)), lingering }
     }
 
-    fn set_unread(&self, is_unread: bool) {
-        self.0.store(is_unread, Ordering::Relaxed);
+    /// The body is let go of.
+    fn leave(self, rest: Option<Rest>) {
+        let lingers = match &mut *self.state() {
+            State::Answered { lingers } => *lingers,
+            state => {
+                *state = State::Left(rest);
+                return;
+            }
+        };
+        if let Some(rest) = rest.filter(|_| lingers) {
+            self.lingering.run(rest);
+        }
+    }
+
+    /// The request is answered.
+    pub(super) fn answer<R>(self, parting: Parting, response: &mut Response<R>) {
+        let lingers = parting.lingers(response);
+        let state = mem::replace(&mut *self.state(), State::Answered { lingers });
+        if let State::Left(rest) = state {
+            parting.announce(response);
+            if let Some(rest) = rest.filter(|_| lingers) {
+                self.lingering.run(rest);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,9 +83,9 @@ impl<B> LingerBody<B>
 where
     B: Body + Send + Unpin + 'static,
 {
-    /// `rest` is `None` for a body that is over.
-    pub(super) fn new(body: B, rest: Option<Rest>) -> Self {
-        LingerBody { body: Some(body), rest }
+    /// `fate` is `None` for a body that is over.
+    pub(super) fn new(body: B, fate: Option<Fate>, awaits_continue: bool) -> Self {
+        LingerBody { body: Some(body), fate, awaits_continue }
     }
 }
 
@@ -66,17 +97,16 @@ where
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let LingerBody { body: Some(body), rest } = &mut *self else { return Poll::Ready(None) };
+        let LingerBody { body: Some(body), fate, awaits_continue } = &mut *self else { return Poll::Ready(None) };
+        *awaits_continue = false;
         let polled = Pin::new(&mut *body).poll_frame(cx);
         let is_over = match &polled {
             Poll::Ready(Some(Ok(_))) => body.is_end_stream(),
             Poll::Ready(_) => true,
             Poll::Pending => false,
         };
-        match rest {
-            Some(_) if is_over => *rest = None,
-            Some(rest) => rest.awaits_continue = false,
-            None => {}
+        if is_over {
+            *fate = None;
         }
         polled
     }
@@ -95,13 +125,10 @@ where
     B: Body + Send + Unpin + 'static,
 {
     fn drop(&mut self) {
-        let (Some(body), Some(rest)) = (self.body.take(), self.rest.take()) else { return };
-        if body.is_end_stream() {
-            return;
-        }
-        rest.fate.set_unread(true);
-        if !rest.awaits_continue {
-            rest.lingering.read_rest(body, move || rest.fate.set_unread(false));
+        let (Some(body), Some(fate)) = (self.body.take(), self.fate.take()) else { return };
+        if !body.is_end_stream() {
+            let rest = (!self.awaits_continue).then(|| fate.lingering.rest_of(body));
+            fate.leave(rest);
         }
     }
 }
@@ -111,6 +138,6 @@ where
     B: Body + Send + Unpin + 'static,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LingerBody").field("is_read", &self.rest.is_none()).finish_non_exhaustive()
+        f.debug_struct("LingerBody").field("is_over", &self.fate.is_none()).finish_non_exhaustive()
     }
 }

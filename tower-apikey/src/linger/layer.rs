@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::{
     Lingering, Parting, awaits_continue,
-    body::{Fate, LingerBody, Rest},
+    body::{Fate, LingerBody},
 };
 
 /// Lets clients have the answers to requests whose body was not read to its end.
@@ -43,9 +43,10 @@ use super::{
 /// # What it does
 ///
 /// A server that closes its connection while the client still sends makes the client's system discard what it has
-/// received: many clients then report a broken pipe, and no answer. So, once a body is dropped before its end, it is read
-/// on in the background and thrown away, within the bounds of a [`Lingering`], while the answer is sent. Over HTTP/1 the
-/// answer has `Connection: close` (RFC 9112 §9.3 and §9.6).
+/// received: many clients then report a broken pipe, and no answer. So the rest of a body that was dropped before its end
+/// is read in the background once the request is answered, and thrown away, within the bounds of a [`Lingering`]. Over
+/// HTTP/1 the answer has `Connection: close` (RFC 9112 §9.3 and §9.6). Over HTTP/2 this is done for errors only; other
+/// answers end the stream at once, without an error (RFC 9113 §8.1).
 ///
 /// - A request with `Expect: 100-continue` whose body nobody began to read gets no `100 Continue`, and nothing is read.
 /// - An answer given while something still reads the body is left as it is.
@@ -107,16 +108,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if request.body().is_end_stream() {
-            let future = self.inner.call(request.map(|body| LingerBody::new(body, None)));
-            return LingerFuture { future, unread: None };
-        }
         let parting = Parting::of(&request);
-        let fate = Fate::default();
-        let rest =
-            Rest { lingering: self.lingering.clone(), awaits_continue: awaits_continue(&request), fate: fate.clone() };
-        let future = self.inner.call(request.map(|body| LingerBody::new(body, Some(rest))));
-        LingerFuture { future, unread: Some((fate, parting)) }
+        let fate = (!request.body().is_end_stream()).then(|| Fate::new(self.lingering.clone()));
+        let awaits_continue = awaits_continue(&request);
+        let request = request.map(|body| LingerBody::new(body, fate.clone(), awaits_continue));
+        LingerFuture { future: self.inner.call(request), fate, parting }
     }
 }
 
@@ -126,7 +122,9 @@ pin_project! {
     pub struct LingerFuture<F> {
         #[pin]
         future: F,
-        unread: Option<(Fate, Parting)>,
+        // `None` where there is no body, and after the answer.
+        fate: Option<Fate>,
+        parting: Parting,
     }
 }
 
@@ -139,8 +137,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
-        if let Some((_, parting)) = this.unread.take().filter(|(fate, _)| fate.is_unread()) {
-            parting.announce(&mut response);
+        if let Some(fate) = this.fate.take() {
+            fate.answer(*this.parting, &mut response);
         }
         Poll::Ready(Ok(response))
     }

@@ -8,7 +8,7 @@ mod layer;
 
 use std::{
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::LazyLock,
     task::{Poll, ready},
@@ -86,45 +86,48 @@ impl Lingering {
         Lingering { background: Background::new(max_at_once), ..self }
     }
 
-    /// Takes leave of a request that is refused before anything has read its body: reads the rest, and returns what is to
-    /// be done to the answer.
-    pub(crate) fn leave<B>(&self, request: Request<B>) -> Parting
+    /// Takes leave of a request that `response` answers before anything has read its body.
+    pub(crate) fn leave<B, R>(&self, request: Request<B>, response: &mut Response<R>)
     where
         B: Body + Send + 'static,
     {
         let parting = Parting::of(&request);
         let awaits_continue = awaits_continue(&request);
         let body = request.into_body();
-        if !awaits_continue && !body.is_end_stream() {
-            self.read_rest(Box::pin(body), || ());
+        if body.is_end_stream() {
+            return;
         }
-        parting
+        parting.announce(response);
+        if !awaits_continue && parting.lingers(response) {
+            self.run(self.rest_of(Box::pin(body)));
+        }
     }
 
-    /// Reads the rest of a body in the background, and says so if it came to its end.
-    fn read_rest<B>(&self, mut body: B, at_end: impl FnOnce() + Send + 'static)
+    /// Reads a body to its end, or to the bound of bytes.
+    fn rest_of<B>(&self, mut body: B) -> Rest
     where
         B: Body + Send + Unpin + 'static,
     {
         let mut room = self.max_bytes;
-        let read = async move {
-            let is_over = poll_fn(|cx| {
-                loop {
-                    let Some(Ok(frame)) = ready!(Pin::new(&mut body).poll_frame(cx)) else { return Poll::Ready(true) };
-                    let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
-                    match room.checked_sub(length) {
-                        Some(rest) => room = rest,
-                        None => return Poll::Ready(false),
-                    }
+        Box::pin(poll_fn(move |cx| {
+            loop {
+                let Some(Ok(frame)) = ready!(Pin::new(&mut body).poll_frame(cx)) else { return Poll::Ready(()) };
+                let length = frame.data_ref().map_or(0, Buf::remaining) as u64;
+                match room.checked_sub(length) {
+                    Some(left) => room = left,
+                    None => return Poll::Ready(()),
                 }
-            });
-            if is_over.await {
-                at_end();
             }
-        };
-        self.background.run(self.max_time, read);
+        }))
+    }
+
+    fn run(&self, rest: Rest) {
+        self.background.run(self.max_time, rest);
     }
 }
+
+/// The reading of a body that nobody wants.
+type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Default for Lingering {
     fn default() -> Self {
@@ -143,24 +146,31 @@ fn awaits_continue<B>(request: &Request<B>) -> bool {
     request.headers().get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Whether an answer ends its connection, if the body of its request was not read.
+/// How a request whose body was not read is parted with.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Parting {
-    closes: bool,
+    is_http_1: bool,
+    has_body: bool,
 }
 
 impl Parting {
-    /// HTTP/1 has nothing but the connection to end; later versions have streams.
     #[inline]
     pub(crate) fn of<B: Body>(request: &Request<B>) -> Self {
-        Parting { closes: request.version() < Version::HTTP_2 && !request.body().is_end_stream() }
+        Parting { is_http_1: request.version() < Version::HTTP_2, has_body: !request.body().is_end_stream() }
     }
 
-    /// Announces the end of the connection, so that no client sends its next request into it (RFC 9112 §9.6).
-    pub(crate) fn announce<B>(self, response: &mut Response<B>) {
+    /// Announces the end of the connection, so that no client sends its next request into it (RFC 9112 §9.6). HTTP/2 has
+    /// streams to end.
+    pub(crate) fn announce<R>(self, response: &mut Response<R>) {
         // A switch of protocols is no answer.
-        if self.closes && !response.status().is_informational() {
+        if self.is_http_1 && self.has_body && !response.status().is_informational() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+    }
+
+    /// Is the rest to be read? Over HTTP/2 the stream can be ended at once without an error, and well-made clients have the
+    /// answer. curl 7.88 hasn't if it is an error; it stops to send then. If it is none, it would wait for ever.
+    fn lingers<R>(self, response: &Response<R>) -> bool {
+        self.is_http_1 || response.status().is_client_error() || response.status().is_server_error()
     }
 }
