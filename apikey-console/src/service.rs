@@ -57,7 +57,7 @@ use crate::{
 /// # Where it is mounted
 ///
 /// Addresses in its answers are relative, so they are right under any prefix, and behind a proxy that adds or takes off
-/// one. [`public_path`](Console::public_path) makes them absolute.
+/// one. [`public_path`](Console::public_path) makes them absolute, for clients that don't resolve references.
 ///
 /// # Security
 ///
@@ -107,7 +107,18 @@ impl Console {
     }
 
     /// The path at which clients find the service, such as `/api/keys`: for absolute addresses in `Location` and in the
-    /// OpenAPI document, where relative ones are not wanted.
+    /// OpenAPI document.
+    ///
+    /// Without it the document's server is `../v1`, relative to the document itself, as OpenAPI has it. Swagger UI resolves
+    /// that; schemathesis takes any relative address from the root of the host, and so needs a public path.
+    ///
+    /// ```
+    /// # use apikey_console::Console;
+    /// # fn build(keys: &apikey_manager::KeyManager) -> Console {
+    /// // For `Router::new().nest_service("/keys", console)`.
+    /// Console::new(keys).public_path("/keys")
+    /// # }
+    /// ```
     #[must_use]
     pub fn public_path(self, path: impl AsRef<str>) -> Self {
         let path = path.as_ref().trim_matches('/');
