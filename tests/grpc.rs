@@ -14,13 +14,13 @@ use support::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_apikey::{ApiKeyLayer, Refusal, RequireScopeLayer, caller, refusal};
 
-fn call(authorization: &str) -> Request<()> {
+fn call(authorization: &str) -> Request<String> {
     let request =
         Request::post("/files.Files/List").version(Version::HTTP_2).header("content-type", "application/grpc");
-    request.header("authorization", authorization).body(()).unwrap()
+    request.header("authorization", authorization).body(String::new()).unwrap()
 }
 
-fn bearer(stand: &Stand, name: &str) -> Request<()> {
+fn bearer(stand: &Stand, name: &str) -> Request<String> {
     call(&format!("Bearer {}", stand.token(name)))
 }
 
@@ -29,7 +29,7 @@ fn layer(stand: &Stand) -> ApiKeyLayer {
 }
 
 /// The answer of a service that needs `files:read`.
-async fn send(layer: ApiKeyLayer, request: Request<()>) -> (StatusCode, HeaderMap, Bytes) {
+async fn send(layer: ApiKeyLayer, request: Request<String>) -> (StatusCode, HeaderMap, Bytes) {
     let guard = RequireScopeLayer::new(Requirement::all(["files:read"]).unwrap());
     let response = layer.layer(guard.layer(service_fn(whoami))).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
@@ -40,7 +40,7 @@ fn grpc_status(headers: &HeaderMap) -> Option<&str> {
     headers.get("grpc-status").map(|status| status.to_str().unwrap())
 }
 
-async fn assert_refused(layer: ApiKeyLayer, request: Request<()>, code: &str, message: &str) {
+async fn assert_refused(layer: ApiKeyLayer, request: Request<String>, code: &str, message: &str) {
     let (status, headers, body) = send(layer, request).await;
     assert_eq!((status, grpc_status(&headers)), (StatusCode::OK, Some(code)));
     assert_eq!(headers["grpc-message"], message);
@@ -118,7 +118,7 @@ async fn given_a_content_type_with_a_message_format_when_refused_then_it_is_grpc
 #[tokio::test]
 async fn given_what_no_grpc_client_sends_when_refused_then_the_answer_is_plain_http() {
     let stand = Stand::new(Setting::Plain);
-    let change: [fn(&mut Request<()>); 5] = [
+    let change: [fn(&mut Request<String>); 5] = [
         |request| *request.version_mut() = Version::HTTP_11,
         |request| *request.version_mut() = Version::HTTP_3,
         |request| *request.method_mut() = Method::GET,
@@ -155,7 +155,7 @@ async fn given_a_custom_responder_when_a_grpc_call_is_refused_then_it_is_not_ask
 #[tokio::test]
 async fn given_a_handler_that_refuses_when_it_serves_a_grpc_call_then_5() {
     let stand = Stand::new(Setting::Plain);
-    let handler = service_fn(async |request: Request<()>| {
+    let handler = service_fn(async |request: Request<String>| {
         let key = caller(request.extensions()).unwrap();
         let rejection = key.require_organization("globex").unwrap_err();
         Ok::<Response<Full<Bytes>>, std::convert::Infallible>(refusal(rejection))

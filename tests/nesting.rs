@@ -23,7 +23,7 @@ async fn given_a_forged_key_in_the_extensions_when_nothing_good_is_sent_then_it_
     for token in [None, Some("revoked"), Some("unknown")] {
         let mut request = match token {
             Some(name) => request(stand.token(name)),
-            None => http::Request::new(()),
+            None => http::Request::new(String::new()),
         };
         request.extensions_mut().insert(forged());
         assert_eq!(answer(layer(&stand).layer(service_fn(whoami)), request).await.0, 401);
@@ -34,7 +34,7 @@ async fn given_a_forged_key_in_the_extensions_when_nothing_good_is_sent_then_it_
 async fn given_a_forged_key_in_the_extensions_when_a_good_one_is_sent_or_none_is_needed_then_it_is_replaced() {
     for (setting, token, expected) in [(Setting::Plain, true, "reader"), (Setting::Optional, false, "")] {
         let stand = Stand::new(setting);
-        let mut request = if token { request(stand.token("reader")) } else { http::Request::new(()) };
+        let mut request = if token { request(stand.token("reader")) } else { http::Request::new(String::new()) };
         request.extensions_mut().insert(forged());
         let (status, body) = answer(layer(&stand).layer(service_fn(whoami)), request).await;
         match setting {
@@ -58,9 +58,9 @@ async fn given_the_key_that_an_outer_layer_left_when_it_has_been_revoked_since_t
     assert_eq!(answer(outer, request(stand.token("reader"))).await.0, 401);
 }
 
-async fn answer_of<S, B>(service: S, request: http::Request<()>) -> Result<http::Response<B>, S::Error>
+async fn answer_of<S, B>(service: S, request: http::Request<String>) -> Result<http::Response<B>, S::Error>
 where
-    S: tower::Service<http::Request<()>, Response = http::Response<B>>,
+    S: tower::Service<http::Request<String>, Response = http::Response<B>>,
 {
     tower::ServiceExt::oneshot(service, request).await
 }
@@ -71,7 +71,7 @@ async fn given_a_responder_on_each_layer_when_refused_then_the_innermost_that_sa
     let says = |text: &'static str| layer(&stand).responder(move |_| Refusal::new("text/plain", text));
     let guarded = || RequireScopeLayer::of::<support::stand::FilesWrite>().layer(service_fn(whoami));
     let nested = || says("outer").layer(says("inner").layer(guarded()));
-    assert_eq!(answer(nested(), http::Request::new(())).await, (401, "outer".to_owned()));
+    assert_eq!(answer(nested(), http::Request::new(String::new())).await, (401, "outer".to_owned()));
     assert_eq!(answer(nested(), request(stand.token("unknown"))).await, (401, "outer".to_owned()));
     assert_eq!(answer(nested(), request(stand.token("reader"))).await, (403, "inner".to_owned()));
     // An inner layer without one leaves the usual problem.

@@ -38,7 +38,7 @@ impl Clone for MustBeReady {
     }
 }
 
-impl Service<Request<()>> for MustBeReady {
+impl Service<Request<String>> for MustBeReady {
     type Response = Response<String>;
     type Error = String;
     type Future = std::future::Ready<Failing>;
@@ -48,7 +48,7 @@ impl Service<Request<()>> for MustBeReady {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<()>) -> Self::Future {
+    fn call(&mut self, _: Request<String>) -> Self::Future {
         assert!(std::mem::take(&mut self.is_ready), "called without having been polled ready");
         std::future::ready(match self.fails.load(Ordering::SeqCst) {
             true => Err("as it came".to_owned()),

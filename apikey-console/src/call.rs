@@ -18,6 +18,7 @@ use http::{
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited, combinators::UnsyncBoxBody};
 use tokio::time::timeout;
+use tower_apikey::LingerBody;
 
 use crate::{
     access,
@@ -27,20 +28,26 @@ use crate::{
     service::Config,
 };
 
-/// A request's body, of whatever type it came in. A type of its own, as compilers can't tell that a future which holds the
-/// boxed one is `Send` for every lifetime of the error.
-#[derive(Default)]
-pub(crate) struct RequestBody(UnsyncBoxBody<Bytes, BoxError>);
+/// A request's body, of whatever type it came in.
+pub(crate) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
+
+pub(crate) fn any_body<B>(body: B) -> AnyBody
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let whole = |mut data: B::Data| data.copy_to_bytes(data.remaining());
+    body.map_frame(move |frame| frame.map_data(whole)).map_err(Into::into).boxed_unsync()
+}
+
+/// A request's body, as calls have it. A type of its own, as compilers can't tell that a future which holds the boxed one
+/// is `Send` for every lifetime of the error.
+pub(crate) struct RequestBody(LingerBody<AnyBody>);
 
 impl RequestBody {
-    pub(crate) fn new<B>(body: B) -> Self
-    where
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
-        let whole = |mut data: B::Data| data.copy_to_bytes(data.remaining());
-        RequestBody(body.map_frame(move |frame| frame.map_data(whole)).map_err(Into::into).boxed_unsync())
+    pub(crate) fn new(body: LingerBody<AnyBody>) -> Self {
+        RequestBody(body)
     }
 }
 
@@ -76,7 +83,7 @@ pub(crate) struct Call {
     pub(crate) key: Option<AuthenticatedKey>,
     pub(crate) parts: Parts,
     /// Never locked: a mutex lets what it holds be shared, which a body can't.
-    body: Mutex<RequestBody>,
+    body: Mutex<Option<RequestBody>>,
     /// What stands in the path for `{id}`.
     pub(crate) id: Option<String>,
 }
@@ -91,7 +98,7 @@ impl Call {
         found: &Found,
     ) -> Self {
         let actor = access::named(actor, &parts.headers);
-        Call { config, actor, key, parts, body: Mutex::new(body), id: found.id.clone() }
+        Call { config, actor, key, parts, body: Mutex::new(Some(body)), id: found.id.clone() }
     }
 
     pub(crate) fn keys(&self) -> &KeyManager {
@@ -149,10 +156,8 @@ impl Call {
 
     /// The bytes of the body, if it has any. What it is said to be is looked at before any of it is read.
     async fn read_body(&mut self) -> Result<Option<Bytes>, Failure> {
-        let body = std::mem::take(self.body.get_mut().unwrap_or_else(PoisonError::into_inner));
-        if body.is_end_stream() {
-            return Ok(None);
-        }
+        let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(body) = body.filter(|body| !body.is_end_stream()) else { return Ok(None) };
         if body.size_hint().lower() > MAX_BODY as u64 {
             return Err(too_large());
         }

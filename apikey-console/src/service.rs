@@ -19,13 +19,16 @@ use http::{
 };
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, combinators::UnsyncBoxBody};
-use tower_apikey::{ApiKeyLayer, ApiKeyService, FinishLayer, FinishService, OnRevoked, caller};
+use tower_apikey::{
+    ApiKeyLayer, ApiKeyService, FinishLayer, FinishService, LingerBody, LingerFuture, LingerLayer, LingerService,
+    Lingering, OnRevoked, caller,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
     access::{self, Login},
-    call::{Call, RequestBody},
+    call::{self, AnyBody, Call, RequestBody},
     problem::{Failure, Problem},
     reply::Reply,
     routes::{self, Found, Run},
@@ -54,7 +57,7 @@ use crate::{
 /// # Where it is mounted
 ///
 /// Addresses in its answers are relative, so they are right under any prefix, and behind a proxy that adds or takes off
-/// one. [`public_path`](Console::public_path) makes them absolute.
+/// one. [`public_path`](Console::public_path) makes them absolute, for clients that don't resolve references.
 ///
 /// # Security
 ///
@@ -62,8 +65,7 @@ use crate::{
 /// key comes from [`KeyManager::bootstrap`] or from the host's own code. No layer of the host's is needed around it.
 #[derive(Clone)]
 pub struct Console {
-    config: Arc<Config>,
-    guarded: FinishService<ApiKeyService<Guarded>>,
+    routes: LingerService<Routes>,
 }
 
 #[derive(Clone)]
@@ -73,29 +75,50 @@ pub(crate) struct Config {
     pub(crate) public_path: Option<String>,
     pub(crate) origins: Vec<String>,
     pub(crate) login: Option<Login>,
+    lingering: Lingering,
 }
 
 impl Console {
     /// The management of `keys`.
     #[must_use]
     pub fn new(keys: &KeyManager) -> Self {
-        Console::of(Config { keys: keys.clone(), public_path: None, origins: Vec::new(), login: None })
+        Console::of(Config {
+            keys: keys.clone(),
+            public_path: None,
+            origins: Vec::new(),
+            login: None,
+            lingering: Lingering::new(),
+        })
     }
 
     fn of(config: Config) -> Self {
-        let config = Arc::new(config);
-        let guarded = guarded(&config.keys, Guarded { config: Arc::clone(&config) });
-        Console { config, guarded }
+        let lingering = LingerLayer::with(config.lingering.clone());
+        Console { routes: lingering.layer(Routes::of(Arc::new(config))) }
+    }
+
+    fn config(&self) -> &Config {
+        &self.routes.get_ref().config
     }
 
     fn with(self, set: impl FnOnce(&mut Config)) -> Self {
-        let mut config = (*self.config).clone();
+        let mut config = self.config().clone();
         set(&mut config);
         Console::of(config)
     }
 
     /// The path at which clients find the service, such as `/api/keys`: for absolute addresses in `Location` and in the
-    /// OpenAPI document, where relative ones are not wanted.
+    /// OpenAPI document.
+    ///
+    /// Without it the document's server is `../v1`, relative to the document itself, as OpenAPI has it. Swagger UI resolves
+    /// that; schemathesis takes any relative address from the root of the host, and so needs a public path.
+    ///
+    /// ```
+    /// # use apikey_console::Console;
+    /// # fn build(keys: &apikey_manager::KeyManager) -> Console {
+    /// // For `Router::new().nest_service("/keys", console)`.
+    /// Console::new(keys).public_path("/keys")
+    /// # }
+    /// ```
     #[must_use]
     pub fn public_path(self, path: impl AsRef<str>) -> Self {
         let path = path.as_ref().trim_matches('/');
@@ -160,6 +183,29 @@ impl Console {
         self.with(|config| config.origins.push(origin.as_ref().trim_end_matches('/').to_owned()))
     }
 
+    /// Bounds what is read of the bodies of requests that are answered without them, so that their clients have the
+    /// answer.
+    #[must_use]
+    pub fn lingering(self, lingering: Lingering) -> Self {
+        self.with(|config| config.lingering = lingering)
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
+
+/// All routes, and who may ask for them.
+#[derive(Clone)]
+struct Routes {
+    config: Arc<Config>,
+    guarded: FinishService<ApiKeyService<Guarded>>,
+}
+
+impl Routes {
+    fn of(config: Arc<Config>) -> Self {
+        let guarded = guarded(&config, Guarded { config: Arc::clone(&config) });
+        Routes { config, guarded }
+    }
+
     async fn answer(mut self, mut request: Request<RequestBody>) -> Response<ResponseBody> {
         let found = match routes::find(request.method(), request.uri().path()) {
             Ok(found) => found,
@@ -189,12 +235,30 @@ impl Console {
     }
 }
 
+impl Service<Request<LingerBody<AnyBody>>> for Routes {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<LingerBody<AnyBody>>) -> Self::Future {
+        let routes = self.clone();
+        let is_head = request.method() == Method::HEAD;
+        let request = request.map(RequestBody::new);
+        Box::pin(async move { Ok(finish(routes.answer(request).await, is_head)) })
+    }
+}
+
 /// `routes` behind the authentication by keys.
 ///
 /// Changes run to their end and are answered, also when a key ends itself: this layer is told so, and by the other one
 /// whatever layers the host has further out.
-fn guarded(keys: &KeyManager, routes: Guarded) -> FinishService<ApiKeyService<Guarded>> {
-    FinishLayer.layer(ApiKeyLayer::new(keys.authenticator()).on_revoked(OnRevoked::Finish).layer(routes))
+fn guarded(config: &Config, routes: Guarded) -> FinishService<ApiKeyService<Guarded>> {
+    let layer = ApiKeyLayer::new(config.keys.authenticator()).on_revoked(OnRevoked::Finish);
+    FinishLayer.layer(layer.lingering(config.lingering.clone()).layer(routes))
 }
 
 impl<B> Service<Request<B>> for Console
@@ -212,10 +276,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let console = self.clone();
-        let is_head = request.method() == Method::HEAD;
-        let request = request.map(RequestBody::new);
-        ResponseFuture(Box::pin(async move { finish(console.answer(request).await, is_head) }))
+        ResponseFuture(self.routes.call(request.map(call::any_body)))
     }
 }
 
@@ -297,23 +358,24 @@ impl Body for ResponseBody {
 
 /// The response future of a [`Console`].
 #[must_use = "futures do nothing unless polled"]
-pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>);
+pub struct ResponseFuture(LingerFuture<Answering>);
 
 impl Future for ResponseFuture {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map(Ok)
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 
 impl fmt::Debug for Console {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.config();
         f.debug_struct("Console")
-            .field("keys", &self.config.keys)
-            .field("public_path", &self.config.public_path)
-            .field("origins", &self.config.origins)
-            .field("has_login", &self.config.login.is_some())
+            .field("keys", &config.keys)
+            .field("public_path", &config.public_path)
+            .field("origins", &config.origins)
+            .field("has_login", &config.login.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -60,6 +60,7 @@ mod activity;
 mod anonymous;
 mod authenticated_key;
 mod authenticator;
+mod background;
 mod cache;
 mod catalog;
 mod claims;
@@ -93,6 +94,7 @@ pub use authenticated_key::{AuthenticatedKey, Revoked};
 pub use authenticator::{
     Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Loading, TrustGate,
 };
+pub use background::Background;
 pub use catalog::ScopeCatalog;
 pub use claims::Claims;
 pub use clock::{Clock, Tick};

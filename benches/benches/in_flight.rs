@@ -31,10 +31,10 @@ struct Handler {
 
 struct Waiting {
     handler: Handler,
-    request: Request<()>,
+    request: Request<String>,
 }
 
-impl Service<Request<()>> for Handler {
+impl Service<Request<String>> for Handler {
     type Response = Response<Frames>;
     type Error = Infallible;
     type Future = Waiting;
@@ -43,7 +43,7 @@ impl Service<Request<()>> for Handler {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<()>) -> Waiting {
+    fn call(&mut self, request: Request<String>) -> Waiting {
         Waiting { handler: *self, request }
     }
 }
@@ -88,9 +88,9 @@ impl Body for Frames {
 }
 
 /// Nanoseconds a call, its body read to the end.
-fn turn<S, B>(service: &mut S, requests: Vec<Request<()>>) -> f64
+fn turn<S, B>(service: &mut S, requests: Vec<Request<String>>) -> f64
 where
-    S: Service<Request<()>, Response = Response<B>>,
+    S: Service<Request<String>, Response = Response<B>>,
     S::Error: std::fmt::Debug,
     B: Body + Unpin,
 {

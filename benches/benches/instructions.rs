@@ -20,9 +20,9 @@ use tower::Service;
 use tower_apikey::{Scope, ScopeSet};
 
 /// A service and its request, after the same request has been served once: the first does what is done once a process.
-fn warm<S, B>(mut service: S, request: impl Fn() -> Request<()>, status: StatusCode) -> (S, Request<()>)
+fn warm<S, B>(mut service: S, request: impl Fn() -> Request<String>, status: StatusCode) -> (S, Request<String>)
 where
-    S: Service<Request<()>, Response = Response<B>>,
+    S: Service<Request<String>, Response = Response<B>>,
     S::Error: std::fmt::Debug,
 {
     assert_eq!(ready_now(service.call(request())).expect("no error").status(), status);
@@ -33,22 +33,22 @@ fn a_key() -> String {
     keys::generate(1).remove(0)
 }
 
-fn bare() -> (Bare, Request<()>) {
+fn bare() -> (Bare, Request<String>) {
     let key = a_key();
     warm(Bare, || keys::request(&key), StatusCode::OK)
 }
 
-fn floor() -> (Floor, Request<()>) {
+fn floor() -> (Floor, Request<String>) {
     let key = a_key();
     warm(Floor(Arc::new(0)), || keys::request(&key), StatusCode::OK)
 }
 
-fn hit(keys: usize) -> (tower_apikey::ApiKeyService<Bare>, Request<()>) {
+fn hit(keys: usize) -> (tower_apikey::ApiKeyService<Bare>, Request<String>) {
     let keys = keys::generate(keys);
     warm(ours(&keys), || keys::request(&keys[keys.len() / 2]), StatusCode::OK)
 }
 
-fn no_credential() -> (tower_apikey::ApiKeyService<Bare>, Request<()>) {
+fn no_credential() -> (tower_apikey::ApiKeyService<Bare>, Request<String>) {
     let key = a_key();
     let request = || {
         let mut request = keys::request(&key);
@@ -58,7 +58,7 @@ fn no_credential() -> (tower_apikey::ApiKeyService<Bare>, Request<()>) {
     warm(ours(&[]), request, StatusCode::UNAUTHORIZED)
 }
 
-fn wrong_checksum() -> (tower_apikey::ApiKeyService<Bare>, Request<()>) {
+fn wrong_checksum() -> (tower_apikey::ApiKeyService<Bare>, Request<String>) {
     let mut key = a_key();
     let last = if key.pop() == Some('0') { '1' } else { '0' };
     key.push(last);
@@ -72,9 +72,9 @@ fn wrong_checksum() -> (tower_apikey::ApiKeyService<Bare>, Request<()>) {
 #[bench::hit_among_10_000_keys(hit(10_000))]
 #[bench::no_credential(no_credential())]
 #[bench::wrong_checksum(wrong_checksum())]
-fn request<S, B>((mut service, request): (S, Request<()>)) -> (S, Response<B>)
+fn request<S, B>((mut service, request): (S, Request<String>)) -> (S, Response<B>)
 where
-    S: Service<Request<()>, Response = Response<B>>,
+    S: Service<Request<String>, Response = Response<B>>,
     S::Error: std::fmt::Debug,
 {
     let response = ready_now(service.call(black_box(request))).expect("no error");

@@ -102,7 +102,7 @@ fn two_threads(count: usize, runs: usize, calls: usize) {
 /// How many times the calls of one thread two threads make in the same time.
 fn speed_up<S, B>(service: &S, keys: &[String], runs: usize, calls: usize) -> f64
 where
-    S: Service<http::Request<()>, Response = http::Response<B>> + Clone + Send + Sync,
+    S: Service<http::Request<String>, Response = http::Response<B>> + Clone + Send + Sync,
     S::Error: std::fmt::Debug,
 {
     let nanos_a_call = |threads: u64| {

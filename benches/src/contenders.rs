@@ -27,13 +27,13 @@ use crate::keys;
 type Body = Full<Bytes>;
 
 /// A service under test, whatever its type.
-pub type Contender = tower::util::BoxCloneSyncService<Request<()>, Response<()>, Infallible>;
+pub type Contender = tower::util::BoxCloneSyncService<Request<String>, Response<()>, Infallible>;
 
 /// The handler: it answers at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Bare;
 
-impl Service<Request<()>> for Bare {
+impl Service<Request<String>> for Bare {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<Response<Body>, Infallible>>;
@@ -42,13 +42,13 @@ impl Service<Request<()>> for Bare {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<()>) -> Self::Future {
+    fn call(&mut self, request: Request<String>) -> Self::Future {
         black_box(&request);
         ready(Ok(Response::new(Full::default())))
     }
 }
 
-fn token(request: &Request<()>) -> &[u8] {
+fn token(request: &Request<String>) -> &[u8] {
     &request.headers()[AUTHORIZATION].as_bytes()["Bearer ".len()..]
 }
 
@@ -60,7 +60,7 @@ fn digest(token: &[u8]) -> [u8; 32] {
 #[derive(Clone, Debug)]
 pub struct Floor(pub Arc<u64>);
 
-impl Service<Request<()>> for Floor {
+impl Service<Request<String>> for Floor {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<Response<Body>, Infallible>>;
@@ -69,7 +69,7 @@ impl Service<Request<()>> for Floor {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<()>) -> Self::Future {
+    fn call(&mut self, mut request: Request<String>) -> Self::Future {
         black_box(digest(token(&request)));
         request.extensions_mut().insert(Arc::clone(&self.0));
         Bare.call(request)
@@ -99,7 +99,7 @@ impl Ideal {
 #[derive(Clone, Copy, Debug)]
 pub struct Slot(pub usize);
 
-impl Service<(Slot, Request<()>)> for Ideal {
+impl Service<(Slot, Request<String>)> for Ideal {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<Response<Body>, Infallible>>;
@@ -108,7 +108,7 @@ impl Service<(Slot, Request<()>)> for Ideal {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, (Slot(slot), mut request): (Slot, Request<()>)) -> Self::Future {
+    fn call(&mut self, (Slot(slot), mut request): (Slot, Request<String>)) -> Self::Future {
         let digest = digest(token(&request));
         let entry = self.0[slot].load_full().expect("the slot is taken");
         assert!(entry.digest == digest && entry.good_until.load(Ordering::Acquire) > 0);
@@ -135,9 +135,9 @@ pub fn peer_cache(keys: &[String]) -> Cache<[u8; 32], Caller> {
 /// What is written by hand today: tower-http's `AsyncRequireAuthorizationLayer`, a boxed future, moka.
 pub fn peer(
     cache: Cache<[u8; 32], Caller>,
-) -> impl Service<Request<()>, Response = Response<Body>, Error = Infallible> + Clone {
-    type Checked = Pin<Box<dyn Future<Output = Result<Request<()>, Response<Body>>> + Send>>;
-    let check = move |mut request: Request<()>| -> Checked {
+) -> impl Service<Request<String>, Response = Response<Body>, Error = Infallible> + Clone {
+    type Checked = Pin<Box<dyn Future<Output = Result<Request<String>, Response<Body>>> + Send>>;
+    let check = move |mut request: Request<String>| -> Checked {
         let cache = cache.clone();
         Box::pin(async move {
             let refused = || {
@@ -156,7 +156,7 @@ pub fn peer(
 }
 
 /// tower-http's `ValidateRequestHeaderLayer`, which compares a header with one value.
-pub fn validate(key: &str) -> impl Service<Request<()>, Response = Response<Body>, Error = Infallible> + Clone {
+pub fn validate(key: &str) -> impl Service<Request<String>, Response = Response<Body>, Error = Infallible> + Clone {
     ValidateRequestHeaderLayer::has_header_value("authorization", &format!("Bearer {key}"))
         .expect("a header value")
         .layer(Bare)

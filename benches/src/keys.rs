@@ -67,7 +67,7 @@ impl Order {
 
 /// A request that presents `key`, with the headers a browserless client sends besides.
 #[must_use]
-pub fn request(key: &str) -> Request<()> {
+pub fn request(key: &str) -> Request<String> {
     let authorization = HeaderValue::from_str(&format!("Bearer {key}")).expect("a key is a header value");
     Request::builder()
         .uri("/files")
@@ -75,6 +75,6 @@ pub fn request(key: &str) -> Request<()> {
         .header("user-agent", "bench")
         .header("accept", "*/*")
         .header(AUTHORIZATION, authorization)
-        .body(())
+        .body(String::new())
         .expect("a request")
 }

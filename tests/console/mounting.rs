@@ -2,24 +2,14 @@
 
 use apikey_console::Console;
 use serde_json::json;
+use url::Url;
 
 use crate::stand::{json as parsed, on_each, on_each_with};
 
-/// Resolves a reference against the path it came from (RFC 3986 §5.2, for paths alone).
+/// Resolves a reference against the path it came from (RFC 3986 §5.2).
 fn resolved(base: &str, reference: &str) -> String {
-    if reference.starts_with('/') {
-        return reference.to_owned();
-    }
-    let mut segments: Vec<&str> = base.split('/').collect();
-    segments.pop();
-    for segment in reference.split('/') {
-        match segment {
-            ".." => drop(segments.pop()),
-            "." => {}
-            _ => segments.push(segment),
-        }
-    }
-    segments.join("/")
+    let base = Url::parse("http://service.example").unwrap().join(base).unwrap();
+    base.join(reference).unwrap().path().to_owned()
 }
 
 #[tokio::test]
@@ -42,9 +32,16 @@ async fn given_a_console_under_a_path_when_it_names_addresses_then_they_lead_whe
             assert_eq!(outside, format!("/proxy{location}"));
         }
         let document = stand.get("/keys/v1/openapi.json").expect(200).await;
-        let server = resolved("/keys/v1/openapi.json", document["servers"][0]["url"].as_str().unwrap());
-        assert_eq!(server, "/keys/v1");
-        assert_eq!(stand.get(&format!("{server}/api-keys")).key(&admin).send().await.status, 200);
+        // Paths are appended to the server's address as they are (OpenAPI 3.1, "Paths Object").
+        let server = document["servers"][0]["url"].as_str().unwrap();
+        for (at, expected) in [
+            ("/keys/v1/openapi.json", "/keys/v1/api-keys"),
+            ("/v1/openapi.json", "/v1/api-keys"),
+            ("/proxy/a/keys/v1/openapi.json", "/proxy/a/keys/v1/api-keys"),
+        ] {
+            assert_eq!(resolved(at, server) + "/api-keys", expected);
+        }
+        assert_eq!(stand.get("/keys/v1/api-keys").key(&admin).send().await.status, 200);
     })
     .await;
 }

@@ -26,7 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let issued = issuer.issue(&host, NewKey::new("fresh").scopes(["*"])).await;
         issued.map(|issued| issued.secret().expose_secret().to_owned()).map_err(|error| error.to_string())
     };
-    let app = Router::new().route("/fresh-key", get(fresh_key)).nest_service("/keys", Console::new(&keys));
+    let console = Console::new(&keys).public_path("/keys");
+    let app = Router::new().route("/fresh-key", get(fresh_key)).nest_service("/keys", console);
     axum::serve(listener, app).await?;
     Ok(())
 }

@@ -51,12 +51,12 @@ async fn given_the_systems_clock_when_a_key_expires_under_a_handler_then_it_is_a
         Ok::<_, apikey_core::KeyIdError>(Some(Resolution::new(digest, claims)))
     });
     let authenticator = Authenticator::builder(resolver).format(format).build().unwrap();
-    let handler = service_fn(async |_: Request<()>| {
+    let handler = service_fn(async |_: Request<String>| {
         pending::<()>().await;
         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
     });
     let request = Request::get("/").header("authorization", format!("Bearer {}", key.expose_secret()));
-    let answer = ApiKeyLayer::new(authenticator).layer(handler).oneshot(request.body(()).unwrap());
+    let answer = ApiKeyLayer::new(authenticator).layer(handler).oneshot(request.body(String::new()).unwrap());
     let answer = tokio::time::timeout(PATIENCE, answer).await.expect("it should have been noticed").unwrap();
     assert!(answer.status() == 401 && std::time::SystemTime::now() >= expiry);
 }

@@ -17,7 +17,7 @@ use tower_apikey::{ApiKeyLayer, caller};
 
 /// The handle that a handler is given.
 async fn handle(stand: &Stand, name: &str) -> AuthenticatedKey {
-    let handler = service_fn(async |request: http::Request<()>| {
+    let handler = service_fn(async |request: http::Request<String>| {
         let mut response = http::Response::new(String::new());
         response.extensions_mut().insert(caller(request.extensions()).unwrap().clone());
         Ok::<_, std::convert::Infallible>(response)

@@ -17,7 +17,7 @@ use crate::stand::{FilesRead, Stand};
 /// # Errors
 ///
 /// Never.
-pub async fn whoami(request: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
+pub async fn whoami(request: Request<String>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(match caller(request.extensions()) {
         Ok(key) => Response::new(Full::from(key.name().to_owned())),
         Err(rejection) => refusal(rejection),
@@ -30,8 +30,8 @@ pub async fn whoami(request: Request<()>) -> Result<Response<Full<Bytes>>, Infal
 ///
 /// When the token can't be part of a header.
 #[must_use]
-pub fn request(token: &str) -> Request<()> {
-    Request::get("/").header("authorization", format!("Bearer {token}")).body(()).unwrap()
+pub fn request(token: &str) -> Request<String> {
+    Request::get("/").header("authorization", format!("Bearer {token}")).body(String::new()).unwrap()
 }
 
 /// The status of the response, and its content.
@@ -39,9 +39,9 @@ pub fn request(token: &str) -> Request<()> {
 /// # Panics
 ///
 /// When the service fails, or its response is no text.
-pub async fn answer<S, B>(service: S, request: Request<()>) -> (u16, String)
+pub async fn answer<S, B>(service: S, request: Request<String>) -> (u16, String)
 where
-    S: Service<Request<()>, Response = Response<B>, Error: std::fmt::Debug>,
+    S: Service<Request<String>, Response = Response<B>, Error: std::fmt::Debug>,
     B: Body<Error: std::fmt::Debug>,
 {
     let (parts, body) = service.oneshot(request).await.unwrap().into_parts();

@@ -11,6 +11,7 @@ use std::{
 use apikey_core::Loading;
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -86,6 +87,7 @@ where
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    B: Body + Send + 'static,
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
@@ -115,7 +117,7 @@ where
                             State::Calling { future: ready.call(request), exchange }
                         }
                         Err(rejection) => {
-                            let response = config.refuse(&rejection, &exchange);
+                            let response = config.refuse(request, &rejection, &exchange);
                             State::Refused { response: Some(Box::new(response)) }
                         }
                     }

@@ -8,6 +8,7 @@ use tower_layer::Layer;
 
 use crate::{
     activity::{Describe, RequestDescription},
+    linger::Lingering,
     response::Refusal,
     service::ApiKeyService,
 };
@@ -54,6 +55,7 @@ pub(crate) struct Config {
     pub(crate) on_revoked: OnRevoked,
     pub(crate) expiry_header: Option<HeaderName>,
     pub(crate) describe: Option<Arc<Describe>>,
+    pub(crate) lingering: Lingering,
 }
 
 impl ApiKeyLayer {
@@ -73,6 +75,7 @@ impl ApiKeyLayer {
                 on_revoked: OnRevoked::End,
                 expiry_header: None,
                 describe: None,
+                lingering: Lingering::new(),
             }),
         }
     }
@@ -180,6 +183,14 @@ impl ApiKeyLayer {
         describe: impl Fn(&HeaderMap, &Extensions) -> RequestDescription + Send + Sync + 'static,
     ) -> Self {
         self.with(|config| config.describe = Some(Arc::new(describe)))
+    }
+
+    /// Bounds what is read of the bodies of requests that this layer refuses, so that their clients have the answer.
+    ///
+    /// What is let in and refused further in, by an extractor say, is a [`LingerLayer`](crate::LingerLayer)'s to see to.
+    #[must_use]
+    pub fn lingering(self, lingering: Lingering) -> Self {
+        self.with(|config| config.lingering = lingering)
     }
 
     fn with(mut self, set: impl FnOnce(&mut Config)) -> Self {

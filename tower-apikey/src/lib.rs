@@ -34,6 +34,8 @@
 //! - [`RequireScopeLayer`] stands inside it and asks for scopes.
 //! - Requests under way end when their key is revoked or expires; [`ApiKeyLayer::on_revoked`] says how, and
 //!   [`FinishLayer`] lets a route's finish.
+//! - [`LingerLayer`] stands outermost where a service takes uploads, so that clients have the answers to those that it
+//!   doesn't read.
 //! - [`caller`] and [`FromExtensions`] read the caller from the extensions, in any handler.
 //!
 //! Everything else here is `apikey_core`'s: how keys look, how they are resolved and what is decided about them is said
@@ -79,6 +81,7 @@ mod finish;
 mod future;
 mod grpc;
 mod layer;
+mod linger;
 mod require_scope;
 mod response;
 mod service;
@@ -106,6 +109,7 @@ pub use self::{
     finish::{FinishFuture, FinishLayer, FinishService},
     future::ResponseFuture,
     layer::ApiKeyLayer,
+    linger::{LingerBody, LingerFuture, LingerLayer, LingerService, Lingering},
     require_scope::{RequireScopeFuture, RequireScopeLayer, RequireScopeService},
     response::{Refusal, refusal},
     service::ApiKeyService,

@@ -12,12 +12,13 @@ use std::{
 use apikey_core::{Rejection, RequiredScopes, Requirement};
 use bytes::Bytes;
 use http::{Method, Request, Response};
+use http_body::Body;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{body::ResponseBody, caller::caller, response::refusal};
+use crate::{body::ResponseBody, caller::caller, linger::Lingering, response::refusal};
 
 /// Lets in only callers with the scopes it requires. It stands inside an [`ApiKeyLayer`](crate::ApiKeyLayer), and reads
 /// no body.
@@ -44,18 +45,19 @@ pub struct RequireScopeLayer {
     rule: Arc<Rule>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rule {
     safe: Requirement,
     /// For methods other than GET and HEAD; `None` if they need the same.
     other: Option<Requirement>,
+    lingering: Lingering,
 }
 
 impl RequireScopeLayer {
     /// Requires `requirement`, whatever the method: a marker or a [`Requirement`].
     #[must_use]
     pub fn new(requirement: impl Into<Requirement>) -> Self {
-        RequireScopeLayer { rule: Arc::new(Rule { safe: requirement.into(), other: None }) }
+        RequireScopeLayer::of_rule(requirement.into(), None)
     }
 
     /// Requires what `S` stands for, whatever the method.
@@ -67,7 +69,18 @@ impl RequireScopeLayer {
     /// Requires `read` for GET and HEAD, `write` for every other method; each a marker or a [`Requirement`].
     #[must_use]
     pub fn per_method(read: impl Into<Requirement>, write: impl Into<Requirement>) -> Self {
-        RequireScopeLayer { rule: Arc::new(Rule { safe: read.into(), other: Some(write.into()) }) }
+        RequireScopeLayer::of_rule(read.into(), Some(write.into()))
+    }
+
+    /// Bounds what is read of the bodies of requests that this layer refuses, so that their clients have the answer.
+    #[must_use]
+    pub fn lingering(mut self, lingering: Lingering) -> Self {
+        Arc::make_mut(&mut self.rule).lingering = lingering;
+        self
+    }
+
+    fn of_rule(safe: Requirement, other: Option<Requirement>) -> Self {
+        RequireScopeLayer { rule: Arc::new(Rule { safe, other, lingering: Lingering::new() }) }
     }
 }
 
@@ -99,6 +112,7 @@ impl Rule {
 impl<S, B, R> Service<Request<B>> for RequireScopeService<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
+    B: Body + Send + 'static,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
@@ -115,7 +129,9 @@ where
                 // The ready service goes, and whatever it had reserved with it.
                 let clone = self.inner.clone();
                 drop(mem::replace(&mut self.inner, clone));
-                RequireScopeFuture { state: State::Refused { response: Some(refusal(rejection)) } }
+                let mut refused = refusal(rejection);
+                self.rule.lingering.leave(request, &mut refused);
+                RequireScopeFuture { state: State::Refused { response: Some(refused) } }
             }
         }
     }

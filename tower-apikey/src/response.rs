@@ -8,6 +8,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE},
 };
+use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     body::{Ending, ResponseBody},
     grpc,
     layer::{Config, Responder},
+    linger::Parting,
 };
 
 /// The body of a refusal, and headers beside those that are fixed; what a
@@ -106,6 +108,8 @@ pub fn refusal(rejection: Rejection) -> Response<Full<Bytes>> {
 pub(crate) struct Exchange {
     is_head: bool,
     is_grpc: bool,
+    /// What a refusal from further in does to the connection: it comes before the body is read, most likely.
+    parting: Parting,
     /// The key came in a header that shared caches don't know of.
     pub(crate) is_private: bool,
     /// Ends the handler with its key.
@@ -119,11 +123,12 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn of<B>(request: &Request<B>, config: &Arc<Config>) -> Self {
+    pub(crate) fn of<B: Body>(request: &Request<B>, config: &Arc<Config>) -> Self {
         let is_grpc = config.grpc && grpc::is_grpc(request);
         Exchange {
             is_head: request.method() == Method::HEAD,
             is_grpc,
+            parting: Parting::of(request),
             is_private: false,
             in_flight: InFlight::anonymous(),
             record: None,
@@ -143,6 +148,7 @@ impl Exchange {
             response.headers_mut().insert(name, value);
         }
         if response.extensions().get::<Rejection>().is_some() {
+            self.parting.announce(&mut response);
             return self.finish_refusal(response);
         }
         if self.is_private {
@@ -159,7 +165,9 @@ impl Exchange {
     /// The answer in place of a handler whose key has died.
     #[cold]
     pub(crate) fn refuse_under_way(&mut self, rejection: &Rejection) -> Response<Full<Bytes>> {
-        let refused = self.refuse(rejection, self.config.as_ref().and_then(|config| config.responder.as_deref()));
+        let responder = self.config.as_ref().and_then(|config| config.responder.as_deref());
+        let mut refused = self.refuse(rejection, responder);
+        self.parting.announce(&mut refused);
         if let Some(mut record) = self.record.take() {
             record.answered(refused.status());
         }
@@ -210,7 +218,17 @@ impl Exchange {
 
 impl Config {
     /// The layer's own answer to a refused request.
-    pub(crate) fn refuse(&self, rejection: &Rejection, exchange: &Exchange) -> Response<Full<Bytes>> {
-        exchange.refuse(rejection, self.responder.as_deref())
+    pub(crate) fn refuse<B>(
+        &self,
+        request: Request<B>,
+        rejection: &Rejection,
+        exchange: &Exchange,
+    ) -> Response<Full<Bytes>>
+    where
+        B: Body + Send + 'static,
+    {
+        let mut refused = exchange.refuse(rejection, self.responder.as_deref());
+        self.lingering.leave(request, &mut refused);
+        refused
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use apikey_core::{Anonymous, AuthenticatedKey, Authentication, Header, HeaderLines, InFlight, RequestView};
 use http::{HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+use http_body::Body;
 use tower_service::Service;
 
 use crate::{activity::Record, body::ResponseBody, future::ResponseFuture, layer::Config, response::Exchange};
@@ -43,6 +44,7 @@ impl<S: Clone> ApiKeyService<S> {
 impl<S, B, R> Service<Request<B>> for ApiKeyService<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
+    B: Body + Send + 'static,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
@@ -62,7 +64,7 @@ where
             }
             Authentication::Done(Err(rejection)) => {
                 drop(self.take_ready());
-                ResponseFuture::refused(self.config.refuse(&rejection, &exchange))
+                ResponseFuture::refused(self.config.refuse(request, &rejection, &exchange))
             }
             Authentication::Loading(loading) => {
                 let ready = self.take_ready();

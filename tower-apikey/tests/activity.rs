@@ -48,17 +48,17 @@ fn layer(keys: &TestKeys) -> ApiKeyLayer {
     })
 }
 
-fn request(key: &TestKey) -> Request<()> {
+fn request(key: &TestKey) -> Request<String> {
     Request::post("/files/secret?token=secret")
         .header("authorization", key.authorization())
         .header("user-agent", "test/1")
         .header("x-forwarded-for", "192.0.2.7")
         .extension("/files/{name}")
-        .body(())
+        .body(String::new())
         .unwrap()
 }
 
-async fn answer(_: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(_: Request<String>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
@@ -99,7 +99,7 @@ async fn given_requests_under_way_when_cut_off_or_given_up_then_they_are_told_as
     let keys = keys(&log);
     let key = keys.key(["files:read"]);
     let mut service =
-        layer(&keys).layer(service_fn(|_: Request<()>| pending::<Result<Response<Full<Bytes>>, Infallible>>()));
+        layer(&keys).layer(service_fn(|_: Request<String>| pending::<Result<Response<Full<Bytes>>, Infallible>>()));
     let mut cx = Context::from_waker(Waker::noop());
     let mut given_up = Box::pin(service.call(request(&key)));
     while keys.resolver_calls() == 0 || log.lines().len() > 1 {

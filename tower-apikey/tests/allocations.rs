@@ -25,7 +25,7 @@ scopes! {
 #[derive(Clone)]
 struct Handler;
 
-impl Service<Request<()>> for Handler {
+impl Service<Request<String>> for Handler {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Response<Full<Bytes>>, Infallible>>;
@@ -34,14 +34,14 @@ impl Service<Request<()>> for Handler {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<()>) -> Self::Future {
+    fn call(&mut self, request: Request<String>) -> Self::Future {
         assert!(AuthenticatedKey::from_extensions(request.extensions()).is_some());
         ready(Ok(Response::new(Full::default())))
     }
 }
 
-fn request(authorization: &str) -> Request<()> {
-    Request::builder().header("authorization", authorization).body(()).unwrap()
+fn request(authorization: &str) -> Request<String> {
+    Request::builder().header("authorization", authorization).body(String::new()).unwrap()
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn given_a_cached_key_when_let_in_then_only_the_extensions_allocate() {
 async fn given_a_body_of_one_frame_when_it_is_read_then_nothing_is_allocated_for_watching_it() {
     let keys = TestKeys::new();
     let key = keys.key(["files:read"]);
-    let handler = tower::service_fn(async |_: Request<()>| {
+    let handler = tower::service_fn(async |_: Request<String>| {
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"all of it"))))
     });
     let mut service = ApiKeyLayer::new(keys.authenticator()).layer(handler);

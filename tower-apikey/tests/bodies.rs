@@ -51,13 +51,13 @@ fn chunks(left: u8) -> (Chunks, Weak<()>) {
     (Chunks { left, alive: Some(alive), fails: false }, weak)
 }
 
-fn request(key: &TestKey) -> Request<()> {
-    Request::get("/").header("authorization", key.authorization()).body(()).unwrap()
+fn request(key: &TestKey) -> Request<String> {
+    Request::get("/").header("authorization", key.authorization()).body(String::new()).unwrap()
 }
 
 async fn under_way(layer: ApiKeyLayer, key: &TestKey, response: Response<Chunks>) -> ResponseBody<Chunks> {
     let response = Arc::new(Mutex::new(Some(response)));
-    let handler = service_fn(move |_: Request<()>| {
+    let handler = service_fn(move |_: Request<String>| {
         let response = response.lock().unwrap().take().unwrap();
         async { Ok::<_, Infallible>(response) }
     });
@@ -118,7 +118,7 @@ async fn given_nested_layers_when_a_body_is_cut_or_fails_then_the_outermost_erro
     let keys = TestKeys::new();
     for fails in [false, true] {
         let key = keys.key(["files:read"]);
-        let handler = service_fn(move |_: Request<()>| {
+        let handler = service_fn(move |_: Request<String>| {
             let (mut chunks, _) = chunks(1);
             chunks.fails = fails;
             async { Ok::<_, Infallible>(Response::new(chunks)) }

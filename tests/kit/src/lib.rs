@@ -1,9 +1,14 @@
-//! What tests of several packages need and no user of theirs does: a PostgreSQL server of one's own.
+//! What tests of several packages need and no user of theirs does: a PostgreSQL server of one's own, and HTTP clients that
+//! people use.
 
 #![expect(clippy::expect_used, reason = "a test without its server fails")]
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 #![cfg(unix)]
 
+#[cfg(feature = "clients")]
+mod clients;
 mod postgres;
 
+#[cfg(feature = "clients")]
+pub use clients::{Client, Outcome, Upload};
 pub use postgres::PrivatePostgres;
