@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use crate::{
     changes,
     database::{Change, Database},
-    error,
+    error::{self, Failure},
     query::{Names, Query, Value},
     reads,
     row::{self, Row, corrupt},
@@ -45,12 +45,12 @@ impl SqlTransaction {
 
     /// SQLite's change has the whole file locked already.
     #[cfg(not(feature = "postgres"))]
-    async fn lock(&mut self) -> Result<(), sqlx::Error> {
+    async fn lock(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 
     #[cfg(feature = "postgres")]
-    async fn lock(&mut self) -> Result<(), sqlx::Error> {
+    async fn lock(&mut self) -> Result<(), Failure> {
         let names = &self.database.names;
         match names.dialect {
             #[cfg(feature = "sqlite")]
