@@ -25,7 +25,14 @@ use crate::{
 /// # Errors
 ///
 /// Every method fails with a [`StoreError`] when the store can't answer or doesn't know whether it has. Nothing is half
-/// done: a transaction is whole or absent.
+/// done: a transaction is whole or absent. After a failure, of whatever kind, the next call works as soon as the store can.
+///
+/// # Who waits for whom
+///
+/// Requests wait for [`find`](KeyStore::find), and somebody's access for a change to end it. Neither they nor
+/// [`check`](KeyStore::check) may wait for what only reads (lists, searches, sums, scans), however much of that there is.
+/// A store that has a number of connections keeps some for each. How many read at once the manager bounds besides
+/// ([`ReadSettings`](crate::ReadSettings)), except for its own sweep.
 #[async_trait]
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Begins a change within `organization`, and holds that organization's lock until the transaction ends: of two that

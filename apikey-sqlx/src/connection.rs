@@ -302,7 +302,7 @@ mod tests {
         /// All numbers there are.
         async fn numbers(&self) -> Vec<i64> {
             let query = self.database.names.query("SELECT n FROM t ORDER BY n");
-            let rows = self.database.fetch(Lane::Read, query).await.unwrap();
+            let rows = self.database.fetch(query).await.unwrap();
             rows.iter().map(|row| row.reader().int().unwrap()).collect()
         }
 

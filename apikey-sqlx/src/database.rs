@@ -20,7 +20,7 @@ const TRIES: usize = 16;
 
 pub(crate) struct Database {
     pools: Pools,
-    lanes: Lanes,
+    pub(crate) lanes: Lanes,
     pub(crate) names: Names,
     timeout: Duration,
 }
@@ -50,9 +50,18 @@ impl Database {
         Database { pools, lanes, names, timeout }
     }
 
-    /// Reads, on a connection of its own. A connection that turns out to be broken, as all are after a restart of the
-    /// server, is no reason to fail.
-    pub(crate) async fn fetch(&self, lane: Lane, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+    /// Reads for people, and for the sweep.
+    pub(crate) async fn fetch(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+        self.read(Lane::Read, query).await
+    }
+
+    /// Reads what requests wait for.
+    pub(crate) async fn look_up(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+        self.read(Lane::LookUp, query).await
+    }
+
+    /// A connection that turns out to be broken, as all are after a restart of the server, is no reason to fail.
+    async fn read(&self, lane: Lane, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
         let turn = self.turn(lane).await.map_err(error::failed)?;
         let mut tries = 1..TRIES;
         loop {

@@ -70,12 +70,12 @@ impl SqlOptions {
         self
     }
 
-    /// How many connections are kept at most, where the store opens them itself: at least 3. Default: 10 to PostgreSQL; of
+    /// How many connections are kept at most, where the store opens them itself: at least 3. Default: 12 to PostgreSQL; of
     /// SQLite 6 that read, beside the one that writes.
     ///
-    /// Look-ups of keys, changes, and reads for people have a part each, and none waits for another. Of ten connections to
-    /// PostgreSQL four look up, four change and two read; of six to SQLite four look up and two read. A pool of the
-    /// service's own is divided alike.
+    /// Look-ups of keys, changes, and reads for people have a part each, and none waits for another. Of twelve connections
+    /// to PostgreSQL four look up, two read and six change; of six to SQLite four look up and two read. A pool of the
+    /// service's own is divided alike, and should have at least 3 connections, too.
     #[must_use]
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.max_connections = Some(connections);

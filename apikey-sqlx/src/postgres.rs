@@ -13,7 +13,7 @@ use crate::{
     query::Names,
 };
 
-const CONNECTIONS: u32 = 10;
+const CONNECTIONS: u32 = 12;
 const OLDEST: i32 = 140_000;
 /// What poolers call a parameter of the start that they don't take.
 const PROTOCOL_VIOLATION: &str = "08P01";
@@ -243,7 +243,6 @@ mod tests {
     use apikey_testkit::PrivatePostgres;
 
     use super::*;
-    use crate::lanes::Lane;
 
     #[tokio::test]
     async fn given_sessions_of_the_stores_own_when_asked_then_they_have_its_settings_from_the_start() {
@@ -251,8 +250,7 @@ mod tests {
         let options = SqlOptions::new().timeout(Duration::from_secs(7));
         let database = connect(&server.create_database(), &options).await.unwrap();
         let query = database.names.query("SELECT name || '=' || setting || ' by ' || source FROM pg_settings ");
-        for lane in [Lane::LookUp, Lane::Read] {
-            let rows = database.fetch(lane, query.clone()).await.unwrap();
+        for rows in [database.look_up(query.clone()).await.unwrap(), database.fetch(query).await.unwrap()] {
             let set: Vec<&str> = rows.iter().map(|row| row.reader().text().unwrap()).collect();
             for (name, value) in settings(options.timeout) {
                 assert!(set.contains(&&*format!("{name}={value} by client")), "{name}");

@@ -12,9 +12,7 @@ use async_trait::async_trait;
 
 use crate::{
     database::Database,
-    error, found,
-    lanes::Lane,
-    reads,
+    error, found, reads,
     row::{self, corrupt},
     transaction::SqlTransaction,
     usage,
@@ -55,19 +53,19 @@ impl KeyStore for SqlStore {
         if digests.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = self.database.fetch(Lane::LookUp, found::query(&self.database.names, digests)).await?;
+        let rows = self.database.look_up(found::query(&self.database.names, digests)).await?;
         found::read(&rows, digests)
     }
 
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        let rows = self.database.fetch(Lane::Read, reads::key(&self.database.names, organization, id)).await?;
+        let rows = self.database.fetch(reads::key(&self.database.names, organization, id)).await?;
         Ok(row::keys(&rows)?.pop())
     }
 
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError> {
         let KeyQuery { organization, filter, now, after, limit } = query;
         let query = reads::keys(&self.database.names, organization, filter, *now, after.as_ref(), Some(*limit));
-        row::keys(&self.database.fetch(Lane::Read, query).await?)
+        row::keys(&self.database.fetch(query).await?)
     }
 
     async fn place(
@@ -76,9 +74,7 @@ impl KeyStore for SqlStore {
         after: Option<&Cursor>,
         count: usize,
     ) -> Result<Option<Cursor>, StoreError> {
-        reads::read_place(
-            &self.database.fetch(Lane::Read, reads::place(&self.database.names, organization, after, count)).await?,
-        )
+        reads::read_place(&self.database.fetch(reads::place(&self.database.names, organization, after, count)).await?)
     }
 
     async fn account(
@@ -86,29 +82,24 @@ impl KeyStore for SqlStore {
         organization: &OrganizationId,
         id: &ServiceAccountId,
     ) -> Result<Option<ServiceAccount>, StoreError> {
-        let rows = self.database.fetch(Lane::Read, reads::account(&self.database.names, organization, id)).await?;
+        let rows = self.database.fetch(reads::account(&self.database.names, organization, id)).await?;
         Ok(reads::read_accounts(&rows)?.pop())
     }
 
     async fn accounts(&self, query: &AccountQuery) -> Result<Vec<ServiceAccount>, StoreError> {
-        reads::read_accounts(&self.database.fetch(Lane::Read, reads::accounts(&self.database.names, query)).await?)
+        reads::read_accounts(&self.database.fetch(reads::accounts(&self.database.names, query)).await?)
     }
 
     async fn organization(&self, id: &OrganizationId) -> Result<OrganizationRecord, StoreError> {
-        reads::read_organization(
-            &self.database.fetch(Lane::Read, reads::organization(&self.database.names, id)).await?,
-            id,
-        )
+        reads::read_organization(&self.database.fetch(reads::organization(&self.database.names, id)).await?, id)
     }
 
     async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError> {
-        reads::read_counts(
-            &self.database.fetch(Lane::Read, reads::counts(&self.database.names, organization, now)).await?,
-        )
+        reads::read_counts(&self.database.fetch(reads::counts(&self.database.names, organization, now)).await?)
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError> {
-        reads::read_audit(&self.database.fetch(Lane::Read, reads::audit(&self.database.names, query)).await?)
+        reads::read_audit(&self.database.fetch(reads::audit(&self.database.names, query)).await?)
     }
 
     async fn add_usage(&self, batch: &UsageBatch) -> Result<bool, StoreError> {
@@ -116,7 +107,7 @@ impl KeyStore for SqlStore {
     }
 
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError> {
-        usage::read_hours(&self.database.fetch(Lane::Read, usage::hours(&self.database.names, query)).await?)
+        usage::read_hours(&self.database.fetch(usage::hours(&self.database.names, query)).await?)
     }
 
     async fn add_activity(&self, activity: &[Activity]) -> Result<(), StoreError> {
@@ -124,7 +115,7 @@ impl KeyStore for SqlStore {
     }
 
     async fn activity(&self, query: &ActivityQuery) -> Result<Vec<(String, Activity)>, StoreError> {
-        usage::read_activity(&self.database.fetch(Lane::Read, usage::activity(&self.database.names, query)).await?)
+        usage::read_activity(&self.database.fetch(usage::activity(&self.database.names, query)).await?)
     }
 
     async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
@@ -132,20 +123,20 @@ impl KeyStore for SqlStore {
     }
 
     async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
-        row::keys(&self.database.fetch(Lane::Read, reads::expiring(&self.database.names, from, to, limit)).await?)
+        row::keys(&self.database.fetch(reads::expiring(&self.database.names, from, to, limit)).await?)
     }
 
     async fn scan(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
-        row::keys(&self.database.fetch(Lane::Read, reads::scan(&self.database.names, after, limit)).await?)
+        row::keys(&self.database.fetch(reads::scan(&self.database.names, after, limit)).await?)
     }
 
     async fn revision(&self) -> Result<u64, StoreError> {
-        let rows = self.database.fetch(Lane::LookUp, self.database.names.query("SELECT revision FROM @fleet")).await?;
+        let rows = self.database.look_up(self.database.names.query("SELECT revision FROM @fleet")).await?;
         rows.first().ok_or_else(|| corrupt("no revision"))?.reader().count()
     }
 
     async fn marker(&self, name: &str) -> Result<Option<String>, StoreError> {
-        reads::read_marker(&self.database.fetch(Lane::Read, reads::marker(&self.database.names, name)).await?)
+        reads::read_marker(&self.database.fetch(reads::marker(&self.database.names, name)).await?)
     }
 
     async fn advance_marker(&self, name: &str, from: Option<&str>, to: &str) -> Result<bool, StoreError> {

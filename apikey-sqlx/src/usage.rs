@@ -267,12 +267,12 @@ mod tests {
     use apikey_manager::KeyStore;
 
     use super::*;
-    use crate::{found, lanes::Lane, options::SqlOptions, sqlite};
+    use crate::{found, options::SqlOptions, sqlite};
 
     /// How each table is read: `SCAN` from end to end, `SEARCH` by an index.
     async fn plan(database: &Database, mut query: Query<'_>) -> Vec<(String, String)> {
         query.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
-        let rows = database.fetch(Lane::Read, query).await.unwrap();
+        let rows = database.fetch(query).await.unwrap();
         let details = rows.iter().map(|row| {
             let mut reader = row.reader();
             reader.skip(3);

@@ -6,9 +6,9 @@ use apikey_core::{
     Authenticator, AuthenticatorBuilder, BoxError, Clock, ConfigError, KeyFormat, KeyHasher, PepperError, ScopeCatalog,
 };
 
-use tokio::{runtime::Handle, sync::Mutex};
+use tokio::runtime::Handle;
 
-use super::{Background, KeyManager, Shared, turns::Turns, windows::Windows};
+use super::{Background, KeyManager, ReadSettings, Shared, readers::Readers, turns::Turns, windows::Windows};
 use crate::{
     activity::{ActivityLog, ActivitySettings},
     events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
@@ -61,6 +61,7 @@ pub struct KeyManagerBuilder {
     catalog: Option<ScopeCatalog>,
     limits: LimitsOf,
     clock: Clock,
+    reads: ReadSettings,
     usage: UsageSettings,
     activity: Option<ActivitySettings>,
     sweep: SweepSettings,
@@ -77,6 +78,7 @@ impl KeyManagerBuilder {
             catalog: None,
             limits: LimitsOf::default(),
             clock: Clock::system(),
+            reads: ReadSettings::new(),
             usage: UsageSettings::new(),
             activity: None,
             sweep: SweepSettings::default(),
@@ -143,6 +145,12 @@ impl KeyManagerBuilder {
         configure: impl FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder + Send + 'static,
     ) -> Self {
         self.configure = Box::new(configure);
+        self
+    }
+
+    /// How many may read at once; see [`ReadSettings::new`] for what holds unless set.
+    pub fn reads(mut self, settings: ReadSettings) -> Self {
+        self.reads = settings;
         self
     }
 
@@ -240,6 +248,7 @@ impl KeyManagerBuilder {
             catalog,
             limits,
             clock,
+            reads,
             usage,
             activity,
             sweep,
@@ -287,8 +296,9 @@ impl KeyManagerBuilder {
             thresholds,
             background,
             turns: Turns::default(),
+            readers: Readers::new(reads),
             windows: Windows::default(),
-            checked: Mutex::default(),
+            checked: Arc::default(),
             runtime,
         })))
     }
