@@ -58,6 +58,7 @@
 //! | 412 | `stale_version` | `If-Match` names another version |
 //! | 413, 415 | `body_too_large`, `unsupported_media_type` | more than 64 KiB, or not JSON |
 //! | 422 | `invalid` | each field at fault is named; unknown and read-only ones are |
+//! | 429, 503 | `busy` | with `Retry-After`: the organization, or all together, read too much at once |
 //! | 503 | `unavailable` | with `Retry-After` |
 //! | 504 | `unknown_outcome` | the store did not say whether it has made the change: look before trying again |
 

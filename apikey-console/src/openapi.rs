@@ -114,6 +114,8 @@ enum When {
     Guarded,
     /// Those with an id in their path.
     Named,
+    /// Those that read what is kept, some to change it.
+    Reading,
     /// Those that change something.
     Changing,
     /// Those that look at `If-Match`.
@@ -124,7 +126,7 @@ const fn refusal(status: StatusCode, name: &'static str, when: When, description
     Refusal { status, name, description, when }
 }
 
-const REFUSALS: [Refusal; 12] = [
+const REFUSALS: [Refusal; 13] = [
     refusal(StatusCode::BAD_REQUEST, "Malformed", When::Always, "It is malformed, or has more than one credential."),
     refusal(StatusCode::UNAUTHORIZED, "Unauthorized", When::Guarded, "The key is missing or not valid."),
     refusal(StatusCode::FORBIDDEN, "Forbidden", When::Guarded, "The caller may not."),
@@ -145,7 +147,18 @@ const REFUSALS: [Refusal; 12] = [
         When::Always,
         "Some fields or parameters can't be taken; each is named.",
     ),
-    refusal(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", When::Always, "The store can't be reached."),
+    refusal(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Busy",
+        When::Reading,
+        "The caller's organization reads too much at once. `Retry-After` says when to try again.",
+    ),
+    refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Unavailable",
+        When::Always,
+        "The store can't be reached, or too much is read at once. `Retry-After` says when to try again.",
+    ),
     refusal(StatusCode::GATEWAY_TIMEOUT, "UnknownOutcome", When::Changing, "Whether the change was made is not known."),
 ];
 
@@ -248,6 +261,10 @@ fn complete_operation(operation: &mut Operation, route: &Route) {
             When::Always => true,
             When::Guarded => is_guarded,
             When::Named => route.path.contains("{id}"),
+            // The scopes that there are stand in the configuration.
+            When::Reading => {
+                matches!(route.method, Method::GET | Method::PATCH) && route.needs.is_some() && route.path != "/scopes"
+            }
             When::Changing => is_change,
             When::Versioned => route.method == Method::PATCH,
         };

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use apikey_core::{Rejection, Scope};
-use apikey_manager::{FieldError, Forbidden, ManageError, StoreError};
+use apikey_manager::{Busy, FieldError, Forbidden, ManageError, StoreError};
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
@@ -17,6 +17,9 @@ use crate::reply::Reply;
 
 /// How long a client is asked to wait for a store that can't be reached.
 const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// How long one is asked to wait that reads when too many do.
+const BUSY_FOR_SECONDS: u64 = 1;
 
 /// Why a call was not done.
 #[derive(Debug)]
@@ -175,6 +178,13 @@ impl From<ManageError> for Failure {
                 (problem.body.used, problem.body.allowed) = (Some(used), Some(allowed));
                 problem.into()
             }
+            ManageError::Busy(busy) => {
+                let status = match busy {
+                    Busy::Organization => StatusCode::TOO_MANY_REQUESTS,
+                    _ => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                Problem::new(status, code, sentence(&told)).retry_after(BUSY_FOR_SECONDS).into()
+            }
             ManageError::Store(error) => from_store(error).into(),
             ManageError::Stopped => unknown_outcome(&error).into(),
             ManageError::Limits(_) | ManageError::Random(_) => {
@@ -294,6 +304,8 @@ mod tests {
             (ManageError::StaleVersion { current: 2 }, 412, "stale_version"),
             (ManageError::WrongState { status: Status::Revoked, operation: "rotated" }, 409, "wrong_state"),
             (ManageError::LimitReached { of: Limited::Keys, used: 3, allowed: 3 }, 409, "limit_reached"),
+            (Busy::Organization.into(), 429, "busy"),
+            (Busy::Service.into(), 503, "busy"),
             (ManageError::Limits(Box::new(secret())), 503, "unavailable"),
             (StoreError::unavailable(secret()).into(), 503, "unavailable"),
             (StoreError::conflict("a row").into(), 409, "conflict"),
@@ -305,7 +317,7 @@ mod tests {
             let told = error.to_string();
             let response = Failure::from(error).into_response();
             assert_eq!(response.status(), status, "{told}");
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503, "{told}");
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), matches!(status, 429 | 503), "{told}");
             let body = format!("{:?}", response.body());
             assert!(body.contains(&format!(r#"\"code\":\"{code}\""#)), "{told}: {body}");
             assert!(!body.contains("hunter2"), "{told}: {body}");

@@ -49,6 +49,9 @@ pub enum ManageError {
     /// Keys of an import are known already; none of the batch was taken.
     #[error("{} of the keys can't be imported", .0.len())]
     Import(Vec<crate::import::RowError>),
+    /// So many read already that this was not; see [`ReadSettings`](crate::ReadSettings). A moment later it may be.
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// No key could be made.
     #[error(transparent)]
     Generate(#[from] apikey_core::GenerateKeyError),
@@ -79,6 +82,7 @@ impl ManageError {
             ManageError::WrongState { .. } => "wrong_state",
             ManageError::LimitReached { .. } => "limit_reached",
             ManageError::Import(_) => "import_refused",
+            ManageError::Busy(_) => "busy",
             ManageError::Store(error) if error.is_conflict() => "conflict",
             ManageError::Store(error) if error.is_unknown() => "unknown_outcome",
             ManageError::Limits(_)
@@ -132,6 +136,18 @@ impl fmt::Display for Limited {
             Limited::ServiceAccounts => "service accounts",
         })
     }
+}
+
+/// Who reads so much that nothing more is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Busy {
+    /// The actor's own organization.
+    #[error("the organization reads too much at once")]
+    Organization,
+    /// All organizations together.
+    #[error("too much is read at once")]
+    Service,
 }
 
 /// Why an actor may not.

@@ -80,13 +80,13 @@ pub use account::{ServiceAccount, ServiceAccountId};
 pub use activity::{ActivityLog, ActivitySettings};
 pub use actor::{Actor, ActorId, Rights};
 pub use audit::{Action, AuditEvent};
-pub use error::{Forbidden, Limited, ManageError, Missing};
+pub use error::{Busy, Forbidden, Limited, ManageError, Missing};
 pub use events::{Due, Event, Retention, Spike, SpikeThreshold, Thresholds, due};
 pub use import::{ImportKey, ImportProgress, RowError};
 pub use limits::Limits;
 pub use manager::{
     AccountUpdate, Bucket, BuildError, BulkRevocation, BulkRevoked, Expiry, IssuedKey, KeyManager, KeyManagerBuilder,
-    KeyUpdate, LimitsInUse, NewAccount, NewKey, Overlap, PageRequest, Set, Usage,
+    KeyUpdate, LimitsInUse, NewAccount, NewKey, Overlap, PageRequest, ReadSettings, Set, Usage,
 };
 pub use memory::MemoryStore;
 pub use organization::{IdError, OrganizationId, OrganizationRecord, Switched};

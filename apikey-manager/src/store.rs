@@ -25,10 +25,17 @@ use crate::{
 /// # Errors
 ///
 /// Every method fails with a [`StoreError`] when the store can't answer or doesn't know whether it has. Nothing is half
-/// done: a transaction is whole or absent.
+/// done: a transaction is whole or absent. After a failure, of whatever kind, the next call works as soon as the store can.
 ///
 /// A row that can't be read ([`StoreError::corrupt`]) fails the question for that row alone. Lists, scans and batches leave
 /// it out, go on behind it, and name it in the log.
+///
+/// # Who waits for whom
+///
+/// Requests wait for [`find`](KeyStore::find), and somebody's access for a change to end it. Neither they nor
+/// [`check`](KeyStore::check) may wait for what only reads (lists, searches, sums, scans), however much of that there is.
+/// A store that has a number of connections keeps some for each. How many read at once the manager bounds besides
+/// ([`ReadSettings`](crate::ReadSettings)), except for its own sweep.
 #[async_trait]
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Begins a change within `organization`, and holds that organization's lock until the transaction ends: of two that
@@ -142,6 +149,9 @@ pub trait Transaction: Send {
     /// The heads of those of these keys that are the organization's, in any order. Whatever else of a key can't be read,
     /// its head can.
     async fn heads(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, StoreError>;
+
+    /// What a bulk revocation would end.
+    async fn reach(&mut self, query: &ReachQuery) -> Result<Reach, StoreError>;
 
     /// One of the organization's service accounts.
     async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError>;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -45,6 +48,10 @@ pub(crate) struct TestStore {
     pub(crate) batches: Arc<Mutex<Vec<UsageBatch>>>,
     pub(crate) activity: Arc<Mutex<Vec<Activity>>>,
     pub(crate) pruned: Arc<Mutex<Vec<Prune>>>,
+    /// Held for writing, it keeps all that only reads from being answered.
+    pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
+    /// How often it was checked.
+    pub(crate) checks: Arc<AtomicUsize>,
 }
 
 impl TestStore {
@@ -87,10 +94,12 @@ impl KeyStore for TestStore {
     }
 
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        let _open = self.gate.read().await;
         self.memory.key(organization, id).await
     }
 
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError> {
+        let _open = self.gate.read().await;
         self.memory.keys(query).await
     }
 
@@ -103,10 +112,12 @@ impl KeyStore for TestStore {
         organization: &OrganizationId,
         id: &ServiceAccountId,
     ) -> Result<Option<ServiceAccount>, StoreError> {
+        let _open = self.gate.read().await;
         self.memory.account(organization, id).await
     }
 
     async fn accounts(&self, query: &AccountQuery) -> Result<Vec<ServiceAccount>, StoreError> {
+        let _open = self.gate.read().await;
         self.memory.accounts(query).await
     }
 
@@ -115,10 +126,12 @@ impl KeyStore for TestStore {
     }
 
     async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError> {
+        let _open = self.gate.read().await;
         self.memory.counts(organization, now).await
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError> {
+        let _open = self.gate.read().await;
         self.memory.audit(query).await
     }
 
@@ -133,6 +146,7 @@ impl KeyStore for TestStore {
     }
 
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError> {
+        let _open = self.gate.read().await;
         self.memory.usage(query).await
     }
 
@@ -148,6 +162,7 @@ impl KeyStore for TestStore {
     }
 
     async fn activity(&self, query: &ActivityQuery) -> Result<Vec<(String, Activity)>, StoreError> {
+        let _open = self.gate.read().await;
         self.memory.activity(query).await
     }
 
@@ -182,6 +197,8 @@ impl KeyStore for TestStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
         self.memory.check().await
     }
 

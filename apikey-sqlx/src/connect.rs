@@ -76,7 +76,7 @@ impl SqlOptions {
     /// As [`SqlStore::connect`].
     #[cfg(feature = "postgres")]
     pub async fn from_postgres_pool(&self, pool: sqlx::PgPool) -> Result<SqlStore, ConnectError> {
-        self.open(crate::postgres::open(pool, false, self).await?).await
+        self.open(crate::postgres::open(pool, self).await?).await
     }
 
     async fn open(&self, database: Database) -> Result<SqlStore, ConnectError> {

@@ -1,43 +1,42 @@
-//! Either database, and one connection or transaction of it: runs [`Query`]s, within a time limit.
+//! Either database: runs [`Query`]s, on connections that each [lane](crate::lanes) has its part of, within a time limit.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use apikey_manager::StoreError;
-use sqlx::AssertSqlSafe;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
+#[cfg(feature = "sqlite")]
+use crate::files::Files;
 use crate::{
-    error,
-    query::{Names, Query, Value},
+    connection::{Connection, Link},
+    error::{self, Failure},
+    lanes::{Lane, Lanes},
+    query::{Names, Query},
     row::Row,
 };
 
-/// How often a read is tried again on another connection.
+/// How often another connection is tried when one turns out to be broken.
 const TRIES: usize = 16;
 
 pub(crate) struct Database {
     pools: Pools,
+    pub(crate) lanes: Lanes,
     pub(crate) names: Names,
     timeout: Duration,
 }
 
 pub(crate) enum Pools {
     #[cfg(feature = "sqlite")]
-    Sqlite { writer: sqlx::SqlitePool, readers: sqlx::SqlitePool },
+    Sqlite { writer: sqlx::SqlitePool, readers: sqlx::SqlitePool, files: Arc<Files> },
     #[cfg(feature = "postgres")]
     Postgres { pool: sqlx::PgPool, is_own: bool },
 }
 
 /// A change under way; undone when dropped.
 pub(crate) struct Change {
-    link: ChangeLink,
-    timeout: Duration,
-}
-
-enum ChangeLink {
+    connection: Connection,
     #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    #[cfg(feature = "postgres")]
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    files: Option<Arc<Files>>,
 }
 
 impl fmt::Debug for Database {
@@ -46,123 +45,119 @@ impl fmt::Debug for Database {
     }
 }
 
-/// A query of sqlx, of whichever database is asked.
-macro_rules! sqlx_query {
-    ($query:expr) => {{
-        let Query { sql, values, is_kept, .. } = $query;
-        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(is_kept);
-        for value in values {
-            query = match value {
-                Value::Int(value) => query.bind(value),
-                Value::Text(value) => query.bind(value),
-                Value::Digest(digest) => query.bind(Some(digest.to_vec())),
-                Value::NoDigest => query.bind(None::<Vec<u8>>),
-                #[cfg(feature = "postgres")]
-                value => bind_list!(query, value),
-            };
-        }
-        query
-    }};
-}
-
-/// Lists are PostgreSQL's alone.
-#[cfg(feature = "sqlite")]
-macro_rules! sqlite_query {
-    ($query:expr) => {{
-        #[cfg(feature = "postgres")]
-        macro_rules! bind_list {
-            ($to:expr, $value:expr) => {{
-                let _ = $value;
-                $to
-            }};
-        }
-        sqlx_query!($query)
-    }};
-}
-
-#[cfg(feature = "postgres")]
-macro_rules! postgres_query {
-    ($query:expr) => {{
-        macro_rules! bind_list {
-            ($to:expr, $value:expr) => {
-                match $value {
-                    Value::Texts(values) => $to.bind(values),
-                    Value::Digests(values) => $to.bind(values),
-                    _ => $to,
-                }
-            };
-        }
-        sqlx_query!($query)
-    }};
-}
-
 impl Database {
-    pub(crate) fn new(pools: Pools, names: Names, timeout: Duration) -> Self {
-        Database { pools, names, timeout }
+    pub(crate) fn new(pools: Pools, lanes: Lanes, names: Names, timeout: Duration) -> Self {
+        Database { pools, lanes, names, timeout }
     }
 
-    /// Reads, on a connection of its own. A connection that turns out to be broken, as all are after a restart of the
-    /// server, is no reason to fail.
+    /// Reads for people, and for the sweep.
     pub(crate) async fn fetch(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
-        for _ in 1..TRIES {
-            match self.fetch_once(query.clone()).await {
-                Err(error) if error::is_broken(&error) => {}
-                result => return result.map_err(error::failed),
+        self.read(Lane::Read, query).await
+    }
+
+    /// Reads what requests wait for.
+    pub(crate) async fn look_up(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+        self.read(Lane::LookUp, query).await
+    }
+
+    /// A connection that turns out to be broken, as all are after a restart of the server, is no reason to fail.
+    async fn read(&self, lane: Lane, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+        let turn = self.turn(lane).await.map_err(error::failed)?;
+        let mut tries = 1..TRIES;
+        loop {
+            let rows = match self.connect(lane, &turn).await {
+                Ok(mut connection) => connection.fetch(query.clone()).await,
+                Err(failure) => Err(failure),
+            };
+            match rows {
+                Err(failure) if error::is_broken(&failure) && tries.next().is_some() => {}
+                rows => return rows.map_err(error::failed),
             }
         }
-        self.fetch_once(query).await.map_err(error::failed)
-    }
-
-    async fn fetch_once(&self, query: Query<'_>) -> Result<Vec<Row>, sqlx::Error> {
-        within(self.timeout, async {
-            match &self.pools {
-                #[cfg(feature = "sqlite")]
-                Pools::Sqlite { readers, .. } => {
-                    let rows = sqlite_query!(query).fetch_all(readers).await?;
-                    Ok(rows.into_iter().map(Row::Sqlite).collect())
-                }
-                #[cfg(feature = "postgres")]
-                Pools::Postgres { pool, .. } => {
-                    let rows = postgres_query!(query).fetch_all(pool).await?;
-                    Ok(rows.into_iter().map(Row::Postgres).collect())
-                }
-            }
-        })
-        .await
     }
 
     /// Begins a change; on a broken connection nothing has begun, and the next is tried.
-    pub(crate) async fn begin(&self) -> Result<Change, sqlx::Error> {
-        for _ in 1..TRIES {
-            match self.begin_once().await {
-                Err(error) if error::is_broken(&error) => {}
-                result => return result,
+    pub(crate) async fn begin(&self) -> Result<Change, Failure> {
+        let turn = self.turn(Lane::Change).await?;
+        let mut tries = 1..TRIES;
+        loop {
+            match self.begin_once(&turn).await {
+                Err(failure) if error::is_broken(&failure) && tries.next().is_some() => {}
+                begun => return begun,
             }
         }
-        self.begin_once().await
     }
 
-    async fn begin_once(&self) -> Result<Change, sqlx::Error> {
-        let begun = async {
+    async fn begin_once(&self, turn: &Arc<OwnedSemaphorePermit>) -> Result<Change, Failure> {
+        let mut connection = self.connect(Lane::Change, turn).await?;
+        match &self.pools {
+            #[cfg(feature = "sqlite")]
+            Pools::Sqlite { files, .. } => {
+                connection.begin("BEGIN IMMEDIATE".to_owned()).await?;
+                files.look()?;
+                Ok(Change { connection, files: Some(Arc::clone(files)) })
+            }
+            #[cfg(feature = "postgres")]
+            Pools::Postgres { .. } => {
+                connection.begin(crate::postgres::begin(self.timeout)).await?;
+                Ok(Change {
+                    connection,
+                    #[cfg(feature = "sqlite")]
+                    files: None,
+                })
+            }
+        }
+    }
+
+    /// Makes a change that `work` describes: committed if that succeeds, and otherwise undone before this returns.
+    pub(crate) async fn change<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Change) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let mut change = self.begin().await.map_err(error::failed)?;
+        match work(&mut change).await {
+            Ok(done) => change.commit().await.map_err(error::commit_failed).map(|()| done),
+            Err(failure) => {
+                change.rollback().await;
+                Err(error::failed(failure))
+            }
+        }
+    }
+
+    async fn turn(&self, lane: Lane) -> Result<Arc<OwnedSemaphorePermit>, Failure> {
+        match timeout(self.timeout, self.lanes.take(lane)).await {
+            Ok(turn) => turn.map(Arc::new).ok_or(Failure::Database(sqlx::Error::PoolClosed)),
+            Err(_) => Err(Failure::Late("no connection was free")),
+        }
+    }
+
+    pub(crate) async fn connect(&self, lane: Lane, turn: &Arc<OwnedSemaphorePermit>) -> Result<Connection, Failure> {
+        let acquired = async {
             match &self.pools {
                 #[cfg(feature = "sqlite")]
-                Pools::Sqlite { writer, .. } => Ok(ChangeLink::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
+                Pools::Sqlite { writer, readers, files } => {
+                    files.glance()?;
+                    let pool = if lane == Lane::Change { writer } else { readers };
+                    Ok(Link::Sqlite(pool.acquire().await?))
+                }
                 #[cfg(feature = "postgres")]
                 Pools::Postgres { pool, .. } => {
-                    let begin = AssertSqlSafe(crate::postgres::begin(self.timeout));
-                    Ok(ChangeLink::Postgres(pool.begin_with(begin).await?))
+                    // Any connection will do.
+                    let _ = lane;
+                    Ok(Link::Postgres(pool.acquire().await?))
                 }
             }
         };
-        // Twice: SQLite waits for this process's connection and then for other processes' locks.
-        let link = within(2 * self.timeout, begun).await?;
-        Ok(Change { link, timeout: self.timeout })
+        let link = timeout(self.timeout, acquired).await.unwrap_or(Err(Failure::Late("no connection was made")))?;
+        // The database gives up first, and says why.
+        let patience = self.timeout + self.timeout / 4;
+        Ok(Connection::new(link, patience, Arc::clone(turn)))
     }
 
     pub(crate) async fn close(&self) {
         match &self.pools {
             #[cfg(feature = "sqlite")]
-            Pools::Sqlite { writer, readers } => {
+            Pools::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -177,75 +172,32 @@ impl Database {
 }
 
 impl Change {
-    pub(crate) async fn fetch(&mut self, query: Query<'_>) -> Result<Vec<Row>, sqlx::Error> {
-        within(self.timeout, async {
-            match &mut self.link {
-                #[cfg(feature = "sqlite")]
-                ChangeLink::Sqlite(link) => {
-                    let rows = sqlite_query!(query).fetch_all(&mut **link).await?;
-                    Ok(rows.into_iter().map(Row::Sqlite).collect())
-                }
-                #[cfg(feature = "postgres")]
-                ChangeLink::Postgres(link) => {
-                    let rows = postgres_query!(query).fetch_all(&mut **link).await?;
-                    Ok(rows.into_iter().map(Row::Postgres).collect())
-                }
-            }
-        })
-        .await
+    pub(crate) async fn fetch(&mut self, query: Query<'_>) -> Result<Vec<Row>, Failure> {
+        self.connection.fetch(query).await
     }
 
-    /// How many rows were changed.
-    pub(crate) async fn execute(&mut self, query: Query<'_>) -> Result<u64, sqlx::Error> {
-        within(self.timeout, async {
-            match &mut self.link {
-                #[cfg(feature = "sqlite")]
-                ChangeLink::Sqlite(link) => Ok(sqlite_query!(query).execute(&mut **link).await?.rows_affected()),
-                #[cfg(feature = "postgres")]
-                ChangeLink::Postgres(link) => Ok(postgres_query!(query).execute(&mut **link).await?.rows_affected()),
-            }
-        })
-        .await
+    /// Returns how many rows were changed.
+    pub(crate) async fn execute(&mut self, query: Query<'_>) -> Result<u64, Failure> {
+        self.connection.execute(query).await
     }
 
-    /// Many statements without values, of any number of results.
-    pub(crate) async fn run(&mut self, sql: String) -> Result<(), sqlx::Error> {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
-        match &mut self.link {
-            #[cfg(feature = "sqlite")]
-            ChangeLink::Sqlite(link) => sql.execute(&mut **link).await.map(drop),
-            #[cfg(feature = "postgres")]
-            ChangeLink::Postgres(link) => sql.execute(&mut **link).await.map(drop),
-        }
+    /// Runs many statements without values, of any number of results.
+    pub(crate) async fn run(&mut self, sql: String) -> Result<(), Failure> {
+        self.connection.run(sql).await
     }
 
     /// No answer in time is no answer.
-    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
-        within(self.timeout, async {
-            match self.link {
-                #[cfg(feature = "sqlite")]
-                ChangeLink::Sqlite(link) => link.commit().await,
-                #[cfg(feature = "postgres")]
-                ChangeLink::Postgres(link) => link.commit().await,
-            }
-        })
-        .await
+    pub(crate) async fn commit(mut self) -> Result<(), Failure> {
+        self.connection.commit().await?;
+        #[cfg(feature = "sqlite")]
+        if let Some(files) = &self.files {
+            files.look()?;
+        }
+        Ok(())
     }
 
     /// Undone when this returns, not some time after.
-    pub(crate) async fn rollback(self) {
-        let _ = within(self.timeout, async {
-            match self.link {
-                #[cfg(feature = "sqlite")]
-                ChangeLink::Sqlite(link) => link.rollback().await,
-                #[cfg(feature = "postgres")]
-                ChangeLink::Postgres(link) => link.rollback().await,
-            }
-        })
-        .await;
+    pub(crate) async fn rollback(mut self) {
+        self.connection.rollback().await;
     }
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(limit, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

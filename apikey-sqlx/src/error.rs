@@ -1,5 +1,7 @@
 //! What can go wrong, as callers see it. No value of a statement and no part of a URL gets into an error.
 
+use std::fmt;
+
 use apikey_manager::StoreError;
 
 /// Why a store could not be opened.
@@ -25,7 +27,8 @@ pub enum ConnectError {
         /// Why not.
         reason: &'static str,
     },
-    /// The database may not be used for keys: it is too old, read-only, recovering, or not the primary.
+    /// The database may not be used for keys: it is too old, read-only, recovering, not the primary, not in UTF-8, or behind
+    /// a pooler of transactions.
     #[error("the database can't be used: {0}")]
     Unsuitable(String),
     /// The tables are not those that this version makes.
@@ -38,7 +41,55 @@ pub enum ConnectError {
 
 impl From<sqlx::Error> for ConnectError {
     fn from(error: sqlx::Error) -> Self {
-        ConnectError::Unavailable(DatabaseError::new(&error))
+        Failure::from(error).into()
+    }
+}
+
+impl From<Failure> for ConnectError {
+    fn from(failure: Failure) -> Self {
+        ConnectError::Unavailable(DatabaseError::new(&failure))
+    }
+}
+
+/// Why a statement was not done, or is not known to be.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What the database or its driver says.
+    Database(sqlx::Error),
+    /// Nothing came within the time limit: no connection, or no answer.
+    Late(&'static str),
+    /// This part of a SQLite database is no longer the one that was opened.
+    #[cfg(feature = "sqlite")]
+    Gone(&'static str),
+    /// The change has failed before. The database may have undone it by itself, and would then do this alone.
+    Over,
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Failure::Database(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Database(sqlx::Error::Database(said)) => match said.code() {
+                Some(code) => write!(f, "{} (code {code})", said.message()),
+                None => f.write_str(said.message()),
+            },
+            Failure::Database(sqlx::Error::Configuration(_)) => {
+                f.write_str("a setting of the connection can't be used")
+            }
+            Failure::Database(sqlx::Error::Tls(_)) => f.write_str("the connection can't be encrypted"),
+            Failure::Database(error) => error.fmt(f),
+            Failure::Late(what) => write!(f, "{what} in time"),
+            #[cfg(feature = "sqlite")]
+            Failure::Gone(what) => {
+                write!(f, "the database's {what} was deleted or replaced while it was open; restart the service")
+            }
+            Failure::Over => f.write_str("the change had failed before"),
+        }
     }
 }
 
@@ -51,44 +102,37 @@ pub struct DatabaseError {
 
 impl DatabaseError {
     /// Details that PostgreSQL adds to a message, such as a row's values, stay behind.
-    pub(crate) fn new(error: &sqlx::Error) -> Self {
-        let message = match error {
-            sqlx::Error::Database(error) => match error.code() {
-                Some(code) => format!("{} (code {code})", error.message()),
-                None => error.message().to_owned(),
-            },
-            sqlx::Error::Configuration(_) => "a setting of the connection can't be used".to_owned(),
-            sqlx::Error::Tls(_) => "the connection can't be encrypted".to_owned(),
-            error => error.to_string(),
-        };
-        DatabaseError { message }
+    fn new(failure: &Failure) -> Self {
+        DatabaseError { message: failure.to_string() }
     }
 }
 
 /// The store's error for a statement that failed, before any commit: nothing was changed.
-pub(crate) fn failed(error: sqlx::Error) -> StoreError {
-    match &error {
-        sqlx::Error::Database(said) => match said.code().as_deref() {
+pub(crate) fn failed(failure: impl Into<Failure>) -> StoreError {
+    let failure = failure.into();
+    match &failure {
+        Failure::Database(sqlx::Error::Database(said)) => match said.code().as_deref() {
             _ if said.is_unique_violation() => StoreError::conflict("an id, a digest or a marker is taken"),
             _ if said.is_foreign_key_violation() => StoreError::conflict("a row was removed meanwhile"),
             // The trigger that keeps an event from being replaced.
             Some("1811") => StoreError::conflict("an event's id is taken"),
             // Serialization failure, deadlock.
             Some("40001" | "40P01") => StoreError::conflict("a concurrent change went first"),
-            _ => StoreError::unavailable(DatabaseError::new(&error)),
+            _ => StoreError::unavailable(DatabaseError::new(&failure)),
         },
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
+        Failure::Database(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. })) => {
             StoreError::corrupt(format!("corrupt row: {error}"))
         }
-        _ => StoreError::unavailable(DatabaseError::new(&error)),
+        _ => StoreError::unavailable(DatabaseError::new(&failure)),
     }
 }
 
 /// The store's error for a commit that failed: unless the database itself said no, it may hold.
-pub(crate) fn commit_failed(error: sqlx::Error) -> StoreError {
-    match &error {
-        sqlx::Error::Database(said) if is_definite(said.code().as_deref()) => failed(error),
-        _ => StoreError::unknown(DatabaseError::new(&error)),
+pub(crate) fn commit_failed(failure: Failure) -> StoreError {
+    match &failure {
+        Failure::Database(sqlx::Error::Database(said)) if is_definite(said.code().as_deref()) => failed(failure),
+        Failure::Over => failed(failure),
+        _ => StoreError::unknown(DatabaseError::new(&failure)),
     }
 }
 
@@ -97,16 +141,18 @@ fn is_definite(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     // PostgreSQL: connection exceptions, the server's end, and what says of itself that it doesn't know.
     let is_lost = code.len() == 5 && (code.starts_with("08") || code.starts_with("57P") || code == "40003");
-    // SQLite, whose codes are shorter: an error of the disk, perhaps after the commit was written.
-    let is_disk = code.len() < 5 && code.parse::<u32>().is_ok_and(|code| code & 0xff == 10);
-    !is_lost && !is_disk
+    // SQLite, whose codes are shorter: an error of the disk or of memory, perhaps after the commit was written.
+    let is_late = code.len() < 5 && code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 7 | 10));
+    !is_lost && !is_late
 }
 
 /// Was the connection at fault, so that another may do better?
-pub(crate) fn is_broken(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(said) => said.code().is_some_and(|code| code.len() == 5 && code.starts_with("57P")),
+pub(crate) fn is_broken(failure: &Failure) -> bool {
+    match failure {
+        Failure::Database(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed) => true,
+        Failure::Database(sqlx::Error::Database(said)) => {
+            said.code().is_some_and(|code| code.len() == 5 && code.starts_with("57P"))
+        }
         _ => false,
     }
 }

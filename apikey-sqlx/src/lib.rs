@@ -32,6 +32,31 @@
 //! Every read is one statement, so all of it is of one moment. A change locks its organization first (SQLite: the
 //! database) and takes the revision last, so no two changes wait for each other.
 //!
+//! # Connections
+//!
+//! Look-ups of keys, changes, and reads (lists, searches, sums) each have a part of the connections. Requests are verified
+//! and keys revoked however many people read. [`SqlOptions::max_connections`] tells how the connections are divided.
+//!
+//! A connection is used again only if its state is known. It is closed when it didn't answer in time, when it was lost, and
+//! when a change on it could not be undone. So a service needs no restart after its disk was full or its server stood
+//! still: what could not be written has failed, and the next change works.
+//!
+//! # PostgreSQL
+//!
+//! The database's encoding is UTF-8, and the server is a primary that can be written to; any other is refused by `connect`.
+//!
+//! A pooler between the store and the server must pool sessions. Transaction pooling, as by PgBouncer with
+//! `pool_mode = transaction`, is not supported yet: the store prepares statements, which belong to a session. `connect`
+//! refuses such a pooler when it sees one session lent to two connections; while other clients are busy it may miss that.
+//! No setting of the store outlives its transaction in a pooler's session. Those that last are parameters of the session's
+//! start, which poolers refuse or leave out.
+//!
+//! # SQLite
+//!
+//! What is written to a deleted file is lost. So once the file, or the log that SQLite keeps beside it, was deleted or
+//! replaced while it was open, changes and [`check`](KeyStore::check) fail, and within a second look-ups fail, too. Stop the
+//! service before you restore a backup. On Windows a file that is open can't be deleted.
+//!
 //! # Features
 //!
 //! - `sqlite`: a file, by the SQLite that is compiled in.
@@ -51,11 +76,17 @@ mod changes;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod connect;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod connection;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod database;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod error;
+#[cfg(feature = "sqlite")]
+mod files;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod found;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod lanes;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migrate;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     database::{Change, Database},
-    error::ConnectError,
+    error::{ConnectError, Failure},
     options::Dialect,
     query::Names,
 };
@@ -139,7 +139,9 @@ pub(crate) async fn verify(database: &Database) -> Result<(), ConnectError> {
     let known = taken(&mut change, names).await;
     change.rollback().await;
     let known = known.map_err(|error| match error {
-        sqlx::Error::Database(_) => ConnectError::Tables("there are none; run the migrations".to_owned()),
+        Failure::Database(sqlx::Error::Database(_)) => {
+            ConnectError::Tables("there are none; run the migrations".to_owned())
+        }
         error => error.into(),
     })?;
     check(&known, names)?;
@@ -149,14 +151,14 @@ pub(crate) async fn verify(database: &Database) -> Result<(), ConnectError> {
     }
 }
 
-async fn taken(change: &mut Change, names: &Names) -> Result<Vec<(i64, String)>, sqlx::Error> {
+async fn taken(change: &mut Change, names: &Names) -> Result<Vec<(i64, String)>, Failure> {
     let rows = change.fetch(names.query("SELECT version, checksum FROM @migration ORDER BY version")).await?;
     let read = |row: &crate::row::Row| {
         let mut reader = row.reader();
         Ok((reader.int()?, reader.text()?.to_owned()))
     };
     let rows: Result<_, apikey_manager::StoreError> = rows.iter().map(read).collect();
-    rows.map_err(|error| sqlx::Error::Decode(error.into()))
+    rows.map_err(|error| sqlx::Error::Decode(error.into()).into())
 }
 
 fn check(known: &[(i64, String)], names: &Names) -> Result<(), ConnectError> {
@@ -174,7 +176,7 @@ fn check(known: &[(i64, String)], names: &Names) -> Result<(), ConnectError> {
 }
 
 /// `IF NOT EXISTS` alone asks for the right to make schemas even where there is nothing to be made.
-async fn make_schema(change: &mut Change, names: &Names, schema: &str) -> Result<(), sqlx::Error> {
+async fn make_schema(change: &mut Change, names: &Names, schema: &str) -> Result<(), Failure> {
     let known = names.query("SELECT CAST(count(*) AS BIGINT) FROM pg_namespace WHERE nspname = $1").bind(schema);
     let rows = change.fetch(known).await?;
     let is_known = rows.first().is_some_and(|row| row.reader().int().is_ok_and(|count| count > 0));

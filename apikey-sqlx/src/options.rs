@@ -70,8 +70,12 @@ impl SqlOptions {
         self
     }
 
-    /// How many connections are kept at most, where the store opens them itself. Default: 10 to PostgreSQL; of SQLite 4
-    /// that read, beside the one that writes.
+    /// How many connections are kept at most, where the store opens them itself: at least 3. Default: 12 to PostgreSQL; of
+    /// SQLite 6 that read, beside the one that writes.
+    ///
+    /// Look-ups of keys, changes, and reads for people have a part each, and none waits for another. Of twelve connections
+    /// to PostgreSQL four look up, two read and six change; of six to SQLite four look up and two read. A pool of the
+    /// service's own is divided alike, and should have at least 3 connections, too.
     #[must_use]
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.max_connections = Some(connections);
@@ -112,8 +116,9 @@ impl SqlOptions {
             (Dialect::Sqlite, Some(_)) => {
                 Err(ConnectError::Option { option: "schema", reason: "SQLite has no schemas; use a prefix" })
             }
-            _ if self.max_connections == Some(0) => {
-                Err(ConnectError::Option { option: "max_connections", reason: "must be at least 1" })
+            _ if self.max_connections.is_some_and(|connections| connections < 3) => {
+                let reason = "must be at least 3, for look-ups, changes and reads to have one each";
+                Err(ConnectError::Option { option: "max_connections", reason })
             }
             _ if self.timeout < Duration::from_millis(100) => {
                 Err(ConnectError::Option { option: "timeout", reason: "must be at least 100 ms" })

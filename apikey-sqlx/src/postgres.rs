@@ -1,19 +1,24 @@
 //! PostgreSQL: which servers may be used, and what connections and transactions are set to.
 
-use std::{str::FromStr, time::Duration};
+use std::{collections::HashSet, str::FromStr, time::Duration};
 
 use apikey_manager::OrganizationId;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, pool::PoolOptions, postgres::PgConnectOptions};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Row, pool::PoolOptions, postgres::PgConnectOptions};
 
 use crate::{
     database::{Change, Database, Pools},
-    error::ConnectError,
+    error::{ConnectError, Failure},
+    lanes::Lanes,
     options::{Dialect, SqlOptions},
     query::Names,
 };
 
-const CONNECTIONS: u32 = 10;
+const CONNECTIONS: u32 = 12;
 const OLDEST: i32 = 140_000;
+/// What poolers call a parameter of the start that they don't take.
+const PROTOCOL_VIOLATION: &str = "08P01";
+/// How often two connections are asked for their sessions.
+const MEETINGS: usize = 3;
 
 /// What a URL may set. sqlx logs parameters it doesn't know, with their values.
 const PARAMETERS: &[&str] = &[
@@ -46,76 +51,155 @@ pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database,
         }
     }
     let server = PgConnectOptions::from_str(url)
-        .map_err(|_| ConnectError::Url("is not of the form postgres://user:password@host:port/database"))?;
-    let settings = settings(options.timeout);
+        .map_err(|_| ConnectError::Url("is not of the form postgres://user:password@host:port/database"))?
+        // No such number is ever read, and poolers refuse what they don't know.
+        .extra_float_digits(None);
+    // Reached without the pool, which would ask a server that refuses again and again.
+    let (server, mut first) = reach(server, options.timeout).await?;
+    check(&mut first).await?;
+    let _ = first.close().await;
+    refuse_poolers_of_transactions(&server, options.timeout).await?;
     let pool = PoolOptions::<Postgres>::new()
         .max_connections(options.max_connections.unwrap_or(CONNECTIONS))
         .acquire_timeout(options.timeout.min(Duration::from_secs(3)))
         // A question to the server before every question to the server: reads try another connection instead.
         .test_before_acquire(false)
-        .after_connect(move |connection, _| {
-            let settings = settings.clone();
+        .after_connect(|connection, _| {
             Box::pin(async move {
-                sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await?;
                 // A name that led to the primary may lead to its standby after a failover.
-                match unsuitable(connection).await? {
+                match Server::of(connection).await?.unsuitable() {
                     None => Ok(()),
                     Some(reason) => Err(sqlx::Error::Protocol(reason)),
                 }
             })
         });
-    // Reached once without the pool, which would ask a server that refuses again and again.
-    let mut first = tokio::time::timeout(options.timeout, PgConnection::connect_with(&server))
-        .await
-        .map_err(|_| sqlx::Error::PoolTimedOut)??;
-    check(&mut first).await?;
-    first.close().await?;
-    open(pool.connect_lazy_with(server), true, options).await
+    database(pool.connect_lazy_with(server), true, options)
+}
+
+/// On the pool of a service.
+pub(crate) async fn open(pool: PgPool, options: &SqlOptions) -> Result<Database, ConnectError> {
+    check(&mut *pool.acquire().await?).await?;
+    refuse_poolers_of_transactions(&pool.connect_options(), options.timeout).await?;
+    database(pool, false, options)
 }
 
 /// `is_own`: is the pool the store's, to be closed with it?
-pub(crate) async fn open(pool: PgPool, is_own: bool, options: &SqlOptions) -> Result<Database, ConnectError> {
-    let names = options.names(Dialect::Postgres)?;
-    if !is_own {
-        check(&mut *pool.acquire().await?).await?;
+fn database(pool: PgPool, is_own: bool, options: &SqlOptions) -> Result<Database, ConnectError> {
+    let lanes = Lanes::of_server(pool.options().get_max_connections());
+    Ok(Database::new(Pools::Postgres { pool, is_own }, lanes, options.names(Dialect::Postgres)?, options.timeout))
+}
+
+/// A connection with the settings of a session that is the store's alone, and the options to make more of them.
+///
+/// They are parameters of the session's start. A `SET` would outlive the store in a session that a pooler keeps, and hold
+/// for whoever gets it next. A parameter that a pooler doesn't keep for one client is ignored or refused by it; where it is
+/// refused, the store does without.
+async fn reach(server: PgConnectOptions, timeout: Duration) -> Result<(PgConnectOptions, PgConnection), ConnectError> {
+    let own = server.clone().options(settings(timeout));
+    match connect_to(&own, timeout).await {
+        Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some(PROTOCOL_VIOLATION) => {
+            let connection = connect_to(&server, timeout).await?;
+            Ok((server, connection))
+        }
+        connection => Ok((own, connection?)),
     }
-    Ok(Database::new(Pools::Postgres { pool, is_own }, names, options.timeout))
+}
+
+async fn connect_to(server: &PgConnectOptions, timeout: Duration) -> Result<PgConnection, sqlx::Error> {
+    let connection = tokio::time::timeout(timeout, PgConnection::connect_with(server)).await;
+    connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// What has to be known of a server.
+struct Server {
+    version: i32,
+    encoding: String,
+    is_recovering: bool,
+    is_read_only: bool,
+}
+
+impl Server {
+    async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        // Without a prepared statement, which would not do on every connection that this is to tell of.
+        let asked = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), \
+                     pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool";
+        let row = sqlx::raw_sql(asked).fetch_one(connection).await?;
+        Ok(Server {
+            version: row.try_get(0)?,
+            encoding: row.try_get(1)?,
+            is_recovering: row.try_get(2)?,
+            is_read_only: row.try_get(3)?,
+        })
+    }
+
+    /// Why it may not be used for keys, if it may not.
+    fn unsuitable(&self) -> Option<String> {
+        match self {
+            Server { version: ..OLDEST, .. } => {
+                Some(format!("it is PostgreSQL {}, and must be 14 or later", self.version / 10_000))
+            }
+            Server { encoding, .. } if encoding != "UTF8" => {
+                Some(format!("its encoding is {encoding}, and must be UTF8: not all names could be kept"))
+            }
+            Server { is_recovering: true, .. } => Some("it is recovering, or a standby".to_owned()),
+            Server { is_read_only: true, .. } => Some("it is read-only".to_owned()),
+            _ => None,
+        }
+    }
 }
 
 async fn check(connection: &mut PgConnection) -> Result<(), ConnectError> {
-    let version: i32 =
-        sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&mut *connection).await?;
-    if version < OLDEST {
-        let version = version / 10_000;
-        return Err(ConnectError::Unsuitable(format!("it is PostgreSQL {version}, and must be 14 or later")));
-    }
-    match unsuitable(connection).await? {
+    match Server::of(connection).await?.unsuitable() {
         None => Ok(()),
         Some(reason) => Err(ConnectError::Unsuitable(reason)),
     }
 }
 
-async fn unsuitable(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
-    let (is_recovering, is_read_only): (bool, bool) =
-        sqlx::query_as("SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool")
-            .fetch_one(connection)
-            .await?;
-    Ok(match (is_recovering, is_read_only) {
-        (true, _) => Some("it is recovering, or a standby".to_owned()),
-        (_, true) => Some("it is read-only".to_owned()),
-        _ => None,
-    })
+async fn refuse_poolers_of_transactions(server: &PgConnectOptions, timeout: Duration) -> Result<(), ConnectError> {
+    let met = tokio::time::timeout(timeout.min(Duration::from_secs(3)), meet(server)).await;
+    // Whoever can't be asked is not suspected.
+    if !matches!(met, Ok(Ok(true))) {
+        return Ok(());
+    }
+    let reason =
+        "it is behind a pooler of transactions; connect to the server itself, or have the pooler pool sessions";
+    Err(ConnectError::Unsuitable(reason.to_owned()))
+}
+
+/// Returns `true` if two connections meet in one session. It is a pooler's then, lent for as long as a transaction. That
+/// they don't meet says nothing: another client may have been faster.
+async fn meet(server: &PgConnectOptions) -> Result<bool, sqlx::Error> {
+    let (mut one, mut other) = (PgConnection::connect_with(server).await?, PgConnection::connect_with(server).await?);
+    let (mut of_one, mut of_other) = (HashSet::new(), HashSet::new());
+    for _ in 0..MEETINGS {
+        of_one.insert(session(&mut one).await?);
+        of_other.insert(session(&mut other).await?);
+    }
+    let _ = (one.close().await, other.close().await);
+    Ok(!of_one.is_disjoint(&of_other))
+}
+
+/// The session that a connection has now: no two have the same process and the same beginning.
+async fn session(connection: &mut PgConnection) -> Result<(i32, String), sqlx::Error> {
+    let asked = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+    let row = sqlx::raw_sql(asked).fetch_one(connection).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
 /// Nothing waits for ever. And every statement is made to go by an index from row to row; other ways of joining are
 /// switched off, since without fresh statistics, as after an import, the planner reads whole tables for one key, or
 /// spends a hundred times a look-up's time on compiling it.
-fn settings(timeout: Duration) -> String {
-    let millis = timeout.as_millis();
-    format!(
-        "SET statement_timeout = {millis}; SET lock_timeout = {millis}; \
-         SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; SET jit = off"
-    )
+fn settings(timeout: Duration) -> [(&'static str, String); 6] {
+    let millis = timeout.as_millis().to_string();
+    let off = || "off".to_owned();
+    [
+        ("statement_timeout", millis.clone()),
+        ("lock_timeout", millis),
+        ("enable_hashjoin", off()),
+        ("enable_mergejoin", off()),
+        ("enable_seqscan", off()),
+        ("jit", off()),
+    ]
 }
 
 /// How a change begins, on a pool whose connections somebody else has set up too. Rows are locked, so read committed is
@@ -134,7 +218,7 @@ pub(crate) fn begin(timeout: Duration) -> String {
 }
 
 /// Waits for whoever has this number, and has it until the change ends.
-pub(crate) async fn lock(change: &mut Change, names: &Names, number: i64) -> Result<(), sqlx::Error> {
+pub(crate) async fn lock(change: &mut Change, names: &Names, number: i64) -> Result<(), Failure> {
     change.execute(names.query("SELECT pg_advisory_xact_lock($1)").bind(number)).await.map(drop)
 }
 
@@ -143,7 +227,7 @@ pub(crate) async fn lock_organization(
     change: &mut Change,
     names: &Names,
     organization: &OrganizationId,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), Failure> {
     let lock = || names.query("SELECT 1 FROM @organization WHERE id = $1 FOR UPDATE").bind(organization.as_str());
     if change.fetch(lock()).await?.is_empty() {
         let made = "INSERT INTO @organization (id) VALUES ($1) ON CONFLICT (id) DO NOTHING";
@@ -151,4 +235,27 @@ pub(crate) async fn lock_organization(
         change.fetch(lock()).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use apikey_testkit::PrivatePostgres;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn given_sessions_of_the_stores_own_when_asked_then_they_have_its_settings_from_the_start() {
+        let Some(server) = PrivatePostgres::shared() else { return };
+        let options = SqlOptions::new().timeout(Duration::from_secs(7));
+        let database = connect(&server.create_database(), &options).await.unwrap();
+        let query = database.names.query("SELECT name || '=' || setting || ' by ' || source FROM pg_settings ");
+        for rows in [database.look_up(query.clone()).await.unwrap(), database.fetch(query).await.unwrap()] {
+            let set: Vec<&str> = rows.iter().map(|row| row.reader().text().unwrap()).collect();
+            for (name, value) in settings(options.timeout) {
+                assert!(set.contains(&&*format!("{name}={value} by client")), "{name}");
+            }
+            assert!(set.iter().all(|set| !set.ends_with("by session")), "a setting that outlives the store: {set:?}");
+        }
+    }
 }

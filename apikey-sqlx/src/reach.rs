@@ -8,31 +8,46 @@ use apikey_manager::{ActorId, MAX_PAGE, Reach, ReachQuery, Selection, StoreError
 
 use crate::{
     changes::{MADE_KEY, MADE_WIDENING},
-    database::Database,
+    database::{Change, Database},
+    error,
     query::{Names, Query},
-    row::scopes,
+    row::{Row, scopes},
 };
 
-pub(crate) async fn reach(database: &Database, asked: &ReachQuery) -> Result<Reach, StoreError> {
-    let names = &database.names;
+/// Who is asked: the store, or a change under way.
+pub(crate) enum Source<'s> {
+    Store(&'s Database),
+    Change(&'s mut Change),
+}
+
+impl Source<'_> {
+    async fn fetch(&mut self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Source::Store(database) => database.fetch(query).await,
+            Source::Change(change) => change.fetch(query).await.map_err(error::failed),
+        }
+    }
+}
+
+pub(crate) async fn reach(mut source: Source<'_>, names: &Names, asked: &ReachQuery) -> Result<Reach, StoreError> {
     let mut reach = Reach::default();
-    for row in &database.fetch(scopes_left(names, asked)).await? {
+    for row in &source.fetch(scopes_left(names, asked)).await? {
         let mut reader = row.reader();
         reach.scopes.push((scopes(reader.text()?).unwrap_or_else(|_| everything()), reader.count()?));
     }
     if !reach.scopes.is_empty() {
-        for row in &database.fetch(targets(names, asked)).await? {
+        for row in &source.fetch(targets(names, asked)).await? {
             let mut reader = row.reader();
             let key = reader.key_id()?;
             reach.targets.push(Target { key, secret: reader.optional_digest()? });
         }
     }
     if asked.descendants {
-        for row in &database.fetch(widened(names, asked)).await? {
+        for row in &source.fetch(widened(names, asked)).await? {
             reach.widened.push(row.reader().key_id()?);
         }
     }
-    reach.is_known = !reach.scopes.is_empty() || !database.fetch(roots_alone(names, asked)).await?.is_empty();
+    reach.is_known = !reach.scopes.is_empty() || !source.fetch(roots_alone(names, asked)).await?.is_empty();
     reach.scopes.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
     Ok(reach)
 }

@@ -6,6 +6,7 @@
 use std::{
     path::Path,
     str::FromStr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,11 +18,13 @@ use sqlx::{
 
 use crate::{
     database::{Database, Pools},
-    error::{ConnectError, DatabaseError},
+    error::ConnectError,
+    files::Files,
+    lanes::Lanes,
     options::{Dialect, SqlOptions},
 };
 
-const READERS: u32 = 4;
+const READERS: u32 = 6;
 /// Rows that a connection's thread reads ahead: as many as a long page has.
 const ROWS_AHEAD: usize = 256;
 /// How much of the file readers map instead of copying what they read of it: the most that SQLite does. Every change
@@ -85,7 +88,13 @@ pub(crate) async fn open(file: SqliteConnectOptions, options: &SqlOptions) -> Re
     if path.as_os_str().is_empty() || path.to_string_lossy().contains(":memory:") || is_memory(&file) {
         return Err(ConnectError::Url("is of a database in memory, which this store can't share"));
     }
+    // A relative path would name another file once the process has changed its directory.
+    let path = match path.to_string_lossy().starts_with("file:") {
+        true => path.to_owned(),
+        false => std::path::absolute(path).map_err(sqlx::Error::Io)?,
+    };
     let file = file
+        .filename(&path)
         .create_if_missing(false)
         .busy_timeout(options.timeout)
         .journal_mode(SqliteJournalMode::Wal)
@@ -97,10 +106,18 @@ pub(crate) async fn open(file: SqliteConnectOptions, options: &SqlOptions) -> Re
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None);
-    let writer = connect_patiently(&pool.clone().max_connections(1), &file, options.timeout).await?;
-    let readers = pool.max_connections(options.max_connections.unwrap_or(READERS));
-    let readers = readers.connect_lazy_with(file.pragma("query_only", "ON").pragma("mmap_size", MAPPED));
-    Ok(Database::new(Pools::Sqlite { writer, readers }, names, options.timeout))
+    let files = Arc::new(Files::new(&path));
+    let opened = Arc::clone(&files);
+    let writer = pool.clone().max_connections(1).after_connect(move |_, _| {
+        opened.forget();
+        Box::pin(async { Ok(()) })
+    });
+    let writer = connect_patiently(&writer, &file, options.timeout).await?;
+    let count = options.max_connections.unwrap_or(READERS);
+    let file = file.pragma("query_only", "ON").pragma("mmap_size", MAPPED);
+    let readers = pool.max_connections(count).connect_lazy_with(file);
+    let pools = Pools::Sqlite { writer, readers, files };
+    Ok(Database::new(pools, Lanes::of_file(count), names, options.timeout))
 }
 
 /// sqlx names databases in memory by a number of its own.
@@ -122,7 +139,7 @@ async fn connect_patiently(
             Err(error) if is_busy(&error) && start.elapsed() < timeout => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Err(error) => return Err(ConnectError::Unavailable(DatabaseError::new(&error))),
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::{
     database::Database,
     error, found,
     query::Query,
-    reach, reads,
+    reach::{self, Source},
+    reads,
     row::{self, Batch, Row, corrupt},
     transaction::SqlTransaction,
     usage,
@@ -77,7 +78,7 @@ impl KeyStore for SqlStore {
         if digests.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = self.database.fetch(found::query(&self.database.names, digests)).await?;
+        let rows = self.database.look_up(found::query(&self.database.names, digests)).await?;
         found::read(&rows, digests)
     }
 
@@ -95,7 +96,7 @@ impl KeyStore for SqlStore {
     }
 
     async fn reach(&self, query: &ReachQuery) -> Result<Reach, StoreError> {
-        reach::reach(&self.database, query).await
+        reach::reach(Source::Store(&self.database), &self.database.names, query).await
     }
 
     async fn place(
@@ -168,7 +169,7 @@ impl KeyStore for SqlStore {
     }
 
     async fn revision(&self) -> Result<u64, StoreError> {
-        let rows = self.database.fetch(self.database.names.query("SELECT revision FROM @fleet")).await?;
+        let rows = self.database.look_up(self.database.names.query("SELECT revision FROM @fleet")).await?;
         rows.first().ok_or_else(|| corrupt("no revision"))?.reader().count()
     }
 
@@ -189,14 +190,7 @@ impl KeyStore for SqlStore {
                 .bind(to)
                 .bind(from),
         };
-        let mut change = self.database.begin().await.map_err(error::failed)?;
-        match change.execute(advance).await {
-            Ok(changed) => change.commit().await.map_err(error::commit_failed).map(|()| changed == 1),
-            Err(error) => {
-                change.rollback().await;
-                Err(error::failed(error))
-            }
-        }
+        self.database.change(async |change| Ok(change.execute(advance).await? == 1)).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

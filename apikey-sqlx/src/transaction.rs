@@ -4,16 +4,17 @@ use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use apikey_core::{KeyDigest, KeyId};
 use apikey_manager::{
-    Changes, Counts, KeyFilter, KeyHead, KeyRecord, OrganizationId, OrganizationRecord, ServiceAccount,
-    ServiceAccountId, StoreError, Transaction,
+    Changes, Counts, KeyFilter, KeyHead, KeyRecord, OrganizationId, OrganizationRecord, Reach, ReachQuery,
+    ServiceAccount, ServiceAccountId, StoreError, Transaction,
 };
 use async_trait::async_trait;
 
 use crate::{
     changes,
     database::{Change, Database},
-    error,
+    error::{self, Failure},
     query::{Names, Query, Value},
+    reach::{self, Source},
     reads,
     row::{self, Row, corrupt},
 };
@@ -45,12 +46,12 @@ impl SqlTransaction {
 
     /// SQLite's change has the whole file locked already.
     #[cfg(not(feature = "postgres"))]
-    async fn lock(&mut self) -> Result<(), sqlx::Error> {
+    async fn lock(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 
     #[cfg(feature = "postgres")]
-    async fn lock(&mut self) -> Result<(), sqlx::Error> {
+    async fn lock(&mut self) -> Result<(), Failure> {
         let names = &self.database.names;
         match names.dialect {
             #[cfg(feature = "sqlite")]
@@ -89,6 +90,10 @@ impl Transaction for SqlTransaction {
             heads.extend(row::heads(&fetch(&mut self.change, query).await?)?);
         }
         Ok(heads)
+    }
+
+    async fn reach(&mut self, query: &ReachQuery) -> Result<Reach, StoreError> {
+        reach::reach(Source::Change(&mut self.change), &self.database.names, query).await
     }
 
     async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError> {

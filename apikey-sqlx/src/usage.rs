@@ -12,7 +12,7 @@ use apikey_manager::{
 
 use crate::{
     database::{Change, Database},
-    error,
+    error::Failure,
     query::{Names, Query, Value},
     reads::bound,
     row::{Batch, Reader, Row, corrupt},
@@ -38,17 +38,10 @@ pub(crate) async fn add(database: &Database, batch: &UsageBatch) -> Result<bool,
 }
 
 async fn add_once(database: &Database, batch: &UsageBatch) -> Result<bool, StoreError> {
-    let mut change = database.begin().await.map_err(error::failed)?;
-    match write(&mut change, &database.names, batch).await {
-        Ok(true) => change.commit().await.map_err(error::commit_failed).map(|()| true),
-        result => {
-            change.rollback().await;
-            result.map_err(error::failed)
-        }
-    }
+    database.change(async |change| write(change, &database.names, batch).await).await
 }
 
-async fn write(change: &mut Change, names: &Names, batch: &UsageBatch) -> Result<bool, sqlx::Error> {
+async fn write(change: &mut Change, names: &Names, batch: &UsageBatch) -> Result<bool, Failure> {
     let own = names
         .query("INSERT INTO @usage_batch (id, at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
         .bind(batch.id.as_str())
@@ -115,7 +108,7 @@ pub(crate) async fn set_seen(
     change: &mut Change,
     names: &Names,
     seen: &[(&str, &KeyDigest, SystemTime)],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), Failure> {
     for chunk in seen.chunks(CHUNK) {
         let rows = chunk.iter().map(|(key, digest, at)| {
             vec![(*key).into(), (*digest).into(), digest.algorithm().to_string().into(), time::to_millis(*at).into()]
@@ -153,27 +146,29 @@ pub(crate) async fn add_activity(database: &Database, activity: &[Activity]) -> 
     if activity.is_empty() {
         return Ok(());
     }
-    let mut change = database.begin().await.map_err(error::failed)?;
-    for chunk in activity.chunks(CHUNK) {
-        let rows = chunk.iter().map(|request| {
-            vec![
-                request.organization.as_str().into(),
-                request.key.as_str().into(),
-                time::to_millis(request.at).into(),
-                without_nul(&request.method).into(),
-                request.route.as_deref().map(without_nul).as_deref().into(),
-                i64::from(request.status).into(),
-                request.address.as_deref().map(without_nul).as_deref().into(),
-                request.user_agent.as_deref().map(without_nul).as_deref().into(),
-            ]
-        });
-        let mut query = database
-            .names
-            .query("INSERT INTO @activity (organization, key_id, at, method, route, status, address, user_agent) ");
-        query.push_rows(rows, CHUNK);
-        change.execute(query).await.map_err(error::failed)?;
-    }
-    change.commit().await.map_err(error::commit_failed)
+    let added = database.change(async |change| {
+        for chunk in activity.chunks(CHUNK) {
+            let rows = chunk.iter().map(|request| {
+                vec![
+                    request.organization.as_str().into(),
+                    request.key.as_str().into(),
+                    time::to_millis(request.at).into(),
+                    without_nul(&request.method).into(),
+                    request.route.as_deref().map(without_nul).as_deref().into(),
+                    i64::from(request.status).into(),
+                    request.address.as_deref().map(without_nul).as_deref().into(),
+                    request.user_agent.as_deref().map(without_nul).as_deref().into(),
+                ]
+            });
+            let mut query = database
+                .names
+                .query("INSERT INTO @activity (organization, key_id, at, method, route, status, address, user_agent) ");
+            query.push_rows(rows, CHUNK);
+            change.execute(query).await?;
+        }
+        Ok(())
+    });
+    added.await
 }
 
 /// PostgreSQL keeps no NUL, and what callers send must not stop the batch it is in.
@@ -246,21 +241,21 @@ pub(crate) async fn prune(database: &Database, prune: &Prune, now: SystemTime) -
 
 /// Removes a part at a time, each in a transaction of its own.
 async fn remove(database: &Database, sql: &str, before: i64, is_audit: bool) -> Result<u64, StoreError> {
+    let names = &database.names;
     let mut removed = 0;
     loop {
-        let mut change = database.begin().await.map_err(error::failed)?;
-        // The table's trigger lets nothing go that is later than what stands here, and the next statement takes it back.
-        if is_audit {
-            let cutoff = database.names.query("UPDATE @audit_retention SET cutoff = $1").bind(before);
-            change.execute(cutoff).await.map_err(error::failed)?;
-        }
-        let query = database.names.query(sql).bind(before).bind(PRUNED_AT_ONCE);
-        let count = change.execute(query).await.map_err(error::failed)?;
-        if is_audit {
-            let cutoff = database.names.query("UPDATE @audit_retention SET cutoff = NULL");
-            change.execute(cutoff).await.map_err(error::failed)?;
-        }
-        change.commit().await.map_err(error::commit_failed)?;
+        let removing = database.change(async |change| {
+            // The table's trigger lets nothing go that is later than what stands here, and the next statement takes it back.
+            if is_audit {
+                change.execute(names.query("UPDATE @audit_retention SET cutoff = $1").bind(before)).await?;
+            }
+            let count = change.execute(names.query(sql).bind(before).bind(PRUNED_AT_ONCE)).await?;
+            if is_audit {
+                change.execute(names.query("UPDATE @audit_retention SET cutoff = NULL")).await?;
+            }
+            Ok(count)
+        });
+        let count = removing.await?;
         removed += count;
         if count < PRUNED_AT_ONCE.unsigned_abs() {
             return Ok(removed);

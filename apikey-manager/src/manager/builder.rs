@@ -6,9 +6,11 @@ use apikey_core::{
     Authenticator, AuthenticatorBuilder, BoxError, Clock, ConfigError, KeyFormat, KeyHasher, PepperError, ScopeCatalog,
 };
 
-use tokio::{runtime::Handle, sync::Mutex};
+use tokio::runtime::Handle;
 
-use super::{Background, KeyManager, Shared, event_ids::EventIds, turns::Turns, windows::Windows};
+use super::{
+    Background, KeyManager, ReadSettings, Shared, event_ids::EventIds, readers::Readers, turns::Turns, windows::Windows,
+};
 use crate::{
     activity::{ActivityLog, ActivitySettings},
     events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
@@ -61,6 +63,7 @@ pub struct KeyManagerBuilder {
     catalog: Option<ScopeCatalog>,
     limits: LimitsOf,
     clock: Clock,
+    reads: ReadSettings,
     usage: UsageSettings,
     activity: Option<ActivitySettings>,
     sweep: SweepSettings,
@@ -77,6 +80,7 @@ impl KeyManagerBuilder {
             catalog: None,
             limits: LimitsOf::default(),
             clock: Clock::system(),
+            reads: ReadSettings::new(),
             usage: UsageSettings::new(),
             activity: None,
             sweep: SweepSettings::default(),
@@ -143,6 +147,12 @@ impl KeyManagerBuilder {
         configure: impl FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder + Send + 'static,
     ) -> Self {
         self.configure = Box::new(configure);
+        self
+    }
+
+    /// How many may read at once; see [`ReadSettings::new`] for what holds unless set.
+    pub fn reads(mut self, settings: ReadSettings) -> Self {
+        self.reads = settings;
         self
     }
 
@@ -240,6 +250,7 @@ impl KeyManagerBuilder {
             catalog,
             limits,
             clock,
+            reads,
             usage,
             activity,
             sweep,
@@ -287,9 +298,10 @@ impl KeyManagerBuilder {
             thresholds,
             background,
             turns: Turns::default(),
+            readers: Readers::new(reads),
             windows: Windows::default(),
             event_ids: EventIds::default(),
-            checked: Mutex::default(),
+            checked: Arc::default(),
             runtime,
         })))
     }

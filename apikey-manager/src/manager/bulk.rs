@@ -21,7 +21,6 @@ use crate::{
     record::{KeyHead, KeyRecord, Status},
     rights::{Level, Standing},
     store::Change,
-    validate::FieldError,
 };
 
 /// How much one request ends.
@@ -103,8 +102,7 @@ impl KeyManager {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
             check_reason(&revocation.reason)?;
-            let reach = shared.reach(&actor, &revocation).await?;
-            step(shared, actor, &revocation, reach).await
+            step(shared, actor, &revocation).await
         })
         .await
     }
@@ -114,15 +112,29 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// As [`revoke_selected`](KeyManager::revoke_selected).
+    /// As [`revoke_selected`](KeyManager::revoke_selected), and [`Busy`](ManageError::Busy).
     pub async fn preview_revocation(
         &self,
         actor: &Actor,
         revocation: BulkRevocation,
     ) -> Result<BulkRevoked, ManageError> {
         check_reason(&revocation.reason)?;
-        let reach = self.0.reach(actor, &revocation).await?;
-        Ok(BulkRevoked::of(reach, &actor.key))
+        self.may_read(actor)?;
+        let standing = Standing::of(&actor.rights, &self.0.catalog);
+        standing.needs(Level::Write)?;
+        let own = actor.clone();
+        self.read(actor, async move |shared: Arc<Shared>| {
+            let reach = shared.store.reach(&shared.reach_query(&own, &revocation)).await?;
+            let has_account = match &revocation.selection {
+                Selection::ServiceAccount(account) if !reach.is_known => {
+                    shared.store.account(&own.organization, account).await?.is_some()
+                }
+                _ => false,
+            };
+            shared.may_end(&standing, &revocation.selection, &reach, has_account)?;
+            Ok(BulkRevoked::of(reach, &own.key))
+        })
+        .await
     }
 
     /// Revokes a key, before other changes that wait, and takes the first step of revoking all that was made from it.
@@ -143,14 +155,12 @@ impl KeyManager {
             let revocation = BulkRevocation::new(Selection::Key(id.clone())).descendants(true).reason(reason.clone());
             if actor.key.as_ref() == Some(&id) {
                 // Once it is revoked it may not ask for the rest: it comes last.
-                let reach = shared.reach(&actor, &revocation).await?;
-                let made = step(Arc::clone(&shared), actor.clone(), &revocation, reach).await?;
+                let made = step(Arc::clone(&shared), actor.clone(), &revocation).await?;
                 let key = shared.store.key(&actor.organization, &id).await?;
                 return Ok((key.ok_or(ManageError::NotFound(Missing::Key))?, made));
             }
             let key = revoke_one(Arc::clone(&shared), actor.clone(), &id, &reason).await?;
-            let reach = shared.reach(&actor, &revocation).await?;
-            let made = step(shared, actor, &revocation, reach).await?;
+            let made = step(shared, actor, &revocation).await?;
             Ok((key, made))
         })
         .await
@@ -158,11 +168,8 @@ impl KeyManager {
 }
 
 impl Shared {
-    /// What `revocation` reaches from where it goes on, if the actor may end all of it.
-    pub(super) async fn reach(&self, actor: &Actor, revocation: &BulkRevocation) -> Result<Reach, ManageError> {
-        let standing = Standing::of(&actor.rights, &self.catalog);
-        standing.needs(Level::Write)?;
-        let query = ReachQuery {
+    fn reach_query(&self, actor: &Actor, revocation: &BulkRevocation) -> ReachQuery {
+        ReachQuery {
             organization: actor.organization.clone(),
             selection: revocation.selection.clone(),
             descendants: revocation.descendants,
@@ -170,61 +177,59 @@ impl Shared {
             last: actor.key.clone(),
             after: revocation.after.clone(),
             limit: STEP,
-        };
-        let reach = self.store.reach(&query).await?;
+        }
+    }
+
+    /// May all that is reached be ended? Of all that is left, not of one step alone: whoever may not finish does not begin.
+    fn may_end(
+        &self,
+        standing: &Standing,
+        selection: &Selection,
+        reach: &Reach,
+        has_account: bool,
+    ) -> Result<(), ManageError> {
         if !reach.is_known {
-            self.must_exist(actor, &revocation.selection).await?;
+            self.must_exist(selection, has_account)?;
         }
-        // Of all that is left, not of this step alone: whoever may not finish does not begin.
-        for (scopes, _) in &reach.scopes {
-            standing.may_touch(scopes, &self.catalog)?;
-        }
-        Ok(reach)
+        Ok(reach.scopes.iter().try_for_each(|(scopes, _)| standing.may_touch(scopes, &self.catalog))?)
     }
 
     /// A selection that names nothing is a mistake, and not a revocation of no keys.
-    async fn must_exist(&self, actor: &Actor, selection: &Selection) -> Result<(), ManageError> {
+    fn must_exist(&self, selection: &Selection, has_account: bool) -> Result<(), ManageError> {
+        let mut environments = self.formats.iter().flat_map(|format| format.environments());
         let (field, message) = match selection {
+            Selection::Everything => return Ok(()),
+            Selection::ServiceAccount(_) if has_account => return Ok(()),
+            Selection::Environment(environment) if environments.any(|declared| declared == environment) => {
+                return Ok(());
+            }
             Selection::Key(_) => ("key", "there is no such key"),
             Selection::CreatedBy(_) => ("created_by", "nobody of this name has made a key"),
-            Selection::ServiceAccount(account) => {
-                if self.store.account(&actor.organization, account).await?.is_some() {
-                    return Ok(());
-                }
-                ("service_account", "there is no such service account")
-            }
-            Selection::Environment(environment) => {
-                let mut declared = self.formats.iter().flat_map(|format| format.environments());
-                if declared.any(|declared| declared == environment) {
-                    return Ok(());
-                }
-                ("environment", "there is no such environment")
-            }
-            Selection::Everything => return Ok(()),
+            Selection::ServiceAccount(_) => ("service_account", "there is no such service account"),
+            Selection::Environment(_) => ("environment", "there is no such environment"),
         };
-        Err(ManageError::Invalid(vec![FieldError::new(field, "unknown", message)]))
+        Err(ManageError::field(field, "unknown", message))
     }
 }
 
-/// Ends what `reach` has found, in one transaction.
-async fn step(
-    shared: Arc<Shared>,
-    actor: Actor,
-    revocation: &BulkRevocation,
-    reach: Reach,
-) -> Result<BulkRevoked, ManageError> {
-    let planned = BulkRevoked::of(reach, &actor.key);
-    let mut done = BulkRevoked { keys: Vec::new(), secrets: Vec::new(), ..planned.clone() };
-    let is_first = revocation.after.is_none();
-    if planned.keys.is_empty() && planned.secrets.is_empty() && !is_first {
-        return Ok(done);
-    }
-    let mut operation = Operation::begin(shared, actor, Level::Write).await?;
-    if is_first {
+/// Takes one step, in one transaction. What is to be ended is read within it: so it waits for no reader.
+async fn step(shared: Arc<Shared>, actor: Actor, revocation: &BulkRevocation) -> Result<BulkRevoked, ManageError> {
+    let query = shared.reach_query(&actor, revocation);
+    let mut operation = Operation::begin(Arc::clone(&shared), actor, Level::Write).await?;
+    let reach = operation.transaction.reach(&query).await?;
+    let has_account = match &revocation.selection {
+        Selection::ServiceAccount(account) if !reach.is_known => {
+            operation.transaction.account(account).await?.is_some()
+        }
+        _ => false,
+    };
+    shared.may_end(&operation.standing, &revocation.selection, &reach, has_account)?;
+    if revocation.after.is_none() {
         operation.repeat_ends(&revocation.selection).await?;
     }
-    done.keys = operation.revoke_keys(&planned.keys, &revocation.reason).await?;
-    done.secrets = operation.end_secrets_of(&planned.secrets).await?;
+    let mut done = BulkRevoked::of(reach, &operation.actor.key);
+    done.keys = operation.revoke_keys(&done.keys, &revocation.reason).await?;
+    done.secrets = operation.end_secrets_of(&done.secrets).await?;
     operation.commit().await?;
     Ok(done)
 }
@@ -329,16 +334,8 @@ pub(super) async fn revoke_rest_of(
     reason: &str,
 ) -> Result<(), ManageError> {
     let mut revocation = BulkRevocation::new(Selection::ServiceAccount(account.clone())).reason(reason);
-    loop {
-        let reach = match shared.reach(actor, &revocation).await {
-            // It never had a key.
-            Err(ManageError::Invalid(_)) => return Ok(()),
-            reach => reach?,
-        };
-        let done = step(Arc::clone(shared), actor.clone(), &revocation, reach).await?;
-        match done.next {
-            Some(next) => revocation = revocation.after(next),
-            None => return Ok(()),
-        }
+    while let Some(next) = step(Arc::clone(shared), actor.clone(), &revocation).await?.next {
+        revocation = revocation.after(next);
     }
+    Ok(())
 }

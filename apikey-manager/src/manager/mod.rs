@@ -15,6 +15,7 @@ mod operation;
 mod organizations;
 mod overview;
 mod read;
+mod readers;
 mod rotate;
 mod switch;
 mod turns;
@@ -32,7 +33,7 @@ use std::{
 use apikey_core::{Authenticator, Clock, KeyFormat, KeyHasher, Scope, ScopeCatalog};
 use tokio::{runtime::Handle, sync::Mutex, time::Instant};
 
-use self::{event_ids::EventIds, turns::Turns, windows::Windows};
+use self::{event_ids::EventIds, readers::Readers, turns::Turns, windows::Windows};
 
 pub use self::{
     accounts::{AccountUpdate, NewAccount},
@@ -41,6 +42,7 @@ pub use self::{
     issue::{Expiry, IssuedKey, NewKey},
     overview::{Bucket, LimitsInUse, Usage},
     read::PageRequest,
+    readers::ReadSettings,
     rotate::Overlap,
     update::{KeyUpdate, Set},
 };
@@ -55,6 +57,9 @@ use crate::{
     time,
     usage::UsageWriter,
 };
+
+/// How long an answer about the store's health holds.
+const CHECKED_EVERY: Duration = Duration::from_secs(1);
 
 /// Issues keys and governs them to their end.
 ///
@@ -105,12 +110,16 @@ pub(crate) struct Shared {
     pub(crate) thresholds: Thresholds,
     pub(crate) background: Background,
     pub(crate) turns: Turns,
+    pub(crate) readers: Readers,
     pub(crate) windows: Windows,
     pub(crate) event_ids: EventIds,
-    pub(crate) checked: Mutex<Option<(Instant, Result<(), String>)>>,
+    pub(crate) checked: Arc<Mutex<Option<Checked>>>,
     /// Where operations run: the one that the manager was built on.
     pub(crate) runtime: Handle,
 }
+
+/// When the store was last checked, and what came of it.
+type Checked = (Instant, Result<(), String>);
 
 /// What goes on beside the requests, until the manager is shut down or its last clone is gone.
 pub(crate) struct Background {
@@ -178,15 +187,17 @@ impl KeyManager {
     ///
     /// An answer holds for a second: however often this is asked, by whomever, the store is not.
     pub async fn readiness(&self) -> Result<(), StoreError> {
-        let mut checked = self.0.checked.lock().await;
-        let result = match &*checked {
-            Some((at, result)) if at.elapsed() < Duration::from_secs(1) => result.clone(),
-            _ => {
-                let result = self.0.store.check().await.map_err(|error| describe(&error));
-                checked.insert((Instant::now(), result)).1.clone()
-            }
-        };
-        result.map_err(StoreError::unavailable)
+        let mut checked = Arc::clone(&self.0.checked).lock_owned().await;
+        if let Some((_, result)) = checked.as_ref().filter(|(at, _)| at.elapsed() < CHECKED_EVERY) {
+            return result.clone().map_err(StoreError::unavailable);
+        }
+        let store = Arc::clone(&self.0.store);
+        // On a task: those who ask and go away at once don't break it off, nor have it done again.
+        let check = self.0.runtime.spawn(async move {
+            let result = store.check().await.map_err(|error| describe(&error));
+            checked.insert((Instant::now(), result)).1.clone()
+        });
+        check.await.map_err(StoreError::unavailable)?.map_err(StoreError::unavailable)
     }
 
     /// What time has made of a key, by the manager's thresholds: that it expires soon, or should be rotated.

@@ -2,9 +2,7 @@
 
 use std::time::SystemTime;
 
-use tokio::time::timeout;
-
-use super::{KeyManager, read::PATIENCE};
+use super::KeyManager;
 use crate::{
     actor::Actor,
     error::ManageError,
@@ -58,7 +56,7 @@ impl KeyManager {
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden); [`Invalid`](ManageError::Invalid) (`to`) unless it is later than `from`, by
-    /// at most 367 days.
+    /// at most 367 days; [`Busy`](ManageError::Busy).
     pub async fn usage(
         &self,
         actor: &Actor,
@@ -75,25 +73,25 @@ impl KeyManager {
             }
             _ => return Err(ManageError::field("to", "before_start", "must be later than from")),
         }
-        // So that what was just done is told, as far as the store can be reached soon.
-        if !matches!(timeout(PATIENCE, self.0.background.usage.flush()).await, Ok(Ok(()))) {
-            tracing::debug!(target: "apikey", "usage is told as it was last written");
-        }
+        self.flush_usage().await;
         let query = UsageQuery { organization: actor.organization.clone(), of, from: floor(from, Bucket::Hour), to };
-        let hours = self.0.store.usage(&query).await?;
-        Ok(sum(hours, bucket))
+        self.read(actor, async move |shared| Ok(sum(shared.store.usage(&query).await?, bucket))).await
     }
 
     /// What the actor's organization may have, and what it has.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden), [`Limits`](ManageError::Limits).
+    /// [`Forbidden`](ManageError::Forbidden), [`Limits`](ManageError::Limits), [`Busy`](ManageError::Busy).
     pub async fn limits(&self, actor: &Actor) -> Result<LimitsInUse, ManageError> {
         self.may_read(actor)?;
-        let limits = self.0.limits(actor).await?;
-        let used = self.0.store.counts(&actor.organization, self.0.now()).await?;
-        Ok(LimitsInUse { limits, used })
+        let asked = actor.clone();
+        self.read(actor, async move |shared| {
+            let limits = shared.limits(&asked).await?;
+            let used = shared.store.counts(&asked.organization, shared.now()).await?;
+            Ok(LimitsInUse { limits, used })
+        })
+        .await
     }
 }
 

@@ -1,13 +1,9 @@
-//! Seeing keys, accounts and what was done to them. Every one of these needs `keys:read`.
+//! Seeing keys, accounts and what was done to them. Every one of these needs `keys:read`, and a turn among the
+//! [readers](super::readers).
 
-use std::{
-    ops::Range,
-    time::{Duration, SystemTime},
-};
+use std::{ops::Range, time::SystemTime};
 
 use apikey_core::KeyId;
-
-use tokio::time::timeout;
 
 use super::KeyManager;
 use crate::{
@@ -22,9 +18,6 @@ use crate::{
     record::{KeyRecord, Status},
     rights::{Level, Standing},
 };
-
-/// How long a reader waits for what was recorded last.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many keys are looked through for one page of a search.
 const SEARCHED: usize = 2_500;
@@ -76,10 +69,14 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound).
+    /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound), [`Busy`](ManageError::Busy).
     pub async fn get(&self, actor: &Actor, id: &KeyId) -> Result<KeyRecord, ManageError> {
         self.may_read(actor)?;
-        self.0.store.key(&actor.organization, id).await?.ok_or(ManageError::NotFound(Missing::Key))
+        let (organization, id) = (actor.organization.clone(), id.clone());
+        self.read(actor, async move |shared| {
+            shared.store.key(&organization, &id).await?.ok_or(ManageError::NotFound(Missing::Key))
+        })
+        .await
     }
 
     /// A page of keys, newest first.
@@ -89,7 +86,7 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`).
+    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`), [`Busy`](ManageError::Busy).
     pub async fn list(
         &self,
         actor: &Actor,
@@ -99,47 +96,57 @@ impl KeyManager {
         self.may_read(actor)?;
         let (after, limit) = request.parts()?;
         let organization = actor.organization.clone();
-        let mut searched_to = None;
-        if filter.text.is_some() || filter.status == Some(Status::Rotating) {
-            searched_to = self.0.store.place(&organization, after.as_ref(), SEARCHED).await?;
-            filter.down_to = searched_to.clone().or(filter.down_to);
-        }
-        let query = KeyQuery { organization, filter, now: self.0.now(), after, limit: limit + 1 };
-        let keys = self.0.store.keys(&query).await?;
-        let mut page = page(keys, limit, |key| Cursor { at: key.created_at, id: key.id.to_string() });
-        page.next = page.next.or(searched_to);
-        Ok(page)
+        self.read(actor, async move |shared| {
+            let mut searched_to = None;
+            if filter.text.is_some() || filter.status == Some(Status::Rotating) {
+                searched_to = shared.store.place(&organization, after.as_ref(), SEARCHED).await?;
+                filter.down_to = searched_to.clone().or(filter.down_to);
+            }
+            let query = KeyQuery { organization, filter, now: shared.now(), after, limit: limit + 1 };
+            let keys = shared.store.keys(&query).await?;
+            let mut page = page(keys, limit, |key| Cursor { at: key.created_at, id: key.id.to_string() });
+            page.next = page.next.or(searched_to);
+            Ok(page)
+        })
+        .await
     }
 
     /// A service account of the actor's organization.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound).
+    /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound), [`Busy`](ManageError::Busy).
     pub async fn account(&self, actor: &Actor, id: &ServiceAccountId) -> Result<ServiceAccount, ManageError> {
         self.may_read(actor)?;
-        let account = self.0.store.account(&actor.organization, id).await?;
-        account.ok_or(ManageError::NotFound(Missing::ServiceAccount))
+        let (organization, id) = (actor.organization.clone(), id.clone());
+        self.read(actor, async move |shared| {
+            let account = shared.store.account(&organization, &id).await?;
+            account.ok_or(ManageError::NotFound(Missing::ServiceAccount))
+        })
+        .await
     }
 
     /// A page of service accounts, newest first.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`).
+    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`), [`Busy`](ManageError::Busy).
     pub async fn accounts(&self, actor: &Actor, request: PageRequest) -> Result<Page<ServiceAccount>, ManageError> {
         self.may_read(actor)?;
         let (after, limit) = request.parts()?;
         let query = AccountQuery { organization: actor.organization.clone(), after, limit: limit + 1 };
-        let accounts = self.0.store.accounts(&query).await?;
-        Ok(page(accounts, limit, |account| Cursor { at: account.created_at, id: account.id.to_string() }))
+        self.read(actor, async move |shared| {
+            let accounts = shared.store.accounts(&query).await?;
+            Ok(page(accounts, limit, |account| Cursor { at: account.created_at, id: account.id.to_string() }))
+        })
+        .await
     }
 
     /// A page of the audit trail, newest first.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`).
+    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`), [`Busy`](ManageError::Busy).
     pub async fn audit(
         &self,
         actor: &Actor,
@@ -149,8 +156,11 @@ impl KeyManager {
         self.may_read(actor)?;
         let (after, limit) = request.parts()?;
         let query = AuditQuery { organization: actor.organization.clone(), filter, after, limit: limit + 1 };
-        let events = self.0.store.audit(&query).await?;
-        Ok(page(events, limit, |event| Cursor { at: event.at, id: event.id.clone() }))
+        self.read(actor, async move |shared| {
+            let events = shared.store.audit(&query).await?;
+            Ok(page(events, limit, |event| Cursor { at: event.at, id: event.id.clone() }))
+        })
+        .await
     }
 
     /// A page of what a key did, newest first; empty where [activity](crate::KeyManagerBuilder::activity) is not recorded.
@@ -159,7 +169,7 @@ impl KeyManager {
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound), [`Invalid`](ManageError::Invalid)
-    /// (`limit`).
+    /// (`limit`), [`Busy`](ManageError::Busy).
     pub async fn activity(
         &self,
         actor: &Actor,
@@ -169,11 +179,7 @@ impl KeyManager {
     ) -> Result<Page<Activity>, ManageError> {
         self.may_read(actor)?;
         let (after, limit) = request.parts()?;
-        if let Some(log) = &self.0.background.activity
-            && !matches!(timeout(PATIENCE, log.flush()).await, Ok(Ok(())))
-        {
-            tracing::debug!(target: "apikey", "activity is told as it was last written");
-        }
+        self.flush_activity().await;
         let query = ActivityQuery {
             organization: actor.organization.clone(),
             key: id.clone(),
@@ -182,13 +188,16 @@ impl KeyManager {
             after,
             limit: limit + 1,
         };
-        let activity = self.0.store.activity(&query).await?;
-        if activity.is_empty() {
+        self.read(actor, async move |shared| {
+            let activity = shared.store.activity(&query).await?;
             // What a deleted key did is told; a key that never was is not found.
-            self.get(actor, id).await?;
-        }
-        let page = page(activity, limit, |(id, activity)| Cursor { at: activity.at, id: id.clone() });
-        Ok(Page { items: page.items.into_iter().map(|(_, activity)| activity).collect(), next: page.next })
+            if activity.is_empty() && shared.store.key(&query.organization, &query.key).await?.is_none() {
+                return Err(ManageError::NotFound(Missing::Key));
+            }
+            let page = page(activity, limit, |(id, activity)| Cursor { at: activity.at, id: id.clone() });
+            Ok(Page { items: page.items.into_iter().map(|(_, activity)| activity).collect(), next: page.next })
+        })
+        .await
     }
 
     /// What a key may see is what it was let in with: a change of its rights has reached the cache before it returned.

@@ -10,7 +10,7 @@ use super::MemoryStore;
 use crate::{
     account::{ServiceAccount, ServiceAccountId},
     organization::{OrganizationId, OrganizationRecord},
-    query::KeyFilter,
+    query::{KeyFilter, Reach, ReachQuery},
     record::{KeyHead, KeyRecord},
     store::{Changes, Counts, StoreError, Transaction},
 };
@@ -43,6 +43,10 @@ impl Transaction for MemoryTransaction {
 
     async fn heads(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, StoreError> {
         Ok(self.store.read().heads(&self.organization, ids))
+    }
+
+    async fn reach(&mut self, query: &ReachQuery) -> Result<Reach, StoreError> {
+        Ok(self.store.read().reach(query))
     }
 
     async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError> {

@@ -5,7 +5,7 @@ use std::{mem, time::SystemTime};
 use apikey_core::{KeyDigest, KeyId};
 use apikey_manager::{
     Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeyStore, OrganizationId, OrganizationRecord,
-    SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Transaction,
+    Reach, ReachQuery, SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Transaction,
 };
 use async_trait::async_trait;
 use tokio::task::yield_now;
@@ -88,6 +88,10 @@ impl Transaction for BrokenTransaction {
             heads.extend(key.map(|key| KeyHead::from(&self.store.told(key))));
         }
         Ok(heads)
+    }
+
+    async fn reach(&mut self, query: &ReachQuery) -> Result<Reach, StoreError> {
+        self.store.reach(query).await
     }
 
     async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError> {

@@ -46,8 +46,10 @@ async fn given_options_that_cannot_be_used_when_connected_then_the_error_names_t
     }
     let error = SqlOptions::new().schema("keys").connect(&place.url).await.unwrap_err();
     assert!(error.to_string().contains("SQLite has no schemas"), "{error}");
-    let error = SqlOptions::new().max_connections(0).connect(&place.url).await.unwrap_err();
-    assert!(error.to_string().contains("max_connections"), "{error}");
+    for connections in [0, 1, 2] {
+        let error = SqlOptions::new().max_connections(connections).connect(&place.url).await.unwrap_err();
+        assert!(error.to_string().contains("max_connections"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -110,4 +112,19 @@ async fn given_a_server_that_only_reads_when_connected_to_or_used_then_it_is_ref
     assert!(store.begin(&acme()).await.err().unwrap().is_unavailable());
     let error = SqlStore::connect(&url).await.unwrap_err();
     assert!(matches!(&error, ConnectError::Unsuitable(reason) if reason.contains("recovering")), "{error}");
+}
+
+#[tokio::test]
+async fn given_a_database_of_another_encoding_when_connected_to_then_it_is_refused() {
+    let Some(server) = PrivatePostgres::shared() else { return };
+    for encoding in ["LATIN1", "SQL_ASCII", "EUC_JP"] {
+        let url = server.create_database_with(&format!("TEMPLATE template0 LOCALE 'C' ENCODING '{encoding}'"));
+        let error = SqlStore::connect(&url).await.unwrap_err();
+        assert!(matches!(&error, ConnectError::Unsuitable(reason) if reason.contains(encoding)), "{error}");
+        let pool = sqlx::PgPool::connect(&url).await.unwrap();
+        let error = SqlStore::from_postgres_pool(pool).await.unwrap_err();
+        assert!(matches!(&error, ConnectError::Unsuitable(reason) if reason.contains(encoding)), "{error}");
+        let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+        assert_eq!(server.psql(&url, tables), "0", "{encoding}: nothing is begun in it");
+    }
 }

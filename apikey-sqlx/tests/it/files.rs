@@ -1,11 +1,17 @@
 //! SQLite's file: who may read it, what is in it, and how it is written.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    error::Error,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use apikey_core::{KeyHasher, PlaintextKey};
-use apikey_manager::{KeyRecord, KeyStore};
+use apikey_manager::{KeyRecord, KeyStore, StoreError};
+use apikey_sqlx::SqlStore;
 
-use crate::support::{Place, acme, at, commit, id, insert, key, someone};
+use crate::support::{Place, acme, at, commit, digest, id, insert, key, someone};
 
 #[tokio::test]
 async fn given_no_file_when_opened_then_it_and_all_beside_it_are_the_owners_alone() {
@@ -69,4 +75,88 @@ async fn given_a_writer_of_another_process_when_it_stops_then_those_that_waited_
     assert!(!waiting.is_finished());
     other.rollback().await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap(), Some(1));
+}
+
+fn says_it_is_gone<T>(answer: Result<T, StoreError>) -> bool {
+    let Err(error) = answer else { return false };
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    error.is_unavailable() && cause.contains("deleted or replaced while it was open")
+}
+
+/// Nothing is changed, looked up or said to be well while a file is not the one that was opened.
+async fn assert_gone(store: &SqlStore, what: &str) {
+    for _ in 0..3 {
+        assert!(says_it_is_gone(commit(store, [insert(key(100))]).await), "{what}");
+        assert!(says_it_is_gone(store.advance_marker("m", None, "1").await), "{what}");
+        assert!(store.check().await.is_err(), "{what}");
+    }
+    if what == "keys.db" {
+        // Whoever only reads looks once a second.
+        while !says_it_is_gone(store.find(&[digest(1)]).await) {
+            tokio::task::yield_now().await;
+        }
+        assert!(says_it_is_gone(store.find(&[digest(1)]).await));
+        assert!(says_it_is_gone(store.key(&acme(), &id(1)).await));
+        assert!(says_it_is_gone(store.check().await));
+    }
+}
+
+/// A change is refused at the latest when it has been made.
+async fn begun_before(store: &SqlStore, vanish: impl FnOnce()) -> StoreError {
+    let transaction = store.begin(&acme()).await.unwrap();
+    vanish();
+    transaction.commit(crate::support::changes([insert(key(101))])).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn given_an_open_file_when_deleted_or_replaced_then_nothing_is_written_where_it_would_be_lost() {
+    for what in ["keys.db", "keys.db-wal", "keys.db-shm"] {
+        for replaced in [false, true] {
+            let place = Place::sqlite();
+            let store = place.open().await;
+            commit(&store, [insert(key(1))]).await.unwrap();
+            assert_eq!(store.find(&[digest(1)]).await.unwrap().len(), 1);
+            let path: PathBuf = place.files().into_iter().find(|path| path.ends_with(what)).unwrap();
+            let away = path.with_extension("away");
+            let take_away = |path: &Path| {
+                fs::rename(path, &away).unwrap();
+                if replaced {
+                    fs::copy(&away, path).unwrap();
+                }
+            };
+            take_away(&path);
+            assert_gone(&store, what).await;
+            // The same file, where it was: it was a mistake, and mended.
+            fs::rename(&away, &path).unwrap();
+            commit(&store, [insert(key(2))]).await.unwrap();
+            store.check().await.unwrap();
+            let error = begun_before(&store, || take_away(&path)).await;
+            assert!(error.is_unknown(), "{what}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn given_a_relative_path_when_the_process_changes_its_directory_then_the_file_stays_the_same() {
+    const FOLDER: &str = "APIKEY_SQLX_TEST_FOLDER";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        // A process of its own, whose directory is nobody else's.
+        std::env::set_current_dir(&folder).unwrap();
+        let store = SqlStore::connect("sqlite:keys.db").await.unwrap();
+        std::env::set_current_dir("/").unwrap();
+        commit(&store, [insert(key(1))]).await.unwrap();
+        assert_eq!(store.find(&[digest(1)]).await.unwrap().len(), 1);
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "files::given_a_relative_path_when_the_process_changes_its_directory_then_the_file_stays_the_same",
+        ])
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(folder.path().join("keys.db").exists());
 }

@@ -9,14 +9,14 @@ use std::{
 };
 
 use apikey_manager::{Change, KeyStore, Revocation};
-use apikey_sqlx::SqlStore;
+use apikey_sqlx::{SqlOptions, SqlStore};
 use apikey_testkit::PrivatePostgres;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{Place, acme, at, commit, digest, id, insert, key, someone};
+use crate::support::{Place, acme, at, changes, commit, digest, id, insert, key, someone};
 
 /// Passes bytes on to a server, until it is told to lose a commit.
 struct Proxy {
@@ -166,4 +166,54 @@ async fn given_load_when_the_server_is_killed_and_started_again_then_nothing_ack
         let key = store.key(&acme(), &id(n)).await.unwrap().unwrap();
         assert!(key.revoked.is_some(), "key {n} was revoked and is not");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_change_under_way_when_its_connection_is_ended_then_it_is_undone_and_the_next_is_made() {
+    let Some(server) = PrivatePostgres::shared() else { return };
+    let url = server.create_database();
+    let store = SqlStore::connect(&url).await.unwrap();
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    for n in 0..10 {
+        let mut transaction = store.begin(&acme()).await.unwrap();
+        assert!(transaction.key(&id(n)).await.unwrap().is_none());
+        server.psql(&url, end);
+        match n % 3 {
+            0 => assert!(transaction.key(&id(n)).await.unwrap_err().is_unavailable()),
+            1 => drop(transaction),
+            _ => drop(transaction.commit(changes([insert(key(n))])).await.unwrap_err()),
+        }
+        assert!(store.key(&acme(), &id(n)).await.unwrap().is_none());
+        commit(&store, [insert(key(n))]).await.unwrap();
+        assert_eq!(store.find(&[digest(n)]).await.unwrap().len(), 1);
+    }
+    assert_eq!(store.revision().await.unwrap(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_server_that_stands_still_when_it_goes_on_then_the_next_change_is_made() {
+    let Some(mut server) = PrivatePostgres::start() else { return };
+    let options = SqlOptions::new().timeout(Duration::from_secs(1));
+    let store = options.connect(&server.create_database()).await.unwrap();
+    commit(&store, [insert(key(0))]).await.unwrap();
+    for n in 1..3 {
+        let begun = store.begin(&acme()).await.unwrap();
+        tokio::task::block_in_place(|| server.freeze());
+        // More than there are connections: each is given up, and none is had again.
+        let asked = (0..12).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.find(&[digest(0)]).await.unwrap_err().is_unavailable() })
+        });
+        for given_up in asked.collect::<Vec<_>>() {
+            assert!(given_up.await.unwrap());
+        }
+        assert!(store.begin(&acme()).await.err().unwrap().is_unavailable());
+        let error = begun.commit(changes([insert(key(n))])).await.unwrap_err();
+        assert!(error.is_unavailable(), "a commit that was never sent: {error:?}");
+        tokio::task::block_in_place(|| server.thaw());
+        commit(&store, [insert(key(n))]).await.unwrap();
+        assert_eq!(store.find(&[digest(n)]).await.unwrap().len(), 1);
+    }
+    assert_eq!(store.revision().await.unwrap(), 3);
 }

@@ -1,5 +1,5 @@
-//! What tests of several packages need and no user of theirs does: a PostgreSQL server of one's own, and HTTP clients that
-//! people use.
+//! What tests of several packages need and no user of theirs does: a PostgreSQL server of one's own, a pooler, and HTTP
+//! clients that people use.
 
 #![expect(clippy::expect_used, reason = "a test without its server fails")]
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
@@ -7,8 +7,9 @@
 
 #[cfg(feature = "clients")]
 mod clients;
+mod pgbouncer;
 mod postgres;
 
 #[cfg(feature = "clients")]
-pub use clients::{Client, Outcome, Upload};
-pub use postgres::PrivatePostgres;
+pub use self::clients::{Client, Outcome, Upload};
+pub use self::{pgbouncer::PgBouncer, postgres::PrivatePostgres};

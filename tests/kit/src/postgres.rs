@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Obeys lines: `start`, `kill`, `standby`. `$1`: the server's program, `$2`: the directory, `$3`: the port, `$4`: further
+/// Obeys lines: `start`, `kill`, `freeze`, `thaw`, `standby`. `$1`: the server's program, `$2`: the directory, `$3`: the port, `$4`: further
 /// settings.
 const SHELL: &str = r#"
 server=
@@ -33,17 +33,24 @@ while read -r order; do
         kill -KILL "$server"
         wait "$server"
         ;;
+    freeze)
+        kill -STOP "$server" $(cat "/proc/$server/task/$server/children")
+        ;;
+    thaw)
+        kill -CONT $(cat "/proc/$server/task/$server/children") "$server"
+        ;;
     standby)
         : >"$2/data/standby.signal"
         ;;
     esac
 done
+kill -CONT "$server" $(cat "/proc/$server/task/$server/children" 2>/dev/null) 2>/dev/null
 kill -QUIT "$server" 2>/dev/null
 wait "$server"
 rm -rf "$2"
 "#;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server of one's own.
 ///
@@ -58,9 +65,9 @@ pub struct PrivatePostgres {
 
 /// Who runs the server: it refuses to be run by root.
 #[derive(Clone, Copy)]
-struct User {
-    id: u32,
-    group: u32,
+pub(crate) struct User {
+    pub(crate) id: u32,
+    pub(crate) group: u32,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -143,8 +150,18 @@ impl PrivatePostgres {
     /// When the server is not running.
     #[must_use]
     pub fn create_database(&self) -> String {
+        self.create_database_with("")
+    }
+
+    /// Makes a database with options of `CREATE DATABASE`, such as `ENCODING 'LATIN1'`, and returns its URL.
+    ///
+    /// # Panics
+    ///
+    /// When the server is not running, or refuses the options.
+    #[must_use]
+    pub fn create_database_with(&self, options: &str) -> String {
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        self.psql(&self.url(), &format!("CREATE DATABASE {name}"));
+        self.psql(&self.url(), &format!("CREATE DATABASE {name} {options}"));
         self.url_of(&name)
     }
 
@@ -188,6 +205,22 @@ impl PrivatePostgres {
         }
     }
 
+    /// Stops all of the server's processes where they are: it doesn't answer and doesn't hang up. On Linux only.
+    pub fn freeze(&mut self) {
+        self.order("freeze");
+        while self.is_ready() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Has the server go on after a [`freeze`](PrivatePostgres::freeze), and waits until it answers.
+    pub fn thaw(&mut self) {
+        self.order("thaw");
+        while !self.is_ready() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Kills the server, and starts it as a standby that follows nobody: it recovers for ever, and only reads.
     ///
     /// # Panics
@@ -206,7 +239,7 @@ impl PrivatePostgres {
 
     fn is_ready(&self) -> bool {
         let mut asked = Command::new(self.programs.join("pg_isready"));
-        asked.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        asked.args(["-q", "-t", "1", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
         asked.status().is_ok_and(|status| status.success())
     }
 
@@ -222,7 +255,7 @@ impl Drop for PrivatePostgres {
     }
 }
 
-fn command(program: &Path, user: Option<User>, directory: &Path) -> Command {
+pub(crate) fn command(program: &Path, user: Option<User>, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory).env("LC_ALL", "C");
     if let Some(user) = user {
@@ -232,7 +265,7 @@ fn command(program: &Path, user: Option<User>, directory: &Path) -> Command {
 }
 
 /// Somebody else, where root runs the tests.
-fn unprivileged() -> Option<User> {
+pub(crate) fn unprivileged() -> Option<User> {
     let number = |arguments: &[&str]| {
         let id = Command::new("id").args(arguments).stderr(Stdio::null()).output().ok()?;
         String::from_utf8(id.stdout).ok()?.trim().parse::<u32>().ok()

@@ -1,0 +1,421 @@
+//! How many read at once, of an organization and in all. A read costs what its caller asks for, a search or a year of
+//! usage, and must leave the store and this process to requests that present keys, and to those that revoke them.
+//!
+//! A reader waits for a moment, and is then refused. One that reads does so to its end, on a task: who hangs up and asks
+//! again doesn't have the store work on both.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until, timeout, timeout_at},
+};
+
+use super::{KeyManager, Shared};
+use crate::{
+    actor::Actor,
+    error::{Busy, ManageError},
+    organization::OrganizationId,
+    store::StoreError,
+};
+
+/// How long a reader waits for what was counted or recorded last to be written.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often that is written for readers at most, however many there are.
+const FLUSHES: Duration = Duration::from_millis(200);
+
+/// How many may read keys, accounts, usage and the audit trail at once, from this process.
+///
+/// ```
+/// use std::time::Duration;
+/// use apikey_manager::ReadSettings;
+///
+/// let settings = ReadSettings::new().at_once(32).per_organization(2).patience(Duration::from_secs(5));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct ReadSettings {
+    at_once: usize,
+    per_organization: usize,
+    patience: Duration,
+}
+
+impl ReadSettings {
+    /// 16 at once, 4 of them of one organization, each after a second at most.
+    pub fn new() -> Self {
+        ReadSettings { at_once: 16, per_organization: 4, patience: Duration::from_secs(1) }
+    }
+
+    /// Sets how many may read at once in all; at least one.
+    pub fn at_once(mut self, readers: usize) -> Self {
+        self.at_once = readers.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// Sets how many of one organization may read at once; at least one.
+    pub fn per_organization(mut self, readers: usize) -> Self {
+        self.per_organization = readers.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// Sets how long a reader waits for its turn before it is refused as [`Busy`].
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+}
+
+impl Default for ReadSettings {
+    fn default() -> Self {
+        ReadSettings::new()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Readers {
+    settings: ReadSettings,
+    all: Arc<Semaphore>,
+    organizations: Mutex<HashMap<OrganizationId, Weak<Semaphore>>>,
+    usage: Flushes,
+    activity: Flushes,
+}
+
+/// The right to read.
+struct Reading {
+    _own: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
+}
+
+impl Readers {
+    pub(super) fn new(settings: ReadSettings) -> Self {
+        let all = Arc::new(Semaphore::new(settings.at_once));
+        let (usage, activity) = (Flushes::default(), Flushes::default());
+        Readers { settings, all, organizations: Mutex::default(), usage, activity }
+    }
+
+    async fn take(&self, organization: &OrganizationId) -> Result<Reading, Busy> {
+        let deadline = Instant::now() + self.settings.patience;
+        let take = async |readers: Arc<Semaphore>| timeout_at(deadline, readers.acquire_owned()).await.ok()?.ok();
+        // In this order, so that an organization takes no more than its part of the line for the other.
+        let own = take(self.organization(organization)).await.ok_or(Busy::Organization)?;
+        let all = take(Arc::clone(&self.all)).await.ok_or(Busy::Service)?;
+        Ok(Reading { _own: own, _all: all })
+    }
+
+    fn organization(&self, organization: &OrganizationId) -> Arc<Semaphore> {
+        let mut organizations = self.organizations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(readers) = organizations.get(organization).and_then(Weak::upgrade) {
+            return readers;
+        }
+        // Those that nobody reads in go whenever the table would grow.
+        if organizations.len() == organizations.capacity() {
+            organizations.retain(|_, readers| readers.strong_count() > 0);
+        }
+        let readers = Arc::new(Semaphore::new(self.settings.per_organization));
+        organizations.insert(organization.clone(), Arc::downgrade(&readers));
+        readers
+    }
+}
+
+impl KeyManager {
+    /// Has `read` read in the actor's turn. Every question to the store that a caller asks and that changes nothing goes
+    /// this way.
+    pub(super) async fn read<T, F>(
+        &self,
+        actor: &Actor,
+        read: impl FnOnce(Arc<Shared>) -> F + Send + 'static,
+    ) -> Result<T, ManageError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ManageError>> + Send + 'static,
+    {
+        let reading = self.0.readers.take(&actor.organization).await?;
+        let read = self.run(async move |shared| {
+            let read = read(shared).await;
+            drop(reading);
+            read
+        });
+        match read.await {
+            // There was nothing that might have been done.
+            Err(ManageError::Stopped) => Err(StoreError::unavailable("the runtime is shutting down").into()),
+            read => read,
+        }
+    }
+
+    /// Writes what was counted before this was called, as far as the store takes it soon.
+    pub(super) async fn flush_usage(&self) {
+        let flush = |shared: Arc<Shared>| async move { shared.background.usage.flush().await };
+        self.0.readers.usage.share(&self.0, flush, "usage").await;
+    }
+
+    /// The same of what was recorded.
+    pub(super) async fn flush_activity(&self) {
+        let flush = |shared: Arc<Shared>| async move {
+            match &shared.background.activity {
+                Some(log) => log.flush().await,
+                None => Ok(()),
+            }
+        };
+        self.0.readers.activity.share(&self.0, flush, "activity").await;
+    }
+}
+
+/// Writes for readers: those that ask at the same time share one.
+#[derive(Debug, Default)]
+struct Flushes {
+    /// How many have begun.
+    begun: AtomicU64,
+    /// When the last began. Held until it is over.
+    last: Arc<AsyncMutex<Option<Instant>>>,
+}
+
+impl Flushes {
+    async fn share<F>(&self, shared: &Arc<Shared>, flush: impl FnOnce(Arc<Shared>) -> F + Send, what: &'static str)
+    where
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let begun = self.begun.load(Ordering::Acquire);
+        let flushed = timeout(PATIENCE, async {
+            let mut last = Arc::clone(&self.last).lock_owned().await;
+            // One that has begun since, and is over, has written what this reader wants.
+            if self.begun.load(Ordering::Acquire) > begun {
+                return true;
+            }
+            if let Some(last) = *last {
+                sleep_until(last + FLUSHES).await;
+            }
+            *last = Some(Instant::now());
+            self.begun.fetch_add(1, Ordering::AcqRel);
+            let flush = flush(Arc::clone(shared));
+            let runtime: &Handle = &shared.runtime;
+            // On a task, so that a reader who goes away breaks no write off.
+            let flushed = runtime.spawn(async move {
+                let flushed = flush.await;
+                drop(last);
+                flushed.is_ok()
+            });
+            flushed.await.unwrap_or(false)
+        });
+        if !flushed.await.unwrap_or(false) {
+            tracing::debug!(target: "apikey", what, "readers are told what was written last");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::Pin, time::SystemTime};
+
+    use apikey_core::{Authentication, Header, HeaderLines, KeyFormat, KeyId, RequestView};
+    use futures_util::future::join_all;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::{
+        ActivitySettings, AuditFilter, Bucket, IssuedKey, KeyFilter, NewAccount, NewKey, PageRequest, ServiceAccountId,
+        UsageOf, UsageSettings, test_store::TestStore,
+    };
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    struct Service {
+        keys: KeyManager,
+        store: TestStore,
+        key: IssuedKey,
+        account: ServiceAccountId,
+    }
+
+    fn host(organization: &str) -> Actor {
+        Actor::host("test", OrganizationId::new(organization).unwrap()).unwrap()
+    }
+
+    impl Service {
+        async fn new(settings: ReadSettings) -> Self {
+            let store = TestStore::default();
+            let keys = KeyManager::builder(store.clone())
+                .format(KeyFormat::builder("t").build().unwrap())
+                .activity(ActivitySettings::new().interval(HOUR))
+                .usage(UsageSettings::new().interval(HOUR))
+                .reads(settings)
+                .build()
+                .unwrap();
+            let key = keys.issue(&host("acme"), NewKey::new("k")).await.unwrap();
+            let account = keys.create_account(&host("acme"), NewAccount::new("a")).await.unwrap().id;
+            Service { keys, store, key, account }
+        }
+
+        /// Every way to read, by its name.
+        fn reads(&self, organization: &str) -> Vec<(&'static str, Read)> {
+            let (keys, host, id) = (&self.keys, host(organization), self.key.id());
+            let now = keys.now();
+            let span = now - HOUR..now + HOUR;
+            macro_rules! read {
+                ($name:literal, |$keys:ident, $host:ident, $id:ident, $account:ident, $span:ident| $read:expr) => {{
+                    let ($keys, $host, $id) = (keys.clone(), host.clone(), id.clone());
+                    let ($account, $span) = (self.account.clone(), span.clone());
+                    let _ = (&$id, &$account, &$span);
+                    let read: Read = Box::pin(async move { $read.await.map(drop) });
+                    ($name, read)
+                }};
+            }
+            let page = PageRequest::first();
+            vec![
+                read!("get", |k, host, id, _a, _s| k.get(&host, &id)),
+                read!("list", |k, host, _i, _a, _s| k.list(&host, KeyFilter::default(), PageRequest::first())),
+                read!("search", |k, host, _i, _a, _s| k.list(&host, searched(), PageRequest::first())),
+                read!("account", |k, host, _i, account, _s| k.account(&host, &account)),
+                read!("accounts", |k, host, _i, _a, _s| k.accounts(&host, PageRequest::first())),
+                read!("audit", |k, host, _i, _a, _s| k.audit(&host, AuditFilter::default(), PageRequest::first())),
+                read!("activity", |k, host, id, _a, span| k.activity(&host, &id, span, page)),
+                read!("usage", |k, host, _i, _a, span| k.usage(
+                    &host,
+                    UsageOf::Organization,
+                    span.start,
+                    span.end,
+                    Bucket::Hour
+                )),
+                read!("limits", |k, host, _i, _a, _s| k.limits(&host)),
+            ]
+        }
+
+        async fn is_let_in(&self, key: &IssuedKey) -> bool {
+            struct Bearer(String);
+            impl RequestView for Bearer {
+                fn lines(&self, header: Header) -> HeaderLines<'_> {
+                    (header == Header::Authorization).then_some(self.0.as_bytes()).into_iter().collect()
+                }
+            }
+            let request = Bearer(format!("Bearer {}", key.secret().expose_secret()));
+            match self.keys.authenticator().authenticate(&request) {
+                Authentication::Done(decision) => decision.is_ok(),
+                Authentication::Loading(loading) => loading.await.is_ok(),
+            }
+        }
+
+        /// Has so many read who get no answer.
+        async fn occupy(&self, organization: &str, readers: usize) -> Vec<tokio::task::JoinHandle<()>> {
+            let before = self.keys.0.readers.all.available_permits();
+            let read = |_| {
+                let (keys, host, id) = (self.keys.clone(), host(organization), KeyId::new("unknown").unwrap());
+                tokio::spawn(async move { drop(keys.get(&host, &id).await.unwrap_err()) })
+            };
+            let reading = (0..readers).map(read).collect();
+            while self.keys.0.readers.all.available_permits() > before - readers {
+                yield_now().await;
+            }
+            reading
+        }
+    }
+
+    type Read = Pin<Box<dyn Future<Output = Result<(), ManageError>> + Send>>;
+
+    fn searched() -> KeyFilter {
+        let mut filter = KeyFilter::default();
+        filter.text = Some("k".to_owned());
+        filter
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn given_as_many_readers_as_may_be_when_more_read_then_each_is_refused_and_nothing_else_is() {
+        let service = Service::new(ReadSettings::new().at_once(3).per_organization(2)).await;
+        let closed = Arc::clone(&service.store.gate).write_owned().await;
+        let mut reading = service.occupy("acme", 2).await;
+        for (name, read) in service.reads("acme") {
+            assert!(matches!(read.await, Err(ManageError::Busy(Busy::Organization))), "{name}");
+        }
+        reading.extend(service.occupy("other", 1).await);
+        for (name, read) in service.reads("other") {
+            assert!(matches!(read.await, Err(ManageError::Busy(Busy::Service))), "{name}");
+        }
+        // What is no read goes on, even by a key that no cache knows yet.
+        let key = service.keys.issue(&host("acme"), NewKey::new("cold")).await.unwrap();
+        assert!(service.is_let_in(&key).await);
+        service.keys.readiness().await.unwrap();
+        drop(closed);
+        for reading in reading {
+            reading.await.unwrap();
+        }
+        for (name, read) in service.reads("acme") {
+            assert!(read.await.is_ok(), "{name}");
+        }
+        service.keys.revoke(&host("acme"), key.id(), "").await.unwrap();
+        assert!(!service.is_let_in(&key).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn given_a_turn_that_comes_soon_when_waited_for_then_the_reader_reads() {
+        let service = Service::new(ReadSettings::new().at_once(1).per_organization(1)).await;
+        let closed = Arc::clone(&service.store.gate).write_owned().await;
+        let reading = service.occupy("acme", 1).await;
+        let waiting = join_all(service.reads("acme").into_iter().map(|(_, read)| read));
+        let opening = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            drop(closed);
+        };
+        let (read, ()) = tokio::join!(waiting, opening);
+        assert!(read.iter().all(Result::is_ok), "{read:?}");
+        drop(reading);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn given_a_reader_who_hangs_up_when_the_store_is_still_at_it_then_the_turn_is_not_another_s() {
+        let service = Service::new(ReadSettings::new().at_once(1)).await;
+        let closed = Arc::clone(&service.store.gate).write_owned().await;
+        for reading in service.occupy("acme", 1).await {
+            reading.abort();
+            assert!(reading.await.unwrap_err().is_cancelled());
+        }
+        let unknown = KeyId::new("unknown").unwrap();
+        let refused = service.keys.get(&host("acme"), &unknown).await;
+        assert!(matches!(refused, Err(ManageError::Busy(Busy::Service))), "{refused:?}");
+        drop(closed);
+        assert!(matches!(service.keys.get(&host("acme"), &unknown).await, Err(ManageError::NotFound(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn given_usage_between_readers_when_each_asks_then_all_of_it_is_told_and_few_writes_are_made() {
+        let service = Service::new(ReadSettings::new()).await;
+        let span = |now: SystemTime| (now - HOUR, now + HOUR);
+        let mut told = 0;
+        let start = Instant::now();
+        for round in 1..=10 {
+            assert!(service.is_let_in(&service.key).await);
+            let ask = async || {
+                let (from, to) = span(service.keys.now());
+                service.keys.usage(&host("acme"), UsageOf::Organization, from, to, Bucket::Hour).await.unwrap().ok
+            };
+            let answers = join_all((0..4).map(|_| ask())).await;
+            assert_eq!(answers, [round; 4]);
+            told += answers.len();
+        }
+        assert_eq!(told, 40);
+        assert!(service.store.batch_ids().len() <= 10);
+        assert!(start.elapsed() >= 9 * FLUSHES, "written again and again at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn given_many_who_ask_for_health_and_hang_up_then_the_store_is_asked_once_a_second() {
+        let service = Service::new(ReadSettings::new()).await;
+        let checks = || service.store.checks.load(Ordering::Relaxed);
+        for _ in 0..100 {
+            let mut asking = Box::pin(service.keys.readiness());
+            let hung_up = std::future::poll_fn(|cx| std::task::Poll::Ready(asking.as_mut().poll(cx))).await;
+            drop(hung_up);
+            drop(asking);
+        }
+        service.keys.readiness().await.unwrap();
+        assert_eq!(checks(), 1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        service.keys.readiness().await.unwrap();
+        assert_eq!(checks(), 2);
+    }
+}
