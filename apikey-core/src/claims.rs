@@ -47,8 +47,9 @@ pub struct Claims {
 
 #[derive(Clone, Default)]
 struct More {
-    organization: Option<Box<str>>,
-    service_account: Option<Box<str>>,
+    // Shared with what is told of the key's usage.
+    organization: Option<Arc<str>>,
+    service_account: Option<Arc<str>>,
     metadata: Map<String, Value>,
     extras: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
 }
@@ -95,14 +96,14 @@ impl Claims {
 
     /// Sets the organization (tenant, workspace) that owns the key.
     #[must_use]
-    pub fn with_organization(mut self, organization: impl Into<Box<str>>) -> Self {
+    pub fn with_organization(mut self, organization: impl Into<Arc<str>>) -> Self {
         self.more().organization = Some(organization.into());
         self
     }
 
     /// Sets the service account the key acts for.
     #[must_use]
-    pub fn with_service_account(mut self, service_account: impl Into<Box<str>>) -> Self {
+    pub fn with_service_account(mut self, service_account: impl Into<Arc<str>>) -> Self {
         self.more().service_account = Some(service_account.into());
         self
     }
@@ -206,6 +207,18 @@ impl Claims {
     pub fn extra<T: Any + Send + Sync>(&self) -> Option<&T> {
         let (_, extra) = self.more.as_ref()?.extras.iter().find(|(type_id, _)| *type_id == TypeId::of::<T>())?;
         extra.downcast_ref()
+    }
+
+    pub(crate) fn shared_organization(&self) -> Option<Arc<str>> {
+        self.more.as_ref()?.organization.clone()
+    }
+
+    pub(crate) fn shared_service_account(&self) -> Option<Arc<str>> {
+        self.more.as_ref()?.service_account.clone()
+    }
+
+    pub(crate) fn shared_environment(&self) -> Option<Arc<str>> {
+        self.environment.clone()
     }
 
     fn more(&mut self) -> &mut More {
