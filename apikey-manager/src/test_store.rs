@@ -15,7 +15,7 @@ use crate::{
     audit::AuditEvent,
     organization::{OrganizationId, OrganizationRecord},
     query::{
-        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, UsageBatch, UsageHour, UsageQuery,
+        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, UsageBatch, UsageBucket, UsageQuery,
     },
     record::KeyRecord,
     store::{Change, Changes, Counts, FoundKey, KeyStore, StoreError, Transaction},
@@ -127,7 +127,7 @@ impl KeyStore for TestStore {
         answer.map(|()| added)
     }
 
-    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError> {
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
         self.memory.usage(query).await
     }
 

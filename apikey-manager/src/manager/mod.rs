@@ -38,7 +38,7 @@ pub use self::{
     builder::{BuildError, KeyManagerBuilder},
     bulk::Selection,
     issue::{Expiry, IssuedKey, NewKey},
-    overview::{Bucket, LimitsInUse, Usage},
+    overview::{LimitsInUse, Usage},
     read::PageRequest,
     rotate::Overlap,
     update::{KeyUpdate, Set},

@@ -24,7 +24,7 @@ use crate::{
     audit::AuditEvent,
     organization::{OrganizationId, OrganizationRecord},
     query::{
-        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, UsageBatch, UsageHour, UsageQuery,
+        AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, UsageBatch, UsageBucket, UsageQuery,
     },
     record::KeyRecord,
     store::{Counts, FoundKey, KeyStore, StoreError, Transaction},
@@ -154,7 +154,7 @@ impl KeyStore for MemoryStore {
         Ok(self.write().add_usage(batch))
     }
 
-    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError> {
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
         Ok(self.read().usage(query))
     }
 
