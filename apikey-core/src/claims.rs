@@ -46,8 +46,9 @@ pub struct Claims {
 
 #[derive(Clone, Default)]
 struct More {
-    organization: Option<Box<str>>,
-    service_account: Option<Box<str>>,
+    // Shared with what is told of the key's usage.
+    organization: Option<Arc<str>>,
+    service_account: Option<Arc<str>>,
     metadata: JsonObject,
     extras: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
 }
@@ -94,14 +95,14 @@ impl Claims {
 
     /// Sets the organization (tenant, workspace) that owns the key.
     #[must_use]
-    pub fn with_organization(mut self, organization: impl Into<Box<str>>) -> Self {
+    pub fn with_organization(mut self, organization: impl Into<Arc<str>>) -> Self {
         self.more().organization = Some(organization.into());
         self
     }
 
     /// Sets the service account the key acts for.
     #[must_use]
-    pub fn with_service_account(mut self, service_account: impl Into<Box<str>>) -> Self {
+    pub fn with_service_account(mut self, service_account: impl Into<Arc<str>>) -> Self {
         self.more().service_account = Some(service_account.into());
         self
     }
@@ -224,6 +225,18 @@ impl Claims {
             size_of::<More>() + texts.sum::<usize>() + more.metadata.heap_bytes()
         });
         texts + more
+    }
+
+    pub(crate) fn shared_organization(&self) -> Option<Arc<str>> {
+        self.more.as_ref()?.organization.clone()
+    }
+
+    pub(crate) fn shared_service_account(&self) -> Option<Arc<str>> {
+        self.more.as_ref()?.service_account.clone()
+    }
+
+    pub(crate) fn shared_environment(&self) -> Option<Arc<str>> {
+        self.environment.clone()
     }
 
     fn more(&mut self) -> &mut More {

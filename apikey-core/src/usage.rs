@@ -1,6 +1,6 @@
 //! How often each key was used, for whoever keeps account of it.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use crate::{digest::KeyDigest, key_id::KeyId};
 
@@ -11,6 +11,12 @@ use crate::{digest::KeyDigest, key_id::KeyId};
 pub struct KeyUsage {
     /// The key.
     pub key: KeyId,
+    /// The organization that owned it when it was used, whatever became of either since.
+    pub organization: Option<Arc<str>>,
+    /// The service account that it acted for.
+    pub service_account: Option<Arc<str>>,
+    /// The environment that it belonged to.
+    pub environment: Option<Arc<str>>,
     /// The digest that the secret is stored under.
     pub digest: KeyDigest,
     /// Requests that were let in. A request that passes several layers of one authenticator is one.
@@ -25,9 +31,18 @@ pub struct KeyUsage {
 }
 
 impl KeyUsage {
-    /// `requests` of one secret, none of them refused.
+    /// `requests` of one secret, none of them refused, of a key that belongs to nobody.
     #[must_use]
     pub fn new(key: KeyId, digest: KeyDigest, requests: u64, last_used: SystemTime) -> Self {
-        KeyUsage { key, digest, requests, refused: 0, last_used }
+        KeyUsage {
+            key,
+            organization: None,
+            service_account: None,
+            environment: None,
+            digest,
+            requests,
+            refused: 0,
+            last_used,
+        }
     }
 }

@@ -85,14 +85,15 @@ pub use events::{Due, Event, Retention, Spike, SpikeThreshold, Thresholds, due};
 pub use import::{ImportKey, ImportProgress, RowError};
 pub use limits::Limits;
 pub use manager::{
-    AccountUpdate, Bucket, BuildError, BulkRevocation, BulkRevoked, Expiry, IssuedKey, KeyManager, KeyManagerBuilder,
+    AccountUpdate, BuildError, BulkRevocation, BulkRevoked, Expiry, IssuedKey, KeyManager, KeyManagerBuilder,
     KeyUpdate, LimitsInUse, NewAccount, NewKey, Overlap, PageRequest, ReadSettings, Set, Usage,
 };
 pub use memory::MemoryStore;
 pub use organization::{IdError, OrganizationId, OrganizationRecord, Switched};
 pub use query::{
-    AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Cursor, CursorError, KeyFilter, KeyQuery, MAX_PAGE,
-    Page, Prune, Pruned, Reach, ReachQuery, Selection, Target, UsageBatch, UsageHour, UsageOf, UsageQuery, UsageRow,
+    AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Bucket, Cursor, CursorError, KeyFilter, KeyQuery,
+    MAX_PAGE, Page, Prune, Pruned, Reach, ReachQuery, Selection, Target, UsageBatch, UsageBucket, UsageOf, UsageQuery,
+    UsageRow,
 };
 pub use record::{KeyHead, KeyRecord, Revocation, SecretRecord, Status};
 pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};

@@ -176,17 +176,62 @@ pub enum UsageOf {
     Organization,
 }
 
-/// Usage in a span of time, hour by hour, oldest first; hours without any are left out.
+/// How finely usage is told: by the hour or by the day, both in UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bucket {
+    /// By the hour.
+    #[default]
+    Hour,
+    /// By the day.
+    Day,
+}
+
+impl Bucket {
+    /// How long one is.
+    #[must_use]
+    pub const fn length(self) -> Duration {
+        match self {
+            Bucket::Hour => HOUR,
+            Bucket::Day => Duration::from_secs(24 * 3_600),
+        }
+    }
+
+    /// The beginning of the one that `moment` lies in.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use apikey_manager::Bucket;
+    ///
+    /// let half_past_two = SystemTime::UNIX_EPOCH + Duration::from_secs(2 * 3_600 + 1_800);
+    /// assert_eq!(Bucket::Hour.start(half_past_two), SystemTime::UNIX_EPOCH + Duration::from_secs(2 * 3_600));
+    /// assert_eq!(Bucket::Day.start(half_past_two), SystemTime::UNIX_EPOCH);
+    /// ```
+    #[must_use]
+    pub fn start(self, moment: SystemTime) -> SystemTime {
+        let millis = time::to_millis(moment);
+        time::from_millis(millis.saturating_sub(millis.rem_euclid(self.length().as_millis() as i64)))
+    }
+
+    /// The end of the one that `moment` lies in, which is the beginning of the next.
+    #[must_use]
+    pub fn end(self, moment: SystemTime) -> SystemTime {
+        self.start(moment) + self.length()
+    }
+}
+
+/// Usage in a span of time, bucket by bucket, oldest first; those without any are left out.
 #[derive(Clone, Debug)]
 pub struct UsageQuery {
     /// Whose.
     pub organization: OrganizationId,
     /// Which part of it.
     pub of: UsageOf,
-    /// The hour of this moment and later.
+    /// Hours that begin at this moment or later. A day is counted from here on if it began before.
     pub from: SystemTime,
-    /// Before this moment.
+    /// Hours that begin before this moment. A day is counted up to here if it ends later.
     pub to: SystemTime,
+    /// How finely.
+    pub bucket: Bucket,
 }
 
 /// Which keys of an organization a bulk revocation begins with.
@@ -248,22 +293,28 @@ pub struct Target {
     pub secret: Option<KeyDigest>,
 }
 
-/// What was counted in one hour.
+/// What was counted in one hour or day, or in the part of a day that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UsageHour {
-    /// The hour's beginning, in UTC.
-    pub hour: SystemTime,
+pub struct UsageBucket {
+    /// The beginning of the hour or day, in UTC.
+    pub start: SystemTime,
     /// Requests that were let in and had the scopes they needed.
     pub ok: u64,
     /// Requests that were let in and refused for a missing scope.
     pub refused: u64,
 }
 
-/// What a batch adds for one secret of a key, within one hour.
+/// What a batch adds for one key, within one hour. It says itself whose the key was when it was used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsageRow {
     /// The key.
     pub key: KeyId,
+    /// Whose it was.
+    pub organization: OrganizationId,
+    /// The service account it was issued to, if to one.
+    pub service_account: Option<ServiceAccountId>,
+    /// The environment it belonged to.
+    pub environment: Option<String>,
     /// The hour's beginning.
     pub hour: SystemTime,
     /// Requests let in, with the scopes they needed.
@@ -342,7 +393,7 @@ pub struct ActivityQuery {
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Prune {
-    /// Usage of hours before this moment.
+    /// Usage of days, in UTC, that were over at this moment. Days go as a whole, so that hours and days add up alike.
     pub usage_before: Option<SystemTime>,
     /// Activity before this moment.
     pub activity_before: Option<SystemTime>,
@@ -353,7 +404,7 @@ pub struct Prune {
 /// How many rows were removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Hours of usage.
+    /// Hours of keys.
     pub usage: u64,
     /// Requests.
     pub activity: u64,

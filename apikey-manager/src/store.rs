@@ -13,7 +13,7 @@ use crate::{
     organization::{OrganizationId, OrganizationRecord, Switched},
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, Prune, Pruned, Reach,
-        ReachQuery, UsageBatch, UsageHour, UsageQuery,
+        ReachQuery, UsageBatch, UsageBucket, UsageQuery,
     },
     record::{KeyHead, KeyRecord, Revocation, SecretRecord},
 };
@@ -95,12 +95,14 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// A page of audit events.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError>;
 
-    /// Adds usage, all of the batch or none; `false` if a batch of this id has been added before. Rows of keys that are
-    /// gone are left out. Sets `last_used_at` of keys and secrets, never to an earlier moment than it is.
+    /// Adds usage, all of the batch or none; `false` if a batch of this id has been added before. A row counts for whom it
+    /// names, whatever became of the key, the account or the organization meanwhile. Sets `last_used_at` of keys and
+    /// secrets that are there, never to an earlier moment than it is.
     async fn add_usage(&self, batch: &UsageBatch) -> Result<bool, StoreError>;
 
-    /// Usage, hour by hour.
-    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError>;
+    /// Usage, bucket by bucket. What this costs must not grow with the number of keys times the number of hours: callers
+    /// may ask for a year of an organization by the day, or for a month by the hour.
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError>;
 
     /// Adds activity.
     async fn add_activity(&self, activity: &[Activity]) -> Result<(), StoreError>;

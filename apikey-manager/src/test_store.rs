@@ -19,7 +19,7 @@ use crate::{
     organization::{OrganizationId, OrganizationRecord},
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, Reach, ReachQuery, UsageBatch,
-        UsageHour, UsageQuery,
+        UsageBucket, UsageQuery,
     },
     record::KeyRecord,
     store::{Change, Changes, Counts, Found, KeyStore, StoreError, Transaction},
@@ -145,7 +145,7 @@ impl KeyStore for TestStore {
         answer.map(|()| added)
     }
 
-    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError> {
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
         let _open = self.gate.read().await;
         self.memory.usage(query).await
     }

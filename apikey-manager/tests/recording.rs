@@ -71,8 +71,8 @@ impl Service {
     }
 
     async fn used(&self, of: UsageOf) -> (u64, u64) {
-        let now = self.clock.wall();
-        let usage = self.keys.usage(&self.host, of, now - HOUR, now + HOUR, Bucket::Hour).await.unwrap();
+        let hour = Bucket::Hour.start(self.clock.wall());
+        let usage = self.keys.usage(&self.host, of, hour - HOUR, hour + HOUR, Bucket::Hour).await.unwrap();
         (usage.ok, usage.refused)
     }
 }
@@ -125,6 +125,7 @@ async fn given_counts_in_memory_when_shut_down_then_they_are_in_the_store() {
         of: UsageOf::Key(key.id().clone()),
         from: service.clock.wall() - HOUR,
         to: service.clock.wall() + HOUR,
+        bucket: Bucket::Hour,
     };
     assert_eq!(service.store.usage(&query).await.unwrap().iter().map(|hour| hour.ok).sum::<u64>(), 5);
 }

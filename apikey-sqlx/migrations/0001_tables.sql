@@ -103,21 +103,32 @@ CREATE TABLE @deleted_key (
     id {text} NOT NULL PRIMARY KEY
 ){keyed_table};
 
--- Bears all that its sums go by, since it outlives the key.
+-- What each key was used for, hour by hour. It outlives the key.
 CREATE TABLE @usage (
     key_id {text} NOT NULL,
     hour {int} NOT NULL,
     organization {text} NOT NULL,
-    service_account {text},
-    environment {text},
     ok {int} NOT NULL,
     refused {int} NOT NULL,
     PRIMARY KEY (key_id, hour)
 ){keyed_table};
-CREATE INDEX #usage_organization ON @usage (organization, hour);
-CREATE INDEX #usage_account ON @usage (organization, service_account, hour) WHERE service_account IS NOT NULL;
-CREATE INDEX #usage_environment ON @usage (organization, environment, hour) WHERE environment IS NOT NULL;
 CREATE INDEX #usage_hour ON @usage (hour);
+
+-- The same, summed as it is added, so that what an organization's usage costs to read does not grow with its keys.
+CREATE TABLE @usage_sum (
+    organization {text} NOT NULL,
+    -- Of what: 0 all of the organization, 1 a service account, 2 an environment.
+    part {int} NOT NULL,
+    -- Which account or environment.
+    name {text} NOT NULL,
+    -- How many hours the sum is of: 1 or, by days of UTC, 24.
+    hours {int} NOT NULL,
+    start {int} NOT NULL,
+    ok {int} NOT NULL,
+    refused {int} NOT NULL,
+    PRIMARY KEY (organization, part, name, hours, start)
+){keyed_table};
+CREATE INDEX #usage_sum_start ON @usage_sum (start);
 
 -- The batches of usage that were added: none is added twice.
 CREATE TABLE @usage_batch (

@@ -72,6 +72,8 @@
 pub use apikey_manager::*;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod activity;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod changes;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod connect;
@@ -93,6 +95,8 @@ mod migrate;
 mod options;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod prune;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod query;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

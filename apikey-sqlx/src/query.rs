@@ -6,6 +6,9 @@ use apikey_core::KeyDigest;
 
 use crate::options::Dialect;
 
+/// Rows that one statement writes at most.
+pub(crate) const CHUNK: usize = 500;
+
 /// How tables are called, and whose SQL is spoken.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {

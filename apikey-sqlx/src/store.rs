@@ -6,13 +6,14 @@ use apikey_core::{KeyDigest, KeyId};
 use apikey_manager::{
     AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, Cursor, Found, KeyQuery, KeyRecord,
     KeyStore, OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, ServiceAccount, ServiceAccountId,
-    StoreError, Transaction, UsageBatch, UsageHour, UsageQuery,
+    StoreError, Transaction, UsageBatch, UsageBucket, UsageQuery,
 };
 use async_trait::async_trait;
 
 use crate::{
+    activity,
     database::Database,
-    error, found,
+    error, found, prune,
     query::Query,
     reach::{self, Source},
     reads,
@@ -139,21 +140,21 @@ impl KeyStore for SqlStore {
         usage::add(&self.database, batch).await
     }
 
-    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError> {
-        usage::read_hours(&self.database.fetch(usage::hours(&self.database.names, query)).await?)
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
+        usage::read_buckets(&self.database.fetch(usage::buckets(&self.database.names, query)).await?)
     }
 
     async fn add_activity(&self, activity: &[Activity]) -> Result<(), StoreError> {
-        usage::add_activity(&self.database, activity).await
+        activity::add_activity(&self.database, activity).await
     }
 
     async fn activity(&self, query: &ActivityQuery) -> Result<Vec<(String, Activity)>, StoreError> {
-        let ask = |after: Option<Cursor>, most| usage::activity(&self.database.names, query, after.as_ref(), most);
-        self.page(query.after.clone(), query.limit, ask, usage::read_activity).await
+        let ask = |after: Option<Cursor>, most| activity::activity(&self.database.names, query, after.as_ref(), most);
+        self.page(query.after.clone(), query.limit, ask, activity::read_activity).await
     }
 
     async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
-        usage::prune(&self.database, prune, now).await
+        prune::prune(&self.database, prune, now).await
     }
 
     async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {

@@ -1,30 +1,24 @@
-//! Usage and activity: what is counted, written in batches, and removed when it is old.
+//! Usage: what was counted, written in batches, each once, and summed as it is written.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, ops::Range, time::SystemTime};
 
 use apikey_core::KeyDigest;
-use apikey_manager::{
-    Activity, ActivityQuery, Cursor, Prune, Pruned, StoreError, UsageBatch, UsageHour, UsageOf, UsageQuery, time,
-};
+use apikey_manager::{Bucket, StoreError, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow, time};
 
 use crate::{
     database::{Change, Database},
     error::Failure,
-    query::{Names, Query, Value},
+    query::{CHUNK, Names, Query, Value},
     reads::bound,
-    row::{Batch, Reader, Row, corrupt},
+    row::Row,
 };
 
-/// Rows of one statement.
-const CHUNK: usize = 500;
-/// Rows that one transaction removes, so that nobody waits long for it.
-const PRUNED_AT_ONCE: i64 = 10_000;
 const TRIES: usize = 4;
-const DAY: Duration = Duration::from_secs(24 * 3_600);
-const HOUR_MILLIS: i64 = 3_600_000;
+const DAY_MILLIS: i64 = 24 * 3_600_000;
+/// What sums are of; see the table.
+const WHOLE: i64 = 0;
+const OF_ACCOUNT: i64 = 1;
+const OF_ENVIRONMENT: i64 = 2;
 
 /// Tried again where a key was deleted under its feet, or another batch was in the way.
 pub(crate) async fn add(database: &Database, batch: &UsageBatch) -> Result<bool, StoreError> {
@@ -50,12 +44,22 @@ async fn write(change: &mut Change, names: &Names, batch: &UsageBatch) -> Result
         return Ok(false);
     }
     // Summed and sorted: a statement may meet a row once, and all batches take their locks in one order.
-    let mut hours = BTreeMap::<_, (u64, u64)>::new();
+    let mut hours = BTreeMap::<_, Count>::new();
+    let mut sums = BTreeMap::<_, Count>::new();
     let mut seen = BTreeMap::new();
     for row in &batch.rows {
-        let hour = time::to_millis(row.hour);
-        let sum = hours.entry((row.key.as_str(), hour)).or_default();
-        *sum = (sum.0.saturating_add(row.ok), sum.1.saturating_add(row.refused));
+        let [hour, day] = [Bucket::Hour, Bucket::Day].map(|bucket| time::to_millis(bucket.start(row.hour)));
+        hours.entry((row.key.as_str(), hour, row.organization.as_str())).or_default().add(row);
+        let parts = [
+            Some((WHOLE, "")),
+            row.service_account.as_ref().map(|account| (OF_ACCOUNT, account.as_str())),
+            row.environment.as_deref().map(|environment| (OF_ENVIRONMENT, environment)),
+        ];
+        for (part, name) in parts.into_iter().flatten() {
+            for (length, start) in [(1, hour), (24, day)] {
+                sums.entry((row.organization.as_str(), part, name, length, start)).or_default().add(row);
+            }
+        }
         for (digest, at) in &row.last_used {
             let place = (row.key.as_str(), digest.as_bytes(), digest.algorithm().to_string());
             let last = seen.entry(place).or_insert(i64::MIN);
@@ -64,10 +68,18 @@ async fn write(change: &mut Change, names: &Names, batch: &UsageBatch) -> Result
     }
     let hours: Vec<_> = hours.into_iter().collect();
     for chunk in hours.chunks(CHUNK) {
-        let rows = chunk.iter().map(|((key, hour), (ok, refused))| {
-            vec![(*key).into(), (*hour).into(), whole(*ok).into(), whole(*refused).into()]
+        let rows = chunk.iter().map(|((key, hour, organization), count)| {
+            vec![(*key).into(), (*hour).into(), (*organization).into(), whole(count.ok), whole(count.refused)]
         });
         change.execute(add_hours(names, rows)).await?;
+    }
+    let sums: Vec<_> = sums.into_iter().collect();
+    for chunk in sums.chunks(CHUNK) {
+        let rows = chunk.iter().map(|((organization, part, name, length, start), count)| {
+            let place = [(*organization).into(), (*part).into(), (*name).into(), (*length).into(), (*start).into()];
+            place.into_iter().chain([whole(count.ok), whole(count.refused)]).collect()
+        });
+        change.execute(add_sums(names, rows)).await?;
     }
     let seen: Vec<_> = seen.into_iter().collect();
     for chunk in seen.chunks(CHUNK) {
@@ -79,15 +91,36 @@ async fn write(change: &mut Change, names: &Names, batch: &UsageBatch) -> Result
     Ok(true)
 }
 
+#[derive(Default)]
+struct Count {
+    ok: u64,
+    refused: u64,
+}
+
+impl Count {
+    fn add(&mut self, row: &UsageRow) {
+        self.ok = self.ok.saturating_add(row.ok);
+        self.refused = self.refused.saturating_add(row.refused);
+    }
+}
+
+fn whole(count: u64) -> Value {
+    i64::try_from(count).unwrap_or(i64::MAX).into()
+}
+
 fn add_hours(names: &Names, rows: impl ExactSizeIterator<Item = Vec<Value>>) -> Query<'_> {
-    let mut query = names.query(
-        "INSERT INTO @usage AS u (key_id, hour, organization, service_account, environment, ok, refused) \
-         SELECT k.id, v.column2, k.organization, k.service_account, k.environment, v.column3, v.column4 FROM (",
-    );
-    // `CROSS JOIN`, lest SQLite read all keys in the order asked for and look each up among the rows.
+    let mut query = names.query("INSERT INTO @usage AS u (key_id, hour, organization, ok, refused) ");
     query.push_rows(rows, CHUNK).push(
-        ") AS v CROSS JOIN @key k WHERE k.id = v.column1 ORDER BY k.id, v.column2 \
-         ON CONFLICT (key_id, hour) DO UPDATE SET ok = u.ok + excluded.ok, refused = u.refused + excluded.refused",
+        " ON CONFLICT (key_id, hour) DO UPDATE SET ok = u.ok + excluded.ok, refused = u.refused + excluded.refused",
+    );
+    query
+}
+
+fn add_sums(names: &Names, rows: impl ExactSizeIterator<Item = Vec<Value>>) -> Query<'_> {
+    let mut query = names.query("INSERT INTO @usage_sum AS u (organization, part, name, hours, start, ok, refused) ");
+    query.push_rows(rows, CHUNK).push(
+        " ON CONFLICT (organization, part, name, hours, start) \
+         DO UPDATE SET ok = u.ok + excluded.ok, refused = u.refused + excluded.refused",
     );
     query
 }
@@ -118,197 +151,227 @@ pub(crate) async fn set_seen(
     Ok(())
 }
 
-pub(crate) fn hours<'n>(names: &'n Names, asked: &UsageQuery) -> Query<'n> {
-    let mut query = names
-        .query("SELECT hour, CAST(sum(ok) AS BIGINT), CAST(sum(refused) AS BIGINT) FROM @usage WHERE organization = ");
-    query.push_value(asked.organization.as_str());
-    match &asked.of {
-        UsageOf::Key(key) => query.push(" AND key_id = ").push_value(key.as_str()),
-        UsageOf::Account(account) => query.push(" AND service_account = ").push_value(account.as_str()),
-        UsageOf::Environment(environment) => query.push(" AND environment = ").push_value(environment.as_str()),
-        UsageOf::Organization => &mut query,
+/// A key's usage is summed from its own hours, of which a span has few; all other from the sums.
+pub(crate) fn buckets<'n>(names: &'n Names, asked: &UsageQuery) -> Query<'n> {
+    let (from, to) = (bound(asked.from), bound(asked.to));
+    let (part, name) = match &asked.of {
+        UsageOf::Key(key) => {
+            let start = match asked.bucket {
+                Bucket::Hour => "hour",
+                Bucket::Day => "hour - (hour % 86400000 + 86400000) % 86400000",
+            };
+            let mut query = names.query(&format!("{} FROM (SELECT {start} AS start, ok, refused FROM @usage", SUMMED));
+            query.push(" WHERE key_id = ").push_value(key.as_str());
+            query.push(" AND organization = ").push_value(asked.organization.as_str());
+            query.push(" AND hour >= ").push_value(from).push(" AND hour < ").push_value(to).push(") AS h");
+            query.push(" GROUP BY start ORDER BY start");
+            return query;
+        }
+        UsageOf::Account(account) => (OF_ACCOUNT, account.as_str()),
+        UsageOf::Environment(environment) => (OF_ENVIRONMENT, environment.as_str()),
+        UsageOf::Organization => (WHOLE, ""),
     };
-    let from = time::to_millis(asked.from).div_euclid(HOUR_MILLIS).saturating_mul(HOUR_MILLIS);
-    query.push(" AND hour >= ").push_value(from);
-    query.push(" AND hour < ").push_value(bound(asked.to)).push(" GROUP BY hour ORDER BY hour");
+    let mut query = names.query(&format!("{SUMMED} FROM ("));
+    for (at, (hours, span)) in spans(from, to, asked.bucket).into_iter().enumerate() {
+        let start = match asked.bucket == Bucket::Day && hours == 1 {
+            true => "start - (start % 86400000 + 86400000) % 86400000",
+            false => "start",
+        };
+        query.push(if at == 0 { "" } else { " UNION ALL " });
+        query.push(&format!("SELECT {start} AS start, ok, refused FROM @usage_sum WHERE organization = "));
+        query.push_value(asked.organization.as_str()).push(" AND part = ").push_value(part);
+        query.push(" AND name = ").push_value(name).push(" AND hours = ").push_value(hours);
+        query.push(" AND start >= ").push_value(span.start).push(" AND start < ").push_value(span.end);
+    }
+    query.push(") AS s GROUP BY start ORDER BY start");
     query
 }
 
-pub(crate) fn read_hours(rows: &[Row]) -> Result<Vec<UsageHour>, StoreError> {
+const SUMMED: &str = "SELECT start, CAST(sum(ok) AS BIGINT), CAST(sum(refused) AS BIGINT)";
+
+/// From which sums `from..to` is made up: whole days of it from those of days, the rest from those of hours. Each with the
+/// hours that a sum is of.
+fn spans(from: i64, to: i64, bucket: Bucket) -> Vec<(i64, Range<i64>)> {
+    let first_day = from.div_euclid(DAY_MILLIS).saturating_add(i64::from(from.rem_euclid(DAY_MILLIS) > 0));
+    let (first_day, last_day) =
+        (first_day.saturating_mul(DAY_MILLIS), to.div_euclid(DAY_MILLIS).saturating_mul(DAY_MILLIS));
+    match bucket == Bucket::Day && first_day < last_day {
+        true => {
+            let parts = [(1, from..first_day), (24, first_day..last_day), (1, last_day..to)];
+            parts.into_iter().filter(|(_, span)| !span.is_empty()).collect()
+        }
+        false => vec![(1, from..to)],
+    }
+}
+
+pub(crate) fn read_buckets(rows: &[Row]) -> Result<Vec<UsageBucket>, StoreError> {
     let read = |row: &Row| {
         let mut reader = row.reader();
-        Ok(UsageHour { hour: reader.moment()?, ok: reader.count()?, refused: reader.count()? })
+        Ok(UsageBucket { start: reader.moment()?, ok: reader.count()?, refused: reader.count()? })
     };
     rows.iter().map(read).collect()
 }
 
-pub(crate) async fn add_activity(database: &Database, activity: &[Activity]) -> Result<(), StoreError> {
-    if activity.is_empty() {
-        return Ok(());
-    }
-    let added = database.change(async |change| {
-        for chunk in activity.chunks(CHUNK) {
-            let rows = chunk.iter().map(|request| {
-                vec![
-                    request.organization.as_str().into(),
-                    request.key.as_str().into(),
-                    time::to_millis(request.at).into(),
-                    without_nul(&request.method).into(),
-                    request.route.as_deref().map(without_nul).as_deref().into(),
-                    i64::from(request.status).into(),
-                    request.address.as_deref().map(without_nul).as_deref().into(),
-                    request.user_agent.as_deref().map(without_nul).as_deref().into(),
-                ]
-            });
-            let mut query = database
-                .names
-                .query("INSERT INTO @activity (organization, key_id, at, method, route, status, address, user_agent) ");
-            query.push_rows(rows, CHUNK);
-            change.execute(query).await?;
-        }
-        Ok(())
-    });
-    added.await
-}
-
-/// PostgreSQL keeps no NUL, and what callers send must not stop the batch it is in.
-fn without_nul(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-pub(crate) fn activity<'n>(names: &'n Names, asked: &ActivityQuery, after: Option<&Cursor>, most: usize) -> Query<'n> {
-    let mut query = names.query(
-        "SELECT id, organization, key_id, at, method, route, status, address, user_agent FROM @activity \
-         WHERE key_id = ",
-    );
-    query.push_value(asked.key.as_str());
-    query.push(" AND organization = ").push_value(asked.organization.as_str());
-    query.push(" AND at >= ").push_value(bound(asked.from));
-    query.push(" AND at < ").push_value(bound(asked.to));
-    if let Some(after) = after {
-        query.push(" AND (at, id) < (").push_value(time::to_millis(after.at));
-        query.push(", ").push_value(after.id.parse::<i64>().unwrap_or(0)).push(")");
-    }
-    let limit = i64::try_from(most).unwrap_or(i64::MAX);
-    query.push(" ORDER BY at DESC, id DESC LIMIT ").push_value(limit);
-    query
-}
-
-pub(crate) fn read_activity(rows: &[Row]) -> Result<Batch<(String, Activity)>, StoreError> {
-    // As text the ids sort as the numbers do.
-    let name = |id: i64| format!("{id:020}");
-    let place = |row: &Row| {
-        let mut reader = row.reader();
-        let id = name(reader.int()?);
-        reader.skip(2);
-        Ok(Cursor { at: reader.moment()?, id })
-    };
-    let read = |mut reader: Reader<'_>| {
-        let id = reader.int()?;
-        let (organization, key, at) = (reader.organization()?, reader.key_id()?, reader.moment()?);
-        let method = reader.text()?.to_owned();
-        let route = reader.optional_text()?.map(str::to_owned);
-        let status = u16::try_from(reader.int()?).map_err(|_| corrupt("a status"))?;
-        let mut request = Activity::new(organization, key, at, method, status);
-        request.route = route;
-        request.address = reader.optional_text()?.map(str::to_owned);
-        request.user_agent = reader.optional_text()?.map(str::to_owned);
-        Ok((name(id), request))
-    };
-    Batch::single(rows, place, read)
-}
-
-pub(crate) async fn prune(database: &Database, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
-    let mut pruned = Pruned::default();
-    if let Some(before) = prune.usage_before {
-        let rows = "DELETE FROM @usage WHERE (key_id, hour) IN \
-                    (SELECT key_id, hour FROM @usage WHERE hour < $1 LIMIT $2)";
-        pruned.usage = remove(database, rows, bound(before), false).await?;
-    }
-    if let Some(before) = prune.activity_before {
-        let rows = "DELETE FROM @activity WHERE id IN (SELECT id FROM @activity WHERE at < $1 LIMIT $2)";
-        pruned.activity = remove(database, rows, bound(before), false).await?;
-    }
-    if let Some(before) = prune.audit_before {
-        let rows = "DELETE FROM @audit WHERE id IN (SELECT id FROM @audit WHERE at < $1 LIMIT $2)";
-        pruned.audit = remove(database, rows, bound(before), true).await?;
-    }
-    let day_ago = now.checked_sub(DAY).map_or(i64::MIN, time::to_millis);
-    let batches = "DELETE FROM @usage_batch WHERE id IN (SELECT id FROM @usage_batch WHERE at < $1 LIMIT $2)";
-    remove(database, batches, day_ago, false).await?;
-    Ok(pruned)
-}
-
-/// Removes a part at a time, each in a transaction of its own.
-async fn remove(database: &Database, sql: &str, before: i64, is_audit: bool) -> Result<u64, StoreError> {
-    let names = &database.names;
-    let mut removed = 0;
-    loop {
-        let removing = database.change(async |change| {
-            // The table's trigger lets nothing go that is later than what stands here, and the next statement takes it back.
-            if is_audit {
-                change.execute(names.query("UPDATE @audit_retention SET cutoff = $1").bind(before)).await?;
-            }
-            let count = change.execute(names.query(sql).bind(before).bind(PRUNED_AT_ONCE)).await?;
-            if is_audit {
-                change.execute(names.query("UPDATE @audit_retention SET cutoff = NULL")).await?;
-            }
-            Ok(count)
-        });
-        let count = removing.await?;
-        removed += count;
-        if count < PRUNED_AT_ONCE.unsigned_abs() {
-            return Ok(removed);
-        }
-    }
-}
-
-fn whole(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
-#[cfg(feature = "sqlite")]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod tests {
-    use apikey_manager::KeyStore;
+    use apikey_core::KeyId;
+    use apikey_manager::{KeyStore, OrganizationId, ServiceAccountId};
+    use apikey_testkit::PrivatePostgres;
 
     use super::*;
-    use crate::{found, options::SqlOptions, sqlite};
+    use crate::{SqlStore, found, options::SqlOptions, postgres, sqlite};
 
-    /// How each table is read: `SCAN` from end to end, `SEARCH` by an index.
-    async fn plan(database: &Database, mut query: Query<'_>) -> Vec<(String, String)> {
+    /// How each table is read: `SCAN` from end to end, `SEARCH` by an index, and which.
+    async fn plan(database: &Database, mut query: Query<'_>) -> Vec<String> {
         query.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
         let rows = database.fetch(query).await.unwrap();
         let details = rows.iter().map(|row| {
             let mut reader = row.reader();
             reader.skip(3);
-            let mut words = reader.text().unwrap().split(' ').map(str::to_owned);
-            (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+            reader.text().unwrap().to_owned()
         });
-        details.filter(|(how, _)| how == "SCAN" || how == "SEARCH").collect()
+        details.filter(|detail| detail.starts_with("SCAN ") || detail.starts_with("SEARCH ")).collect()
+    }
+
+    /// A database of SQLite with the store's tables in it.
+    async fn sqlite_database(folder: &std::path::Path) -> (SqlStore, Database) {
+        let url = format!("sqlite:{}", folder.join("keys.db").display());
+        (SqlStore::connect(&url).await.unwrap(), sqlite::connect(&url, &SqlOptions::new()).await.unwrap())
     }
 
     #[tokio::test]
     async fn given_statements_that_name_keys_when_planned_then_none_reads_all_keys() {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("keys.db").display());
-        crate::SqlStore::connect(&url).await.unwrap().close().await;
-        let database = sqlite::connect(&url, &SqlOptions::new()).await.unwrap();
+        let (store, database) = sqlite_database(folder.path()).await;
         let names = &database.names;
         let rows = || (0..CHUNK).map(|_| vec![Value::Int(None), Value::Int(None), Value::Int(None), Value::Int(None)]);
         let digests: Vec<_> = (0..100).map(|n| KeyDigest::sha256_from_bytes([n; 32])).collect();
-        let statements = [
-            (add_hours(names, rows()), vec!["k"]),
-            (add_seen(names, rows()), vec!["s"]),
-            (found::query(names, &digests), vec!["s", "k"]),
-        ];
+        let statements = [(add_seen(names, rows()), vec!["s"]), (found::query(names, &digests), vec!["s", "k"])];
         for (query, tables) in statements {
             let plan = plan(&database, query).await;
             for table in tables {
-                let read: Vec<_> = plan.iter().filter(|(_, read)| read == table).map(|(how, _)| how.as_str()).collect();
-                assert_eq!(read, ["SEARCH"], "{table}: {plan:?}");
+                let read: Vec<_> = plan.iter().filter(|read| read.split(' ').nth(1) == Some(table)).collect();
+                assert!(read.len() == 1 && read[0].starts_with("SEARCH "), "{table}: {plan:?}");
             }
         }
         database.close().await;
+        store.close().await;
+    }
+
+    const KEYS: usize = 300;
+    const DAYS: i64 = 6;
+
+    fn acme() -> OrganizationId {
+        OrganizationId::new("acme").unwrap()
+    }
+
+    fn key(number: usize) -> KeyId {
+        KeyId::new(format!("key_{number:04}")).unwrap()
+    }
+
+    fn account(number: usize) -> ServiceAccountId {
+        ServiceAccountId::new(format!("sa_{number}")).unwrap()
+    }
+
+    /// Each of many keys was used in each hour of some days.
+    async fn fill(store: &SqlStore) {
+        for hour in 0..DAYS * 24 {
+            let rows = (0..KEYS).map(|number| UsageRow {
+                key: key(number),
+                organization: acme(),
+                service_account: Some(account(number % 30)),
+                environment: Some(["live", "test"][number % 2].to_owned()),
+                hour: time::from_millis(hour * 3_600_000),
+                ok: 1,
+                refused: 2,
+                last_used: Vec::new(),
+            });
+            let batch = UsageBatch { id: format!("{hour}"), at: time::from_millis(0), rows: rows.collect() };
+            assert!(store.add_usage(&batch).await.unwrap());
+        }
+    }
+
+    /// Each: whose usage, from when to when in hours, how finely; the buckets told, and how many rows may be read for them.
+    fn questions() -> Vec<(UsageQuery, usize, usize)> {
+        let whose = [
+            UsageOf::Organization,
+            UsageOf::Account(account(7)),
+            UsageOf::Environment("live".to_owned()),
+            UsageOf::Key(key(7)),
+        ];
+        let mut questions = Vec::new();
+        for of in whose {
+            let is_key = matches!(of, UsageOf::Key(_));
+            for (from, to, bucket, told, read) in [
+                (0, DAYS * 24, Bucket::Day, DAYS, DAYS),
+                // Half a day at both ends.
+                (12, DAYS * 24 - 12, Bucket::Day, DAYS, DAYS - 2 + 24),
+                (0, DAYS * 24, Bucket::Hour, DAYS * 24, DAYS * 24),
+                (30, 40, Bucket::Day, 1, 10),
+            ] {
+                let [from, to_moment] = [from, to].map(|hour| time::from_millis(hour * 3_600_000));
+                let hours = to_moment.duration_since(from).unwrap().as_secs() / 3_600;
+                let query = UsageQuery { organization: acme(), of: of.clone(), from, to: to_moment, bucket };
+                // A key's own hours are all there is of it.
+                let read = if is_key { hours as usize } else { read as usize };
+                questions.push((query, told as usize, read));
+            }
+        }
+        questions
+    }
+
+    #[tokio::test]
+    async fn given_many_keys_and_hours_when_usage_is_read_from_sqlite_then_it_costs_by_what_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, database) = sqlite_database(folder.path()).await;
+        fill(&store).await;
+        for (asked, told, read) in questions() {
+            let query = buckets(&database.names, &asked);
+            let plan = plan(&database, query.clone()).await;
+            // Every column of the key up to the span: no row is read that does not count.
+            let is_narrow = |step: &String| {
+                let by_sum = "(organization=? AND part=? AND name=? AND hours=? AND start>? AND start<?)";
+                let by_key = "(key_id=? AND hour>? AND hour<?)";
+                step.starts_with("SEARCH ") && (step.contains(by_sum) || step.contains(by_key))
+            };
+            let tables: Vec<_> = plan.iter().filter(|step| step.contains("usage")).collect();
+            assert!(!tables.is_empty() && tables.iter().all(|step| is_narrow(step)), "{asked:?}: {plan:?}");
+            let mut counted = query.clone();
+            let inner = query.sql.split_once(" GROUP BY ").unwrap().0.replace(SUMMED, "SELECT count(*)");
+            counted.sql = inner;
+            let rows = database.fetch(counted).await.unwrap();
+            assert_eq!(rows[0].reader().int().unwrap(), read as i64, "rows read for {asked:?}");
+            assert_eq!(read_buckets(&database.fetch(query).await.unwrap()).unwrap().len(), told, "{asked:?}");
+        }
+        database.close().await;
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn given_many_keys_and_hours_when_usage_is_read_from_postgres_then_it_costs_by_what_is_told() {
+        let Some(server) = PrivatePostgres::shared() else { return };
+        let url = server.create_database();
+        let store = SqlStore::connect(&url).await.unwrap();
+        let database = postgres::connect(&url, &SqlOptions::new()).await.unwrap();
+        fill(&store).await;
+        for (asked, told, read) in questions() {
+            let query = buckets(&database.names, &asked);
+            let mut explained = query.clone();
+            explained.sql.insert_str(0, "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) ");
+            let rows = database.fetch(explained).await.unwrap();
+            let plan: Vec<_> = rows.iter().map(|row| row.reader().text().unwrap().to_owned()).collect();
+            // Of scans of tables, and of what they have read in vain.
+            let scans = plan.iter().filter(|step| step.contains(" on apikey_usage") || step.contains("Rows Removed"));
+            let count = |step: &String| {
+                let (_, rows) = step.rsplit_once("rows=").or_else(|| step.rsplit_once(": ")).unwrap();
+                let rows: String = rows.chars().take_while(|c| c.is_ascii_digit()).collect();
+                rows.parse::<usize>().unwrap()
+            };
+            assert_eq!(scans.map(count).sum::<usize>(), read, "rows read for {asked:?}: {plan:#?}");
+            assert_eq!(read_buckets(&database.fetch(query).await.unwrap()).unwrap().len(), told, "{asked:?}");
+        }
+        database.close().await;
+        store.close().await;
     }
 }

@@ -1,8 +1,8 @@
 //! Usage, activity, limits, scopes, and who one is.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use apikey_manager::time;
+use apikey_manager::{Bucket, time};
 use serde_json::{Value, json};
 
 use crate::stand::{fields, on_each, secret_of};
@@ -76,7 +76,11 @@ async fn given_a_span_when_usage_is_asked_for_then_it_is_told_back_and_mistakes_
             assert_eq!(usage["bucket"], "hour");
             for (query, expected) in [
                 ("from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "to: before_start"),
-                ("from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "to: too_late"),
+                ("from=2026-01-01T00:00:00Z&to=2026-02-03T00:00:00Z", "to: too_late"),
+                ("from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z&bucket=day", "to: too_late"),
+                ("from=2026-01-01T00:30:00Z&to=2026-01-02T00:00:00Z", "from: not_full_hour"),
+                ("from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00.001Z&bucket=day", "to: not_full_hour"),
+                ("from=2026-01-01T00:00:00%2B05:30&to=2026-01-02T00:00:00Z", "from: not_full_hour"),
                 ("bucket=week", "bucket: unknown"),
                 ("from=now", "from: malformed"),
             ] {
@@ -91,6 +95,36 @@ async fn given_a_span_when_usage_is_asked_for_then_it_is_told_back_and_mistakes_
         assert_eq!(narrowed.status, 200);
         let both = stand.get("/keys/v1/usage?environment=live&service_account=sa_1").key(&admin).send().await;
         assert_eq!(fields(&both), ["environment: conflicting"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_no_span_or_one_in_another_time_zone_when_usage_is_asked_for_then_full_hours_are_told_back() {
+    on_each(async |stand| {
+        let admin = stand.admin().await;
+        stand.clock.advance(Duration::from_secs(1_234));
+        let now = stand.keys.now();
+        let since = async |query: &str| {
+            let usage = stand.get(&format!("/keys/v1/usage?{query}")).key(&admin).expect(200).await;
+            let told = |name: &str| usage[name].as_str().unwrap().parse::<humantime::Timestamp>().unwrap().into();
+            let (from, to): (SystemTime, SystemTime) = (told("from"), told("to"));
+            (from, to, to.duration_since(from).unwrap().as_secs() / 3_600)
+        };
+        for (query, bucket, hours) in
+            [("", Bucket::Hour, 24), ("bucket=hour", Bucket::Hour, 24), ("bucket=day", Bucket::Day, 720)]
+        {
+            let (_, to, length) = since(query).await;
+            assert_eq!((to, length), (bucket.end(now), hours), "{query}");
+        }
+        for (query, hours) in [
+            ("from=2026-01-01T05:30:00%2B05:30&to=2026-01-01T07:30:00%2B05:30", 2),
+            ("from=2026-03-29T00:00:00%2B01:00&to=2026-03-30T00:00:00%2B02:00&bucket=day", 23),
+            ("from=2026-10-25T00:00:00%2B02:00&to=2026-10-26T00:00:00%2B01:00&bucket=day", 25),
+            ("to=1970-01-01T03:00:00Z", 3),
+        ] {
+            assert_eq!(since(query).await.2, hours, "{query}");
+        }
     })
     .await;
 }

@@ -10,6 +10,8 @@ use actix_web::{App, HttpServer, middleware::Condition, rt::System, web};
 use apikey_console::Console;
 use apikey_core::{KeyFormat, ManualClock, ScopeCatalog, scopes};
 use apikey_manager::{Actor, IssuedKey, KeyManager, KeyStore, Limits, MemoryStore, NewKey, OrganizationId};
+use apikey_sqlx::SqlStore;
+use apikey_testkit::PrivatePostgres;
 use axum::{Router, routing::get};
 use axum_apikey::ApiKeyLayer;
 use serde_json::Value;
@@ -35,6 +37,14 @@ pub(crate) enum Server {
     ActixInLayer,
 }
 
+/// Where keys are kept. Whatever is asked, the answers are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Database {
+    Memory,
+    Sqlite,
+    Postgres,
+}
+
 pub(crate) struct Stand {
     pub(crate) server: Server,
     pub(crate) address: SocketAddr,
@@ -54,15 +64,39 @@ pub(crate) async fn on_each_with(configure: impl Fn(Console) -> Console, test: i
     on_servers([Server::Axum, Server::Actix], configure, test).await;
 }
 
-/// Runs `test` on each of these servers.
+/// Runs `test` on each of these servers, in memory; and on each database, one server or the other in front of it.
 pub(crate) async fn on_servers<const N: usize>(
     servers: [Server; N],
     configure: impl Fn(Console) -> Console,
     test: impl AsyncFn(Stand),
 ) {
-    for server in servers {
-        test(Stand::start(server, MemoryStore::new(), &configure).await).await;
+    let in_memory = servers.iter().map(|server| (*server, Database::Memory));
+    let databases = servers.iter().cycle().copied().zip([Database::Postgres, Database::Sqlite]);
+    for (server, database) in in_memory.chain(databases) {
+        test_on(server, database, &configure, &test).await;
     }
+}
+
+async fn test_on(
+    server: Server,
+    database: Database,
+    configure: &impl Fn(Console) -> Console,
+    test: &impl AsyncFn(Stand),
+) {
+    // What a failure is of.
+    println!("on {server:?} with {database:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let url = match database {
+        Database::Memory => return test(Stand::start(server, MemoryStore::new(), configure).await).await,
+        Database::Sqlite => format!("sqlite:{}", folder.path().join("keys.db").display()),
+        Database::Postgres => match PrivatePostgres::shared() {
+            Some(server) => server.create_database(),
+            None => return,
+        },
+    };
+    let store = SqlStore::connect(&url).await.unwrap();
+    test(Stand::start(server, store.clone(), configure).await).await;
+    store.close().await;
 }
 
 pub(crate) fn catalog() -> ScopeCatalog {

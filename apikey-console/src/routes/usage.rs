@@ -1,6 +1,6 @@
 //! How much keys were used: of one key, and of the organization, one of its service accounts or environments.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use apikey_manager::{Bucket, ServiceAccountId, UsageOf};
 use http::StatusCode;
@@ -22,9 +22,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[derive(Serialize, ToSchema)]
 #[schema(as = Usage)]
 pub(crate) struct UsageView {
-    /// From the hour of this moment on.
+    /// From this hour on, as it was asked for or is usual.
     from: Moment,
-    /// Before this moment.
+    /// Up to this hour, which is not counted.
     to: Moment,
     #[schema(value_type = BucketLength)]
     bucket: &'static str,
@@ -32,7 +32,8 @@ pub(crate) struct UsageView {
     ok: u64,
     /// Requests that were let in and refused for a missing scope.
     refused: u64,
-    /// Bucket by bucket, oldest first; those without any are left out.
+    /// Bucket by bucket, oldest first; those without any are left out. Of a day that lies in the span in part, that part
+    /// is counted.
     buckets: Vec<BucketView>,
 }
 
@@ -40,7 +41,7 @@ pub(crate) struct UsageView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageBucket)]
 pub(crate) struct BucketView {
-    /// Its beginning, in UTC.
+    /// The beginning of the hour or the day, in UTC.
     start: Moment,
     ok: u64,
     refused: u64,
@@ -59,13 +60,15 @@ pub(crate) enum BucketLength {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Span {
-    /// From the hour of this moment on; without it, a day before `to` by the hour, 30 days by the day.
+    /// From this hour on: a full hour in UTC, in whatever offset it is written. Unless given, 24 hours before `to` by the
+    /// hour, 30 days by the day.
     #[param(value_type = Option<Moment>)]
     from: Option<Moment>,
-    /// Before this moment; now, unless given. At most 367 days after `from`.
+    /// Up to this hour, which is not counted: a full hour in UTC, at most 32 days after `from` by the hour, 367 by the day.
+    /// Unless given, the end of the current hour, or by the day of the current day of UTC.
     #[param(value_type = Option<Moment>)]
     to: Option<Moment>,
-    /// How finely.
+    /// How finely: by the hour unless given, or by the day of UTC.
     #[param(value_type = Option<BucketLength>)]
     bucket: Option<Bucket>,
 }
@@ -78,7 +81,9 @@ impl Params for Span {
 
 /// Reads a key's usage
 ///
-/// A key that was deleted still has its usage; one that never was has none.
+/// A key that was deleted still has its usage; one that never was has none. Usage is counted by the hour: `from` and
+/// `to` must be full hours in UTC, and other moments are answered 422. So adjoining spans share no request and miss none,
+/// by the hour and by the day. The days of a time zone that is half an hour off UTC can't be asked for.
 #[utoipa::path(get, path = "/api-keys/{id}/usage", operation_id = "get_api_key_usage", tag = "usage", params(Span),
     responses((status = 200, description = "What was counted.", body = UsageView)))]
 pub(crate) async fn of_key(call: &mut Call, span: Span) -> Result<Reply, Failure> {
@@ -90,13 +95,15 @@ pub(crate) async fn of_key(call: &mut Call, span: Span) -> Result<Reply, Failure
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrganizationUsage {
-    /// From the hour of this moment on; without it, a day before `to` by the hour, 30 days by the day.
+    /// From this hour on: a full hour in UTC, in whatever offset it is written. Unless given, 24 hours before `to` by the
+    /// hour, 30 days by the day.
     #[param(value_type = Option<Moment>)]
     from: Option<Moment>,
-    /// Before this moment; now, unless given. At most 367 days after `from`.
+    /// Up to this hour, which is not counted: a full hour in UTC, at most 32 days after `from` by the hour, 367 by the day.
+    /// Unless given, the end of the current hour, or by the day of the current day of UTC.
     #[param(value_type = Option<Moment>)]
     to: Option<Moment>,
-    /// How finely.
+    /// How finely: by the hour unless given, or by the day of UTC.
     #[param(value_type = Option<BucketLength>)]
     bucket: Option<Bucket>,
     /// Of the service account of this id alone.
@@ -124,7 +131,10 @@ impl Params for OrganizationUsage {
 
 /// Reads the organization's usage
 ///
-/// Or that of one of its service accounts or environments.
+/// Or that of one of its service accounts or environments; what became of their keys since makes no difference. Usage is
+/// counted by the hour: `from` and `to` must be full hours in UTC, and other moments are answered 422. So adjoining spans
+/// share no request and miss none, by the hour and by the day. The days of a time zone that is half an hour off UTC can't
+/// be asked for.
 #[utoipa::path(get, path = "/usage", operation_id = "get_usage", tag = "usage", params(OrganizationUsage),
     responses((status = 200, description = "What was counted.", body = UsageView)))]
 pub(crate) async fn of_organization(call: &mut Call, params: OrganizationUsage) -> Result<Reply, Failure> {
@@ -141,10 +151,11 @@ async fn counted(call: &Call, of: UsageOf, span: Span) -> Result<Reply, Failure>
     let bucket = span.bucket.unwrap_or_default();
     let (name, usual) = match bucket {
         Bucket::Day => ("day", 30 * DAY),
-        _ => ("hour", DAY),
+        Bucket::Hour => ("hour", DAY),
     };
-    let to = span.to.map_or_else(|| call.keys().now(), |Moment(to)| to);
-    let from = span.from.map_or_else(|| to.checked_sub(usual).unwrap_or(SystemTime::UNIX_EPOCH), |Moment(from)| from);
+    let to = span.to.map_or_else(|| bucket.end(call.keys().now()), |Moment(to)| to);
+    let usual_from = || to.checked_sub(usual).map_or(UNIX_EPOCH, |from| from.max(UNIX_EPOCH));
+    let from = span.from.map_or_else(usual_from, |Moment(from)| from);
     let usage = call.keys().usage(&call.actor, of, from, to, bucket).await?;
     let buckets = usage.buckets.iter();
     let view = UsageView {
@@ -153,7 +164,7 @@ async fn counted(call: &Call, of: UsageOf, span: Span) -> Result<Reply, Failure>
         bucket: name,
         ok: usage.ok,
         refused: usage.refused,
-        buckets: buckets.map(|one| BucketView { start: Moment(one.hour), ok: one.ok, refused: one.refused }).collect(),
+        buckets: buckets.map(|one| BucketView { start: Moment(one.start), ok: one.ok, refused: one.refused }).collect(),
     };
     reply::json(StatusCode::OK, &view)
 }

@@ -217,6 +217,9 @@ impl Authenticator {
             let ago = now.saturating_since(Tick::from_nanos(counted.last_used));
             taken.push(KeyUsage {
                 key: entry.claims().key_id().clone(),
+                organization: entry.claims().shared_organization(),
+                service_account: entry.claims().shared_service_account(),
+                environment: entry.claims().shared_environment(),
                 digest: entry.digest(),
                 requests: counted.requests,
                 refused: counted.refused,

@@ -73,6 +73,23 @@ async fn given_keys_that_are_evicted_refreshed_and_revoked_when_usage_is_taken_t
 }
 
 #[tokio::test]
+async fn given_a_key_that_is_gone_when_its_usage_is_taken_then_it_says_whose_it_was() {
+    let keys = counting();
+    let key = keys.insert(|digest, id| {
+        let claims = apikey_core::Claims::new(id).with_organization("acme").with_service_account("bot");
+        apikey_core::Resolution::new(digest, claims.with_environment("live"))
+    });
+    admit(&keys.authenticator(), &Request::of(&key)).await;
+    keys.revoke(&key);
+    let taken = keys.authenticator().take_usage();
+    let whose = |used: &KeyUsage| {
+        [&used.organization, &used.service_account, &used.environment].map(|whose| whose.as_deref().map(str::to_owned))
+    };
+    let expected = ["acme", "bot", "live"].map(|whose| Some(whose.to_owned()));
+    assert_eq!(taken.iter().map(whose).collect::<Vec<_>>(), [expected]);
+}
+
+#[tokio::test]
 async fn given_no_counting_when_usage_is_taken_then_there_is_none() {
     let keys = TestKeys::new();
     admit(&keys.authenticator(), &Request::of(&keys.key(["a"]))).await;

@@ -19,8 +19,8 @@ use crate::{
     audit::{Action, AuditEvent},
     organization::{OrganizationId, OrganizationRecord, Switched},
     query::{
-        AccountQuery, AuditFilter, AuditQuery, Cursor, KeyFilter, KeyQuery, UsageBatch, UsageHour, UsageOf, UsageQuery,
-        UsageRow,
+        AccountQuery, AuditFilter, AuditQuery, Bucket, Cursor, KeyFilter, KeyQuery, UsageBatch, UsageBucket, UsageOf,
+        UsageQuery, UsageRow,
     },
     record::KeyRecord,
     store::{Change, Changes, Found, FoundKey, KeyStore, StoreError},
@@ -48,7 +48,7 @@ pub(super) struct Dump {
     keys: Vec<KeyRecord>,
     accounts: Vec<ServiceAccount>,
     events: Vec<AuditEvent>,
-    usage: Vec<UsageHour>,
+    usage: Vec<UsageBucket>,
     revision: u64,
 }
 
@@ -190,7 +190,8 @@ impl Bed {
     }
 
     pub(super) fn all_usage(&self, organization: &OrganizationId, of: UsageOf) -> UsageQuery {
-        UsageQuery { organization: organization.clone(), of, from: self.at(-HOUR * 1_000), to: self.at(HOUR * 1_000) }
+        let (from, to) = (self.at(-HOUR * 1_000), self.at(HOUR * 1_000));
+        UsageQuery { organization: organization.clone(), of, from, to, bucket: Bucket::Hour }
     }
 
     /// How much was counted: let in, and refused.
@@ -207,7 +208,16 @@ impl Bed {
 
     /// So many requests of a key in the hour that begins now.
     pub(super) fn used(&self, key: &KeyRecord, ok: u64, refused: u64) -> UsageRow {
-        UsageRow { key: key.id.clone(), hour: self.now(), ok, refused, last_used: Vec::new() }
+        UsageRow {
+            key: key.id.clone(),
+            organization: key.organization.clone(),
+            service_account: key.service_account.clone(),
+            environment: key.environment.clone(),
+            hour: self.now(),
+            ok,
+            refused,
+            last_used: Vec::new(),
+        }
     }
 
     pub(super) async fn dump(&self, organizations: &[&OrganizationId]) -> Result<Dump, StoreError> {

@@ -184,11 +184,13 @@ macro_rules! conformance_tests {
                     given_usage_when_asked_by_account_or_environment_then_theirs_is_told:
                         "Usage is told of a key, an account, an environment or the organization.",
                     given_usage_when_asked_for_a_span_then_its_hours_come_oldest_first:
-                        "Usage of a span comes hour by hour, the oldest first, the first hour whole.",
+                        "Usage of a span comes hour by hour, the oldest first.",
+                    given_usage_when_a_span_is_cut_anywhere_then_its_parts_add_up:
+                        "Spans cut at any hour add up, by the hour and by the day, whosever usage is asked for.",
                     given_a_deleted_key_when_usage_is_read_then_what_it_did_still_counts:
                         "What a key did counts after its deletion, and its account's.",
-                    given_rows_of_keys_that_are_gone_when_added_then_the_others_count:
-                        "Rows of keys that are gone are left out, and the rest of the batch counts.",
+                    given_rows_of_keys_that_are_gone_when_added_then_they_count_for_whom_they_name:
+                        "A row counts for whom it names, whatever became of the key, the account or the organization.",
                     given_uses_in_any_order_when_added_then_the_last_use_never_moves_back:
                         "When a key and its secrets were last used is told, and never moves back.",
                     given_many_batches_when_added_at_once_then_all_are_counted:
@@ -205,8 +207,8 @@ macro_rules! conformance_tests {
                         "Activity is told of one key and one span of time.",
                 }
                 sweep {
-                    given_old_usage_when_pruned_then_younger_hours_stay:
-                        "Of usage only what is older goes.",
+                    given_old_usage_when_pruned_then_days_go_as_a_whole:
+                        "Of usage only days that are over go, each as a whole, so that hours and days add up alike.",
                     given_old_activity_when_pruned_then_younger_requests_stay:
                         "Of activity only what is older goes.",
                     given_old_events_when_pruned_then_younger_ones_stay:
@@ -277,6 +279,8 @@ macro_rules! conformance_tests {
                         "Descriptions and reasons have at most 500 characters, none of them a control character.",
                     given_a_bad_time_or_duration_when_asked_for_then_it_is_refused:
                         "Times lie ahead and before the year 10000; durations are longer than zero and end by then.",
+                    given_a_span_of_usage_that_is_none_when_asked_for_then_it_is_refused:
+                        "A span of usage has full hours for its ends, and a bounded length.",
                     given_unknown_scopes_when_asked_for_then_each_is_named:
                         "Scopes are those of the catalog, environments those of the format; each mistake is named.",
                     given_metadata_that_is_too_large_or_deep_when_given_then_it_is_refused:
@@ -347,6 +351,8 @@ macro_rules! conformance_tests {
                         "Each action is told once, with who, what, when and why asked, and without secrets or digests.",
                     given_usage_when_asked_for_then_totals_and_last_uses_are_told:
                         "Usage is told of keys, accounts, environments and the organization, and each secret's last use.",
+                    given_keys_that_end_when_their_use_is_not_written_yet_then_it_counts_all_the_same:
+                        "Every request that was let in counts, whatever becomes of its key before that is written.",
                 }
                 bootstrap {
                     given_eight_that_start_at_once_when_each_bootstraps_then_one_gets_the_key:

@@ -2,10 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::{
-    query::{HOUR, UsageHour},
-    usage::hour_of,
-};
+use crate::query::{Bucket, HOUR, UsageBucket};
 
 /// How many hours make up what is usual.
 const USUAL: u32 = 7 * 24;
@@ -53,8 +50,8 @@ impl SpikeThreshold {
 
     /// Is `hour` of a key created at `created_at` a spike? `usage` has its hours and those before it, in any order.
     #[must_use]
-    pub fn spike(&self, hour: SystemTime, created_at: SystemTime, usage: &[UsageHour]) -> Option<Spike> {
-        let requests = usage.iter().find(|counted| counted.hour == hour).map_or(0, total);
+    pub fn spike(&self, hour: SystemTime, created_at: SystemTime, usage: &[UsageBucket]) -> Option<Spike> {
+        let requests = usage.iter().find(|counted| counted.start == hour).map_or(0, total);
         if requests < self.minimum {
             return None;
         }
@@ -64,7 +61,7 @@ impl SpikeThreshold {
             return None;
         }
         let mut usual: Vec<u64> =
-            usage.iter().filter(|counted| (begins..hour).contains(&counted.hour)).map(total).collect();
+            usage.iter().filter(|counted| (begins..hour).contains(&counted.start)).map(total).collect();
         usual.resize(usual.len().max(hours as usize), 0);
         usual.sort_unstable();
         let median = usual[usual.len() / 2];
@@ -92,16 +89,16 @@ pub struct Spike {
 
 /// The hour to look at, at `now`: the last one whose counts have surely been written. And when that came to be.
 pub(super) fn last_written_hour(now: SystemTime) -> Option<(SystemTime, SystemTime)> {
-    let end = hour_of(now.checked_sub(WRITTEN_AFTER)?);
+    let end = Bucket::Hour.start(now.checked_sub(WRITTEN_AFTER)?);
     Some((end.checked_sub(HOUR)?, end + WRITTEN_AFTER))
 }
 
 /// The beginning of the hours that say what is usual, before `hour`.
 pub(super) fn usual_from(hour: SystemTime, created_at: SystemTime) -> SystemTime {
-    let first_full = hour_of(created_at + HOUR - Duration::from_millis(1));
+    let first_full = Bucket::Hour.start(created_at + HOUR - Duration::from_millis(1));
     hour.checked_sub(HOUR * USUAL).unwrap_or(SystemTime::UNIX_EPOCH).max(first_full).min(hour)
 }
 
-fn total(counted: &UsageHour) -> u64 {
+fn total(counted: &UsageBucket) -> u64 {
     counted.ok.saturating_add(counted.refused)
 }

@@ -20,7 +20,7 @@ use super::{
     spike::{last_written_hour, usual_from},
 };
 use crate::{
-    query::{HOUR, Prune, UsageOf, UsageQuery},
+    query::{Bucket, HOUR, Prune, UsageOf, UsageQuery},
     record::{KeyHead, KeyRecord, Status},
     store::{KeyStore, StoreError},
     time,
@@ -70,7 +70,7 @@ impl Retention {
         Retention { usage: Some(400 * day), activity: Some(30 * day), audit: None }
     }
 
-    /// Sets how long hours of usage are kept. Spikes are told from the last 7 days.
+    /// Sets how long usage is kept: days, in UTC, go when all of them is older. Spikes are told from the last 7 days.
     pub fn usage(mut self, span: impl Into<Option<Duration>>) -> Self {
         self.usage = span.into();
         self
@@ -259,6 +259,7 @@ impl Sweeper {
             of: UsageOf::Key(key.id.clone()),
             from: usual_from(hour, key.created_at),
             to: hour + HOUR,
+            bucket: Bucket::Hour,
         };
         let usage = self.store.usage(&query).await?;
         Ok(threshold.spike(hour, key.created_at, &usage))

@@ -6,7 +6,7 @@ use crate::record::KeyRecord;
 
 use super::{sweep::Sweeper, *};
 use crate::{
-    ActorId, KeyStore, Revocation, SecretRecord, UsageBatch, UsageHour, UsageRow,
+    ActorId, KeyStore, Revocation, SecretRecord, UsageBatch, UsageBucket, UsageRow,
     organization::Switched,
     test_store::{Fault, TestStore},
 };
@@ -90,7 +90,7 @@ fn given_records_of_every_kind_when_asked_what_is_due_then_what_the_thresholds_s
 fn given_hours_of_use_when_compared_with_what_is_usual_then_a_spike_is_what_the_documentation_says() {
     let hour = start();
     let before = |hours: u32| hour - HOUR * hours;
-    let used = |hours_ago: u32, ok| UsageHour { hour: before(hours_ago), ok, refused: 0 };
+    let used = |hours_ago: u32, ok| UsageBucket { start: before(hours_ago), ok, refused: 0 };
     let threshold = SpikeThreshold::new().factor(10).minimum(100);
     let steady = |each: u64| (1..=168).map(|ago| used(ago, each)).collect::<Vec<_>>();
     let cases = [
@@ -106,7 +106,7 @@ fn given_hours_of_use_when_compared_with_what_is_usual_then_a_spike_is_what_the_
         ("young and busy", (1..=13).map(|ago| used(ago, 50)).collect(), 499, 24, None),
     ];
     for (name, mut usage, requests, age, median) in cases {
-        usage.push(UsageHour { hour, ok: requests - 30, refused: 30 });
+        usage.push(UsageBucket { start: hour, ok: requests - 30, refused: 30 });
         let spike = threshold.spike(hour, before(age), &usage);
         assert_eq!(
             spike.map(|spike| (spike.requests, spike.median)),
@@ -279,13 +279,23 @@ async fn given_a_key_that_is_used_far_more_than_usual_when_the_hour_is_over_then
     let node = world.node();
     let record = key("a", world.clock.wall());
     let digest = record.secrets[0].digest.clone();
-    world.store.insert(record).await;
+    world.store.insert(record.clone()).await;
     let mut told = Vec::new();
     for hour in 0..40_u32 {
         let began = world.clock.wall();
         let ok = if hour == 30 { 5_000 } else { 100 };
         let last_used = vec![(digest.clone(), began)];
-        let rows = vec![UsageRow { key: KeyId::new("a").unwrap(), hour: began, ok, refused: 0, last_used }];
+        let row = UsageRow {
+            key: record.id.clone(),
+            organization: record.organization.clone(),
+            service_account: None,
+            environment: None,
+            hour: began,
+            ok,
+            refused: 0,
+            last_used,
+        };
+        let rows = vec![row];
         world.store.add_usage(&UsageBatch { id: format!("b{hour}"), at: began, rows }).await.unwrap();
         for _ in 0..6 {
             node.sweep().await.unwrap();

@@ -40,7 +40,7 @@ pub use self::{
     builder::{BuildError, KeyManagerBuilder},
     bulk::{BulkRevocation, BulkRevoked},
     issue::{Expiry, IssuedKey, NewKey},
-    overview::{Bucket, LimitsInUse, Usage},
+    overview::{LimitsInUse, Usage},
     read::PageRequest,
     readers::ReadSettings,
     rotate::Overlap,

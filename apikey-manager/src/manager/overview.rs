@@ -7,23 +7,18 @@ use crate::{
     actor::Actor,
     error::ManageError,
     limits::Limits,
-    query::{HOUR, UsageHour, UsageOf, UsageQuery},
+    query::{Bucket, UsageBucket, UsageOf, UsageQuery},
     store::Counts,
-    time,
+    validate::Fields,
 };
 
-/// A year of hours, and a day more.
-const LONGEST_SPAN: u32 = 367 * 24;
-
-/// How finely usage is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Bucket {
-    /// By the hour.
-    #[default]
-    Hour,
-    /// By the day, in UTC.
-    Day,
+/// How many days a span of usage has at most: by the hour those of a month, by the day those of a year, and one more for
+/// months and years that begin in another time zone.
+const fn longest_span(bucket: Bucket) -> u32 {
+    match bucket {
+        Bucket::Hour => 32,
+        Bucket::Day => 367,
+    }
 }
 
 /// What was counted in a span of time.
@@ -34,8 +29,9 @@ pub struct Usage {
     pub ok: u64,
     /// Requests that were let in and refused for a missing scope.
     pub refused: u64,
-    /// Hour by hour or day by day, oldest first; those without any are left out.
-    pub buckets: Vec<UsageHour>,
+    /// Hour by hour or day by day, oldest first; those without any are left out. Of a day that lies in the span in part,
+    /// that part is counted.
+    pub buckets: Vec<UsageBucket>,
 }
 
 /// What a plan allows, and what is in use.
@@ -49,14 +45,28 @@ pub struct LimitsInUse {
 }
 
 impl KeyManager {
-    /// How much was used in `from..to`, of whole hours. What this process has counted is written first.
+    /// How much was used in `from..to`. What this process has counted is written first.
     ///
-    /// A key that was deleted still has its usage.
+    /// Both ends are full hours in UTC, such as [`Bucket::start`] gives, since usage is counted by the hour. So adjoining
+    /// spans share no request and miss none: what was used in `a..b` and in `b..c` adds up to what was used in `a..c`,
+    /// whichever buckets each is asked for in.
+    ///
+    /// A key that was deleted still has its usage, and so has an account that was.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden); [`Invalid`](ManageError::Invalid) (`to`) unless it is later than `from`, by
-    /// at most 367 days; [`Busy`](ManageError::Busy).
+    /// [`Forbidden`](ManageError::Forbidden); [`Invalid`](ManageError::Invalid) (`from`, `to`) unless both are full hours
+    /// and `to` is later than `from`, by at most 32 days by the hour, and 367 by the day; [`Busy`](ManageError::Busy).
+    ///
+    /// ```
+    /// # use std::time::SystemTime;
+    /// # use apikey_manager::{Actor, Bucket, KeyManager, ManageError, Usage, UsageOf};
+    /// # async fn usage(keys: &KeyManager, actor: &Actor) -> Result<Usage, ManageError> {
+    /// // The last 24 hours, up to the end of the one that has begun.
+    /// let to = Bucket::Hour.end(keys.now());
+    /// keys.usage(actor, UsageOf::Organization, to - Bucket::Day.length(), to, Bucket::Hour).await
+    /// # }
+    /// ```
     pub async fn usage(
         &self,
         actor: &Actor,
@@ -66,16 +76,15 @@ impl KeyManager {
         bucket: Bucket,
     ) -> Result<Usage, ManageError> {
         self.may_read(actor)?;
-        match to.duration_since(from) {
-            Ok(span) if span <= HOUR * LONGEST_SPAN && !span.is_zero() => {}
-            Ok(span) if !span.is_zero() => {
-                return Err(ManageError::field("to", "too_late", "at most 367 days can be asked for"));
-            }
-            _ => return Err(ManageError::field("to", "before_start", "must be later than from")),
-        }
+        check_span(from, to, bucket)?;
         self.flush_usage().await;
-        let query = UsageQuery { organization: actor.organization.clone(), of, from: floor(from, Bucket::Hour), to };
-        self.read(actor, async move |shared| Ok(sum(shared.store.usage(&query).await?, bucket))).await
+        let query = UsageQuery { organization: actor.organization.clone(), of, from, to, bucket };
+        self.read(actor, async move |shared| {
+            let buckets = shared.store.usage(&query).await?;
+            let sum = |count: fn(&UsageBucket) -> u64| buckets.iter().map(count).fold(0, u64::saturating_add);
+            Ok(Usage { ok: sum(|bucket| bucket.ok), refused: sum(|bucket| bucket.refused), buckets })
+        })
+        .await
     }
 
     /// What the actor's organization may have, and what it has.
@@ -95,28 +104,23 @@ impl KeyManager {
     }
 }
 
-fn floor(moment: SystemTime, bucket: Bucket) -> SystemTime {
-    let length = match bucket {
-        Bucket::Hour => 3_600_000,
-        Bucket::Day => 86_400_000,
-    };
-    let millis = time::to_millis(moment);
-    time::from_millis(millis - millis.rem_euclid(length))
-}
-
-fn sum(hours: Vec<UsageHour>, bucket: Bucket) -> Usage {
-    let mut usage = Usage::default();
-    for UsageHour { hour, ok, refused } in hours {
-        usage.ok += ok;
-        usage.refused += refused;
-        let begins = floor(hour, bucket);
-        match usage.buckets.last_mut().filter(|last| last.hour == begins) {
-            Some(last) => {
-                last.ok += ok;
-                last.refused += refused;
-            }
-            None => usage.buckets.push(UsageHour { hour: begins, ok, refused }),
+fn check_span(from: SystemTime, to: SystemTime, bucket: Bucket) -> Result<(), ManageError> {
+    let mut fields = Fields::default();
+    for (field, moment) in [("from", from), ("to", to)] {
+        if Bucket::Hour.start(moment) != moment {
+            let message = "must be a full hour in UTC, such as 14:00:00Z: usage is counted by the hour";
+            fields.push(field, "not_full_hour", message);
         }
     }
-    usage
+    let days = longest_span(bucket);
+    match to.duration_since(from) {
+        Ok(span) if span.is_zero() => fields.push("to", "before_start", "must be later than from"),
+        Ok(span) if span > days * Bucket::Day.length() => {
+            let by = if bucket == Bucket::Hour { "hour" } else { "day" };
+            fields.push("to", "too_late", format!("at most {days} days can be asked for by the {by}"));
+        }
+        Ok(_) => {}
+        Err(_) => fields.push("to", "before_start", "must be later than from"),
+    }
+    fields.finish().map_err(ManageError::Invalid)
 }

@@ -26,7 +26,7 @@ use crate::{
     organization::{OrganizationId, OrganizationRecord},
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, Reach, ReachQuery, UsageBatch,
-        UsageHour, UsageQuery,
+        UsageBucket, UsageQuery,
     },
     record::KeyRecord,
     store::{Counts, Found, KeyStore, StoreError, Transaction},
@@ -161,7 +161,7 @@ impl KeyStore for MemoryStore {
         Ok(self.write().add_usage(batch))
     }
 
-    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError> {
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
         Ok(self.read().usage(query))
     }
 

@@ -13,7 +13,7 @@ use crate::{
     account::{ServiceAccount, ServiceAccountId},
     audit::AuditEvent,
     organization::{OrganizationId, OrganizationRecord, Switched},
-    query::{AccountQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, Prune, Pruned},
+    query::{AccountQuery, AuditQuery, Bucket, Cursor, KeyFilter, KeyQuery, Prune, Pruned},
     record::{KeyHead, KeyRecord},
     store::{Counts, FoundKey, Lineage},
 };
@@ -43,8 +43,8 @@ pub(super) struct Owned {
     pub(super) keys: BTreeSet<(SystemTime, KeyId)>,
     pub(super) accounts: BTreeSet<(SystemTime, ServiceAccountId)>,
     pub(super) audit: BTreeMap<(SystemTime, String), AuditEvent>,
-    pub(super) usage: BTreeMap<(SystemTime, KeyId), Counted>,
     pub(super) lineage: Vec<Lineage>,
+    pub(super) usage: BTreeMap<(SystemTime, KeyId), Vec<Counted>>,
 }
 
 impl State {
@@ -184,7 +184,7 @@ impl State {
     pub(super) fn prune(&mut self, prune: &Prune, now: SystemTime) -> Pruned {
         let mut pruned = Pruned::default();
         for owned in self.organizations.values_mut() {
-            pruned.usage += remove_older(&mut owned.usage, prune.usage_before);
+            pruned.usage += remove_older(&mut owned.usage, prune.usage_before.map(|before| Bucket::Day.start(before)));
             pruned.audit += remove_older(&mut owned.audit, prune.audit_before);
         }
         pruned.activity = prune.activity_before.map_or(0, |before| self.activity.remove_older(before));

@@ -1,21 +1,27 @@
-//! What was counted: added in batches, each once, and read hour by hour.
+//! What was counted: added in batches, each once, and summed when it is asked for.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
 use super::state::State;
 use crate::{
     account::ServiceAccountId,
-    query::{HOUR, UsageBatch, UsageHour, UsageOf, UsageQuery, UsageRow},
+    query::{Bucket, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow},
     time,
 };
 
-/// What one key did in one hour, under what it belonged to then.
-#[derive(Default)]
+/// What one key did in one hour, for an account and an environment.
 pub(super) struct Counted {
     account: Option<ServiceAccountId>,
     environment: Option<String>,
     ok: u64,
     refused: u64,
+}
+
+impl Counted {
+    fn of(row: &UsageRow) -> Self {
+        let UsageRow { service_account, environment, ok, refused, .. } = row;
+        Counted { account: service_account.clone(), environment: environment.clone(), ok: *ok, refused: *refused }
+    }
 }
 
 impl State {
@@ -31,27 +37,29 @@ impl State {
     }
 
     fn add_row(&mut self, row: &UsageRow) {
-        let Some(key) = self.keys.get_mut(&row.key) else { return };
-        for (digest, at) in &row.last_used {
-            let at = Some(time::truncated(*at));
-            key.last_used_at = key.last_used_at.max(at);
-            if let Some(secret) = key.secrets.iter_mut().find(|secret| secret.digest == *digest) {
-                secret.last_used_at = secret.last_used_at.max(at);
+        if let Some(key) = self.keys.get_mut(&row.key) {
+            for (digest, at) in &row.last_used {
+                let at = Some(time::truncated(*at));
+                if let Some(secret) = key.secrets.iter_mut().find(|secret| secret.digest == *digest) {
+                    secret.last_used_at = secret.last_used_at.max(at);
+                    key.last_used_at = key.last_used_at.max(at);
+                }
             }
         }
-        let (account, environment) = (key.service_account.clone(), key.environment.clone());
-        let organization = key.organization.clone();
-        let counted = self.owned(&organization).usage.entry((hour_of(row.hour), row.key.clone()));
-        let counted = counted.or_insert(Counted { account, environment, ..Counted::default() });
-        counted.ok = counted.ok.saturating_add(row.ok);
-        counted.refused = counted.refused.saturating_add(row.refused);
+        let hour = Bucket::Hour.start(row.hour);
+        let counted = self.owned(&row.organization).usage.entry((hour, row.key.clone())).or_default();
+        let whose = (&row.service_account, &row.environment);
+        match counted.iter_mut().find(|of| (&of.account, &of.environment) == whose) {
+            Some(of) => (of.ok, of.refused) = (of.ok.saturating_add(row.ok), of.refused.saturating_add(row.refused)),
+            None => counted.push(Counted::of(row)),
+        }
     }
 
-    pub(super) fn usage(&self, query: &UsageQuery) -> Vec<UsageHour> {
+    pub(super) fn usage(&self, query: &UsageQuery) -> Vec<UsageBucket> {
         let Some(owned) = self.organizations.get(&query.organization) else { return Vec::new() };
-        let mut hours: BTreeMap<SystemTime, UsageHour> = BTreeMap::new();
-        let from = hour_of(query.from);
-        for ((hour, key), counted) in owned.usage.iter().filter(|((hour, _), _)| (from..query.to).contains(hour)) {
+        let mut buckets: BTreeMap<SystemTime, UsageBucket> = BTreeMap::new();
+        let hours = owned.usage.iter().filter(|((hour, _), _)| (query.from..query.to).contains(hour));
+        for ((hour, key), counted) in hours.flat_map(|(place, counted)| counted.iter().map(move |of| (place, of))) {
             let is_asked_for = match &query.of {
                 UsageOf::Key(wanted) => key == wanted,
                 UsageOf::Account(wanted) => counted.account.as_ref() == Some(wanted),
@@ -59,17 +67,12 @@ impl State {
                 UsageOf::Organization => true,
             };
             if is_asked_for {
-                let total = hours.entry(*hour).or_insert(UsageHour { hour: *hour, ok: 0, refused: 0 });
+                let start = query.bucket.start(*hour);
+                let total = buckets.entry(start).or_insert(UsageBucket { start, ok: 0, refused: 0 });
                 total.ok = total.ok.saturating_add(counted.ok);
                 total.refused = total.refused.saturating_add(counted.refused);
             }
         }
-        hours.into_values().collect()
+        buckets.into_values().collect()
     }
-}
-
-fn hour_of(moment: SystemTime) -> SystemTime {
-    let hour = i64::try_from(HOUR.as_millis()).unwrap_or(i64::MAX);
-    let millis = time::to_millis(moment);
-    time::from_millis(millis.saturating_sub(millis.rem_euclid(hour)))
 }

@@ -23,7 +23,6 @@ use tokio::{
 };
 
 use self::pending::Pending;
-pub(crate) use self::pending::hour_of;
 use crate::{
     backoff::Backoff,
     query::HOUR,

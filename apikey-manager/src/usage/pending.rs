@@ -1,15 +1,17 @@
 //! What was counted and is not written yet, by key and hour, within bounds.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use apikey_core::{KeyDigest, KeyId, KeyUsage, NoRandomness};
 
 use crate::{
-    query::{HOUR, UsageBatch, UsageRow},
-    time,
+    account::ServiceAccountId,
+    organization::OrganizationId,
+    query::{Bucket, UsageBatch, UsageRow},
 };
 
 /// A store knows a batch again for a day. One that may have been written is not written anew after this.
@@ -25,11 +27,30 @@ pub(super) struct Pending {
     capacity: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Row {
+    organization: OrganizationId,
+    service_account: Option<ServiceAccountId>,
+    environment: Option<Arc<str>>,
     ok: u64,
     refused: u64,
     last_used: Vec<(KeyDigest, SystemTime)>,
+}
+
+impl Row {
+    fn new(
+        organization: OrganizationId,
+        service_account: Option<ServiceAccountId>,
+        environment: Option<Arc<str>>,
+    ) -> Self {
+        Row { organization, service_account, environment, ok: 0, refused: 0, last_used: Vec::new() }
+    }
+
+    fn of(self, key: KeyId, hour: SystemTime) -> UsageRow {
+        let Row { organization, service_account, environment, ok, refused, last_used } = self;
+        let environment = environment.map(|environment| environment.to_string());
+        UsageRow { key, organization, service_account, environment, hour, ok, refused, last_used }
+    }
 }
 
 #[derive(Debug)]
@@ -55,7 +76,16 @@ impl Pending {
             if still_owed > 0 && self.owed.len() < self.capacity {
                 self.owed.insert(used.key.clone(), still_owed);
             }
-            let row = self.rows.entry((used.key, hour_of(used.last_used))).or_default();
+            let row = match self.rows.entry((used.key, Bucket::Hour.start(used.last_used))) {
+                Entry::Occupied(row) => row.into_mut(),
+                Entry::Vacant(place) => {
+                    // A manager's keys all have an organization.
+                    let organization = used.organization.and_then(|id| OrganizationId::new(id).ok());
+                    let Some(organization) = organization else { continue };
+                    let service_account = used.service_account.and_then(|id| ServiceAccountId::new(id).ok());
+                    place.insert(Row::new(organization, service_account, used.environment))
+                }
+            };
             row.ok = row.ok.saturating_add(ok);
             row.refused = row.refused.saturating_add(used.refused);
             match row.last_used.iter_mut().find(|(digest, _)| *digest == used.digest) {
@@ -83,9 +113,7 @@ impl Pending {
         if self.sending.is_none() && !self.rows.is_empty() {
             let id = KeyId::generate(now)?.as_str().replacen("key_", "usage_", 1);
             let taken = self.rows.extract_if(|_, _| true).take(size);
-            let mut rows: Vec<_> = taken
-                .map(|((key, hour), Row { ok, refused, last_used })| UsageRow { key, hour, ok, refused, last_used })
-                .collect();
+            let mut rows: Vec<_> = taken.map(|((key, hour), row)| row.of(key, hour)).collect();
             rows.sort_unstable_by(|a, b| (&a.key, a.hour).cmp(&(&b.key, b.hour)));
             self.sending =
                 Some(Sending { batch: UsageBatch { id, at: now, rows }, may_hold: false, is_under_way: false });
@@ -142,10 +170,4 @@ impl Pending {
 
 fn requests_of(batch: &UsageBatch) -> u64 {
     batch.rows.iter().map(|row| row.ok.saturating_add(row.refused)).fold(0, u64::saturating_add)
-}
-
-/// The beginning of the hour that `moment` lies in.
-pub(crate) fn hour_of(moment: SystemTime) -> SystemTime {
-    let millis = time::to_millis(moment);
-    time::from_millis(millis - millis.rem_euclid(HOUR.as_millis() as i64))
 }

@@ -1,10 +1,10 @@
 use std::time::SystemTime;
 
-use apikey_core::{Authentication, Header, HeaderLines, RequestView, Scope, TestKey, TestKeys};
+use apikey_core::{Authentication, Header, HeaderLines, RequestView, Scope, ScopeSet, TestKey, TestKeys};
 
 use super::*;
 use crate::{
-    ActorId, KeyRecord, OrganizationId, UsageHour, UsageOf, UsageQuery,
+    ActorId, Bucket, KeyRecord, OrganizationId, UsageBucket, UsageOf, UsageQuery,
     test_store::{Fault, TestStore},
 };
 
@@ -21,6 +21,10 @@ struct World {
     store: TestStore,
 }
 
+fn scopes(scopes: &str) -> ScopeSet {
+    ScopeSet::parse(scopes).unwrap()
+}
+
 fn acme() -> OrganizationId {
     OrganizationId::new("acme").unwrap()
 }
@@ -32,7 +36,7 @@ impl World {
     }
 
     async fn key(&self) -> TestKey {
-        let key = self.keys.key(["a"]);
+        let key = self.keys.key_with(|claims| claims.with_organization("acme").with_scopes(scopes("a")));
         let digest = apikey_core::KeyHasher::sha256().digest(key.secret());
         let now = self.keys.clock().wall();
         let host = ActorId::new("host").unwrap();
@@ -68,10 +72,10 @@ impl World {
         usage.iter().map(|hour| (hour.ok, hour.refused)).collect()
     }
 
-    async fn usage(&self, key: &TestKey) -> Vec<UsageHour> {
+    async fn usage(&self, key: &TestKey) -> Vec<UsageBucket> {
         let of = UsageOf::Key(key.id().clone());
         let to = self.keys.clock().wall() + HOUR;
-        let query = UsageQuery { organization: acme(), of, from: SystemTime::UNIX_EPOCH, to };
+        let query = UsageQuery { organization: acme(), of, from: SystemTime::UNIX_EPOCH, to, bucket: Bucket::Hour };
         self.store.usage(&query).await.unwrap()
     }
 }
@@ -91,6 +95,23 @@ async fn given_requests_when_the_interval_has_passed_then_they_are_in_the_store_
     assert_eq!((record.last_used_at, record.secrets[0].last_used_at), (Some(used_at), Some(used_at)));
     writer.flush().await.unwrap();
     assert_eq!(world.store.batch_ids().len(), 1, "nothing was counted, nothing is written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn given_keys_that_are_gone_from_the_store_when_their_use_is_written_then_it_counts_for_whose_it_was() {
+    let world = World::new();
+    let writer = world.writer(UsageSettings::new());
+    let key = world.keys.key_with(|claims| {
+        claims.with_organization("acme").with_service_account("sa_1").with_environment("live").with_scopes(scopes("a"))
+    });
+    world.requests(&key, 5, 2).await;
+    writer.flush().await.unwrap();
+    let batches = world.store.batches.lock().unwrap().clone();
+    let [row] = &batches[0].rows[..] else { panic!("{batches:?}") };
+    assert_eq!(row.organization, acme());
+    assert_eq!(row.service_account.as_ref().map(|account| account.as_str()), Some("sa_1"));
+    assert_eq!(row.environment.as_deref(), Some("live"));
+    assert_eq!(world.hours(&key).await, [(3, 2)], "of a key that the store has never heard of");
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,10 +254,12 @@ async fn given_refusals_that_come_after_their_requests_were_written_then_the_nex
 #[test]
 fn given_a_store_that_never_answers_when_more_is_counted_than_fits_then_the_oldest_goes_and_is_told() {
     use apikey_core::{KeyDigest, KeyId, KeyUsage};
-    let start = hour_of(SystemTime::UNIX_EPOCH + HOUR * 500_000);
+    let start = Bucket::Hour.start(SystemTime::UNIX_EPOCH + HOUR * 500_000);
     let used = |key: usize, hour: u32| {
         let id = KeyId::new(format!("k{key:03}")).unwrap();
-        KeyUsage::new(id, KeyDigest::sha256_from_bytes([0; 32]), 1, start + HOUR * hour)
+        let mut used = KeyUsage::new(id, KeyDigest::sha256_from_bytes([0; 32]), 1, start + HOUR * hour);
+        used.organization = Some("acme".into());
+        used
     };
     let mut pending = Pending::new(100);
     assert_eq!(pending.add((0..60).map(|key| used(key, 0)).collect()), 0);

@@ -8,10 +8,10 @@ use std::{
 
 use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion};
 use apikey_manager::{
-    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Counts, Cursor, Found, FoundKey,
-    KeyFilter, KeyQuery, KeyRecord, KeyStore, MemoryStore, OrganizationId, OrganizationRecord, Prune, Pruned, Reach,
-    ReachQuery, Selection, ServiceAccount, ServiceAccountId, StoreError, Transaction, UsageBatch, UsageHour, UsageOf,
-    UsageQuery, UsageRow, time,
+    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Bucket, Counts, Cursor, Found,
+    FoundKey, KeyFilter, KeyQuery, KeyRecord, KeyStore, MemoryStore, OrganizationId, OrganizationRecord, Prune, Pruned,
+    Reach, ReachQuery, Selection, ServiceAccount, ServiceAccountId, StoreError, Transaction, UsageBatch, UsageBucket,
+    UsageOf, UsageQuery, UsageRow, time,
 };
 use async_trait::async_trait;
 use serde_json::Value;
@@ -39,6 +39,7 @@ pub(crate) struct Notes {
     pub(crate) secrets_left: HashMap<KeyId, Vec<KeyDigest>>,
     pub(crate) commits: u64,
     pub(crate) made: u64,
+    usage_pruned_before: Option<SystemTime>,
     batches: u64,
     prunes: u64,
 }
@@ -372,6 +373,20 @@ impl KeyStore for Broken {
                     }
                 }
             }
+            Fault::UsageSkipsUnknownKeys => {
+                for row in std::mem::take(&mut batch.rows) {
+                    if self.key_anywhere(&row.key).await?.is_some() {
+                        batch.rows.push(row);
+                    }
+                }
+            }
+            Fault::UsageForgetsWhoseItWas => {
+                for row in &mut batch.rows {
+                    if self.key_anywhere(&row.key).await?.is_none() {
+                        (row.service_account, row.environment) = (None, None);
+                    }
+                }
+            }
             Fault::LastUseMovesBack => {
                 for row in &batch.rows {
                     self.note_last_use(row).await?;
@@ -382,17 +397,27 @@ impl KeyStore for Broken {
         self.inner.add_usage(&batch).await
     }
 
-    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageHour>, StoreError> {
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
         let mut query = query.clone();
         match self.fault {
             Fault::UsageIgnoresWhose => query.of = UsageOf::Organization,
             Fault::UsageSkipsFirstHour => query.from += Duration::from_secs(3_599),
+            Fault::UsageRoundsToDays if query.bucket == Bucket::Day => {
+                query.from = Bucket::Day.start(query.from);
+            }
+            Fault::UsageKnowsNoDays => query.bucket = Bucket::Hour,
+            Fault::UsageIncludesEnd => query.to += Duration::from_millis(1),
             Fault::UsageGoesWithKeys if !self.notes().deleted.is_empty() => return Ok(Vec::new()),
             _ => {}
         }
         let mut hours = self.inner.usage(&query).await?;
-        if self.is(Fault::UsageNewestFirst) {
-            hours.reverse();
+        match self.fault {
+            Fault::UsageNewestFirst => hours.reverse(),
+            Fault::PrunesPartsOfDays if query.bucket == Bucket::Hour => {
+                let before = self.notes().usage_pruned_before;
+                hours.retain(|hour| before.is_none_or(|before| hour.start >= before));
+            }
+            _ => {}
         }
         Ok(hours)
     }
@@ -417,6 +442,10 @@ impl KeyStore for Broken {
     async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
         self.notes().prunes += 1;
         let mut prune = *prune;
+        {
+            let mut notes = self.notes();
+            notes.usage_pruned_before = notes.usage_pruned_before.max(prune.usage_before);
+        }
         let moments = [&mut prune.usage_before, &mut prune.activity_before, &mut prune.audit_before];
         match self.fault {
             Fault::PrunesTooMuch => {

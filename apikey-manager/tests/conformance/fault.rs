@@ -259,7 +259,29 @@ faults! {
     /// Usage goes with its key.
     UsageGoesWithKeys: [given_a_deleted_key_when_usage_is_read_then_what_it_did_still_counts],
     /// A row of an unknown key spoils the batch.
-    UsageFailsForUnknownKeys: [given_rows_of_keys_that_are_gone_when_added_then_the_others_count],
+    UsageFailsForUnknownKeys: [
+        given_rows_of_keys_that_are_gone_when_added_then_they_count_for_whom_they_name,
+        given_keys_that_end_when_their_use_is_not_written_yet_then_it_counts_all_the_same,
+    ],
+    /// A row of an unknown key is left out.
+    UsageSkipsUnknownKeys: [
+        given_rows_of_keys_that_are_gone_when_added_then_they_count_for_whom_they_name,
+        given_keys_that_end_when_their_use_is_not_written_yet_then_it_counts_all_the_same,
+    ],
+    /// A row of an unknown key counts for the organization, and for nothing within it.
+    UsageForgetsWhoseItWas: [
+        given_rows_of_keys_that_are_gone_when_added_then_they_count_for_whom_they_name,
+        given_keys_that_end_when_their_use_is_not_written_yet_then_it_counts_all_the_same,
+    ],
+    /// A day counts whole, though only a part of it is asked for.
+    UsageRoundsToDays: [given_usage_when_a_span_is_cut_anywhere_then_its_parts_add_up],
+    /// Usage comes by the hour, whatever is asked for.
+    UsageKnowsNoDays: [given_usage_when_a_span_is_cut_anywhere_then_its_parts_add_up],
+    /// A span includes the hour that begins at its end.
+    UsageIncludesEnd: [
+        given_usage_when_asked_for_a_span_then_its_hours_come_oldest_first,
+        given_usage_when_a_span_is_cut_anywhere_then_its_parts_add_up,
+    ],
     /// The last use is whatever was told last.
     LastUseMovesBack: [given_uses_in_any_order_when_added_then_the_last_use_never_moves_back],
     /// Every third batch is acknowledged and lost.
@@ -272,16 +294,18 @@ faults! {
     ActivityIncludesEnd: [given_activity_when_asked_for_a_span_then_only_that_is_told],
     /// More is pruned than was asked for.
     PrunesTooMuch: [
-        given_old_usage_when_pruned_then_younger_hours_stay,
+        given_old_usage_when_pruned_then_days_go_as_a_whole,
         given_old_activity_when_pruned_then_younger_requests_stay,
         given_old_events_when_pruned_then_younger_ones_stay,
     ],
     /// Nothing is pruned.
     PrunesNothing: [
-        given_old_usage_when_pruned_then_younger_hours_stay,
+        given_old_usage_when_pruned_then_days_go_as_a_whole,
         given_old_activity_when_pruned_then_younger_requests_stay,
         given_old_events_when_pruned_then_younger_ones_stay,
     ],
+    /// Hours go by themselves, and stay in the sums of their days.
+    PrunesPartsOfDays: [given_old_usage_when_pruned_then_days_go_as_a_whole],
     /// What was not asked for is pruned too.
     PrunesUnasked: [given_nothing_to_prune_when_pruned_then_everything_stays],
     /// Pruning forgets the ids of all batches.

@@ -25,7 +25,8 @@ mod memory_store {
 
 /// Checks of rules that no store can break, since the manager keeps them before, or without, asking it. That these can
 /// fail is for mutations of the manager to show.
-const KEPT_BY_THE_MANAGER: [&str; 8] = [
+const KEPT_BY_THE_MANAGER: [&str; 9] = [
+    "given_a_span_of_usage_that_is_none_when_asked_for_then_it_is_refused",
     "given_a_bad_name_when_given_to_anything_then_it_is_refused",
     "given_a_bad_description_when_given_to_anything_then_it_is_refused",
     "given_a_bad_time_or_duration_when_asked_for_then_it_is_refused",

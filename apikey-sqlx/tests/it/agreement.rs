@@ -4,10 +4,10 @@ use std::{fmt::Debug, time::Duration};
 
 use apikey_core::{KeyDigest, PepperVersion, ScopeSet};
 use apikey_manager::{
-    AccountQuery, Action, ActorId, AuditEvent, AuditFilter, AuditQuery, Change, Cursor, Found, FoundKey, KeyFilter,
-    KeyQuery, KeyRecord, KeyState, KeyStore, Lineage, Made, MemoryStore, OrganizationId, OrganizationRecord, Prune,
-    ReachQuery, Revocation, SecretRecord, Selection, ServiceAccount, ServiceAccountId, Status, StoreError, Switched,
-    UsageBatch, UsageOf, UsageQuery, UsageRow,
+    AccountQuery, Action, ActorId, AuditEvent, AuditFilter, AuditQuery, Bucket, Change, Cursor, Found, FoundKey,
+    KeyFilter, KeyQuery, KeyRecord, KeyState, KeyStore, Lineage, Made, MemoryStore, OrganizationId, OrganizationRecord,
+    Prune, ReachQuery, Revocation, SecretRecord, Selection, ServiceAccount, ServiceAccountId, Status, StoreError,
+    Switched, UsageBatch, UsageOf, UsageQuery, UsageRow,
 };
 use serde_json::json;
 
@@ -187,9 +187,13 @@ impl Dice {
         let mut rows = Vec::new();
         for key in model.scan(None, 99).await.unwrap() {
             let digests = key.secrets.iter().map(|secret| secret.digest.clone());
+            let gone = id(1_000 + u64::from(key.organization.as_str() == "acme"));
             rows.push(UsageRow {
-                key: if self.roll(9) == 0 { id(1_000) } else { key.id.clone() },
-                hour: at(3_600_000 * self.roll(4) as i64),
+                key: if self.roll(9) == 0 { gone } else { key.id.clone() },
+                organization: key.organization.clone(),
+                service_account: key.service_account.clone(),
+                environment: key.environment.clone(),
+                hour: at(3_600_000 * (self.roll(100) as i64 - 50)),
                 ok: self.roll(100),
                 refused: self.roll(3),
                 last_used: digests.map(|digest| (digest, self.moment())).collect(),
@@ -297,8 +301,9 @@ async fn compare(dice: &mut Dice, model: &MemoryStore, store: &dyn KeyStore) {
             2 => UsageOf::Environment("live".to_owned()),
             _ => UsageOf::Organization,
         };
-        let to = at(3_600_000 * dice.roll(5) as i64);
-        let query = UsageQuery { organization: organization.clone(), of, from, to };
+        let (from, bucket) = (at(3_600_000 * (dice.roll(100) as i64 - 50)), dice.pick(&[Bucket::Hour, Bucket::Day]));
+        let to = from + Bucket::Hour.length() * dice.roll(80) as u32;
+        let query = UsageQuery { organization: organization.clone(), of, from, to, bucket };
         assert_eq!(shown(store.usage(&query).await), shown(model.usage(&query).await), "{query:?}");
     }
     let start = id(dice.roll(40));
@@ -342,7 +347,7 @@ async fn drive(seed: u64, store: &dyn KeyStore) {
     }
     let mut prune = Prune::default();
     prune.audit_before = Some(at(1_000_020));
-    prune.usage_before = Some(at(3_600_001));
+    prune.usage_before = Some(at(86_400_000 / 2));
     let now = at(1_000_000 + 86_400_000 + 1);
     assert_eq!(shown(store.prune(&prune, now).await), shown(model.prune(&prune, now).await));
     compare(&mut dice, &model, store).await;

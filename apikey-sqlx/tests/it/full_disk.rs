@@ -139,7 +139,16 @@ async fn make(what: &str, store: &SqlStore) -> Result<(), StoreError> {
             commit(store, many).await.map(drop)
         }
         "usage" => {
-            let row = |n| UsageRow { key: id(n), hour: at(0), ok: 1, refused: 0, last_used: vec![(digest(n), at(5))] };
+            let row = |n| UsageRow {
+                key: id(n),
+                organization: acme(),
+                service_account: None,
+                environment: None,
+                hour: at(0),
+                ok: 1,
+                refused: 0,
+                last_used: vec![(digest(n), at(5))],
+            };
             let batch = UsageBatch { id: "batch".to_owned(), at: at(1), rows: (0..50).map(row).collect() };
             store.add_usage(&batch).await.map(|is_new| assert!(is_new, "half of it was done"))
         }
@@ -172,12 +181,12 @@ async fn given_a_disk_when_started_on_it_then_this_fills_and_frees_it() {
             disk.assert_refused(what, make(what, &store).await);
         }
         assert_eq!(store.revision().await.unwrap(), before, "{what}");
-        assert!(!store.find(&[digest(1)]).await.unwrap()[0].is_revoked, "what only reads goes on");
+        assert!(!is_revoked(&store, 1).await, "what only reads goes on");
         disk.free();
         // The very next thing that is asked of the store.
         revoke(&store, 50 + n as u64).await;
         make(what, &store).await.unwrap();
-        assert!(store.find(&[digest(50 + n as u64)]).await.unwrap()[0].is_revoked, "{what}");
+        assert!(is_revoked(&store, 50 + n as u64).await, "{what}");
     }
     manage(&disk, &store).await;
     store.close().await;
@@ -225,5 +234,12 @@ async fn is_let_in(keys: &KeyManager, secret: &str) -> bool {
     match keys.authenticator().authenticate(&Request(format!("Bearer {secret}"))) {
         Authentication::Done(decision) => decision.is_ok(),
         Authentication::Loading(loading) => loading.await.is_ok(),
+    }
+}
+
+async fn is_revoked(store: &dyn KeyStore, n: u64) -> bool {
+    match &store.find(&[digest(n)]).await.unwrap()[..] {
+        [apikey_manager::Found::Key(key)] => key.is_revoked,
+        other => panic!("{other:?}"),
     }
 }

@@ -21,6 +21,9 @@ pub(crate) async fn measure(place: &Place) {
             for (number, keys) in keys.chunks(BATCH).enumerate() {
                 let rows = keys.iter().map(|key| UsageRow {
                     key: key.id.clone(),
+                    organization: key.organization.clone(),
+                    service_account: key.service_account.clone(),
+                    environment: key.environment.clone(),
                     hour,
                     ok: 1,
                     refused: 0,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use apikey_sqlx::{Bucket, KeyManager, UsageHour, UsageOf};
+use apikey_sqlx::{Bucket, KeyManager, UsageBucket, UsageOf};
 use axum_apikey::{AuthenticatedKey, BoxError};
 use humantime::format_rfc3339_seconds;
 use serde::Serialize;
@@ -29,14 +29,15 @@ struct Hour {
 
 /// The usage of `key`, for its holder. The service asks for it, since few keys may see what all others do.
 pub(crate) async fn of(key: &AuthenticatedKey, keys: &KeyManager) -> Result<KeyUsage, BoxError> {
-    let now = SystemTime::now();
-    let usage = keys.usage(&keys::host()?, UsageOf::Key(key.key_id().clone()), now - DAY, now, Bucket::Hour).await?;
+    // Usage is counted by the hour: the one that has begun is the last of these.
+    let to = Bucket::Hour.end(SystemTime::now());
+    let usage = keys.usage(&keys::host()?, UsageOf::Key(key.key_id().clone()), to - DAY, to, Bucket::Hour).await?;
     let hours = usage.buckets.into_iter().map(Hour::from).collect();
     Ok(KeyUsage { key_id: key.key_id().to_string(), ok: usage.ok, refused: usage.refused, hours })
 }
 
-impl From<UsageHour> for Hour {
-    fn from(UsageHour { hour, ok, refused }: UsageHour) -> Self {
-        Hour { hour: format_rfc3339_seconds(hour).to_string(), ok, refused }
+impl From<UsageBucket> for Hour {
+    fn from(UsageBucket { start, ok, refused }: UsageBucket) -> Self {
+        Hour { hour: format_rfc3339_seconds(start).to_string(), ok, refused }
     }
 }

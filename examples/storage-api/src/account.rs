@@ -37,8 +37,9 @@ struct Balance {
 
 /// The account as it is, with `stored` bytes in its files.
 pub(crate) async fn read(environment: Environment, keys: &KeyManager, stored: usize) -> Result<Account, BoxError> {
-    let (host, now) = (keys::host(environment)?, SystemTime::now());
-    let usage = keys.usage(&host, UsageOf::Organization, now - MONTH, now, Bucket::Day).await?;
+    // Usage is counted by the hour: the one that has begun is the last of these.
+    let (host, to) = (keys::host(environment)?, Bucket::Hour.end(SystemTime::now()));
+    let usage = keys.usage(&host, UsageOf::Organization, to - MONTH, to, Bucket::Day).await?;
     Ok(Account {
         environment: environment.name(),
         usage: Usage { ok: usage.ok, refused: usage.refused },

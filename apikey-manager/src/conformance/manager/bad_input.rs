@@ -12,12 +12,11 @@ use crate::{
     ImportKey, KeyUpdate, ManageError, Missing, NewKey, Overlap, PageRequest, Set,
     account::ServiceAccountId,
     conformance::{
-        bed::Bed,
+        bed::{Bed, HOUR},
         outcome::{Failure, Outcome, ensure, fail, same},
     },
-    manager::{AccountUpdate, Bucket, BulkRevocation, NewAccount},
-    query::Selection,
-    query::{KeyFilter, UsageOf},
+    manager::{AccountUpdate, BulkRevocation, NewAccount},
+    query::{Bucket, KeyFilter, Selection, UsageOf},
 };
 
 fn bad_names() -> [(String, &'static str); 6] {
@@ -132,9 +131,41 @@ pub(in crate::conformance) async fn given_a_bad_time_or_duration_when_asked_for_
         let rotated = keys.rotate(host, key.id(), Overlap::For(overlap));
         stage.refuses("a rotation", rotated, "overlap", code).await?;
     }
-    let (from, to) = (bed.now(), bed.at(-1));
-    let usage = keys.usage(host, UsageOf::Organization, from, to, Bucket::Hour);
-    stage.refuses("usage that ends before it begins", usage, "to", "before_start").await?;
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_a_span_of_usage_that_is_none_when_asked_for_then_it_is_refused(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(Arc::clone(&bed))?;
+    let (keys, host) = (&stage.keys, &stage.host);
+    let day = 24 * HOUR;
+    let millisecond = Duration::from_millis(1);
+    let cases = [
+        ("that ends before it begins", bed.now(), bed.at(-HOUR), Bucket::Hour, "to", "before_start"),
+        ("of no length", bed.now(), bed.now(), Bucket::Hour, "to", "before_start"),
+        ("from half past the hour", bed.at(HOUR / 2), bed.at(HOUR), Bucket::Hour, "from", "not_full_hour"),
+        ("up to half past the hour", bed.now(), bed.at(HOUR / 2), Bucket::Day, "to", "not_full_hour"),
+        ("up to a millisecond later", bed.now(), bed.at(HOUR) + millisecond, Bucket::Hour, "to", "not_full_hour"),
+        (
+            "from a nanosecond later",
+            bed.now() + Duration::from_nanos(1),
+            bed.at(HOUR),
+            Bucket::Hour,
+            "from",
+            "not_full_hour",
+        ),
+        ("of too many hours", bed.now(), bed.at(32 * day + HOUR), Bucket::Hour, "to", "too_late"),
+        ("of too many days", bed.now(), bed.at(367 * day + HOUR), Bucket::Day, "to", "too_late"),
+        ("of a thousand years", bed.now(), bed.at(365_000 * day), Bucket::Day, "to", "too_late"),
+    ];
+    for (what, from, to, bucket, field, code) in cases {
+        let usage = keys.usage(host, UsageOf::Organization, from, to, bucket);
+        stage.refuses(&format!("usage {what}"), usage, field, code).await?;
+    }
+    for (days, bucket) in [(32, Bucket::Hour), (367, Bucket::Day)] {
+        keys.usage(host, UsageOf::Organization, bed.now(), bed.at(days * day), bucket).await?;
+    }
     Ok(())
 }
 

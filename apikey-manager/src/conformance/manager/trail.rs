@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use apikey_core::{Authentication, Header, HeaderLines, PlaintextKey, RequestView};
+
 use super::stage::Stage;
 use crate::{
     ImportKey, KeyUpdate, NewKey, Overlap, PageRequest, Set,
@@ -10,8 +12,8 @@ use crate::{
         bed::{Bed, HOUR},
         outcome::{Outcome, ensure, same},
     },
-    manager::{AccountUpdate, Bucket, NewAccount},
-    query::{AuditFilter, UsageOf, UsageRow},
+    manager::{AccountUpdate, NewAccount},
+    query::{AuditFilter, Bucket, UsageOf, UsageRow},
 };
 
 pub(in crate::conformance) async fn given_every_action_when_done_then_it_is_told_once_and_without_secrets(
@@ -128,6 +130,63 @@ pub(in crate::conformance) async fn given_usage_when_asked_for_then_totals_and_l
         same!((usage.ok, usage.refused), expected, "the usage of {of:?}");
         let sums = usage.buckets.iter().fold((0, 0), |(ok, refused), hour| (ok + hour.ok, refused + hour.refused));
         same!(sums, expected, "the usage of {of:?}, hour by hour");
+    }
+    Ok(())
+}
+
+/// A request with a key.
+struct Bearer(String);
+
+impl Bearer {
+    fn of(key: &PlaintextKey) -> Self {
+        Bearer(format!("Bearer {}", key.expose_secret()))
+    }
+}
+
+impl RequestView for Bearer {
+    fn lines(&self, header: Header) -> HeaderLines<'_> {
+        (header == Header::Authorization).then_some(self.0.as_bytes()).into_iter().collect()
+    }
+}
+
+pub(in crate::conformance) async fn given_keys_that_end_when_their_use_is_not_written_yet_then_it_counts_all_the_same(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host, bed) = (&stage.keys, &stage.host, &stage.bed);
+    let account = keys.create_account(host, NewAccount::new("an account")).await?;
+    let deleted = keys.issue(host, NewKey::new("deleted")).await?;
+    let of_account = keys.issue(host, NewKey::new("of an account").service_account(account.id.clone())).await?;
+    let revoked = keys.issue(host, NewKey::new("revoked").environment("test")).await?;
+    let rotated = keys.issue(host, NewKey::new("rotated").environment("test")).await?;
+    for (requests, key) in [(3, &deleted), (20, &of_account), (100, &revoked), (4_000, &rotated)] {
+        for _ in 0..requests {
+            let decision = match keys.authenticator().authenticate(&Bearer::of(key.secret())) {
+                Authentication::Done(decision) => decision,
+                Authentication::Loading(loading) => loading.await,
+            };
+            ensure!(decision.is_ok(), "a key that was just issued must be let in");
+        }
+    }
+    keys.delete(host, deleted.id()).await?;
+    keys.delete_account(host, &account.id).await?;
+    keys.delete(host, of_account.id()).await?;
+    keys.revoke(host, revoked.id(), "").await?;
+    keys.rotate(host, rotated.id(), Overlap::None).await?;
+    keys.suspend_organization(host).await?;
+    let cases = [
+        (UsageOf::Key(deleted.id().clone()), 3),
+        (UsageOf::Key(of_account.id().clone()), 20),
+        (UsageOf::Account(account.id), 20),
+        (UsageOf::Environment("live".to_owned()), 23),
+        (UsageOf::Environment("test".to_owned()), 4_100),
+        (UsageOf::Organization, 4_123),
+    ];
+    for (of, expected) in cases {
+        for bucket in [Bucket::Hour, Bucket::Day] {
+            let usage = keys.usage(host, of.clone(), bed.now(), bed.at(2 * HOUR), bucket).await?;
+            same!((usage.ok, usage.refused), (expected, 0), "the usage of {of:?}");
+        }
     }
     Ok(())
 }

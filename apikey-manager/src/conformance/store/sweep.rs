@@ -1,6 +1,10 @@
 //! What jobs do over all organizations: prune, look for keys about to expire, look at every key.
 
-use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use apikey_core::KeyId;
 
@@ -11,7 +15,7 @@ use crate::{
         bed::{Bed, HOUR, actor, ids, insertion, switched},
         outcome::{Outcome, ensure, fail, same},
     },
-    query::{Prune, UsageOf, UsageRow},
+    query::{Bucket, Prune, UsageOf, UsageQuery, UsageRow},
     record::{KeyRecord, Revocation},
     store::Change,
 };
@@ -19,21 +23,48 @@ use crate::{
 /// Older than what any other check makes.
 const LONG_AGO: i64 = -10_000 * HOUR;
 
-pub(in crate::conformance) async fn given_old_usage_when_pruned_then_younger_hours_stay(bed: Arc<Bed>) -> Outcome {
-    let (key, moment) = old(&bed).await?;
-    let rows = [-1, 0, 1].map(|hour| UsageRow { hour: bed.at(LONG_AGO + hour * HOUR), ..bed.used(&key, 1, 1) });
-    bed.store.add_usage(&bed.batch(rows)).await?;
-    let pruned = bed.store.prune(&Prune { usage_before: Some(moment), ..Prune::default() }, bed.now()).await?;
-    ensure!(pruned.usage > 0, "the number of hours that were removed is told");
-    same!((pruned.activity, pruned.audit), (0, 0), "what else was removed");
-    let query = crate::query::UsageQuery {
-        from: bed.at(LONG_AGO - 10 * HOUR),
-        ..bed.all_usage(&key.organization, UsageOf::Key(key.id.clone()))
+pub(in crate::conformance) async fn given_old_usage_when_pruned_then_days_go_as_a_whole(bed: Arc<Bed>) -> Outcome {
+    let (key, _) = old(&bed).await?;
+    let midnight = Bucket::Day.start(bed.at(LONG_AGO));
+    let hours = [-30, -1, 0, 1, 5].map(|hour: i64| match hour < 0 {
+        true => midnight - Bucket::Hour.length() * hour.unsigned_abs() as u32,
+        false => midnight + Bucket::Hour.length() * hour as u32,
+    });
+    bed.store.add_usage(&bed.batch(hours.map(|hour| UsageRow { hour, ..bed.used(&key, 1, 1) }))).await?;
+    let left = async |of: UsageOf, bucket| {
+        let from = midnight - Bucket::Day.length() * 10;
+        let query = UsageQuery { from, bucket, ..bed.all_usage(&key.organization, of) };
+        bed.store.usage(&query).await.map(|usage| usage.into_iter().map(|one| (one.start, one.ok)).collect::<Vec<_>>())
     };
-    let hours: Vec<_> = bed.store.usage(&query).await?.into_iter().map(|hour| hour.hour).collect();
-    same!(hours, [moment, bed.at(LONG_AGO + HOUR), bed.now()], "the hours that are left of the key's usage");
-    let query = crate::query::UsageQuery { of: UsageOf::Organization, ..query };
-    same!(bed.store.usage(&query).await?.len(), 3, "the hours that are left of the organization's usage");
+    // In the middle of a day nothing of that day goes, and so none of what it adds up to.
+    let cases = [
+        (midnight - Duration::from_millis(1), 1),
+        (midnight, 2),
+        (midnight + Duration::from_secs(6 * 3_600), 2),
+        (midnight + Bucket::Day.length() - Duration::from_millis(1), 2),
+    ];
+    for (before, gone) in cases {
+        let pruned = bed.store.prune(&Prune { usage_before: Some(before), ..Prune::default() }, bed.now()).await?;
+        same!((pruned.activity, pruned.audit), (0, 0), "what else was removed");
+        let expected: Vec<_> = hours[gone..].iter().chain([&bed.now()]).map(|hour| (*hour, 1)).collect();
+        for of in [UsageOf::Key(key.id.clone()), UsageOf::Organization] {
+            same!(left(of.clone(), Bucket::Hour).await?, expected, "the hours that are left of {of:?}");
+            let days: Vec<_> = (gone < 2)
+                .then(|| (midnight - Bucket::Day.length(), 1))
+                .into_iter()
+                .chain([(midnight, 3), (Bucket::Day.start(bed.now()), 1)])
+                .collect();
+            same!(left(of.clone(), Bucket::Day).await?, days, "the days that are left of {of:?}");
+        }
+    }
+    let after = midnight + Bucket::Day.length();
+    let pruned = bed.store.prune(&Prune { usage_before: Some(after), ..Prune::default() }, bed.now()).await?;
+    ensure!(pruned.usage >= 3, "the number of hours that were removed is told");
+    for bucket in [Bucket::Hour, Bucket::Day] {
+        let expected = [(bucket.start(bed.now()), 1)];
+        same!(left(UsageOf::Key(key.id.clone()), bucket).await?, expected, "what is left of the key's usage");
+        same!(left(UsageOf::Organization, bucket).await?, expected, "what is left of the organization's usage");
+    }
     same!(
         kept(&bed, &key).await?.len() + bed.store.audit(&bed.every_event(&key.organization)).await?.len(),
         2,

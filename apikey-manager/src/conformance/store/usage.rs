@@ -7,7 +7,7 @@ use crate::{
         bed::{Bed, HOUR, for_steps},
         outcome::{Outcome, ensure, same},
     },
-    query::{UsageHour, UsageOf, UsageQuery, UsageRow},
+    query::{Bucket, UsageBucket, UsageOf, UsageQuery, UsageRow},
     record::{KeyRecord, SecretRecord},
     store::Change,
 };
@@ -45,7 +45,7 @@ pub(in crate::conformance) async fn given_several_batches_when_added_then_they_a
         ensure!(bed.store.add_usage(batch).await?, "a batch with a new id must be added");
     }
     let usage = |of| bed.all_usage(&ours, of);
-    let hour = |hour, ok, refused| UsageHour { hour, ok, refused };
+    let hour = |start, ok, refused| UsageBucket { start, ok, refused };
     let (first, second) = (bed.now(), bed.at(HOUR));
     let of_a = bed.store.usage(&usage(UsageOf::Key(a.id.clone()))).await?;
     same!(of_a, [hour(first, 101, 202), hour(second, 7, 0)], "the usage of the first key");
@@ -106,22 +106,84 @@ pub(in crate::conformance) async fn given_usage_when_asked_for_a_span_then_its_h
     let cases = [
         (bed.at(0), bed.at(31 * HOUR), vec![0, 1, 3, 30]),
         (bed.at(HOUR), bed.at(3 * HOUR), vec![1]),
-        (bed.at(HOUR), bed.at(3 * HOUR + 1), vec![1, 3]),
-        // The hour of the moment counts, and so does one that has begun.
-        (bed.at(HOUR + 1), bed.at(3 * HOUR), vec![1]),
-        (bed.at(2 * HOUR - 1), bed.at(30 * HOUR), vec![1, 3]),
+        (bed.at(HOUR), bed.at(4 * HOUR), vec![1, 3]),
         (bed.at(2 * HOUR), bed.at(30 * HOUR), vec![3]),
         (bed.at(4 * HOUR), bed.at(30 * HOUR), vec![]),
         (bed.at(HOUR), bed.at(HOUR), vec![]),
     ];
     for (from, to, expected) in cases {
         for of in [UsageOf::Key(key.id.clone()), UsageOf::Organization] {
-            let query = UsageQuery { organization: ours.clone(), of, from, to };
+            let query = UsageQuery { from, to, ..bed.all_usage(&ours, of) };
             let expected: Vec<_> = expected
                 .iter()
-                .map(|hour| UsageHour { hour: bed.at(hour * HOUR), ok: *hour as u64 + 1, refused: 0 })
+                .map(|hour| UsageBucket { start: bed.at(hour * HOUR), ok: *hour as u64 + 1, refused: 0 })
                 .collect();
             same!(bed.store.usage(&query).await?, expected, "the usage that {query:?} asks for");
+        }
+    }
+    Ok(())
+}
+
+/// What adjoining spans add up to, by the hour and by the day, where they are cut at any hour of some days.
+pub(in crate::conformance) async fn given_usage_when_a_span_is_cut_anywhere_then_its_parts_add_up(
+    bed: Arc<Bed>,
+) -> Outcome {
+    const DAYS: i64 = 4;
+    let ours = bed.organization("ours");
+    let account = bed.account(&ours);
+    let mut keys = [bed.key(&ours), bed.key(&ours), bed.key(&ours)];
+    keys[1].service_account = Some(account.id.clone());
+    keys[2].environment = Some("live".to_owned());
+    bed.insert(&keys).await?;
+    let begins = Bucket::Day.start(bed.now());
+    let at = |hour: i64| begins + Bucket::Hour.length() * u32::try_from(hour).unwrap_or_default();
+    // Each hour counts a bit of its own, by a key in turn: whatever is missing or told twice shows. Some have nothing.
+    let counted = (0..24 * DAYS).filter(|hour| hour % 7 != 3);
+    let rows: Vec<_> = counted
+        .map(|hour| UsageRow { hour: at(hour), ..bed.used(&keys[hour as usize % 3], 1 << (hour % 48), hour as u64) })
+        .collect();
+    for rows in rows.chunks(10) {
+        bed.store.add_usage(&bed.batch(rows.iter().cloned())).await?;
+    }
+    let whose = [
+        (UsageOf::Organization, 0..3),
+        (UsageOf::Key(keys[0].id.clone()), 0..1),
+        (UsageOf::Account(account.id), 1..2),
+        (UsageOf::Environment("live".to_owned()), 2..3),
+    ];
+    // Within an hour or a day, around midnight, over whole days and parts of them.
+    let spans = [
+        (0, 1),
+        (0, 24),
+        (1, 23),
+        (23, 25),
+        (0, 48),
+        (5, 30),
+        (23, 49),
+        (24, 72),
+        (24, 71),
+        (25, 72),
+        (0, 96),
+        (1, 95),
+    ];
+    for (of, of_keys) in whose {
+        let of_keys: Vec<_> = keys[of_keys].iter().map(|key| key.id.clone()).collect();
+        for (from, to) in spans {
+            for bucket in [Bucket::Hour, Bucket::Day] {
+                let mut expected: Vec<UsageBucket> = Vec::new();
+                for row in
+                    rows.iter().filter(|row| of_keys.contains(&row.key) && (at(from)..at(to)).contains(&row.hour))
+                {
+                    let start = bucket.start(row.hour);
+                    match expected.last_mut().filter(|last| last.start == start) {
+                        Some(last) => (last.ok, last.refused) = (last.ok + row.ok, last.refused + row.refused),
+                        None => expected.push(UsageBucket { start, ok: row.ok, refused: row.refused }),
+                    }
+                }
+                let query = UsageQuery { from: at(from), to: at(to), bucket, ..bed.all_usage(&ours, of.clone()) };
+                let told = bed.store.usage(&query).await?;
+                same!(told, expected, "the usage of {of:?} from hour {from} to hour {to}, by the {bucket:?}");
+            }
         }
     }
     Ok(())
@@ -150,19 +212,40 @@ pub(in crate::conformance) async fn given_a_deleted_key_when_usage_is_read_then_
     Ok(())
 }
 
-pub(in crate::conformance) async fn given_rows_of_keys_that_are_gone_when_added_then_the_others_count(
+pub(in crate::conformance) async fn given_rows_of_keys_that_are_gone_when_added_then_they_count_for_whom_they_name(
     bed: Arc<Bed>,
 ) -> Outcome {
     let ours = bed.organization("ours");
-    let (key, gone, unknown) = (bed.key(&ours), bed.key(&ours), bed.key(&ours));
+    let (account, key, mut gone, unknown) = (bed.account(&ours), bed.key(&ours), bed.key(&ours), bed.key(&ours));
+    (gone.service_account, gone.environment) = (Some(account.id.clone()), Some("live".to_owned()));
+    bed.insert_account(&account).await?;
     bed.insert([&key, &gone]).await?;
     bed.commit(&ours, [Change::DeleteKey(gone.id.clone())]).await?;
-    let rows = [&key, &gone, &unknown]
-        .map(|key| UsageRow { last_used: vec![(key.secrets[0].digest.clone(), bed.at(5))], ..bed.used(key, 5, 2) });
+    bed.commit(&ours, [Change::DeleteAccount(account.id.clone())]).await?;
+    let used = |key: &KeyRecord, ok, refused| UsageRow {
+        last_used: vec![(key.secrets[0].digest.clone(), bed.at(5))],
+        ..bed.used(key, ok, refused)
+    };
+    let mut stranger = used(&unknown, 1_000, 2_000);
+    stranger.organization = bed.organization("an organization that nothing is kept of");
+    let rows = [used(&key, 1, 2), used(&gone, 10, 20), used(&unknown, 100, 200)];
     ensure!(bed.store.add_usage(&bed.batch(rows)).await?, "a batch with rows of keys that are gone must be added");
-    same!(bed.total(&ours, UsageOf::Organization).await?, (5, 2), "the total, without the keys that are gone");
-    same!(bed.total(&ours, UsageOf::Key(gone.id)).await?, (0, 0), "the usage of a key used after it was gone");
+    let stranger = bed.batch([UsageRow { key: bed.id(), ..stranger }]);
+    ensure!(bed.store.add_usage(&stranger).await?, "a batch of an organization that is not known must be added");
+    let cases = [
+        (UsageOf::Key(gone.id.clone()), (10, 20)),
+        (UsageOf::Account(account.id), (10, 20)),
+        (UsageOf::Environment("live".to_owned()), (10, 20)),
+        (UsageOf::Key(unknown.id), (100, 200)),
+        (UsageOf::Organization, (111, 222)),
+    ];
+    for (of, expected) in cases {
+        same!(bed.total(&ours, of.clone()).await?, expected, "the usage of {of:?}, of keys that are gone");
+    }
+    let theirs = &stranger.rows[0].organization;
+    same!(bed.total(theirs, UsageOf::Organization).await?, (1_000, 2_000), "the usage of the unknown organization");
     same!(bed.stored(&key).await?.last_used_at, Some(bed.at(5)), "when the known key was last used");
+    ensure!(bed.store.key(&ours, &gone.id).await?.is_none(), "a key that is gone does not come back by its use");
     Ok(())
 }
 

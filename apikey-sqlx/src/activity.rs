@@ -1,0 +1,86 @@
+//! What keys did, request by request: written in batches, and read in pages.
+
+use apikey_manager::{Activity, ActivityQuery, Cursor, StoreError, time};
+
+use crate::{
+    database::Database,
+    query::{CHUNK, Names, Query},
+    reads::bound,
+    row::{Batch, Reader, Row, corrupt},
+};
+
+pub(crate) async fn add_activity(database: &Database, activity: &[Activity]) -> Result<(), StoreError> {
+    if activity.is_empty() {
+        return Ok(());
+    }
+    let added = database.change(async |change| {
+        for chunk in activity.chunks(CHUNK) {
+            let rows = chunk.iter().map(|request| {
+                vec![
+                    request.organization.as_str().into(),
+                    request.key.as_str().into(),
+                    time::to_millis(request.at).into(),
+                    without_nul(&request.method).into(),
+                    request.route.as_deref().map(without_nul).as_deref().into(),
+                    i64::from(request.status).into(),
+                    request.address.as_deref().map(without_nul).as_deref().into(),
+                    request.user_agent.as_deref().map(without_nul).as_deref().into(),
+                ]
+            });
+            let mut query = database
+                .names
+                .query("INSERT INTO @activity (organization, key_id, at, method, route, status, address, user_agent) ");
+            query.push_rows(rows, CHUNK);
+            change.execute(query).await?;
+        }
+        Ok(())
+    });
+    added.await
+}
+
+/// PostgreSQL keeps no NUL, and what callers send must not stop the batch it is in.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+pub(crate) fn activity<'n>(names: &'n Names, asked: &ActivityQuery, after: Option<&Cursor>, most: usize) -> Query<'n> {
+    let mut query = names.query(
+        "SELECT id, organization, key_id, at, method, route, status, address, user_agent FROM @activity \
+         WHERE key_id = ",
+    );
+    query.push_value(asked.key.as_str());
+    query.push(" AND organization = ").push_value(asked.organization.as_str());
+    query.push(" AND at >= ").push_value(bound(asked.from));
+    query.push(" AND at < ").push_value(bound(asked.to));
+    if let Some(after) = after {
+        query.push(" AND (at, id) < (").push_value(time::to_millis(after.at));
+        query.push(", ").push_value(after.id.parse::<i64>().unwrap_or(0)).push(")");
+    }
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    query.push(" ORDER BY at DESC, id DESC LIMIT ").push_value(limit);
+    query
+}
+
+pub(crate) fn read_activity(rows: &[Row]) -> Result<Batch<(String, Activity)>, StoreError> {
+    // As text the ids sort as the numbers do.
+    let name = |id: i64| format!("{id:020}");
+    let place = |row: &Row| {
+        let mut reader = row.reader();
+        let id = name(reader.int()?);
+        reader.skip(2);
+        Ok(Cursor { at: reader.moment()?, id })
+    };
+    let read = |mut reader: Reader<'_>| {
+        let id = reader.int()?;
+        let (organization, key, at) = (reader.organization()?, reader.key_id()?, reader.moment()?);
+        let method = reader.text()?.to_owned();
+        let route = reader.optional_text()?.map(str::to_owned);
+        let status = u16::try_from(reader.int()?).map_err(|_| corrupt("a status"))?;
+        let mut request = Activity::new(organization, key, at, method, status);
+        request.route = route;
+        request.address = reader.optional_text()?.map(str::to_owned);
+        request.user_agent = reader.optional_text()?.map(str::to_owned);
+        Ok((name(id), request))
+    };
+    Batch::single(rows, place, read)
+}

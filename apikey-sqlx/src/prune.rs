@@ -1,0 +1,61 @@
+//! What is old enough goes, a part at a time.
+
+use std::time::{Duration, SystemTime};
+
+use apikey_manager::{Bucket, Prune, Pruned, StoreError, time};
+
+use crate::{database::Database, reads::bound};
+
+/// Rows that one transaction removes, so that nobody waits long for it.
+const PRUNED_AT_ONCE: i64 = 10_000;
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+pub(crate) async fn prune(database: &Database, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
+    let mut pruned = Pruned::default();
+    if let Some(before) = prune.usage_before {
+        // Whole days, lest an hour be gone that its day's sum still has.
+        let before = bound(Bucket::Day.start(before));
+        let rows = "DELETE FROM @usage WHERE (key_id, hour) IN \
+                    (SELECT key_id, hour FROM @usage WHERE hour < $1 LIMIT $2)";
+        pruned.usage = remove(database, rows, before, false).await?;
+        let rows = "DELETE FROM @usage_sum WHERE (organization, part, name, hours, start) IN \
+                    (SELECT organization, part, name, hours, start FROM @usage_sum WHERE start < $1 LIMIT $2)";
+        remove(database, rows, before, false).await?;
+    }
+    if let Some(before) = prune.activity_before {
+        let rows = "DELETE FROM @activity WHERE id IN (SELECT id FROM @activity WHERE at < $1 LIMIT $2)";
+        pruned.activity = remove(database, rows, bound(before), false).await?;
+    }
+    if let Some(before) = prune.audit_before {
+        let rows = "DELETE FROM @audit WHERE id IN (SELECT id FROM @audit WHERE at < $1 LIMIT $2)";
+        pruned.audit = remove(database, rows, bound(before), true).await?;
+    }
+    let day_ago = now.checked_sub(DAY).map_or(i64::MIN, time::to_millis);
+    let batches = "DELETE FROM @usage_batch WHERE id IN (SELECT id FROM @usage_batch WHERE at < $1 LIMIT $2)";
+    remove(database, batches, day_ago, false).await?;
+    Ok(pruned)
+}
+
+/// Removes a part at a time, each in a transaction of its own.
+async fn remove(database: &Database, sql: &str, before: i64, is_audit: bool) -> Result<u64, StoreError> {
+    let names = &database.names;
+    let mut removed = 0;
+    loop {
+        let removing = database.change(async |change| {
+            // The table's trigger lets nothing go that is later than what stands here, and the next statement takes it back.
+            if is_audit {
+                change.execute(names.query("UPDATE @audit_retention SET cutoff = $1").bind(before)).await?;
+            }
+            let count = change.execute(names.query(sql).bind(before).bind(PRUNED_AT_ONCE)).await?;
+            if is_audit {
+                change.execute(names.query("UPDATE @audit_retention SET cutoff = NULL")).await?;
+            }
+            Ok(count)
+        });
+        let count = removing.await?;
+        removed += count;
+        if count < PRUNED_AT_ONCE.unsigned_abs() {
+            return Ok(removed);
+        }
+    }
+}
