@@ -12,3 +12,4 @@ mod mounting;
 mod overview;
 mod requests;
 mod stand;
+mod starved;

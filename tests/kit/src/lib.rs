@@ -7,4 +7,7 @@
 mod pgbouncer;
 mod postgres;
 
-pub use self::{pgbouncer::PgBouncer, postgres::PrivatePostgres};
+pub use self::{
+    pgbouncer::PgBouncer,
+    postgres::{PrivatePostgres, Session},
+};
