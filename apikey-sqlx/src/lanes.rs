@@ -53,6 +53,11 @@ impl Lanes {
         Arc::clone(self.of(lane)).acquire_owned().await.ok()
     }
 
+    #[cfg(test)]
+    pub(crate) fn free(&self, lane: Lane) -> usize {
+        self.of(lane).available_permits()
+    }
+
     fn of(&self, lane: Lane) -> &Arc<Semaphore> {
         match lane {
             Lane::LookUp => &self.look_ups,
@@ -74,7 +79,7 @@ mod tests {
     use crate::{connection::Connection, database::Database, options::SqlOptions};
 
     fn sizes(lanes: &Lanes) -> [usize; 3] {
-        [&lanes.look_ups, &lanes.changes, &lanes.reads].map(|lane| lane.available_permits())
+        [Lane::LookUp, Lane::Change, Lane::Read].map(|lane| lanes.free(lane))
     }
 
     #[test]

@@ -13,3 +13,4 @@ mod overview;
 mod requests;
 mod revocations;
 mod stand;
+mod starved;

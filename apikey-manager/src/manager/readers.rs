@@ -319,8 +319,7 @@ mod tests {
     type Read = Pin<Box<dyn Future<Output = Result<(), ManageError>> + Send>>;
 
     fn searched() -> KeyFilter {
-        let mut filter = KeyFilter::default();
-        filter.text = Some("k".to_owned());
+        let filter = KeyFilter { text: Some("k".to_owned()), ..KeyFilter::default() };
         filter
     }
 

@@ -5,11 +5,11 @@
 
 use std::{
     env, fs,
-    io::Write,
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -178,6 +178,20 @@ impl PrivatePostgres {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// Opens a session that stays open, with what it locks, until it is dropped.
+    ///
+    /// # Panics
+    ///
+    /// When the server is not running.
+    #[must_use]
+    pub fn session(&self, url: &str) -> Session {
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", url]).env_clear();
+        let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql");
+        let output = BufReader::new(psql.stdout.take().expect("what psql prints"));
+        Session { input: psql.stdin.take(), output, psql }
+    }
+
     /// Kills the server with SIGKILL, as if the machine had failed.
     pub fn kill(&mut self) {
         self.order("kill");
@@ -245,6 +259,35 @@ impl PrivatePostgres {
 
     fn url_of(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+/// A session with a server.
+#[derive(Debug)]
+pub struct Session {
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    psql: Child,
+}
+
+impl Session {
+    /// Runs statements, and returns once they are done.
+    ///
+    /// # Panics
+    ///
+    /// When one of them fails.
+    pub fn run(&mut self, sql: &str) {
+        let input = self.input.as_mut().expect("psql's input");
+        writeln!(input, "{sql};\n\\echo :done").expect("a psql that listens");
+        let done = self.output.by_ref().lines().any(|line| line.is_ok_and(|line| line == ":done"));
+        assert!(done, "{sql}");
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.psql.wait();
     }
 }
 

@@ -1,0 +1,154 @@
+//! Who reads much keeps nobody from being verified, and nobody's access from being ended: 100 connections ask for all there
+//! is to read, over and over, while keys are presented that no cache knows yet.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use apikey_manager::KeyStore;
+use apikey_sqlx::SqlOptions;
+use apikey_testkit::PrivatePostgres;
+
+use crate::stand::{Server, Stand, code, secret_of};
+
+const CONNECTIONS: usize = 100;
+const ORGANIZATIONS: usize = 5;
+const COLD_KEYS: usize = 30;
+
+/// Every path that is read, dear ones first; `{id}` is a key's, or an account's.
+fn paths() -> Vec<String> {
+    let long = "x".repeat(200);
+    [
+        "/usage?from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z&bucket=day".to_owned(),
+        format!("/api-keys?q={long}&limit=200"),
+        "/api-keys/{id}/usage?from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z".to_owned(),
+        "/api-keys/{id}/activity".to_owned(),
+        "/api-keys?limit=200".to_owned(),
+        "/api-keys/{id}".to_owned(),
+        "/service-accounts?limit=200".to_owned(),
+        "/service-accounts/{id}".to_owned(),
+        "/audit-events?limit=200".to_owned(),
+        "/limits".to_owned(),
+        "/scopes".to_owned(),
+        "/whoami".to_owned(),
+    ]
+    .into()
+}
+
+/// What readers are told, and how often they were sent away.
+#[derive(Default)]
+struct Told {
+    stop: AtomicBool,
+    answers: AtomicUsize,
+    busy: AtomicUsize,
+}
+
+/// Reads everything, from the `number`th path on, until told to stop.
+async fn read(stand: Arc<Stand>, organization: String, number: usize, told: Arc<Told>) {
+    let reader = stand.issue(&organization, &["keys:read"]).await;
+    let (secret, id) = (secret_of(&reader), reader.id().to_string());
+    let paths = paths();
+    for path in paths.iter().cycle().skip(number % paths.len()) {
+        if told.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let answer = stand.get(&format!("/keys/v1{}", path.replace("{id}", &id))).key(&secret).send().await;
+        told.answers.fetch_add(1, Ordering::Relaxed);
+        match answer.status {
+            200 => {}
+            404 => assert!(path.starts_with("/service-accounts"), "{path}: {answer:?}"),
+            429 | 503 => {
+                // Too many, or the store's own word that it was too slow.
+                assert!(["busy", "unavailable"].contains(&code(&answer).as_str()), "{path}: {answer:?}");
+                assert!(answer.header("retry-after").is_some(), "{path}: {answer:?}");
+                told.busy.fetch_add(1, Ordering::Relaxed);
+            }
+            status => panic!("{path}: {status}: {}", answer.body),
+        }
+    }
+}
+
+/// Has keys verified and ended while everybody reads.
+async fn assert_goes_on(server: Server, store: impl KeyStore) {
+    let stand = Arc::new(Stand::start(server, store, &|console| console).await);
+    let admin = stand.admin().await;
+    let mut cold = Vec::new();
+    for _ in 0..COLD_KEYS {
+        cold.push(stand.issue("acme", &["files:read"]).await);
+    }
+    let told = Arc::new(Told::default());
+    let readers = (0..CONNECTIONS).map(|number| {
+        let organization = format!("reader-{}", number % ORGANIZATIONS);
+        tokio::spawn(read(stand.clone(), organization, number / ORGANIZATIONS, told.clone()))
+    });
+    let readers: Vec<_> = readers.collect();
+    // Until each has asked, and somebody was sent away.
+    while told.answers.load(Ordering::Relaxed) < CONNECTIONS || told.busy.load(Ordering::Relaxed) == 0 {
+        assert!(!readers.iter().any(tokio::task::JoinHandle::is_finished), "a reader has failed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for key in cold {
+        let secret = secret_of(&key);
+        let answer = stand.get("/files").key(&secret).send().await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "files"), "{answer:?}");
+        stand.post(&format!("/keys/v1/api-keys/{}/revoke", key.id())).key(&admin).expect(200).await;
+        let answer = stand.get("/files").key(&secret).send().await;
+        assert_eq!(answer.status, 401, "{answer:?}");
+        stand.get("/keys/v1/health").expect(200).await;
+    }
+    told.stop.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
+
+/// Lists of activity that take as long as anything may.
+const SLOW: &str = "ALTER TABLE apikey_activity RENAME TO kept; \
+    CREATE VIEW apikey_activity AS SELECT kept.* FROM ( \
+        WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 5000000) \
+        SELECT max(n) FROM counted \
+    ) CROSS JOIN kept";
+
+fn options() -> SqlOptions {
+    SqlOptions::new().timeout(Duration::from_secs(3))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_hundred_who_read_a_file_when_keys_are_verified_and_revoked_then_nobody_waits_for_them() {
+    for server in [Server::Axum, Server::Actix] {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("keys.db").display());
+        let store = options().connect(&url).await.unwrap();
+        sqlx::raw_sql(SLOW).execute(&sqlx::SqlitePool::connect(&url).await.unwrap()).await.unwrap();
+        assert_goes_on(server, store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_hundred_who_read_a_server_when_keys_are_verified_and_revoked_then_nobody_waits_for_them() {
+    let Some(postgres) = PrivatePostgres::shared() else { return };
+    for server in [Server::Axum, Server::Actix] {
+        let url = postgres.create_database();
+        let store = options().connect(&url).await.unwrap();
+        // Sums of usage, and lists of activity, take as long as anything may.
+        let mut session = postgres.session(&url);
+        session.run("BEGIN; LOCK TABLE apikey_usage, apikey_activity IN ACCESS EXCLUSIVE MODE");
+        assert_goes_on(server, store).await;
+    }
+}
+
+#[tokio::test]
+async fn given_the_document_when_its_reads_are_listed_then_each_is_among_those_that_are_driven() {
+    let stand = Stand::start(Server::Axum, apikey_manager::MemoryStore::new(), &|console| console).await;
+    let document = stand.get("/keys/v1/openapi.json").expect(200).await;
+    let paths: BTreeSet<String> = paths().into_iter().map(|path| path.split('?').next().unwrap().to_owned()).collect();
+    let read = document["paths"].as_object().unwrap().iter().filter(|(_, item)| item.get("get").is_some());
+    let documented: BTreeSet<String> = read.map(|(path, _)| path.clone()).collect();
+    let public = ["/health", "/openapi.json"].map(str::to_owned);
+    assert_eq!(documented, paths.into_iter().chain(public).collect());
+}
