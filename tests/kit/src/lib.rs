@@ -10,13 +10,9 @@ mod clients;
 mod pgbouncer;
 mod postgres;
 
-<<<<<<< HEAD
 #[cfg(feature = "clients")]
 pub use self::clients::{Client, Outcome, Upload};
-pub use self::{pgbouncer::PgBouncer, postgres::PrivatePostgres};
-=======
 pub use self::{
     pgbouncer::PgBouncer,
     postgres::{PrivatePostgres, Session},
 };
->>>>>>> h-b
