@@ -26,7 +26,7 @@ fn paths() -> Vec<String> {
     [
         "/usage?from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z&bucket=day".to_owned(),
         format!("/api-keys?q={long}&limit=200"),
-        "/api-keys/{id}/usage?from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z".to_owned(),
+        "/api-keys/{id}/usage?bucket=day&from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z".to_owned(),
         "/api-keys/{id}/activity".to_owned(),
         "/api-keys?limit=200".to_owned(),
         "/api-keys/{id}".to_owned(),
