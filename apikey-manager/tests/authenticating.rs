@@ -394,3 +394,68 @@ async fn given_a_change_that_was_made_elsewhere_when_made_again_then_it_is_heard
         assert!(!service.lets_in(old.secret()).await, "{how}");
     }
 }
+
+/// Two processes on one store, of which the second's clock is ten minutes behind.
+#[tokio::test]
+async fn given_a_clock_that_lags_when_secrets_are_ended_elsewhere_then_they_are_ended_here() {
+    type End = fn(KeyManager, Actor, apikey_core::KeyId) -> futures_util::future::BoxFuture<'static, ()>;
+    let ways: [(&str, End); 3] = [
+        ("rotated without overlap", |keys, host, id| {
+            Box::pin(async move { drop(keys.rotate(&host, &id, Overlap::None).await.unwrap()) })
+        }),
+        ("overlap ended", |keys, host, id| {
+            Box::pin(async move {
+                keys.rotate(&host, &id, Overlap::UntilEnded).await.unwrap();
+                keys.end_overlap(&host, &id).await.unwrap();
+            })
+        }),
+        ("rotated twice", |keys, host, id| {
+            Box::pin(async move {
+                for _ in 0..2 {
+                    keys.rotate(&host, &id, Overlap::For(MINUTE)).await.unwrap();
+                }
+            })
+        }),
+    ];
+    for (way, end) in ways {
+        let here = Service::new();
+        let lagging = ManualClock::new();
+        lagging.set_wall(here.keys.now() - 10 * MINUTE);
+        let there = KeyManager::builder(here.store.clone())
+            .format(KeyFormat::builder("t").build().unwrap())
+            .clock(lagging.clone())
+            .build()
+            .unwrap();
+        let issued = here.issue(NewKey::new("k").scopes(["keys:write"])).await;
+        end(here.keys.clone(), here.host.clone(), issued.id().clone()).await;
+        // Nobody is let in with it, by whichever clock.
+        for back in [0, 60] {
+            lagging.set_wall(here.keys.now() - back * MINUTE);
+            there.authenticator().refresh(issued.id());
+            let refused = present(&there.authenticator(), issued.secret()).await;
+            assert_eq!(refused.unwrap_err().code(), "invalid_token", "{way}, {back} minutes behind");
+        }
+        here.clock.set_wall(here.keys.now() - 60 * MINUTE);
+        here.keys.authenticator().refresh(issued.id());
+        assert!(!here.lets_in(issued.secret()).await, "{way}: a clock that was set back");
+    }
+}
+
+#[tokio::test]
+async fn given_a_clock_that_lags_when_an_ended_secret_asks_for_a_change_then_nothing_is_changed() {
+    let here = Service::new();
+    let lagging = ManualClock::new();
+    lagging.set_wall(here.keys.now() - 10 * MINUTE);
+    let there = KeyManager::builder(here.store.clone())
+        .format(KeyFormat::builder("t").build().unwrap())
+        .clock(lagging.clone())
+        .build()
+        .unwrap();
+    let issued = here.issue(NewKey::new("k").scopes(["keys:write"])).await;
+    // It was let in there before it ended here.
+    let caller = present(&there.authenticator(), issued.secret()).await.unwrap();
+    let actor = Actor::key(&caller).unwrap();
+    here.keys.rotate(&here.host, issued.id(), Overlap::None).await.unwrap();
+    let refused = there.issue(&actor, NewKey::new("made by a secret that has ended")).await;
+    assert!(matches!(refused, Err(ManageError::Forbidden(_))), "{refused:?}");
+}
