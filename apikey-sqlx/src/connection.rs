@@ -181,7 +181,7 @@ impl Connection {
                 State::Idle => State::Idle,
                 _ => State::Failed,
             },
-            Err(_) => State::Unknown,
+            Err(_) => before,
         };
         result
     }

@@ -159,6 +159,14 @@ pub(in crate::conformance) async fn given_more_keys_than_a_step_when_revoked_the
     }
     same!((left, ended.len()), (0, 1_101), "what is left after three steps, and what they ended");
     same!(revoked(&stage).await?.len(), 1_101, "the keys that are revoked");
+    // An account that goes takes all of its keys along.
+    let account = keys.create_account(&stage.host, NewAccount::new("an account")).await?;
+    let of_account = |_| KeyRecord { service_account: Some(account.id.clone()), ..bed.key(&stage.ours) };
+    let more: Vec<_> = (0..600).map(of_account).collect();
+    bed.insert(&more).await?;
+    keys.delete_account(&stage.host, &account.id).await?;
+    ended.extend(set(&more));
+    same!(revoked(&stage).await?, ended, "the keys that are revoked, those of the deleted account among them");
     let events = bed.store.audit(&bed.every_event(&stage.ours)).await?;
     let told: BTreeSet<_> = events
         .iter()
