@@ -181,7 +181,7 @@ impl Connection {
                 State::Idle => State::Idle,
                 _ => State::Failed,
             },
-            Err(_) => before,
+            Err(_) => State::Unknown,
         };
         result
     }
