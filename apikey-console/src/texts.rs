@@ -1,20 +1,25 @@
 //! The forms that texts have, for the OpenAPI document.
 
-use apikey_manager::Action;
+use apikey_manager::{Action, name_pattern, text_pattern};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
 };
 
+/// What is looked for: any text without control characters, which nothing has.
+const WANTED: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+
 macro_rules! texts {
-    ($($(#[doc = $doc:literal])+ $name:ident = $pattern:literal,)+) => {$(
+    ($($(#[doc = $doc:literal])+ $name:ident = $pattern:expr, $least:literal to $most:literal;)+) => {$(
         $(#[doc = $doc])+
         pub(crate) struct $name;
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                let description = concat!($($doc),+).trim();
-                ObjectBuilder::new().schema_type(Type::String).description(Some(description)).pattern(Some($pattern)).into()
+                let description = concat!($($doc, "\n"),+).trim().replace("\n ", "\n");
+                let text = ObjectBuilder::new().schema_type(Type::String).description(Some(description));
+                let text = text.pattern(Some($pattern)).max_length(Some($most));
+                text.min_length(($least > 0).then_some($least)).into()
             }
         }
 
@@ -24,11 +29,20 @@ macro_rules! texts {
 
 texts! {
     /// The id of a key or a service account.
-    Id = "^[A-Za-z0-9._:-]{1,64}$",
+    Id = "^[A-Za-z0-9._:-]{1,64}$", 1 to 64;
     /// A scope such as `files:read`, a wildcard such as `files:*` or `*`, or a role.
-    Grant = r"^(\*|[A-Za-z0-9._:-]{1,120}|[A-Za-z0-9._:-]{1,118}:\*)$",
+    Grant = r"^(\*|[A-Za-z0-9._:-]{1,120}|[A-Za-z0-9._:-]{1,118}:\*)$", 1 to 120;
     /// Somebody, as the audit trail names them: `key:…` for a key.
-    ActorName = r"^[^\u0000-\u001f\u007f-\u009f]{1,128}$",
+    ActorName = name_pattern(), 1 to 128;
+    /// What people call something. None of its characters shows nothing or changes how others are shown, such as control
+    /// characters, joiners out of place and controls of direction; and something can be seen of it.
+    Name = name_pattern(), 1 to 100;
+    /// What people say of something. None of its characters shows nothing or changes how others are shown.
+    Remark = text_pattern(), 0 to 500;
+    /// A text that is looked for.
+    Wanted = WANTED, 0 to 100;
+    /// An id that is looked for.
+    WantedId = WANTED, 0 to 128;
 }
 
 /// What was done, such as `key.issued`.

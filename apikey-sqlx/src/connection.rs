@@ -105,6 +105,9 @@ impl Connection {
     }
 
     pub(crate) async fn fetch(&mut self, query: Query<'_>) -> Result<Vec<Row>, Failure> {
+        if query.has_nul() {
+            return Ok(Vec::new());
+        }
         let Asked { link, patience, before } = self.ask()?;
         let answer = timeout(patience, link.fetch(query)).await;
         self.hear(before, answer)
@@ -112,6 +115,10 @@ impl Connection {
 
     /// Returns how many rows were changed.
     pub(crate) async fn execute(&mut self, query: Query<'_>) -> Result<u64, Failure> {
+        if query.has_nul() {
+            let reason = "a text with a NUL character can't be kept";
+            return Err(Failure::Database(sqlx::Error::Encode(reason.into())));
+        }
         let Asked { link, patience, before } = self.ask()?;
         let answer = timeout(patience, link.execute(query)).await;
         self.hear(before, answer)

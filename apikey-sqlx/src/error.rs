@@ -120,6 +120,7 @@ pub(crate) fn failed(failure: impl Into<Failure>) -> StoreError {
             Some("40001" | "40P01") => StoreError::conflict("a concurrent change went first"),
             _ => StoreError::unavailable(DatabaseError::new(&failure)),
         },
+        Failure::Database(sqlx::Error::Encode(reason)) => StoreError::corrupt(reason.to_string()),
         Failure::Database(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. })) => {
             StoreError::corrupt(format!("corrupt row: {error}"))
         }

@@ -12,7 +12,7 @@ use crate::{
     input::{Fields, Input, NoParams},
     problem::{Failure, Problem},
     reply::{self, Reply},
-    texts::{ActorName, Id},
+    texts::{ActorName, Id, Remark, Wanted},
 };
 
 /// Why a key is ended.
@@ -20,7 +20,7 @@ use crate::{
 #[schema(as = Revocation)]
 pub(crate) struct Revoke {
     /// For the audit trail.
-    #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Option<Remark>)]
     reason: Option<String>,
 }
 
@@ -117,6 +117,7 @@ pub(crate) struct BulkRevoke {
     #[schema(value_type = Option<Id>)]
     service_account_id: Option<ServiceAccountId>,
     /// Those of this environment.
+    #[schema(value_type = Option<Wanted>)]
     environment: Option<String>,
     /// All of the organization's, the one that asks included.
     everything: Option<bool>,
@@ -131,7 +132,7 @@ pub(crate) struct BulkRevoke {
     #[schema(value_type = Option<Id>)]
     next: Option<KeyId>,
     /// For the audit trail.
-    #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Option<Remark>)]
     reason: Option<String>,
 }
 

@@ -13,7 +13,7 @@ use crate::{
     moment::Moment,
     problem::Failure,
     reply::{self, Reply},
-    texts::Id,
+    texts::{Id, Wanted},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -110,6 +110,7 @@ pub(crate) struct OrganizationUsage {
     #[param(value_type = Option<Id>)]
     service_account: Option<ServiceAccountId>,
     /// Of this environment alone.
+    #[param(value_type = Option<Wanted>)]
     environment: Option<String>,
 }
 

@@ -21,6 +21,7 @@ use crate::{
     record::{KeyHead, KeyRecord, Status},
     rights::{Level, Standing},
     store::Change,
+    validate::Fields,
 };
 
 /// How much one request ends.
@@ -69,6 +70,15 @@ impl BulkRevocation {
         self.after = Some(next);
         self
     }
+
+    fn check(&self) -> Result<(), ManageError> {
+        let mut fields = Fields::default();
+        fields.reason(&self.reason);
+        if let Selection::Environment(environment) = &self.selection {
+            fields.wanted("environment", Some(environment));
+        }
+        fields.finish().map_err(ManageError::Invalid)
+    }
 }
 
 /// What a step of a [`BulkRevocation`] has ended, or would end.
@@ -101,7 +111,7 @@ impl KeyManager {
     pub async fn revoke_selected(&self, actor: &Actor, revocation: BulkRevocation) -> Result<BulkRevoked, ManageError> {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
-            check_reason(&revocation.reason)?;
+            revocation.check()?;
             step(shared, actor, &revocation).await
         })
         .await
@@ -118,7 +128,7 @@ impl KeyManager {
         actor: &Actor,
         revocation: BulkRevocation,
     ) -> Result<BulkRevoked, ManageError> {
-        check_reason(&revocation.reason)?;
+        revocation.check()?;
         self.may_read(actor)?;
         let standing = Standing::of(&actor.rights, &self.0.catalog);
         standing.needs(Level::Write)?;

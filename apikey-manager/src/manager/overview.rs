@@ -76,7 +76,12 @@ impl KeyManager {
         bucket: Bucket,
     ) -> Result<Usage, ManageError> {
         self.may_read(actor)?;
-        check_span(from, to, bucket)?;
+        let mut fields = Fields::default();
+        if let UsageOf::Environment(environment) = &of {
+            fields.wanted("environment", Some(environment));
+        }
+        check_span(&mut fields, from, to, bucket);
+        fields.finish().map_err(ManageError::Invalid)?;
         self.flush_usage().await;
         let query = UsageQuery { organization: actor.organization.clone(), of, from, to, bucket };
         self.read(actor, async move |shared| {
@@ -104,8 +109,7 @@ impl KeyManager {
     }
 }
 
-fn check_span(from: SystemTime, to: SystemTime, bucket: Bucket) -> Result<(), ManageError> {
-    let mut fields = Fields::default();
+fn check_span(fields: &mut Fields, from: SystemTime, to: SystemTime, bucket: Bucket) {
     for (field, moment) in [("from", from), ("to", to)] {
         if Bucket::Hour.start(moment) != moment {
             let message = "must be a full hour in UTC, such as 14:00:00Z: usage is counted by the hour";
@@ -122,5 +126,4 @@ fn check_span(from: SystemTime, to: SystemTime, bucket: Bucket) -> Result<(), Ma
         Ok(_) => {}
         Err(_) => fields.push("to", "before_start", "must be later than from"),
     }
-    fields.finish().map_err(ManageError::Invalid)
 }

@@ -213,7 +213,7 @@ impl Flushes {
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::Pin, time::SystemTime};
+    use std::{ops::Range, pin::Pin, time::SystemTime};
 
     use apikey_core::{Authentication, Header, HeaderLines, KeyFormat, KeyId, RequestView};
     use futures_util::future::join_all;
@@ -238,6 +238,12 @@ mod tests {
         Actor::host("test", OrganizationId::new(organization).unwrap()).unwrap()
     }
 
+    /// The hour of a moment, and the one before.
+    fn around(now: SystemTime) -> Range<SystemTime> {
+        let hour = Bucket::Hour.start(now);
+        hour - HOUR..hour + HOUR
+    }
+
     impl Service {
         async fn new(settings: ReadSettings) -> Self {
             let store = TestStore::default();
@@ -256,8 +262,7 @@ mod tests {
         /// Every way to read, by its name.
         fn reads(&self, organization: &str) -> Vec<(&'static str, Read)> {
             let (keys, host, id) = (&self.keys, host(organization), self.key.id());
-            let now = keys.now();
-            let span = now - HOUR..now + HOUR;
+            let span = around(keys.now());
             macro_rules! read {
                 ($name:literal, |$keys:ident, $host:ident, $id:ident, $account:ident, $span:ident| $read:expr) => {{
                     let ($keys, $host, $id) = (keys.clone(), host.clone(), id.clone());
@@ -383,14 +388,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn given_usage_between_readers_when_each_asks_then_all_of_it_is_told_and_few_writes_are_made() {
         let service = Service::new(ReadSettings::new()).await;
-        let span = |now: SystemTime| (now - HOUR, now + HOUR);
         let mut told = 0;
         let start = Instant::now();
         for round in 1..=10 {
             assert!(service.is_let_in(&service.key).await);
             let ask = async || {
-                let (from, to) = span(service.keys.now());
-                service.keys.usage(&host("acme"), UsageOf::Organization, from, to, Bucket::Hour).await.unwrap().ok
+                let (host, span) = (host("acme"), around(service.keys.now()));
+                let usage = service.keys.usage(&host, UsageOf::Organization, span.start, span.end, Bucket::Hour);
+                usage.await.unwrap().ok
             };
             let answers = join_all((0..4).map(|_| ask())).await;
             assert_eq!(answers, [round; 4]);

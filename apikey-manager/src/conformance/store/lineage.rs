@@ -142,7 +142,7 @@ fn by(key: &KeyRecord, secret: usize) -> (ActorId, Option<KeyDigest>) {
     (ActorId::of_key(&key.id), Some(key.secrets[secret].digest.clone()))
 }
 
-fn query(bed: &Bed, ours: &OrganizationId, selection: Selection, descendants: bool) -> ReachQuery {
+pub(super) fn query(bed: &Bed, ours: &OrganizationId, selection: Selection, descendants: bool) -> ReachQuery {
     let organization = ours.clone();
     ReachQuery { organization, selection, descendants, now: bed.now(), last: None, after: None, limit: 1_000 }
 }
