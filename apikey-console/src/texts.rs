@@ -1,6 +1,6 @@
 //! The forms that texts have, for the OpenAPI document.
 
-use apikey_manager::{Action, name_pattern, text_pattern};
+use apikey_manager::{Action, text_pattern};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
@@ -32,12 +32,13 @@ texts! {
     Id = "^[A-Za-z0-9._:-]{1,64}$", 1 to 64;
     /// A scope such as `files:read`, a wildcard such as `files:*` or `*`, or a role.
     Grant = r"^(\*|[A-Za-z0-9._:-]{1,120}|[A-Za-z0-9._:-]{1,118}:\*)$", 1 to 120;
-    /// Somebody, as the audit trail names them: `key:…` for a key.
-    ActorName = name_pattern(), 1 to 128;
-    /// What people call something. None of its characters shows nothing or changes how others are shown, such as control
-    /// characters, joiners out of place and controls of direction; and something can be seen of it.
-    Name = name_pattern(), 1 to 100;
-    /// What people say of something. None of its characters shows nothing or changes how others are shown.
+    /// Somebody, as the audit trail names them: `key:…` for a key. Its characters are those of a name.
+    ActorName = text_pattern(), 1 to 128;
+    /// What people call something. Something must be seen of it. Characters that show nothing or change how others are shown
+    /// are refused: control characters, controls of direction, characters of no width, separators of lines. U+200C, U+200D,
+    /// U+FE0E and U+FE0F are taken where a script or an emoji needs them, and refused elsewhere.
+    Name = text_pattern(), 1 to 100;
+    /// What people say of something. Its characters are those of a name; it may be empty.
     Remark = text_pattern(), 0 to 500;
     /// A text that is looked for.
     Wanted = WANTED, 0 to 100;

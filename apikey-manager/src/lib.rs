@@ -99,6 +99,6 @@ pub use query::{
 pub use record::{KeyHead, KeyRecord, Revocation, SecretRecord, Status};
 pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};
 pub use store::{Change, Changes, Counts, Found, FoundKey, KeyState, KeyStore, Lineage, Made, StoreError, Transaction};
-pub use text::{name_pattern, text_pattern};
+pub use text::text_pattern;
 pub use usage::UsageSettings;
 pub use validate::FieldError;
