@@ -25,7 +25,7 @@ use crate::{
     reply::Reply,
     routes::{self, Route, Run},
     service::Config,
-    texts::Id,
+    texts::{Id, WantedId},
 };
 
 /// The name of the security scheme.
@@ -173,6 +173,7 @@ pub(crate) fn complete() -> openapi::OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
     components.schemas.insert(problem::SCHEMA.to_owned(), problem::schema().into());
     components.schemas.insert("Id".to_owned(), <Id as utoipa::PartialSchema>::schema());
+    components.schemas.insert("WantedId".to_owned(), <WantedId as utoipa::PartialSchema>::schema());
     components.schemas.insert("FieldProblem".to_owned(), <problem::FieldProblem as utoipa::PartialSchema>::schema());
     for Refusal { name, description, .. } in REFUSALS {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(problem::SCHEMA))).build();

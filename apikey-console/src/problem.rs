@@ -15,6 +15,11 @@ use utoipa::ToSchema;
 
 use crate::reply::Reply;
 
+/// The most mistakes that are told of one request; the manager tells no more either.
+const MAX_ERRORS: usize = 50;
+/// The code of what stands for those that are left out.
+const MORE: &str = "more";
+
 /// How long a client is asked to wait for a store that can't be reached.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
@@ -54,9 +59,10 @@ struct ProblemBody {
     code: &'static str,
     /// What went wrong, for people.
     detail: String,
-    /// Each field or parameter at fault.
+    /// Each field or parameter at fault. Of more than 50 mistakes the first 50, and then one of the field `*` and the code
+    /// `more`, which says how many are left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
+    #[schema(required = false, max_items = 51)]
     errors: Vec<FieldProblem>,
     /// With `limit_reached`: how many are in use.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +77,7 @@ struct ProblemBody {
 /// A field or parameter that can't be taken.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FieldProblem {
-    /// Which, such as `expires_at` or `scopes[2]`.
+    /// Which, such as `expires_at` or `scopes[2]`; empty where several fields together are at fault.
     pub(crate) field: String,
     /// What is wrong with it, for programs.
     #[schema(examples("too_long"))]
@@ -104,7 +110,13 @@ impl Problem {
         }
     }
 
-    pub(crate) fn invalid(errors: Vec<FieldProblem>) -> Self {
+    /// Some fields or parameters can't be taken. However many there are, the answer is short.
+    pub(crate) fn invalid(mut errors: Vec<FieldProblem>) -> Self {
+        if errors.len() > MAX_ERRORS && errors.last().is_none_or(|last| last.code != MORE) {
+            let message = format!("and {} more", errors.len() - MAX_ERRORS);
+            errors.truncate(MAX_ERRORS);
+            errors.push(FieldProblem { field: "*".to_owned(), code: MORE, message });
+        }
         let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Some fields can't be taken.");
         problem.body.errors = errors;
         problem
@@ -239,6 +251,7 @@ impl From<FieldError> for FieldProblem {
         let field = match error.field.as_str() {
             "service_account" => "service_account_id".to_owned(),
             "overlap" => "overlap_seconds".to_owned(),
+            "text" => "q".to_owned(),
             _ => error.field,
         };
         FieldProblem { field, code: error.code, message: error.message }

@@ -1,20 +1,25 @@
 //! The forms that texts have, for the OpenAPI document.
 
-use apikey_manager::Action;
+use apikey_manager::{Action, text_pattern};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
 };
 
+/// What is looked for: any text without control characters, which nothing has.
+const WANTED: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+
 macro_rules! texts {
-    ($($(#[doc = $doc:literal])+ $name:ident = $pattern:literal,)+) => {$(
+    ($($(#[doc = $doc:literal])+ $name:ident = $pattern:expr, $least:literal to $most:literal;)+) => {$(
         $(#[doc = $doc])+
         pub(crate) struct $name;
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                let description = concat!($($doc),+).trim();
-                ObjectBuilder::new().schema_type(Type::String).description(Some(description)).pattern(Some($pattern)).into()
+                let description = concat!($($doc, "\n"),+).trim().replace("\n ", "\n");
+                let text = ObjectBuilder::new().schema_type(Type::String).description(Some(description));
+                let text = text.pattern(Some($pattern)).max_length(Some($most));
+                text.min_length(($least > 0).then_some($least)).into()
             }
         }
 
@@ -24,11 +29,21 @@ macro_rules! texts {
 
 texts! {
     /// The id of a key or a service account.
-    Id = "^[A-Za-z0-9._:-]{1,64}$",
+    Id = "^[A-Za-z0-9._:-]{1,64}$", 1 to 64;
     /// A scope such as `files:read`, a wildcard such as `files:*` or `*`, or a role.
-    Grant = r"^(\*|[A-Za-z0-9._:-]{1,120}|[A-Za-z0-9._:-]{1,118}:\*)$",
-    /// Somebody, as the audit trail names them: `key:…` for a key.
-    ActorName = r"^[^\u0000-\u001f\u007f-\u009f]{1,128}$",
+    Grant = r"^(\*|[A-Za-z0-9._:-]{1,120}|[A-Za-z0-9._:-]{1,118}:\*)$", 1 to 120;
+    /// Somebody, as the audit trail names them: `key:…` for a key. Its characters are those of a name.
+    ActorName = text_pattern(), 1 to 128;
+    /// What people call something. Something must be seen of it. Characters that show nothing or change how others are shown
+    /// are refused: control characters, controls of direction, characters of no width, separators of lines. U+200C, U+200D,
+    /// U+FE0E and U+FE0F are taken where a script or an emoji needs them, and refused elsewhere.
+    Name = text_pattern(), 1 to 100;
+    /// What people say of something. Its characters are those of a name; it may be empty.
+    Remark = text_pattern(), 0 to 500;
+    /// A text that is looked for.
+    Wanted = WANTED, 0 to 100;
+    /// An id that is looked for.
+    WantedId = WANTED, 0 to 128;
 }
 
 /// What was done, such as `key.issued`.

@@ -9,12 +9,14 @@ use crate::{
     validate,
 };
 
+const MAX_REQUEST_ID: usize = 128;
+
 /// Who did something, as the audit trail names them: `key:…` for a key, and whatever the host says for others.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActorId(Arc<str>);
 
 impl ActorId {
-    /// Checks and takes an id: 1–128 characters, none of them a control character.
+    /// Checks and takes an id: 1–128 characters that can be seen, as in [`text_pattern`](crate::text_pattern).
     ///
     /// # Errors
     ///
@@ -151,10 +153,12 @@ impl Actor {
         })
     }
 
-    /// Names the request, for the audit trail.
+    /// Names the request, for the audit trail. Of its id the first 128 characters are kept, and those of ASCII that can be
+    /// seen; any other becomes `?`.
     #[must_use]
-    pub fn with_request_id(mut self, request_id: impl Into<String>) -> Self {
-        self.request_id = Some(request_id.into());
+    pub fn with_request_id(mut self, request_id: impl AsRef<str>) -> Self {
+        let seen = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+        self.request_id = Some(request_id.as_ref().chars().take(MAX_REQUEST_ID).map(seen).collect());
         self
     }
 

@@ -72,6 +72,7 @@ mod rights;
 mod store;
 #[cfg(test)]
 mod test_store;
+mod text;
 pub mod time;
 mod usage;
 mod validate;
@@ -97,5 +98,6 @@ pub use query::{
 pub use record::{KeyRecord, Revocation, SecretRecord, Status};
 pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};
 pub use store::{Change, Changes, Counts, FoundKey, KeyStore, StoreError, Transaction};
+pub use text::text_pattern;
 pub use usage::UsageSettings;
 pub use validate::FieldError;

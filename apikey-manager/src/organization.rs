@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr, sync::Arc, time::SystemTime};
 
 use crate::{actor::ActorId, validate};
 
-/// The id of an organization (tenant, workspace, account), as the host names it: 1–128 characters, none of them a control
-/// character.
+/// The id of an organization (tenant, workspace, account), as the host names it: 1–128 characters that can be seen, as in
+/// [`text_pattern`](crate::text_pattern).
 ///
 /// ```
 /// use apikey_manager::OrganizationId;
@@ -21,7 +21,7 @@ pub struct OrganizationId(Arc<str>);
 
 /// Why a string is no id of an organization or an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an id has 1 to 128 characters, none of them a control character")]
+#[error("an id has 1 to 128 characters, and none that shows nothing")]
 pub struct IdError(pub(crate) ());
 
 impl OrganizationId {
@@ -29,7 +29,8 @@ impl OrganizationId {
     ///
     /// # Errors
     ///
-    /// When `id` is empty, longer than 128 characters, or has a control character.
+    /// When `id` is empty or blank, longer than 128 characters, or has a character that shows nothing or changes how other
+    /// text is shown.
     pub fn new(id: impl AsRef<str>) -> Result<Self, IdError> {
         match validate::is_foreign_id(id.as_ref()) {
             true => Ok(OrganizationId(id.as_ref().into())),

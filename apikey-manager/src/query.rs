@@ -43,6 +43,13 @@ pub struct Cursor {
 #[error("not a cursor that a page ended with")]
 pub struct CursorError(());
 
+impl Cursor {
+    /// Is it one that can be written as text, and read again?
+    pub(crate) fn is_written(&self) -> bool {
+        KeyId::new(&self.id).is_ok()
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", time::to_millis(self.at), self.id)
@@ -76,7 +83,9 @@ pub struct KeyFilter {
     pub created_by: Option<ActorId>,
     /// Keys issued by this key.
     pub created_by_key: Option<KeyId>,
-    /// Keys that have this text in their name, description or hint, whatever the case of ASCII letters, or as their id.
+    /// Keys that have this text in their name, description or hint, or as their id. Case makes no difference to ASCII
+    /// letters, and to no others (`É` is not found by `é`); nothing is normalized (`é` as one character is not found by `é`
+    /// as two, nor `ﬁ` by `fi`), in any store.
     pub text: Option<String>,
     /// Keys down to this place in the list, newest first, and the one in it. A search that has no index goes through a
     /// list in parts.
@@ -104,7 +113,9 @@ impl KeyFilter {
             && self.created_by.as_ref().is_none_or(|wanted| key.created_by == *wanted)
             && self.created_by_key.as_ref().is_none_or(|wanted| key.created_by_key.as_ref() == Some(wanted))
             && self.text.as_ref().is_none_or(has)
-            && self.down_to.as_ref().is_none_or(|last| (key.created_at, key.id.as_str()) >= (last.at, last.id.as_str()))
+            && self.down_to.as_ref().is_none_or(|last| {
+                !last.id.contains('\0') && (key.created_at, key.id.as_str()) >= (last.at, last.id.as_str())
+            })
     }
 }
 

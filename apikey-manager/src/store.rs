@@ -22,6 +22,9 @@ use crate::{
 ///
 /// Implement it for a database of your own, and let the conformance suite (feature `conformance`) say what is missing.
 ///
+/// No text has a NUL character, since some databases keep none: what is asked for with one is not found, and what is to be
+/// kept with one is refused; of activity alone, which callers make up, it becomes U+FFFD.
+///
 /// # Errors
 ///
 /// Every method fails with a [`StoreError`] when the store can't answer or doesn't know whether it has. Nothing is half
@@ -332,7 +335,7 @@ impl StoreError {
         }
     }
 
-    /// What the store has is not what this crate wrote.
+    /// What the store has, or is to keep, is nothing that this crate writes.
     #[must_use]
     pub fn corrupt(what: impl Into<String>) -> Self {
         StoreError { kind: Kind::Corrupt, message: what.into(), source: None }

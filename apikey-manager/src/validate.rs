@@ -4,9 +4,13 @@ use std::{fmt, time::SystemTime};
 
 use serde_json::{Map, Value};
 
+use crate::{query::Cursor, text};
+
 const MAX_NAME: usize = 100;
 const MAX_DESCRIPTION: usize = 500;
 const MAX_REASON: usize = 500;
+/// The most mistakes that are told of one request.
+const MAX_ERRORS: usize = 50;
 const MAX_METADATA_BYTES: usize = 8 * 1024;
 const MAX_METADATA_DEPTH: usize = 8;
 const MAX_FOREIGN_ID: usize = 128;
@@ -35,27 +39,44 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// Collects what is wrong, so that a caller hears of all of it at once.
+/// Collects what is wrong, so that a caller hears of all of it at once: of the first fifty mistakes, and how many more
+/// there are.
 #[derive(Debug, Default)]
-pub(crate) struct Fields(Vec<FieldError>);
+pub(crate) struct Fields {
+    errors: Vec<FieldError>,
+    untold: usize,
+}
 
 impl Fields {
     pub(crate) fn push(&mut self, field: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        self.0.push(FieldError::new(field, code, message));
+        match self.errors.len() < MAX_ERRORS {
+            true => self.errors.push(FieldError::new(field, code, message)),
+            false => self.untold += 1,
+        }
     }
 
-    pub(crate) fn finish(self) -> Result<(), Vec<FieldError>> {
-        match self.0.is_empty() {
+    pub(crate) fn finish(mut self) -> Result<(), Vec<FieldError>> {
+        if self.untold > 0 {
+            self.errors.push(FieldError::new("*", "more", format!("and {} more", self.untold)));
+        }
+        match self.errors.is_empty() {
             true => Ok(()),
-            false => Err(self.0),
+            false => Err(self.errors),
         }
     }
 
     pub(crate) fn name(&mut self, name: &str) {
-        match name.chars().count() {
-            0 => self.push("name", "required", "a name has at least 1 character"),
-            1..=MAX_NAME => self.no_controls("name", name),
-            _ => self.push("name", "too_long", "a name has at most 100 characters"),
+        match name.is_empty() {
+            true => self.push("name", "required", "a name has at least 1 character"),
+            false => self.label("name", name),
+        }
+    }
+
+    /// What people tell things apart by: a text in which something can be seen.
+    pub(crate) fn label(&mut self, field: &str, label: &str) {
+        match text::is_blank(label) && text::hidden(label).is_none() {
+            true => self.push(field, "blank", format!("{field}: something must be seen of it")),
+            false => self.text(field, label, MAX_NAME),
         }
     }
 
@@ -68,15 +89,53 @@ impl Fields {
     }
 
     fn text(&mut self, field: &str, text: &str, longest: usize) {
-        match text.chars().count() > longest {
-            true => self.push(field, "too_long", format!("a {field} has at most {longest} characters")),
-            false => self.no_controls(field, text),
+        if text.chars().nth(longest).is_some() {
+            self.push(field, "too_long", format!("at most {longest} characters are allowed"));
+        } else if let Some(hidden) = text::hidden(text) {
+            let number = u32::from(hidden);
+            match hidden.is_control() {
+                true => self.push(
+                    field,
+                    "control_character",
+                    format!("the control character U+{number:04X} is not allowed"),
+                ),
+                false => self.push(
+                    field,
+                    "hidden_character",
+                    format!(
+                        "U+{number:04X} shows nothing here, or changes how other text is shown, and is not allowed"
+                    ),
+                ),
+            }
         }
     }
 
-    fn no_controls(&mut self, field: &str, text: &str) {
-        if text.chars().any(char::is_control) {
-            self.push(field, "control_character", "control characters are not allowed");
+    /// A text that is looked for among labels.
+    pub(crate) fn wanted(&mut self, field: &str, wanted: Option<&str>) {
+        self.wanted_of(field, wanted, MAX_NAME);
+    }
+
+    /// An id that is looked for: of a key, an account or an organization.
+    pub(crate) fn wanted_id(&mut self, field: &str, wanted: Option<&str>) {
+        self.wanted_of(field, wanted, MAX_FOREIGN_ID);
+    }
+
+    /// What nothing can have is a mistake, and never reaches a store: it may be of any length, or have characters that a
+    /// database can't take.
+    fn wanted_of(&mut self, field: &str, wanted: Option<&str>, longest: usize) {
+        let Some(wanted) = wanted else { return };
+        if wanted.chars().nth(longest).is_some() {
+            self.push(field, "too_long", format!("at most {longest} characters are allowed"));
+        } else if let Some(control) = wanted.chars().find(|c| c.is_control()) {
+            let number = u32::from(control);
+            self.push(field, "control_character", format!("the control character U+{number:04X} is not allowed"));
+        }
+    }
+
+    /// Where a page begins.
+    pub(crate) fn cursor(&mut self, cursor: Option<&Cursor>) {
+        if cursor.is_some_and(|cursor| !cursor.is_written()) {
+            self.push("cursor", "malformed", "not a cursor that a page ended with");
         }
     }
 
@@ -140,7 +199,35 @@ fn has_no_nul(value: &Value) -> bool {
     }
 }
 
-/// Ids that the host makes: of organizations, of its users.
+/// Ids that the host makes: of organizations, of its users, of imports. People see them in the audit trail.
 pub(crate) fn is_foreign_id(id: &str) -> bool {
-    (1..=MAX_FOREIGN_ID).contains(&id.chars().count()) && !id.chars().any(char::is_control)
+    id.chars().nth(MAX_FOREIGN_ID).is_none() && !text::is_blank(id) && text::hidden(id).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Actor, ActorId, OrganizationId};
+
+    #[test]
+    fn given_ids_of_the_host_when_taken_then_people_can_see_all_of_them() {
+        let longest = "ä".repeat(128);
+        for id in ["acme", "Ümlaut & Söhne", "alice@example.com", "شركة", &longest] {
+            assert_eq!(OrganizationId::new(id).unwrap().as_str(), id);
+            assert_eq!(ActorId::new(id).unwrap().as_str(), id);
+        }
+        for id in ["", " ", "\u{2800}", "a\0", "a\n", "ali\u{200b}ce", "\u{202e}ecila", "a\u{2028}b", &"ä".repeat(129)]
+        {
+            assert!(OrganizationId::new(id).is_err() && ActorId::new(id).is_err(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn given_any_id_of_a_request_when_named_then_it_can_be_kept_and_seen() {
+        let acme = OrganizationId::new("acme").unwrap();
+        let host = Actor::host("tests", acme).unwrap();
+        let named = |id: &str| host.clone().with_request_id(id).request_id.unwrap();
+        assert_eq!(named("req-1"), "req-1");
+        assert_eq!(named("a\0b \u{202e}ü\n"), "a?b????");
+        assert_eq!(named(&"x".repeat(1_000)), "x".repeat(128));
+    }
 }

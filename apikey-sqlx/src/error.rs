@@ -77,6 +77,7 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
             Some("40001" | "40P01") => StoreError::conflict("a concurrent change went first"),
             _ => StoreError::unavailable(DatabaseError::new(&error)),
         },
+        sqlx::Error::Encode(reason) => StoreError::corrupt(reason.to_string()),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
             StoreError::corrupt(format!("the database holds what this crate does not write: {error}"))
         }

@@ -80,6 +80,17 @@ impl<'n> Query<'n> {
         self
     }
 
+    /// Has a value of it a NUL character? PostgreSQL keeps no such text, and SQLite is given none either: so nothing is
+    /// found that has one, and nothing is written.
+    pub(crate) fn has_nul(&self) -> bool {
+        self.values.iter().any(|value| match value {
+            Value::Text(Some(text)) => text.contains('\0'),
+            #[cfg(feature = "postgres")]
+            Value::Texts(texts) => texts.iter().any(|text| text.contains('\0')),
+            _ => false,
+        })
+    }
+
     /// More text.
     pub(crate) fn push(&mut self, sql: &str) -> &mut Self {
         self.sql.push_str(&self.names.fill(sql));

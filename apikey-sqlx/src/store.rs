@@ -75,6 +75,9 @@ impl KeyStore for SqlStore {
         after: Option<&Cursor>,
         count: usize,
     ) -> Result<Option<Cursor>, StoreError> {
+        if count == 0 {
+            return Ok(None);
+        }
         reads::read_place(&self.database.fetch(reads::place(&self.database.names, organization, after, count)).await?)
     }
 

@@ -134,3 +134,144 @@ async fn given_nobody_when_asking_then_health_and_the_document_are_all_there_is(
     })
     .await;
 }
+
+#[tokio::test]
+async fn given_texts_that_nothing_can_have_when_sent_then_the_field_is_named_whatever_the_database() {
+    on_each(async |stand| {
+        let admin = stand.admin().await;
+        let id = stand.issue("acme", &[]).await.id().clone();
+        let long = "x".repeat(129);
+        let queries = [
+            ("/keys/v1/api-keys", "environment", "environment"),
+            ("/keys/v1/api-keys", "q", "q"),
+            ("/keys/v1/usage", "environment", "environment"),
+            ("/keys/v1/audit-events", "target", "target"),
+        ];
+        for (path, parameter, field) in queries {
+            for (value, code) in [
+                ("%00", "control_character"),
+                ("li%00ve", "control_character"),
+                ("%C2%85", "control_character"),
+                (&*long, "too_long"),
+            ] {
+                let answer = stand.get(&format!("{path}?{parameter}={value}")).key(&admin).send().await;
+                assert_eq!(fields(&answer), [format!("{field}: {code}")], "{path} {parameter} {value}");
+            }
+            for value in ["", "%E2%80%AE", "%F4%8F%BF%BF", "%27", "%25", "%5C", "%FF"] {
+                let answer = stand.get(&format!("{path}?{parameter}={value}")).key(&admin).send().await;
+                assert_eq!(answer.status, 200, "{path} {parameter} {value}: {answer:?}");
+            }
+        }
+        for (path, parameter) in [
+            ("/keys/v1/api-keys", "created_by"),
+            ("/keys/v1/api-keys", "service_account"),
+            ("/keys/v1/api-keys", "cursor"),
+            ("/keys/v1/service-accounts", "cursor"),
+            ("/keys/v1/audit-events", "actor"),
+            ("/keys/v1/audit-events", "cursor"),
+            ("/keys/v1/usage", "service_account"),
+        ] {
+            for value in ["%00", "1.%00", "a%00b", "1.key_%00", "%E2%80%AE"] {
+                let answer = stand.get(&format!("{path}?{parameter}={value}")).key(&admin).send().await;
+                assert_eq!(fields(&answer), [format!("{parameter}: malformed")], "{path} {parameter} {value}");
+            }
+        }
+        for at in ["9223372036854775807", "-9223372036854775808", "253402300800000", "0"] {
+            for path in ["/keys/v1/api-keys", "/keys/v1/service-accounts", "/keys/v1/audit-events"] {
+                let answer = stand.get(&format!("{path}?cursor={at}.{id}")).key(&admin).send().await;
+                assert_eq!(answer.status, 200, "{path} {at}: {answer:?}");
+            }
+        }
+        for path in ["/keys/v1/api-keys/%00", "/keys/v1/api-keys/a%00/activity", "/keys/v1/service-accounts/%00"] {
+            let answer = stand.get(path).key(&admin).send().await;
+            assert_eq!((answer.status, code(&answer).as_str()), (404, "not_found"), "{path}");
+        }
+        let bodies = [
+            ("environment", json!({"environment": "\0"})),
+            ("environment", json!({"environment": long})),
+            ("reason", json!({"environment": "live", "reason": "a\0"})),
+            ("created_by", json!({"created_by": "a\0"})),
+            ("service_account_id", json!({"service_account_id": "\0"})),
+        ];
+        for (field, body) in bodies {
+            let answer = stand.post("/keys/v1/api-keys/bulk-revoke").key(&admin).json(&body).send().await;
+            assert!(fields(&answer).iter().any(|told| told.starts_with(&format!("{field}: "))), "{body}: {answer:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_names_that_are_not_what_they_look_like_when_sent_then_they_are_refused() {
+    on_each(async |stand| {
+        let admin = stand.admin().await;
+        let id = stand.issue("acme", &[]).await.id().clone();
+        let accounts = "/keys/v1/service-accounts";
+        let account = stand.post(accounts).key(&admin).json(&json!({"name": "bot"})).expect(201).await;
+        let (key, account) =
+            (format!("/keys/v1/api-keys/{id}"), format!("{accounts}/{}", account["id"].as_str().unwrap()));
+        for (name, code) in [
+            (" ", "blank"),
+            ("\u{3000}", "blank"),
+            ("prod\u{202e}", "hidden_character"),
+            ("\u{2066}prod\u{2069}", "hidden_character"),
+            ("pr\u{200b}od", "hidden_character"),
+            ("pr\u{200d}od", "hidden_character"),
+            ("a\u{2028}b", "hidden_character"),
+            ("a\nb", "control_character"),
+            ("a\0b", "control_character"),
+        ] {
+            let body = json!({"name": name});
+            for request in
+                [stand.post("/keys/v1/api-keys"), stand.post(accounts), stand.patch(&key), stand.patch(&account)]
+            {
+                let answer = request.key(&admin).json(&body).send().await;
+                assert_eq!(fields(&answer), [format!("name: {code}")], "{body}");
+            }
+            if code != "blank" {
+                let body = json!({"name": "a", "description": name});
+                let answer = stand.post("/keys/v1/api-keys").key(&admin).json(&body).send().await;
+                assert_eq!(fields(&answer), [format!("description: {code}")], "{body}");
+                let answer =
+                    stand.post(&format!("{key}/revoke")).key(&admin).json(&json!({"reason": name})).send().await;
+                assert_eq!(fields(&answer), [format!("reason: {code}")], "{body}");
+            }
+        }
+        for name in ["مفتاح", "מפתח", "می\u{200c}خواهم", "👩\u{200d}💻", "❤\u{fe0f}", "日本語\u{3000}キー"]
+        {
+            let key = stand.post("/keys/v1/api-keys").key(&admin).json(&json!({"name": name})).expect(201).await;
+            assert_eq!(key["key"]["name"], name);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_thousands_of_mistakes_when_sent_then_the_answer_is_short_and_says_how_many() {
+    on_each(async |stand| {
+        let admin = stand.admin().await;
+        let scopes = |count: usize| (0..count).map(|n| format!("f{n}:x")).collect::<Vec<_>>();
+        let unknown: serde_json::Map<_, _> = (0..5_000).map(|n| (format!("f{n}"), json!(1))).collect();
+        let query: Vec<_> = (0..300).map(|n| format!("p{n}=1")).collect();
+        let post = |body| stand.post("/keys/v1/api-keys").key(&admin).json(&body);
+        let long = json!({"name": "x".repeat(60_000)});
+        let cases = [
+            (post(json!({"name": "a", "scopes": scopes(200)})), 51, "and 150 more"),
+            (post(json!({"name": "a", "scopes": scopes(5_000)})), 1, "at most 200 scopes are allowed"),
+            (post(json!(unknown)), 51, "and 4951 more"),
+            (post(long), 1, "at most 100 characters are allowed"),
+            (post(json!({"x".repeat(60_000): 1, "name": "a"})), 1, "there is no such field"),
+            (stand.get(&format!("/keys/v1/api-keys?{}", query.join("&"))).key(&admin), 51, "and 250 more"),
+            (stand.get(&format!("/keys/v1/api-keys?q={}", "x".repeat(6_000))).key(&admin), 1, "at most 100 characters"),
+        ];
+        for (request, count, last) in cases {
+            let answer = request.send().await;
+            assert_eq!((answer.status, code(&answer).as_str()), (422, "invalid"), "{answer:?}");
+            assert!(answer.body.len() < 8_192, "{} bytes: {last}", answer.body.len());
+            let errors = parsed(&answer)["errors"].as_array().unwrap().clone();
+            assert_eq!(errors.len(), count, "{last}");
+            assert!(errors[count - 1]["message"].as_str().unwrap().contains(last), "{errors:?}");
+        }
+    })
+    .await;
+}

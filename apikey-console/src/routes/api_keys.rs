@@ -20,7 +20,7 @@ use crate::{
     precondition::{self, Tags},
     problem::Failure,
     reply::{self, Reply},
-    texts::{ActorName, Grant, Id},
+    texts::{ActorName, Grant, Id, Name, Remark, Wanted},
 };
 
 /// How often a change is tried again when somebody else was faster.
@@ -204,6 +204,7 @@ pub(crate) struct ListKeys {
     #[param(value_type = Option<KeyStatus>)]
     status: Option<Status>,
     /// Keys of this environment.
+    #[param(value_type = Option<Wanted>)]
     environment: Option<String>,
     /// Keys of the service account of this id.
     #[param(value_type = Option<Id>)]
@@ -211,7 +212,10 @@ pub(crate) struct ListKeys {
     /// Keys that this actor issued, such as `key:…`.
     #[param(value_type = Option<ActorName>)]
     created_by: Option<ActorId>,
-    /// Keys with this text in their name, description or hint, or as their id.
+    /// Keys with this text in their name, description or hint, or as their id. Case makes no difference to the letters A to
+    /// Z, and to no others; and texts are compared as they were written, so that `é` in one character is not found by `é`
+    /// in two.
+    #[param(value_type = Option<Wanted>)]
     q: Option<String>,
 }
 
@@ -254,13 +258,13 @@ pub(crate) async fn list(call: &mut Call, params: ListKeys) -> Result<Reply, Fai
 #[schema(as = NewApiKey)]
 pub(crate) struct CreateKey {
     /// What people call it.
-    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Name)]
     name: String,
     /// What it is for.
-    #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Option<Remark>)]
     description: Option<String>,
     /// What it may do: scopes, wildcards such as `files:*`, and roles. Nothing, unless given.
-    #[schema(value_type = Option<Vec<Grant>>)]
+    #[schema(value_type = Option<Vec<Grant>>, max_items = 200)]
     scopes: Option<Vec<String>>,
     /// The environment it belongs to; the first one that the service has, unless given.
     environment: Option<String>,
@@ -364,13 +368,13 @@ pub(crate) async fn get(call: &mut Call, _: NoParams) -> Result<Reply, Failure> 
 #[schema(as = ApiKeyPatch)]
 pub(crate) struct PatchKey {
     /// What people call it. It can't be cleared.
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Name, required = false)]
     name: Set<String>,
     /// What it is for.
-    #[schema(value_type = Option<String>, required = false, max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Option<Remark>, required = false)]
     description: Set<String>,
     /// What it may do, all of it.
-    #[schema(value_type = Option<Vec<Grant>>, required = false)]
+    #[schema(value_type = Option<Vec<Grant>>, required = false, max_items = 200)]
     scopes: Set<Vec<String>>,
     /// Not let in before this moment.
     #[schema(value_type = Option<Moment>, required = false)]

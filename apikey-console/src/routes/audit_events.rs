@@ -13,7 +13,7 @@ use crate::{
     moment::Moment,
     problem::Failure,
     reply::{self, Reply},
-    texts::{ActionName, ActorName},
+    texts::{ActionName, ActorName, WantedId},
 };
 
 /// One management action.
@@ -81,7 +81,8 @@ pub(crate) struct ListEvents {
     /// Of this action, such as `key.issued`.
     #[param(value_type = Option<ActionName>)]
     action: Option<Action>,
-    /// About the key or service account of this id.
+    /// About the key, the service account or the organization of this id.
+    #[param(value_type = Option<WantedId>)]
     target: Option<String>,
     /// At this moment or later.
     #[param(value_type = Option<Moment>)]

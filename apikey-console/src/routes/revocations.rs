@@ -11,7 +11,7 @@ use crate::{
     input::{Fields, Input, NoParams},
     problem::{Failure, Problem},
     reply::{self, Reply},
-    texts::{ActorName, Id},
+    texts::{ActorName, Id, Remark, Wanted},
 };
 
 /// How many revoked keys are named in an answer.
@@ -22,7 +22,7 @@ const MOST_NAMED: usize = 200;
 #[schema(as = Revocation)]
 pub(crate) struct Revoke {
     /// For the audit trail.
-    #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Option<Remark>)]
     reason: Option<String>,
 }
 
@@ -69,6 +69,7 @@ pub(crate) struct BulkRevoke {
     #[schema(value_type = Option<Id>)]
     service_account_id: Option<ServiceAccountId>,
     /// Those of this environment.
+    #[schema(value_type = Option<Wanted>)]
     environment: Option<String>,
     /// All of the organization's, the one that asks included.
     everything: Option<bool>,
@@ -76,7 +77,7 @@ pub(crate) struct BulkRevoke {
     #[schema(default = false)]
     descendants: Option<bool>,
     /// For the audit trail.
-    #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Option<Remark>)]
     reason: Option<String>,
 }
 

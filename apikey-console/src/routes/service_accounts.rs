@@ -16,6 +16,7 @@ use crate::{
     precondition::{self, Tags},
     problem::Failure,
     reply::{self, Reply},
+    texts::{Name, Remark},
 };
 
 /// A service account.
@@ -109,10 +110,10 @@ pub(crate) async fn list(call: &mut Call, params: ListAccounts) -> Result<Reply,
 #[schema(as = NewServiceAccount)]
 pub(crate) struct CreateAccount {
     /// What people call it.
-    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Name)]
     name: String,
     /// What it is for.
-    #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Option<Remark>)]
     description: Option<String>,
 }
 
@@ -169,10 +170,10 @@ pub(crate) async fn get(call: &mut Call, _: NoParams) -> Result<Reply, Failure> 
 #[schema(as = ServiceAccountPatch)]
 pub(crate) struct PatchAccount {
     /// What people call it. It can't be cleared.
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Name, required = false)]
     name: Set<String>,
     /// What it is for.
-    #[schema(value_type = Option<String>, required = false, max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(value_type = Option<Remark>, required = false)]
     description: Set<String>,
 }
 

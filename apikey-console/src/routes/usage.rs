@@ -13,7 +13,7 @@ use crate::{
     moment::Moment,
     problem::Failure,
     reply::{self, Reply},
-    texts::Id,
+    texts::{Id, Wanted},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -62,11 +62,11 @@ pub(crate) enum BucketLength {
 pub(crate) struct Span {
     /// From this hour on: a full hour in UTC, in whatever offset it is written. Unless given, 24 hours before `to` by the
     /// hour, 30 days by the day.
-    #[param(value_type = Option<Moment>)]
+    #[param(value_type = Option<Moment>, example = "2026-01-01T00:00:00Z")]
     from: Option<Moment>,
     /// Up to this hour, which is not counted: a full hour in UTC, at most 32 days after `from` by the hour, 367 by the day.
     /// Unless given, the end of the current hour, or by the day of the current day of UTC.
-    #[param(value_type = Option<Moment>)]
+    #[param(value_type = Option<Moment>, example = "2026-01-02T00:00:00Z")]
     to: Option<Moment>,
     /// How finely: by the hour unless given, or by the day of UTC.
     #[param(value_type = Option<BucketLength>)]
@@ -97,11 +97,11 @@ pub(crate) async fn of_key(call: &mut Call, span: Span) -> Result<Reply, Failure
 pub(crate) struct OrganizationUsage {
     /// From this hour on: a full hour in UTC, in whatever offset it is written. Unless given, 24 hours before `to` by the
     /// hour, 30 days by the day.
-    #[param(value_type = Option<Moment>)]
+    #[param(value_type = Option<Moment>, example = "2026-01-01T00:00:00Z")]
     from: Option<Moment>,
     /// Up to this hour, which is not counted: a full hour in UTC, at most 32 days after `from` by the hour, 367 by the day.
     /// Unless given, the end of the current hour, or by the day of the current day of UTC.
-    #[param(value_type = Option<Moment>)]
+    #[param(value_type = Option<Moment>, example = "2026-01-02T00:00:00Z")]
     to: Option<Moment>,
     /// How finely: by the hour unless given, or by the day of UTC.
     #[param(value_type = Option<BucketLength>)]
@@ -110,6 +110,7 @@ pub(crate) struct OrganizationUsage {
     #[param(value_type = Option<Id>)]
     service_account: Option<ServiceAccountId>,
     /// Of this environment alone.
+    #[param(value_type = Option<Wanted>)]
     environment: Option<String>,
 }
 

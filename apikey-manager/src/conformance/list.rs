@@ -155,6 +155,8 @@ macro_rules! conformance_tests {
                         "Any Unicode is found as it was written.",
                     given_ids_when_searched_for_then_only_whole_ones_are_found:
                         "A key is found by its whole id, not by a part of it.",
+                    given_a_text_with_nul_when_asked_for_or_kept_then_nothing_is_found_or_changed:
+                        "With a NUL character nothing is found, nothing is kept, and nothing is called an outage.",
                 }
                 isolation {
                     given_anothers_rows_when_read_then_they_are_not_found:
@@ -264,15 +266,19 @@ macro_rules! conformance_tests {
             Manager manager {
                 bad_input {
                     given_a_bad_name_when_given_to_anything_then_it_is_refused:
-                        "Names have 1 to 100 characters, none of them a control character.",
+                        "Names have 1 to 100 characters, none of which shows nothing or changes how others are shown.",
                     given_a_bad_description_when_given_to_anything_then_it_is_refused:
-                        "Descriptions and reasons have at most 500 characters, none of them a control character.",
+                        "Descriptions and reasons have at most 500 characters that can all be seen.",
                     given_a_bad_time_or_duration_when_asked_for_then_it_is_refused:
                         "Times lie ahead and before the year 10000; durations are longer than zero and end by then.",
                     given_a_span_of_usage_that_is_none_when_asked_for_then_it_is_refused:
                         "A span of usage has full hours for its ends, and a bounded length.",
                     given_unknown_scopes_when_asked_for_then_each_is_named:
                         "Scopes are those of the catalog, environments those of the format; each mistake is named.",
+                    given_more_mistakes_than_are_told_when_made_then_their_number_is:
+                        "Of many mistakes fifty are told and the others counted; a key has at most 200 scopes.",
+                    given_a_text_that_nothing_can_have_when_looked_for_then_it_is_refused:
+                        "A filter that nothing can match, for its length or a control character, never reaches a store.",
                     given_metadata_that_is_too_large_or_deep_when_given_then_it_is_refused:
                         "Metadata has at most 8 KiB as JSON and 8 levels.",
                     given_an_unknown_id_when_anything_is_asked_then_it_is_not_found:

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{KeyManager, Shared, operation::Operation, switch::check_reason};
+use super::{KeyManager, Shared, operation::Operation};
 use crate::{
     account::ServiceAccountId,
     actor::{Actor, ActorId},
@@ -10,6 +10,7 @@ use crate::{
     query::KeyFilter,
     record::KeyRecord,
     rights::Level,
+    validate::Fields,
 };
 
 /// Which keys of the organization.
@@ -32,7 +33,8 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden) where one of them may do more than an actor without `keys:admin`.
+    /// [`Forbidden`](ManageError::Forbidden) where one of them may do more than an actor without `keys:admin`;
+    /// [`Invalid`](ManageError::Invalid) (`reason`, `environment`).
     pub async fn revoke_selected(
         &self,
         actor: &Actor,
@@ -42,7 +44,12 @@ impl KeyManager {
     ) -> Result<Vec<KeyRecord>, ManageError> {
         let (actor, reason) = (actor.clone(), reason.into());
         self.run(async move |shared: Arc<Shared>| {
-            check_reason(&reason)?;
+            let mut fields = Fields::default();
+            fields.reason(&reason);
+            if let Selection::Environment(environment) = &selection {
+                fields.wanted("environment", Some(environment));
+            }
+            fields.finish().map_err(ManageError::Invalid)?;
             let mut operation = Operation::begin(shared, actor, Level::Write).await?;
             let is_everything = selection == Selection::Everything;
             let mut filter = KeyFilter::default();

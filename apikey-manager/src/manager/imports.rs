@@ -46,7 +46,11 @@ impl KeyManager {
         mut progress: impl FnMut(ImportProgress),
     ) -> Result<ImportProgress, ManageError> {
         if !is_foreign_id(name) {
-            return Err(ManageError::field("name", "malformed", "an import's name has 1 to 128 characters"));
+            return Err(ManageError::field(
+                "name",
+                "malformed",
+                "an import's name has 1 to 128 characters, and none that shows nothing",
+            ));
         }
         if !(1..=MAX_BATCH).contains(&batch) {
             return Err(ManageError::field("batch", "out_of_range", "a batch has 1 to 100000 keys"));
@@ -150,6 +154,9 @@ impl Operation {
         fields.name(&row.name);
         fields.description(&row.description);
         fields.metadata(&row.metadata);
+        if let Some(environment) = &row.environment {
+            fields.label("environment", environment);
+        }
         let scopes = shared.check_scopes(&mut fields, &row.scopes);
         let (mut hint, mut environment) = (String::new(), row.environment);
         let digests = match &row.secret {

@@ -15,6 +15,9 @@ use crate::{
     record::KeyRecord, rights::Level, time, validate::Fields,
 };
 
+/// The most scopes that a key is granted at once.
+const MAX_SCOPES: usize = 200;
+
 /// When a new key expires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -227,6 +230,10 @@ impl Shared {
     }
 
     pub(super) fn check_scopes(&self, fields: &mut Fields, scopes: &[String]) -> ScopeSet {
+        if scopes.len() > MAX_SCOPES {
+            fields.push("scopes", "too_many", format!("at most {MAX_SCOPES} scopes are allowed"));
+            return ScopeSet::empty();
+        }
         for (at, scope) in scopes.iter().enumerate() {
             match ScopeSet::from_grants([scope]) {
                 Err(error) => fields.push(format!("scopes[{at}]"), "malformed", error.to_string()),

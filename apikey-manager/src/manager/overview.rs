@@ -78,7 +78,12 @@ impl KeyManager {
         bucket: Bucket,
     ) -> Result<Usage, ManageError> {
         self.may_read(actor)?;
-        check_span(from, to, bucket)?;
+        let mut fields = Fields::default();
+        if let UsageOf::Environment(environment) = &of {
+            fields.wanted("environment", Some(environment));
+        }
+        check_span(&mut fields, from, to, bucket);
+        fields.finish().map_err(ManageError::Invalid)?;
         // So that what was just done is told, as far as the store can be reached soon.
         if !matches!(timeout(PATIENCE, self.0.background.usage.flush()).await, Ok(Ok(()))) {
             tracing::debug!(target: "apikey", "usage is told as it was last written");
@@ -102,8 +107,7 @@ impl KeyManager {
     }
 }
 
-fn check_span(from: SystemTime, to: SystemTime, bucket: Bucket) -> Result<(), ManageError> {
-    let mut fields = Fields::default();
+fn check_span(fields: &mut Fields, from: SystemTime, to: SystemTime, bucket: Bucket) {
     for (field, moment) in [("from", from), ("to", to)] {
         if Bucket::Hour.start(moment) != moment {
             let message = "must be a full hour in UTC, such as 14:00:00Z: usage is counted by the hour";
@@ -120,5 +124,4 @@ fn check_span(from: SystemTime, to: SystemTime, bucket: Bucket) -> Result<(), Ma
         Ok(_) => {}
         Err(_) => fields.push("to", "before_start", "must be later than from"),
     }
-    fields.finish().map_err(ManageError::Invalid)
 }

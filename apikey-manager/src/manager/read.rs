@@ -21,6 +21,7 @@ use crate::{
     },
     record::{KeyRecord, Status},
     rights::{Level, Standing},
+    validate::Fields,
 };
 
 /// How long a reader waits for what was recorded last.
@@ -54,13 +55,15 @@ impl PageRequest {
         self
     }
 
-    /// How many to ask the store for: one more than fit says whether there is another page.
-    pub(super) fn parts(self) -> Result<(Option<Cursor>, usize), ManageError> {
+    /// Where to begin and how many items to tell, with what else the request's `fields` have to be.
+    pub(super) fn parts(self, mut fields: Fields) -> Result<(Option<Cursor>, usize), ManageError> {
         let limit = self.limit.unwrap_or(DEFAULT_PAGE);
-        match (1..=MAX_PAGE).contains(&limit) {
-            true => Ok((self.after, limit)),
-            false => Err(ManageError::field("limit", "out_of_range", "a page has 1 to 200 items")),
+        if !(1..=MAX_PAGE).contains(&limit) {
+            fields.push("limit", "out_of_range", "a page has 1 to 200 items");
         }
+        fields.cursor(self.after.as_ref());
+        fields.finish().map_err(ManageError::Invalid)?;
+        Ok((self.after, limit))
     }
 }
 
@@ -89,7 +92,8 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`).
+    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`, `cursor`; `text` and
+    /// `environment` of more than 100 characters, or with a control character: no key has such).
     pub async fn list(
         &self,
         actor: &Actor,
@@ -97,7 +101,11 @@ impl KeyManager {
         request: PageRequest,
     ) -> Result<Page<KeyRecord>, ManageError> {
         self.may_read(actor)?;
-        let (after, limit) = request.parts()?;
+        let mut fields = Fields::default();
+        fields.wanted("environment", filter.environment.as_deref());
+        fields.wanted("text", filter.text.as_deref());
+        fields.cursor(filter.down_to.as_ref());
+        let (after, limit) = request.parts(fields)?;
         let organization = actor.organization.clone();
         let mut searched_to = None;
         if filter.text.is_some() || filter.status == Some(Status::Rotating) {
@@ -126,10 +134,10 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`).
+    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`, `cursor`).
     pub async fn accounts(&self, actor: &Actor, request: PageRequest) -> Result<Page<ServiceAccount>, ManageError> {
         self.may_read(actor)?;
-        let (after, limit) = request.parts()?;
+        let (after, limit) = request.parts(Fields::default())?;
         let query = AccountQuery { organization: actor.organization.clone(), after, limit: limit + 1 };
         let accounts = self.0.store.accounts(&query).await?;
         Ok(page(accounts, limit, |account| Cursor { at: account.created_at, id: account.id.to_string() }))
@@ -139,7 +147,8 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`).
+    /// [`Forbidden`](ManageError::Forbidden), [`Invalid`](ManageError::Invalid) (`limit`, `cursor`; a `target` of more than
+    /// 128 characters, or with a control character).
     pub async fn audit(
         &self,
         actor: &Actor,
@@ -147,7 +156,9 @@ impl KeyManager {
         request: PageRequest,
     ) -> Result<Page<AuditEvent>, ManageError> {
         self.may_read(actor)?;
-        let (after, limit) = request.parts()?;
+        let mut fields = Fields::default();
+        fields.wanted_id("target", filter.target.as_deref());
+        let (after, limit) = request.parts(fields)?;
         let query = AuditQuery { organization: actor.organization.clone(), filter, after, limit: limit + 1 };
         let events = self.0.store.audit(&query).await?;
         Ok(page(events, limit, |event| Cursor { at: event.at, id: event.id.clone() }))
@@ -159,7 +170,7 @@ impl KeyManager {
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound), [`Invalid`](ManageError::Invalid)
-    /// (`limit`).
+    /// (`limit`, `cursor`).
     pub async fn activity(
         &self,
         actor: &Actor,
@@ -168,7 +179,7 @@ impl KeyManager {
         request: PageRequest,
     ) -> Result<Page<Activity>, ManageError> {
         self.may_read(actor)?;
-        let (after, limit) = request.parts()?;
+        let (after, limit) = request.parts(Fields::default())?;
         if let Some(log) = &self.0.background.activity
             && !matches!(timeout(PATIENCE, log.flush()).await, Ok(Ok(())))
         {

@@ -30,6 +30,10 @@ pub(super) struct ActivityLog {
 impl ActivityLog {
     pub(super) fn add(&mut self, mut request: Activity) {
         request.at = time::truncated(request.at);
+        let texts = [&mut request.route, &mut request.address, &mut request.user_agent];
+        for text in texts.into_iter().flatten().chain([&mut request.method]) {
+            *text = text.replace('\0', "\u{fffd}");
+        }
         let place = (request.key.clone(), request.at, self.next);
         self.next += 1;
         self.requests.insert(place.clone(), request);

@@ -39,6 +39,9 @@ impl State {
     }
 
     fn apply(&mut self, organization: &OrganizationId, change: Change) -> Result<Undo, StoreError> {
+        if has_nul(&change) {
+            return Err(nul());
+        }
         match change {
             Change::InsertKey(key) => self.insert_key(organization, *key),
             Change::UpdateKey(key) => self.update_key(organization, *key),
@@ -249,4 +252,24 @@ fn kept_account(mut account: ServiceAccount) -> ServiceAccount {
         disabled.at = time::truncated(disabled.at);
     }
     account
+}
+
+/// Has a text of it a NUL character? Ids can't have one.
+fn has_nul(change: &Change) -> bool {
+    let texts: &[&str] = match change {
+        Change::InsertKey(key) | Change::UpdateKey(key) => {
+            let environment = key.environment.as_deref().unwrap_or_default();
+            let reason = key.revoked.as_ref().map_or("", |revoked| &revoked.reason);
+            &[&key.name, &key.description, &key.hint, environment, reason]
+        }
+        Change::InsertAccount(account) | Change::UpdateAccount(account) => &[&account.name, &account.description],
+        Change::SetMarker(name, value) => &[name, value],
+        Change::Audit(event) => &[&event.id, &event.target, event.request_id.as_deref().unwrap_or_default()],
+        _ => &[],
+    };
+    texts.iter().any(|text| text.contains('\0'))
+}
+
+pub(super) fn nul() -> StoreError {
+    StoreError::corrupt("a text with a NUL character can't be kept")
 }

@@ -151,7 +151,11 @@ impl KeyStore for MemoryStore {
     }
 
     async fn add_usage(&self, batch: &UsageBatch) -> Result<bool, StoreError> {
-        Ok(self.write().add_usage(batch))
+        let environments = batch.rows.iter().filter_map(|row| row.environment.as_deref());
+        match environments.chain([batch.id.as_str()]).any(|text| text.contains('\0')) {
+            true => Err(changes::nul()),
+            false => Ok(self.write().add_usage(batch)),
+        }
     }
 
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError> {
@@ -189,6 +193,9 @@ impl KeyStore for MemoryStore {
     }
 
     async fn advance_marker(&self, name: &str, from: Option<&str>, to: &str) -> Result<bool, StoreError> {
+        if [name, to].iter().any(|text| text.contains('\0')) {
+            return Err(changes::nul());
+        }
         let mut state = self.write();
         let is_from = state.markers.get(name).map(String::as_str) == from;
         if is_from {

@@ -151,6 +151,7 @@ impl State {
                 && filter.to.is_none_or(|to| event.at < to)
         };
         let end = match &query.after {
+            Some(after) if after.id.contains('\0') => return Vec::new(),
             Some(after) => Bound::Excluded((after.at, after.id.clone())),
             None => Bound::Unbounded,
         };
@@ -201,7 +202,7 @@ fn before<'a, I: Ord>(
 }
 
 fn comes_after(at: SystemTime, id: &str, after: Option<&Cursor>) -> bool {
-    after.is_none_or(|after| (at, id) < (after.at, after.id.as_str()))
+    after.is_none_or(|after| !after.id.contains('\0') && (at, id) < (after.at, after.id.as_str()))
 }
 
 fn remove_older<I: Ord, V>(rows: &mut BTreeMap<(SystemTime, I), V>, before: Option<SystemTime>) -> u64 {

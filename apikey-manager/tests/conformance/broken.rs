@@ -259,6 +259,10 @@ impl KeyStore for Broken {
         if self.is(Fault::FiltersStatusLate) {
             asked.now += Duration::from_secs(1);
         }
+        let is_nul = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\0'));
+        if self.is(Fault::NulIsAnOutage) && is_nul(&asked.filter.environment) {
+            return Err(StoreError::unavailable("invalid byte sequence for encoding"));
+        }
         let text = if self.is_about_text() { asked.filter.text.take() } else { None };
         let mut keys = self.inner.keys(&asked).await?;
         if let Some(text) = text {

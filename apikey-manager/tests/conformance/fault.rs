@@ -193,6 +193,10 @@ faults! {
     TextIsAscii: [given_any_unicode_when_searched_for_then_it_is_found],
     /// Parts of ids are found.
     TextFindsPartsOfIds: [given_ids_when_searched_for_then_only_whole_ones_are_found],
+    /// A text with NUL is an outage.
+    NulIsAnOutage: [given_a_text_with_nul_when_asked_for_or_kept_then_nothing_is_found_or_changed],
+    /// A text ends at its NUL.
+    NulEndsTexts: [given_a_text_with_nul_when_asked_for_or_kept_then_nothing_is_found_or_changed],
     /// Ids are looked up in every organization.
     ReadsReachAcross: [
         given_anothers_rows_when_read_then_they_are_not_found,

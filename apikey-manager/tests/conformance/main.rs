@@ -25,7 +25,9 @@ mod memory_store {
 
 /// Checks of rules that no store can break, since the manager keeps them before, or without, asking it. That these can
 /// fail is for mutations of the manager to show.
-const KEPT_BY_THE_MANAGER: [&str; 9] = [
+const KEPT_BY_THE_MANAGER: [&str; 11] = [
+    "given_more_mistakes_than_are_told_when_made_then_their_number_is",
+    "given_a_text_that_nothing_can_have_when_looked_for_then_it_is_refused",
     "given_a_span_of_usage_that_is_none_when_asked_for_then_it_is_refused",
     "given_a_bad_name_when_given_to_anything_then_it_is_refused",
     "given_a_bad_description_when_given_to_anything_then_it_is_refused",

@@ -233,8 +233,10 @@ async fn rewritten(
             if is_free {
                 key.id = KeyId::generate(key.created_at).unwrap();
             }
-            if store.is(Fault::InsertForgetsLastUse) {
-                key.last_used_at = None;
+            match store.fault {
+                Fault::InsertForgetsLastUse => key.last_used_at = None,
+                Fault::NulEndsTexts => key.name.truncate(key.name.find('\0').unwrap_or(key.name.len())),
+                _ => {}
             }
             Change::InsertKey(key)
         }

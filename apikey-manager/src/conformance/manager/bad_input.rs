@@ -16,10 +16,10 @@ use crate::{
         outcome::{Failure, Outcome, ensure, fail, same},
     },
     manager::{AccountUpdate, NewAccount, Selection},
-    query::{Bucket, KeyFilter, UsageOf},
+    query::{AuditFilter, Bucket, Cursor, KeyFilter, UsageOf},
 };
 
-fn bad_names() -> [(String, &'static str); 6] {
+fn bad_names() -> [(String, &'static str); 16] {
     [
         (String::new(), "required"),
         ("ä".repeat(101), "too_long"),
@@ -27,6 +27,16 @@ fn bad_names() -> [(String, &'static str); 6] {
         ("nul\0".to_owned(), "control_character"),
         ("\u{7f}".to_owned(), "control_character"),
         ("\u{85}next".to_owned(), "control_character"),
+        (" ".to_owned(), "blank"),
+        ("\u{a0}\u{3000}\u{2800}".to_owned(), "blank"),
+        ("prod\u{202e}gpj.exe".to_owned(), "hidden_character"),
+        ("\u{2067}prod\u{2069}".to_owned(), "hidden_character"),
+        ("pr\u{200b}od".to_owned(), "hidden_character"),
+        ("pr\u{200d}od".to_owned(), "hidden_character"),
+        ("prod\u{feff}".to_owned(), "hidden_character"),
+        ("prod\u{e0041}".to_owned(), "hidden_character"),
+        ("one\u{2028}two".to_owned(), "hidden_character"),
+        ("\u{3164}".to_owned(), "hidden_character"),
     ]
 }
 
@@ -56,6 +66,10 @@ pub(in crate::conformance) async fn given_a_bad_name_when_given_to_anything_then
     }
     let cleared = keys.update(host, key.id(), KeyUpdate::new().name(Set::Clear));
     stage.refuses("a name that is cleared", cleared, "name", "required").await?;
+    for name in ["مفتاح", "מפתח", "می\u{200c}خواهم", "क्\u{200d}ष", "👩\u{200d}💻 ❤\u{fe0f}", "a b"]
+    {
+        same!(keys.issue(host, NewKey::new(name)).await?.record().name, name, "a name that people write");
+    }
     let longest = "👩".repeat(100);
     same!(keys.issue(host, NewKey::new(longest.clone())).await?.record().name, longest, "a name of 100 characters");
     Ok(())
@@ -68,7 +82,13 @@ pub(in crate::conformance) async fn given_a_bad_description_when_given_to_anythi
     let (keys, host) = (&stage.keys, &stage.host);
     let key = stage.issue().await?;
     let account = keys.create_account(host, NewAccount::new("an account")).await?;
-    for (text, code) in [("ä".repeat(501), "too_long"), ("a\u{1b}[31m".to_owned(), "control_character")] {
+    let cases = [
+        ("ä".repeat(501), "too_long"),
+        ("a\u{1b}[31m".to_owned(), "control_character"),
+        ("\u{202e}txet".to_owned(), "hidden_character"),
+        ("one\u{2029}two".to_owned(), "hidden_character"),
+    ];
+    for (text, code) in cases {
         let issued = keys.issue(host, NewKey::new("a key").description(text.clone()));
         stage.refuses("a key of this description", issued, "description", code).await?;
         let update = KeyUpdate::new().description(Set::To(text.clone()));
@@ -190,6 +210,98 @@ pub(in crate::conformance) async fn given_unknown_scopes_when_asked_for_then_eac
     let both = keys.issue(host, NewKey::new("").scopes(["files:delete"]));
     let is_both = |error: &ManageError| error.is_about("name") && error.is_about("scopes[0]");
     stage.fails("a key with two mistakes", both, "both fields", is_both).await?;
+    Ok(())
+}
+
+pub(in crate::conformance) async fn given_more_mistakes_than_are_told_when_made_then_their_number_is(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(bed)?;
+    let (keys, host) = (&stage.keys, &stage.host);
+    let key = stage.issue().await?;
+    // As long as scopes can be, and longer.
+    let unknown = |count: usize| (0..count).map(|n| format!("{n:0>100}")).collect::<Vec<_>>();
+    let malformed = |count: usize| (0..count).map(|n| format!("{n:0>10000}")).collect::<Vec<_>>();
+    for (scopes, told) in [(unknown(50), 50), (unknown(51), 51), (unknown(200), 51), (malformed(200), 51)] {
+        let count = scopes.len();
+        let is_bounded = |error: &ManageError| match error {
+            ManageError::Invalid(fields) => {
+                let more = fields.last().filter(|last| last.field == "*" && last.code == "more");
+                fields.len() == told
+                    && (count == told || more.is_some_and(|last| last.message.contains(&(count - 50).to_string())))
+                    && error.to_string().len() < 20_000
+            }
+            _ => false,
+        };
+        let expected = format!("{told} mistakes, the last of them the number of those that are not told");
+        let issued = keys.issue(host, NewKey::new("a key").scopes(scopes.clone()));
+        stage.fails("a key with unknown scopes", issued, &expected, is_bounded).await?;
+        let update = KeyUpdate::new().scopes(Set::To(scopes));
+        stage.fails("a key's unknown scopes", keys.update(host, key.id(), update), &expected, is_bounded).await?;
+    }
+    let many = unknown(201);
+    let issued = keys.issue(host, NewKey::new("a key").scopes(many.clone()));
+    stage.refuses("a key with too many scopes", issued, "scopes", "too_many").await?;
+    let update = KeyUpdate::new().scopes(Set::To(many.clone()));
+    stage.refuses("too many new scopes", keys.update(host, key.id(), update), "scopes", "too_many").await?;
+    let row = ImportKey::hashed("a key", stage.bed.digest()).scopes(many);
+    let imported = keys.import(host, "import", [row], 10, |_| {});
+    let is_one = |error: &ManageError| matches!(error, ManageError::Import(rows) if rows.len() == 1);
+    stage.fails("an import with too many scopes", imported, "one mistake", is_one).await
+}
+
+pub(in crate::conformance) async fn given_a_text_that_nothing_can_have_when_looked_for_then_it_is_refused(
+    bed: Arc<Bed>,
+) -> Outcome {
+    let stage = Stage::new(Arc::clone(&bed))?;
+    let (keys, host) = (&stage.keys, &stage.host);
+    stage.issue().await?;
+    let (from, to) = (bed.now(), bed.at(HOUR));
+    for (text, code) in [
+        ("\0".to_owned(), "control_character"),
+        ("live\0".to_owned(), "control_character"),
+        ("a\u{85}b".to_owned(), "control_character"),
+        ("x".repeat(129), "too_long"),
+        ("x".repeat(1_000_000), "too_long"),
+    ] {
+        let filter = KeyFilter { environment: Some(text.clone()), ..KeyFilter::default() };
+        stage.refuses("a list", keys.list(host, filter, PageRequest::first()), "environment", code).await?;
+        let searched = keys.list(host, KeyFilter::containing(text.clone()), PageRequest::first());
+        stage.refuses("a search", searched, "text", code).await?;
+        let filter = AuditFilter { target: Some(text.clone()), ..AuditFilter::default() };
+        stage.refuses("events", keys.audit(host, filter, PageRequest::first()), "target", code).await?;
+        let of = UsageOf::Environment(text.clone());
+        stage.refuses("usage", keys.usage(host, of, from, to, Bucket::Hour), "environment", code).await?;
+        let revoked = keys.revoke_selected(host, Selection::Environment(text), false, "");
+        stage.refuses("revocations", revoked, "environment", code).await?;
+    }
+    for id in ["", "\0", "key_\0", "a b", "ä", &"x".repeat(65)] {
+        let cursor = Cursor { at: bed.now(), id: id.to_owned() };
+        let page = || PageRequest::after(cursor.clone());
+        stage.refuses("a list", keys.list(host, KeyFilter::default(), page()), "cursor", "malformed").await?;
+        let filter = KeyFilter { down_to: Some(cursor.clone()), ..KeyFilter::default() };
+        stage.refuses("a list", keys.list(host, filter, PageRequest::first()), "cursor", "malformed").await?;
+        stage.refuses("accounts", keys.accounts(host, page()), "cursor", "malformed").await?;
+        stage.refuses("events", keys.audit(host, AuditFilter::default(), page()), "cursor", "malformed").await?;
+        let key = bed.id();
+        let activity = keys.activity(host, &key, from..to, page());
+        stage.refuses("activity", activity, "cursor", "malformed").await?;
+    }
+    for name in ["", " ", "a\0", "\u{202e}a", &"x".repeat(129)] {
+        let imported = keys.import(host, name, [], 10, |_| {});
+        stage.refuses("an import of this name", imported, "name", "malformed").await?;
+    }
+    for (environment, code) in [("\0", "control_character"), ("\u{200b}", "hidden_character"), (" ", "blank")] {
+        let row = ImportKey::hashed("a key", bed.digest()).environment(environment);
+        let is_row = |error: &ManageError| match error {
+            ManageError::Import(rows) => {
+                rows.iter().any(|row| row.error.field == "environment" && row.error.code == code)
+            }
+            _ => false,
+        };
+        let imported = keys.import(host, "import", [row], 10, |_| {});
+        stage.fails("an import into this environment", imported, "its row", is_row).await?;
+    }
     Ok(())
 }
 
