@@ -1,12 +1,15 @@
 //! A console to be tested from outside, by a tool that makes up requests. It prints its address.
 //!
-//! Such a tool ends the key it was given sooner or later, so `GET /fresh-key` gives it another.
+//! Its keys are in memory, or in a database of its own: the first argument is `memory`, `sqlite` or `postgres`. Such a tool
+//! ends the key it was given sooner or later, so `GET /fresh-key` gives it another.
 
-use std::error::Error;
+use std::{env, error::Error};
 
 use apikey_console::Console;
 use apikey_core::{KeyFormat, scopes};
-use apikey_manager::{Actor, KeyManager, MemoryStore, NewKey, OrganizationId};
+use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, MemoryStore, NewKey, OrganizationId};
+use apikey_sqlx::SqlStore;
+use apikey_testkit::PrivatePostgres;
 use axum::{Router, routing::get};
 use tokio::net::TcpListener;
 
@@ -16,8 +19,18 @@ scopes! {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let builder = match env::args().nth(1).as_deref() {
+        None | Some("memory") => KeyManager::builder(MemoryStore::new()),
+        Some("sqlite") => on(&format!("sqlite:{}", folder.path().join("keys.db").display())).await?,
+        Some("postgres") => match PrivatePostgres::shared() {
+            Some(server) => on(&server.create_database()).await?,
+            None => return Ok(()),
+        },
+        Some(other) => return Err(format!("{other}: there are memory, sqlite and postgres").into()),
+    };
     let format = KeyFormat::builder("acme").environment("live").environment("test").build()?;
-    let keys = KeyManager::builder(MemoryStore::new()).format(format).catalog(Files::catalog()).build()?;
+    let keys = builder.format(format).catalog(Files::catalog()).build()?;
     let host = Actor::host("served", OrganizationId::new("acme")?)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
@@ -29,4 +42,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = Router::new().route("/fresh-key", get(fresh_key)).nest_service("/keys", Console::new(&keys));
     axum::serve(listener, app).await?;
     Ok(())
+}
+
+async fn on(url: &str) -> Result<KeyManagerBuilder, Box<dyn Error>> {
+    Ok(KeyManager::builder(SqlStore::connect(url).await?))
 }
