@@ -13,9 +13,6 @@ use crate::{
     row::{KEY, Row, SECRET, corrupt},
 };
 
-/// Longer than any field that is searched.
-const LONGEST_SEARCH: usize = 4 * 1024;
-
 /// The first whole millisecond that is not before `moment`: what a bound is to be compared with, moments being kept as
 /// the millisecond they lie in.
 pub(crate) fn bound(moment: SystemTime) -> i64 {
@@ -170,21 +167,10 @@ fn push_status(query: &mut Query<'_>, status: Status, now: i64) {
 /// Whatever the case of ASCII letters, and of no others: in SQLite `lower` knows no more, in PostgreSQL the columns'
 /// collation doesn't.
 fn push_text(query: &mut Query<'_>, text: &str) {
-    if text.len() > LONGEST_SEARCH {
-        query.push(" AND 1 = 0");
-        return;
-    }
-    let mut pattern = "%".to_owned();
-    for c in text.to_ascii_lowercase().chars() {
-        if matches!(c, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
+    let wanted = text.to_ascii_lowercase();
     for (at, field) in ["name", "description", "hint"].into_iter().enumerate() {
         query.push(if at == 0 { " AND (" } else { " OR " });
-        query.push(&format!("lower(k.{field}) LIKE ")).push_value(pattern.as_str()).push(" ESCAPE '!'");
+        query.push_contains(&format!("lower(k.{field})"), &wanted);
     }
     query.push(" OR k.id = ").push_value(text).push(")");
 }
