@@ -63,7 +63,7 @@ async fn given_a_selection_that_names_nothing_when_revoked_then_it_is_refused() 
             (json!({"everything": true, "next": "not an id"}), "next: malformed"),
             (json!({"environment": "tset"}), "environment: unknown"),
             (json!({"environment": ""}), "environment: unknown"),
-            (json!({"environment": "te\u{0}st"}), "environment: unknown"),
+            (json!({"environment": "te\u{0}st"}), "environment: control_character"),
             (json!({"service_account_id": "sa_none"}), "service_account_id: unknown"),
             (json!({"created_by": "alcie@example.com"}), "created_by: unknown"),
             (json!({"created_by": "key:none", "descendants": true}), "created_by: unknown"),

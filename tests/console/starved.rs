@@ -22,7 +22,7 @@ const COLD_KEYS: usize = 30;
 
 /// Every path that is read, dear ones first; `{id}` is a key's, or an account's.
 fn paths() -> Vec<String> {
-    let long = "x".repeat(200);
+    let long = "x".repeat(100);
     [
         "/usage?from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z&bucket=day".to_owned(),
         format!("/api-keys?q={long}&limit=200"),
