@@ -1,7 +1,5 @@
 //! How many bodies a process reads at once that nobody wants. Alone in its process, as it takes all the turns.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
-
 use std::{
     convert::Infallible,
     pin::Pin,

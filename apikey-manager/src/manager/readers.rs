@@ -324,8 +324,7 @@ mod tests {
     type Read = Pin<Box<dyn Future<Output = Result<(), ManageError>> + Send>>;
 
     fn searched() -> KeyFilter {
-        let filter = KeyFilter { text: Some("k".to_owned()), ..KeyFilter::default() };
-        filter
+        KeyFilter { text: Some("k".to_owned()), ..KeyFilter::default() }
     }
 
     #[tokio::test(start_paused = true)]
