@@ -15,6 +15,7 @@ pub(crate) const API: Api = Api {
     empty: "[]",
     whoami: "/whoami",
     add: ("POST", "/files", r#"{"name":"late.txt","content":"better than never"}"#, "files:write"),
+    has_console: false,
 };
 
 const UNAUTHORIZED: &str = r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_credential","detail":"An API key is required."}"#;
@@ -123,7 +124,7 @@ fn given_any_request_when_sent_then_it_is_answered_as_the_table_says() {
         (
             "refused in a browser",
             get("/files").header("Origin", "https://app.example"),
-            format!("401\nAccess-Control-Allow-Origin: *\n\n{UNAUTHORIZED}"),
+            format!("401\nAccess-Control-Allow-Origin: *\n{challenge}\n\n{UNAUTHORIZED}"),
         ),
     ];
     let remove = |key: &str| Request::new("DELETE", "/admin/files/a.txt").bearer(key);
@@ -134,6 +135,9 @@ fn given_any_request_when_sent_then_it_is_answered_as_the_table_says() {
         ("delete again", remove(&key), problem("Not Found", 404, "not_found", "There is no file of this name.")),
     ];
     let admin_cases = admin_cases.into_iter().filter(|_| crate::HAS_ADMIN);
+    let refused = service.send(&get("/files").header("Origin", "https://app.example"));
+    let exposed = refused.header("access-control-expose-headers").unwrap().to_ascii_lowercase();
+    assert!(exposed.contains("www-authenticate") && exposed.contains("retry-after"), "{exposed}");
     for (name, request, expected) in cases.into_iter().chain(admin_cases) {
         service.send(&request).assert_is(&Answer::parse(&format!("HTTP/1.1 {expected}")), name);
     }

@@ -64,11 +64,18 @@ impl Request {
 }
 
 impl Answer {
-    /// Reads until the server closes the connection.
+    /// Reads until the answer is as long as it says, or the server closes the connection: whoever refuses a body may
+    /// keep it open for that.
     pub(crate) fn read(stream: &mut TcpStream) -> Self {
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        Answer::parse(&text)
+        let mut read = Vec::new();
+        let mut chunk = [0; 4096];
+        while !is_whole(&read) {
+            match stream.read(&mut chunk).unwrap() {
+                0 => break,
+                length => read.extend_from_slice(&chunk[..length]),
+            }
+        }
+        Answer::parse(&String::from_utf8(read).unwrap())
     }
 
     /// Reads an answer as it is sent, or as a page shows it, with the headers that matter.
@@ -100,6 +107,15 @@ impl Answer {
     pub(crate) fn assert_is(&self, expected: &Answer, of: &str) {
         assert!(self.is(expected), "{of}: {self:?}, not {expected:?}");
     }
+}
+
+/// Has it a head, and the length that this says?
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    let length = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value);
+    length.last().is_some_and(|length| length.parse() == Ok(body.len()))
 }
 
 pub(crate) fn connect(address: &str) -> TcpStream {

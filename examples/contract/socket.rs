@@ -15,6 +15,7 @@ use tokio_tungstenite::{
 
 use super::{
     http::{PATIENCE, Request},
+    patience::{CLIENT_TIMEOUT, assert_heads_are_bounded},
     service::{Folder, Service},
 };
 use crate::keys;
@@ -120,8 +121,14 @@ async fn given_an_open_socket_when_its_key_expires_then_it_is_closed_with_1008()
 }
 
 #[test]
+fn given_clients_that_do_not_finish_their_request_then_they_are_cut_off() {
+    let service = Folder::new().launch_with(&[], &[("ADDR", "127.0.0.1:0"), CLIENT_TIMEOUT]).ready();
+    assert_heads_are_bounded(&service.address, crate::BOUNDS);
+}
+
+#[test]
 fn given_the_page_then_it_names_what_the_service_has() {
-    for said in ["/live", "/keys/", "1008", "API_KEYS_FILE", "ADDR", "LOG"] {
+    for said in ["/live", "/keys/", "1008", "API_KEYS_FILE", "ADDR", "CLIENT_TIMEOUT", "LOG"] {
         assert!(crate::README.contains(said), "{said}");
     }
 }

@@ -1,8 +1,12 @@
 //! Errors as `application/problem+json` (RFC 9457), in the form in which keys are refused, too.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, io::ErrorKind};
 
-use actix_web::{HttpResponse, ResponseError, error::JsonPayloadError, http::StatusCode};
+use actix_web::{
+    HttpResponse, ResponseError,
+    error::{JsonPayloadError, PayloadError},
+    http::StatusCode,
+};
 use serde::Serialize;
 use serde_json::error::Category;
 
@@ -55,6 +59,9 @@ impl From<JsonPayloadError> for Problem {
             }
             JsonPayloadError::Deserialize(error) if error.classify() == Category::Data => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_file", "The body must have the strings name and content.")
+            }
+            JsonPayloadError::Payload(PayloadError::Io(error)) if error.kind() == ErrorKind::TimedOut => {
+                (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not come in time.")
             }
             _ => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not JSON."),
         };

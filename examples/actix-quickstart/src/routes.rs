@@ -1,16 +1,22 @@
 //! What the service answers, and which scope each answer needs. What files are, `files` knows.
 
+use std::time::Duration;
+
 use actix_apikey::{ApiKey, ApiKeyMiddleware, Claims, RequireScope, mount, scopes};
 use actix_cors::Cors;
 use actix_web::{
     HttpResponse,
-    http::header::{AUTHORIZATION, CONTENT_TYPE},
+    http::header::{
+        AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    },
+    middleware::from_fn,
     web::{self, Data, Json, JsonConfig, Path, ServiceConfig},
 };
 use apikey_console::Console;
 use apikey_sqlx::KeyManager;
 
 use crate::{
+    deadline::body_in_time,
     files::{FileInfo, Files, NewFile},
     problem::Problem,
     usage::{self, KeyUsage},
@@ -32,11 +38,13 @@ scopes! {
 const MAX_BODY: usize = 64 * 1024;
 
 /// The routes, for each worker's application.
-pub(crate) fn configure(keys: KeyManager) -> impl Fn(&mut ServiceConfig) + Clone {
+pub(crate) fn configure(keys: KeyManager, client_timeout: Duration) -> impl Fn(&mut ServiceConfig) + Clone {
     let (files, authenticator) = (Data::new(Files::default()), keys.authenticator());
-    let (console, keys) = (Console::new(&keys), Data::new(keys));
+    let (console, keys) = (Console::new(&keys).public_path("/keys"), Data::new(keys));
     move |config| {
-        let with_key = |path| web::resource(path).wrap(ApiKeyMiddleware::new(authenticator.clone()));
+        let in_time = move |request, next| body_in_time(client_timeout, request, next);
+        let with_key =
+            |path| web::resource(path).wrap(from_fn(in_time)).wrap(ApiKeyMiddleware::new(authenticator.clone()));
         let json = JsonConfig::default().limit(MAX_BODY).error_handler(|error, _| Problem::from(error).into());
         config
             .app_data(files.clone())
@@ -58,8 +66,9 @@ pub(crate) fn cors() -> Cors {
     Cors::default()
         .allow_any_origin()
         .send_wildcard()
-        .allowed_methods(["GET", "POST", "DELETE"])
-        .allowed_headers([AUTHORIZATION, CONTENT_TYPE])
+        .allowed_methods(["GET", "POST", "PATCH", "DELETE"])
+        .allowed_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH])
+        .expose_headers([ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE])
 }
 
 async fn whoami(key: ApiKey) -> Json<Claims> {

@@ -4,11 +4,14 @@ const BINARY: &str = env!("CARGO_BIN_EXE_actix-quickstart");
 const README: &str = include_str!("../README.md");
 const MAIN: &str = include_str!("../src/main.rs");
 const DATABASE: &str = "api-keys.db";
-const API: contract::Api = answers::API;
+const API: contract::Api = contract::Api { has_console: true, ..answers::API };
+const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: false, http2: false };
 const HAS_ADMIN: bool = true;
 
 #[path = "../../contract/answers.rs"]
 mod answers;
+#[path = "../../contract/browser.rs"]
+mod browser;
 #[path = "../../contract/mod.rs"]
 mod contract;
 #[path = "../../contract/database.rs"]

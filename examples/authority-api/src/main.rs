@@ -17,17 +17,18 @@
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/keys/v1/api-keys
 //! ```
 //!
-//! `ADDR`, `DATABASE_URL`, `SIGNING_KEY` and `LOG` (`debug` shows why a key was refused) are settings from the
-//! environment.
+//! `ADDR`, `DATABASE_URL`, `SIGNING_KEY`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings
+//! from the environment.
 
 mod authority;
+mod deadline;
 mod keys;
 mod problem;
 mod routes;
 mod shutdown;
 mod signer;
 
-use std::{env, error::Error, io, iter, net::TcpListener, process::ExitCode};
+use std::{env, error::Error, io, iter, net::TcpListener, process::ExitCode, time::Duration};
 
 use actix_apikey::BoxError;
 use actix_web::{App, HttpServer};
@@ -71,6 +72,7 @@ async fn serve() -> Result<(), BoxError> {
     let listener = TcpListener::bind(&address).map_err(|error| format!("ADDR {address}: {error}"))?;
     let address = listener.local_addr()?;
     let stop = shutdown::signal()?;
+    let client_timeout = client_timeout()?;
 
     let database = setting("DATABASE_URL", "sqlite:api-keys.db");
     let keys = keys::open(&database).await?;
@@ -81,8 +83,10 @@ async fn serve() -> Result<(), BoxError> {
     }
     println!("listening on http://{address}");
     // Every worker has an application of its own; what they share is made before.
-    let configure = routes::configure(&keys, authority);
+    let configure = routes::configure(&keys, authority, client_timeout);
     let served = HttpServer::new(move || App::new().configure(&configure))
+        .client_request_timeout(client_timeout)
+        .client_disconnect_timeout(client_timeout)
         .listen(listener)?
         .shutdown_signal(stop)
         .shutdown_timeout(shutdown::GRACE_SECONDS)
@@ -108,6 +112,13 @@ fn start_log() -> Result<(), BoxError> {
     let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     Ok(())
+}
+
+/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
+fn client_timeout() -> Result<Duration, BoxError> {
+    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
 }
 
 fn setting(name: &str, default: &str) -> String {

@@ -1,10 +1,10 @@
 //! Errors as `application/problem+json` (RFC 9457), in the form in which keys are refused, too.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, io::ErrorKind};
 
 use actix_web::{
     HttpResponse, ResponseError,
-    error::{JsonPayloadError, QueryPayloadError},
+    error::{JsonPayloadError, PayloadError, QueryPayloadError},
     http::StatusCode,
 };
 use serde_json::{error::Category, json};
@@ -62,6 +62,9 @@ impl From<JsonPayloadError> for Problem {
             }
             JsonPayloadError::Deserialize(error) if error.classify() == Category::Data => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", error.to_string())
+            }
+            JsonPayloadError::Payload(PayloadError::Io(error)) if error.kind() == ErrorKind::TimedOut => {
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not come in time.")
             }
             _ => Problem::new(StatusCode::BAD_REQUEST, "invalid_json", "The body is not JSON."),
         }

@@ -1,8 +1,11 @@
 //! What the service answers, and which scope each answer needs. What is revoked, `authority` knows.
 
+use std::time::Duration;
+
 use actix_apikey::{ApiKeyMiddleware, RequireScope, ScopeCatalog, ScopeError, mount, scopes};
 use actix_web::{
     HttpResponse,
+    middleware::from_fn,
     web::{self, Data, Json, JsonConfig, Path, Query, QueryConfig, ServiceConfig},
 };
 use apikey_console::Console;
@@ -12,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     authority::{Authority, NewRevocation, NewSettings, Page, Refusal, Revocation, Settings},
+    deadline::body_in_time,
     problem::Problem,
 };
 
@@ -42,10 +46,17 @@ pub(crate) fn catalog() -> Result<ScopeCatalog, ScopeError> {
 const MAX_BODY: usize = 16 * 1024;
 
 /// The routes, for each worker's application.
-pub(crate) fn configure(keys: &KeyManager, authority: Authority) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
-    let (authority, authenticator, console) = (Data::new(authority), keys.authenticator(), Console::new(keys));
+pub(crate) fn configure(
+    keys: &KeyManager,
+    authority: Authority,
+    client_timeout: Duration,
+) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
+    let (authority, authenticator) = (Data::new(authority), keys.authenticator());
+    let console = Console::new(keys).public_path("/keys");
     move |config| {
-        let with_key = |path| web::resource(path).wrap(ApiKeyMiddleware::new(authenticator.clone()));
+        let in_time = move |request, next| body_in_time(client_timeout, request, next);
+        let with_key =
+            |path| web::resource(path).wrap(from_fn(in_time)).wrap(ApiKeyMiddleware::new(authenticator.clone()));
         config
             .app_data(authority.clone())
             .app_data(JsonConfig::default().limit(MAX_BODY).error_handler(|error, _| Problem::from(error).into()))

@@ -19,16 +19,17 @@
 //!     -d '{"name":"reporter","scopes":["files:read"]}' http://127.0.0.1:3000/keys/v1/api-keys)
 //! ```
 //!
-//! `ADDR`, `DATABASE_URL` and `LOG` (`debug` shows why a key was refused) are settings from the environment.
+//! `ADDR`, `DATABASE_URL`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
+//! environment.
 
 mod files;
 mod keys;
 mod problem;
 mod routes;
-mod shutdown;
+mod server;
 mod usage;
 
-use std::{env, error::Error, io, iter, process::ExitCode};
+use std::{env, error::Error, io, iter, process::ExitCode, time::Duration};
 
 use axum_apikey::BoxError;
 use tokio::net::TcpListener;
@@ -69,17 +70,18 @@ async fn serve() -> Result<(), BoxError> {
     let address = setting("ADDR", "127.0.0.1:3000");
     let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
     let address = listener.local_addr()?;
-    let stop = shutdown::signal()?;
+    let stop = server::stop_signal()?;
+    let client_timeout = client_timeout()?;
 
     let keys = keys::open(&setting("DATABASE_URL", "sqlite:api-keys.db")).await?;
     if let Some(key) = keys::first(&keys).await? {
         keys::show(&key, address);
     }
     println!("listening on http://{address}");
-    let served = shutdown::serve_until(stop, listener, routes::app(keys.clone())).await;
+    server::serve(listener, routes::app(keys.clone(), client_timeout), client_timeout, stop).await;
     // Writes what was counted since usage was last written.
     keys.shutdown().await;
-    Ok(served?)
+    Ok(())
 }
 
 async fn issue(name: &str, scopes: &[&str]) -> Result<(), BoxError> {
@@ -97,6 +99,13 @@ fn start_log() -> Result<(), BoxError> {
     let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     Ok(())
+}
+
+/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
+fn client_timeout() -> Result<Duration, BoxError> {
+    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
 }
 
 fn setting(name: &str, default: &str) -> String {

@@ -1,5 +1,7 @@
 //! What the service answers, and which scope each answer needs. What files are, `files` knows.
 
+use std::time::Duration;
+
 use apikey_console::Console;
 use apikey_sqlx::KeyManager;
 use axum::{
@@ -7,12 +9,15 @@ use axum::{
     extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},
     http::{
         Method, StatusCode,
-        header::{AUTHORIZATION, CONTENT_TYPE},
+        header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     routing::{delete, get},
 };
-use axum_apikey::{ApiKey, ApiKeyLayer, Claims, RequireScope, scopes};
-use tower_http::cors::{Any, CorsLayer};
+use axum_apikey::{ApiKey, ApiKeyLayer, Claims, LingerLayer, Lingering, RequireScope, scopes};
+use tower_http::{
+    cors::{Any, CorsLayer},
+    timeout::RequestBodyDeadlineLayer,
+};
 
 use crate::{
     files::{FileInfo, Files, NewFile},
@@ -42,25 +47,31 @@ struct Service {
     keys: KeyManager,
 }
 
-pub(crate) fn app(keys: KeyManager) -> Router {
+pub(crate) fn app(keys: KeyManager, client_timeout: Duration) -> Router {
+    let lingering = Lingering::new().max_time(client_timeout);
+    let console = Console::new(&keys).public_path("/keys").lingering(lingering.clone());
     // Any web page may call the service, if its user gives it a key: nothing is sent by the browser unasked.
     let cors = CorsLayer::new()
         .allow_origin(Any)
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE]);
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH])
+        .expose_headers([ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE]);
     Router::new()
         .route("/files", get(list).post(upload))
         .route("/admin/files/{name}", delete(remove))
         .route("/whoami", get(whoami))
         .route("/usage", get(usage))
         // Routes above need a key; those below don't, or ask for one themselves.
+        .route_layer(RequestBodyDeadlineLayer::new(client_timeout))
         .route_layer(ApiKeyLayer::new(keys.authenticator()))
-        .nest_service("/keys", Console::new(&keys))
+        .nest_service("/keys", console)
         .route("/healthz", get(async || "ok"))
         .fallback(async || Problem::not_found("There is no such route."))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         // Outside the key layer: preflights have no key, and refusals need CORS headers to be read.
         .layer(cors)
+        // Outermost: whoever is refused has the answer, though it still sends.
+        .layer(LingerLayer::with(lingering))
         .with_state(Service { files: Files::default(), keys })
 }
 

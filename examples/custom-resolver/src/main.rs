@@ -4,8 +4,8 @@
 //! $ VERIFIER_KEY=demo_live_… cargo run -p custom-resolver
 //! ```
 //!
-//! `VERIFIER_KEY` (a key that may `keys:resolve`), `VERIFIER_URL`, `ADDR` and `LOG` (`debug` shows why a key was refused)
-//! are settings from the environment.
+//! `VERIFIER_KEY` (a key that may `keys:resolve`), `VERIFIER_URL`, `ADDR`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a
+//! key was refused) are settings from the environment.
 
 use std::{env, process::ExitCode};
 
@@ -24,5 +24,6 @@ async fn run() -> Result<(), BoxError> {
     let verifier = process::setting("VERIFIER_URL", "http://127.0.0.1:4000");
     let keys = RemoteKeys::new(&verifier, &key).map_err(|error| format!("VERIFIER_URL: {error}"))?;
     let authenticator = service::authenticator(keys)?.build()?;
-    process::serve(listener, service::app(authenticator)).await
+    let client_timeout = process::client_timeout()?;
+    process::serve(listener, service::app(authenticator, client_timeout), client_timeout).await
 }

@@ -1,10 +1,16 @@
 //! What both programs do at their start and at their end.
 
-use std::{env, future::Future, io, process, process::ExitCode, time::Duration};
+use std::{env, future::Future, io, pin::pin, process::ExitCode, time::Duration};
 
-use axum::Router;
+use axum::{Router, serve::Listener};
 use axum_apikey::BoxError;
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, time::timeout};
 use tracing_subscriber::filter::LevelFilter;
 
 /// How long requests under way have to finish.
@@ -34,25 +40,51 @@ pub async fn begin(default_address: &str) -> Result<TcpListener, BoxError> {
     Ok(TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?)
 }
 
-/// Serves `app` until Ctrl-C, or until the system asks the process to stop.
+/// How long clients may take, as `CLIENT_TIMEOUT` says: for the head of a request, for its body, and for the rest of one that
+/// is refused.
+///
+/// # Errors
+///
+/// When the setting is wrong.
+pub fn client_timeout() -> Result<Duration, BoxError> {
+    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
+}
+
+/// Serves `app` until Ctrl-C, or until the system asks the process to stop. Clients have so long for the head of a request;
+/// `axum::serve` would wait for ever.
 ///
 /// # Errors
 ///
 /// When signals can't be caught.
-pub async fn serve(listener: TcpListener, app: Router) -> Result<(), BoxError> {
+pub async fn serve(mut listener: TcpListener, app: Router, client_timeout: Duration) -> Result<(), BoxError> {
     let stop = stop_signal()?;
     println!("listening on http://{}", listener.local_addr()?);
-    let stop = async {
-        stop.await;
-        tracing::info!("stopping; requests under way finish");
-        // A client that goes on forever, or has connected and says nothing, must not keep the process.
-        tokio::spawn(async {
-            tokio::time::sleep(GRACE).await;
-            tracing::warn!("stopped with connections open");
-            process::exit(0);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(client_timeout);
+    let service = TowerToHyperService::new(app);
+    let connections = GracefulShutdown::new();
+    let mut stop = pin!(stop);
+    loop {
+        let (stream, _) = tokio::select! {
+            // It waits a little when no more connections can be taken.
+            accepted = Listener::accept(&mut listener) => accepted,
+            () = &mut stop => break,
+        };
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke");
+            }
         });
-    };
-    axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+    }
+    drop(listener);
+    tracing::info!("stopping; requests under way finish");
+    // A client that goes on forever must not keep the process.
+    if timeout(GRACE, connections.shutdown()).await.is_err() {
+        tracing::warn!("stopped with connections open");
+    }
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The service: its routes, and how it is configured to ask the verifier.
 
+use std::time::Duration;
+
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -7,7 +9,8 @@ use axum::{
     routing::{get, post},
 };
 use axum_apikey::{
-    ApiKey, ApiKeyLayer, Authenticator, AuthenticatorBuilder, Claims, KeyFormatError, KeyId, RequireScope, scopes,
+    ApiKey, ApiKeyLayer, Authenticator, AuthenticatorBuilder, Claims, KeyFormatError, KeyId, LingerLayer, Lingering,
+    RequireScope, scopes,
 };
 
 use crate::{format::key_format, remote_keys::RemoteKeys};
@@ -33,7 +36,7 @@ pub fn authenticator(keys: RemoteKeys) -> Result<AuthenticatorBuilder, KeyFormat
 }
 
 /// The routes, for callers whom `authenticator` lets in.
-pub fn app(authenticator: Authenticator) -> Router {
+pub fn app(authenticator: Authenticator, client_timeout: Duration) -> Router {
     Router::new()
         .route("/reports", get(reports))
         .route("/whoami", get(whoami))
@@ -41,6 +44,8 @@ pub fn app(authenticator: Authenticator) -> Router {
         // Routes above need a key, routes below don't.
         .route_layer(ApiKeyLayer::new(authenticator.clone()))
         .route("/healthz", get(async || "ok"))
+        // Outermost: whoever is refused has the answer, though it still sends.
+        .layer(LingerLayer::with(Lingering::new().max_time(client_timeout)))
         .with_state(authenticator)
 }
 

@@ -1,6 +1,6 @@
 //! The server: which layers stand around which service.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use tokio::net::TcpListener;
 use tonic::{
@@ -27,7 +27,8 @@ scopes! {
     }
 }
 
-/// Serves callers whom `authenticator` lets in, until `stop` ends and the calls under way are answered.
+/// Serves callers whom `authenticator` lets in, until `stop` ends and the calls under way are answered. Clients have so
+/// long for a message, and to show that they are there.
 ///
 /// # Errors
 ///
@@ -35,10 +36,15 @@ scopes! {
 pub async fn serve(
     listener: TcpListener,
     authenticator: Authenticator,
+    client_timeout: Duration,
     stop: impl Future<Output = ()>,
 ) -> Result<(), transport::Error> {
     let books = Books::default();
     Server::builder()
+        // A call is answered in time, or begins to be. Whoever doesn't answer a ping is gone, or halfway through a head.
+        .timeout(client_timeout)
+        .http2_keepalive_interval(Some(client_timeout))
+        .http2_keepalive_timeout(Some(client_timeout))
         // Around all services, those it doesn't have included: strangers learn nothing.
         .layer(ApiKeyLayer::new(authenticator).grpc(true))
         // Its methods need different scopes, and ask for them.

@@ -39,7 +39,7 @@ impl Stand {
         let (stop, stopped) = oneshot::channel();
         let authenticator = keys.authenticator();
         let server = tokio::spawn(async {
-            serve(listener, authenticator, async {
+            serve(listener, authenticator, PATIENCE, async {
                 let _ = stopped.await;
             })
             .await

@@ -11,7 +11,17 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::contract::patience::{CLIENT_TIMEOUT, HTTP2_HALF, assert_cut_off};
+
 const README: &str = include_str!("../README.md");
+
+#[path = "../../contract"]
+mod contract {
+    #[expect(dead_code, reason = "the other templates need more of it")]
+    pub(crate) mod http;
+    #[expect(dead_code, reason = "the other templates need more of it")]
+    pub(crate) mod patience;
+}
 
 /// A server in a folder of its own. It is killed, by its id, when it is dropped.
 struct Server {
@@ -22,8 +32,17 @@ struct Server {
 
 impl Server {
     fn start(folder: &Path) -> Self {
+        Server::start_with(folder, &[])
+    }
+
+    fn start_with(folder: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
-        command.current_dir(folder).env_clear().env("ADDR", "127.0.0.1:0").stdout(Stdio::piped());
+        command
+            .current_dir(folder)
+            .env_clear()
+            .env("ADDR", "127.0.0.1:0")
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut server = Server { process, address: String::new(), first_key: None };
@@ -54,6 +73,13 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+#[test]
+fn given_a_client_that_does_not_finish_the_head_of_its_call_then_it_is_cut_off() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start_with(folder.path(), &[CLIENT_TIMEOUT]);
+    assert_cut_off(server.address.strip_prefix("http://").unwrap(), &[HTTP2_HALF]);
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! What the service answers, and which scope each answer needs. What files are, `files` knows.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::error::Category;
+use tokio::time::timeout;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_apikey::{ApiKeyLayer, Authenticator, RequireScopeLayer, caller, refusal, scopes};
+use tower_apikey::{
+    ApiKeyLayer, Authenticator, LingerBody, LingerLayer, Lingering, RequireScopeLayer, caller, refusal, scopes,
+};
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::{
@@ -31,9 +34,14 @@ scopes! {
 /// Files are kept in memory, so they are small.
 const MAX_BODY: usize = 64 * 1024;
 
+type Body = LingerBody<Incoming>;
+type Request = http::Request<Body>;
+
 pub(crate) fn app(
     authenticator: Authenticator,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
+    client_timeout: Duration,
+) -> impl Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
     let files = Files::default();
     let with_key = ApiKeyLayer::new(authenticator);
     let whoami = ServiceBuilder::new().map_response(boxed).layer(with_key.clone()).service(service_fn(whoami));
@@ -42,10 +50,10 @@ pub(crate) fn app(
         .layer(with_key)
         // GET and HEAD need the first scope, any other method the second.
         .layer(RequireScopeLayer::per_method(FilesRead, FilesWrite))
-        .service(service_fn(move |request| list_or_upload(files.clone(), request)));
+        .service(service_fn(move |request| list_or_upload(files.clone(), client_timeout, request)));
 
     // Each path has a service of its own, which brings the layers it needs.
-    let routes = service_fn(move |request: Request<Incoming>| {
+    let routes = service_fn(move |request: Request| {
         let (whoami, files) = (whoami.clone(), files.clone());
         async move {
             match request.uri().path() {
@@ -60,12 +68,15 @@ pub(crate) fn app(
     let cors = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE]);
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE]);
+    // Outermost: whoever is refused has the answer, though it still sends.
+    let linger = LingerLayer::with(Lingering::new().max_time(client_timeout));
     // Outside the key layer: preflights have no key, and refusals need CORS headers to be read.
-    ServiceBuilder::new().layer(cors).service(routes)
+    ServiceBuilder::new().layer(linger).layer(cors).service(routes)
 }
 
-async fn whoami(request: Request<Incoming>) -> Result<Response, Infallible> {
+async fn whoami(request: Request) -> Result<Response, Infallible> {
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         return Ok(method_not_allowed("GET, HEAD"));
     }
@@ -75,23 +86,26 @@ async fn whoami(request: Request<Incoming>) -> Result<Response, Infallible> {
     })
 }
 
-async fn list_or_upload(files: Files, request: Request<Incoming>) -> Result<Response, Infallible> {
+async fn list_or_upload(files: Files, client_timeout: Duration, request: Request) -> Result<Response, Infallible> {
     Ok(match *request.method() {
         Method::GET | Method::HEAD => json(StatusCode::OK, &files.list()),
-        Method::POST => upload(&files, request).await,
+        Method::POST => upload(&files, client_timeout, request).await,
         _ => method_not_allowed("GET, HEAD, POST"),
     })
 }
 
-async fn upload(files: &Files, request: Request<Incoming>) -> Response {
+async fn upload(files: &Files, client_timeout: Duration, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let key = match caller(&parts.extensions) {
         Ok(key) => key,
         Err(rejection) => return boxed(refusal(rejection)),
     };
-    let new = match new_file(&parts.headers, body).await {
-        Ok(new) => new,
-        Err((status, code, detail)) => return problem(status, code, detail),
+    let new = match timeout(client_timeout, new_file(&parts.headers, body)).await {
+        Ok(Ok(new)) => new,
+        Ok(Err((status, code, detail))) => return problem(status, code, detail),
+        Err(_) => {
+            return problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not come in time.");
+        }
     };
     match files.add(new, key.name()) {
         Ok(file) => json(StatusCode::CREATED, &file),
@@ -103,7 +117,7 @@ async fn upload(files: &Files, request: Request<Incoming>) -> Response {
     }
 }
 
-async fn new_file(headers: &HeaderMap, body: Incoming) -> Result<NewFile, (StatusCode, &'static str, &'static str)> {
+async fn new_file(headers: &HeaderMap, body: Body) -> Result<NewFile, (StatusCode, &'static str, &'static str)> {
     if !headers.get(CONTENT_TYPE).is_some_and(is_json) {
         let detail = "Content-Type must be application/json.";
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));

@@ -14,7 +14,8 @@
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/files
 //! ```
 //!
-//! `ADDR`, `API_KEYS_FILE` and `LOG` (`debug` shows why a key was refused) are settings from the environment.
+//! `ADDR`, `API_KEYS_FILE`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
+//! environment.
 
 mod app;
 mod files;
@@ -22,7 +23,7 @@ mod key_file;
 mod response;
 mod server;
 
-use std::{env, error::Error, io, path::PathBuf, process::ExitCode};
+use std::{env, error::Error, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use tokio::net::TcpListener;
 use tower_apikey::{Authenticator, Checksum, KeyFormat};
@@ -49,6 +50,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
     let address = listener.local_addr()?;
     let stop = server::stop_signal()?;
+    let client_timeout = client_timeout()?;
 
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
     let (keys, first_key) = key_file::open(&PathBuf::from(setting("API_KEYS_FILE", "api-keys.toml")), &format)?;
@@ -61,8 +63,15 @@ async fn run() -> Result<(), Box<dyn Error>> {
         println!("try it: curl -H \"Authorization: Bearer {secret}\" http://{address}/files");
     }
     println!("listening on http://{address}");
-    server::serve(listener, app::app(authenticator), stop).await;
+    server::serve(listener, app::app(authenticator, client_timeout), client_timeout, stop).await;
     Ok(())
+}
+
+/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
+fn client_timeout() -> Result<Duration, Box<dyn Error>> {
+    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
 }
 
 fn setting(name: &str, default: &str) -> String {

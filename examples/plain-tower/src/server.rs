@@ -1,6 +1,6 @@
-//! Connections: taken until the process should stop, then finished.
+//! Connections: taken until the process should stop, then finished; given up where a client doesn't finish its request.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{convert::Infallible, future::pending, io, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::body::Incoming;
@@ -9,23 +9,23 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::net::TcpListener;
-use tower::Service;
+use tokio::{net::TcpListener, sync::Notify, time::timeout};
+use tower::{Service, ServiceExt};
 
 use crate::response::Response;
 
 /// How long requests under way have to finish.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Serves until `stop` ends.
-pub(crate) async fn serve<S>(listener: TcpListener, app: S, stop: impl Future<Output = ()>)
+/// Serves until `stop` ends. Clients have so long for the head of a request.
+pub(crate) async fn serve<S>(listener: TcpListener, app: S, client_timeout: Duration, stop: impl Future<Output = ()>)
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     let mut http = auto::Builder::new(TokioExecutor::new());
-    // With a timer, hyper gives up on clients that don't finish their headers.
-    http.http1().timer(TokioTimer::new());
-    http.http2().timer(TokioTimer::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(client_timeout);
+    // Over HTTP/2, whoever doesn't answer a ping is gone, or halfway through a head, where no answer may come.
+    http.http2().timer(TokioTimer::new()).keep_alive_interval(client_timeout).keep_alive_timeout(client_timeout);
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -42,19 +42,35 @@ where
                 continue;
             }
         };
-        let service = TowerToHyperService::new(app.clone());
+        let first_request = Arc::new(Notify::new());
+        let told = Arc::clone(&first_request);
+        let service = TowerToHyperService::new(app.clone().map_request(move |request| {
+            told.notify_one();
+            request
+        }));
         let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service).into_owned());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection broke");
+            tokio::select! {
+                served = connection => if let Err(error) = served {
+                    tracing::debug!(%error, "a connection broke");
+                },
+                // Which version of HTTP it speaks isn't known before, and hyper waits for it without a limit.
+                () = no_request(&first_request, client_timeout) => tracing::debug!("a client has sent no request"),
             }
         });
     }
     drop(listener);
     tracing::info!("stopping; requests under way finish");
     // A client that goes on forever must not keep the process.
-    if tokio::time::timeout(GRACE, connections.shutdown()).await.is_err() {
+    if timeout(GRACE, connections.shutdown()).await.is_err() {
         tracing::warn!("stopped with connections open");
+    }
+}
+
+/// Ends if there is no first request in time.
+async fn no_request(first_request: &Notify, client_timeout: Duration) {
+    if timeout(client_timeout, first_request.notified()).await.is_ok() {
+        pending().await
     }
 }
 

@@ -3,7 +3,8 @@
 const BINARY: &str = env!("CARGO_BIN_EXE_plain-tower");
 const README: &str = include_str!("../README.md");
 const MAIN: &str = include_str!("../src/main.rs");
-const API: contract::Api = answers::API;
+const API: contract::Api = contract::Api { has_console: false, ..answers::API };
+const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: true, http2: true };
 const HAS_ADMIN: bool = false;
 
 #[path = "../../contract/answers.rs"]

@@ -15,15 +15,16 @@
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/admin/files/hello.txt
 //! ```
 //!
-//! `ADDR`, `API_KEYS_FILE` and `LOG` (`debug` shows why a key was refused) are settings from the environment.
+//! `ADDR`, `API_KEYS_FILE`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
+//! environment.
 
 mod files;
 mod key_file;
 mod problem;
 mod routes;
-mod shutdown;
+mod server;
 
-use std::{env, error::Error, io, path::PathBuf, process::ExitCode};
+use std::{env, error::Error, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use axum_apikey::{Authenticator, Checksum, KeyFormat};
 use tokio::net::TcpListener;
@@ -49,7 +50,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let address = setting("ADDR", "127.0.0.1:3000");
     let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
     let address = listener.local_addr()?;
-    let stop = shutdown::signal()?;
+    let stop = server::stop_signal()?;
+    let client_timeout = client_timeout()?;
 
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
     let (keys, first_key) = key_file::open(&PathBuf::from(setting("API_KEYS_FILE", "api-keys.toml")), &format)?;
@@ -62,8 +64,15 @@ async fn run() -> Result<(), Box<dyn Error>> {
         println!("try it: curl -H \"Authorization: Bearer {secret}\" http://{address}/files");
     }
     println!("listening on http://{address}");
-    shutdown::serve_until(stop, listener, routes::app(authenticator)).await?;
+    server::serve(listener, routes::app(authenticator, client_timeout), client_timeout, stop).await;
     Ok(())
+}
+
+/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
+fn client_timeout() -> Result<Duration, Box<dyn Error>> {
+    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
 }
 
 fn setting(name: &str, default: &str) -> String {

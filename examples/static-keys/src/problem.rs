@@ -1,5 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457), in the form in which keys are refused, too.
 
+use std::{error::Error, iter};
+
 use axum::{
     Json,
     extract::rejection::JsonRejection,
@@ -7,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use tower_http::timeout::TimeoutError;
 
 use crate::files::AddError;
 
@@ -22,6 +25,11 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn not_found(detail: &'static str) -> Self {
         Problem { status: StatusCode::NOT_FOUND, code: "not_found", detail }
+    }
+
+    fn too_slow() -> Self {
+        let detail = "The body did not come in time.";
+        Problem { status: StatusCode::REQUEST_TIMEOUT, code: "request_timeout", detail }
     }
 }
 
@@ -41,6 +49,9 @@ impl From<AddError> for Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
+        if is_late(&rejection) {
+            return Problem::too_slow();
+        }
         let status = rejection.status();
         let (code, detail) = match status {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "Content-Type must be application/json."),
@@ -50,6 +61,11 @@ impl From<JsonRejection> for Problem {
         };
         Problem { status, code, detail }
     }
+}
+
+/// Did the body come too slowly? The layer that bounds its time says so, somewhere among the causes.
+fn is_late(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<TimeoutError>())
 }
 
 impl IntoResponse for Problem {

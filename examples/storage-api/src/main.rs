@@ -16,17 +16,17 @@
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/keys/v1/api-keys
 //! ```
 //!
-//! `ENVIRONMENT` (`live` or `test`), `ADDR`, `DATABASE_URL` and `LOG` (`debug` shows why a key was refused) are
-//! settings from the environment.
+//! `ENVIRONMENT` (`live` or `test`), `ADDR`, `DATABASE_URL`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key
+//! was refused) are settings from the environment.
 
 mod account;
 mod keys;
 mod problem;
 mod routes;
-mod shutdown;
+mod server;
 mod store;
 
-use std::{env, error::Error, io, iter, process::ExitCode};
+use std::{env, error::Error, io, iter, process::ExitCode, time::Duration};
 
 use apikey_sqlx::KeyManager;
 use axum_apikey::BoxError;
@@ -70,7 +70,8 @@ async fn serve() -> Result<(), BoxError> {
     let address = setting("ADDR", "127.0.0.1:3000");
     let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
     let address = listener.local_addr()?;
-    let stop = shutdown::signal()?;
+    let stop = server::stop_signal()?;
+    let client_timeout = client_timeout()?;
 
     let environment = environment()?;
     let keys = open(environment).await?;
@@ -79,10 +80,10 @@ async fn serve() -> Result<(), BoxError> {
     }
     println!("listening on http://{address}");
     let service = Service { environment, keys: keys.clone(), store: Store::default() };
-    let served = shutdown::serve_until(stop, listener, routes::app(service)).await;
+    server::serve(listener, routes::app(service, client_timeout), client_timeout, stop).await;
     // Writes what was counted since usage was last written.
     keys.shutdown().await;
-    Ok(served?)
+    Ok(())
 }
 
 async fn issue(name: &str, scopes: &[&str]) -> Result<(), BoxError> {
@@ -110,6 +111,13 @@ fn start_log() -> Result<(), BoxError> {
     let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     Ok(())
+}
+
+/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
+fn client_timeout() -> Result<Duration, BoxError> {
+    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
 }
 
 fn setting(name: &str, default: &str) -> String {

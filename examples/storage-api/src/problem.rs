@@ -1,6 +1,6 @@
 //! Errors as `application/problem+json` (RFC 9457), in the form in which keys are refused, too.
 
-use std::error::Error;
+use std::{error::Error, iter};
 
 use axum::{
     Json,
@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use tower_http::timeout::TimeoutError;
 
 use crate::with_causes;
 
@@ -36,8 +37,19 @@ impl Problem {
         Problem { status: StatusCode::PAYLOAD_TOO_LARGE, code: "content_too_large", detail }
     }
 
-    pub(crate) const fn incomplete() -> Self {
-        Problem { status: StatusCode::BAD_REQUEST, code: "incomplete_body", detail: "The body ended early." }
+    /// A body that is read piece by piece has failed.
+    pub(crate) fn incomplete(error: &(dyn Error + 'static)) -> Self {
+        match is_late(error) {
+            true => Problem::too_slow(),
+            false => {
+                Problem { status: StatusCode::BAD_REQUEST, code: "incomplete_body", detail: "The body ended early." }
+            }
+        }
+    }
+
+    fn too_slow() -> Self {
+        let detail = "The body did not come in time.";
+        Problem { status: StatusCode::REQUEST_TIMEOUT, code: "request_timeout", detail }
     }
 
     /// The database doesn't answer, most likely.
@@ -49,6 +61,9 @@ impl Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
+        if is_late(&rejection) {
+            return Problem::too_slow();
+        }
         let status = rejection.status();
         let (code, detail) = match status {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "Content-Type must be application/json."),
@@ -58,6 +73,11 @@ impl From<JsonRejection> for Problem {
         };
         Problem { status, code, detail }
     }
+}
+
+/// Did the body come too slowly? The layer that bounds its time says so, somewhere among the causes.
+fn is_late(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<TimeoutError>())
 }
 
 impl IntoResponse for Problem {

@@ -1,6 +1,6 @@
 //! What the service answers, and which scope each answer needs. What it keeps, `store` knows.
 
-use std::{collections::BTreeMap, convert::Infallible};
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
 use apikey_console::Console;
 use apikey_sqlx::KeyManager;
@@ -8,6 +8,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},
+    handler::Handler,
     http::{
         StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
@@ -15,9 +16,10 @@ use axum::{
     response::IntoResponse,
     routing::{get, put},
 };
-use axum_apikey::{ApiKeyLayer, RequireScope, scopes};
+use axum_apikey::{ApiKeyLayer, LingerLayer, Lingering, RequireScope, scopes};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
+use tower_http::timeout::{RequestBodyDeadlineLayer, RequestBodyTimeoutLayer};
 
 use crate::{
     account::{self, Account},
@@ -61,24 +63,33 @@ pub(crate) struct Service {
     pub(crate) store: Store,
 }
 
-pub(crate) fn app(service: Service) -> Router {
+pub(crate) fn app(service: Service, client_timeout: Duration) -> Router {
+    let lingering = Lingering::new().max_time(client_timeout);
+    let console = Console::new(&service.keys).public_path("/keys").lingering(lingering.clone());
     Router::new()
         .route("/v1/environments", get(environments))
         .route("/v1/environments/{name}", get(environment).put(put_environment).delete(delete_environment))
         .route("/v1/environments/{environment}/files", get(files))
         .route("/v1/environments/{environment}/files/{name}", get(file).delete(delete_file))
-        .route("/v1/environments/{environment}/files/{name}/content", get(download).put(upload))
         .route("/v1/environments/{environment}/members", get(members))
         .route("/v1/environments/{environment}/members/{name}", put(put_member).delete(delete_member))
         .route("/v1/account", get(read_account))
         .route("/v1/aggregators", get(aggregators))
         .route("/v1/aggregators/{name}", put(put_aggregator))
+        .route_layer(RequestBodyDeadlineLayer::new(client_timeout))
+        // A file may take longer, as long as something of it comes.
+        .route(
+            "/v1/environments/{environment}/files/{name}/content",
+            get(download).put(upload.layer(RequestBodyTimeoutLayer::new(client_timeout))),
+        )
         // Routes above need a key; those below don't, or ask for one themselves.
         .route_layer(ApiKeyLayer::new(service.keys.authenticator()))
-        .nest_service("/keys", Console::new(&service.keys))
+        .nest_service("/keys", console)
         .route("/healthz", get(async || "ok"))
         .fallback(async || Problem::not_found("There is no such route."))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        // Outermost: whoever is refused has the answer, though it still sends.
+        .layer(LingerLayer::with(lingering))
         .with_state(service)
 }
 
@@ -179,7 +190,7 @@ async fn upload(
     let mut room = service.store.read(|kept| of(kept, &environment).map(|_| ROOM.saturating_sub(kept.stored())))?;
     let (mut file, mut chunks) = (File::new(key.name()), body.into_data_stream());
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Problem::incomplete())?;
+        let chunk = chunk.map_err(|error| Problem::incomplete(&error))?;
         room = room.checked_sub(chunk.len()).ok_or_else(Problem::too_large)?;
         file.push(chunk);
     }

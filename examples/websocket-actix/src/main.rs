@@ -11,7 +11,8 @@
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/keys/bootstrap
 //! ```
 //!
-//! `ADDR`, `API_KEYS_FILE` and `LOG` (`debug` shows why a key was refused) are settings from the environment.
+//! `ADDR`, `API_KEYS_FILE`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
+//! environment.
 
 mod key_file;
 mod keys;
@@ -19,7 +20,7 @@ mod routes;
 mod shutdown;
 mod socket;
 
-use std::{env, error::Error, io, net::TcpListener, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{env, error::Error, io, net::TcpListener, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use actix_apikey::{Authenticator, Checksum, KeyFormat};
 use actix_web::{App, HttpServer};
@@ -48,6 +49,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(&address).map_err(|error| format!("ADDR {address}: {error}"))?;
     let address = listener.local_addr()?;
     let stop = shutdown::signal()?;
+    let client_timeout = client_timeout()?;
 
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
     let (listed, first_key) = key_file::open(&PathBuf::from(setting("API_KEYS_FILE", "api-keys.toml")), &format)?;
@@ -67,12 +69,20 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // Every worker has an application of its own; what they share is made before.
     let configure = routes::configure(keys, authenticator);
     HttpServer::new(move || App::new().configure(&configure))
+        .client_request_timeout(client_timeout)
         .listen(listener)?
         .shutdown_signal(stop)
         .shutdown_timeout(shutdown::GRACE_SECONDS)
         .run()
         .await?;
     Ok(())
+}
+
+/// How long clients may take for the head of a request.
+fn client_timeout() -> Result<Duration, Box<dyn Error>> {
+    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
 }
 
 fn setting(name: &str, default: &str) -> String {

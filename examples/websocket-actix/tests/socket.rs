@@ -4,11 +4,14 @@
 
 const BINARY: &str = env!("CARGO_BIN_EXE_websocket-actix");
 const README: &str = include_str!("../README.md");
+const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: false, http2: false };
 
 #[path = "../../contract"]
 mod contract {
     #[expect(dead_code, reason = "the other templates need more of it")]
     pub(crate) mod http;
+    #[expect(dead_code, reason = "the other templates need more of it")]
+    pub(crate) mod patience;
     #[expect(dead_code, reason = "the other templates need more of it")]
     pub(crate) mod service;
     mod socket;

@@ -11,15 +11,16 @@
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/keys/bootstrap
 //! ```
 //!
-//! `ADDR`, `API_KEYS_FILE` and `LOG` (`debug` shows why a key was refused) are settings from the environment.
+//! `ADDR`, `API_KEYS_FILE`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
+//! environment.
 
 mod key_file;
 mod keys;
 mod routes;
-mod shutdown;
+mod server;
 mod socket;
 
-use std::{env, error::Error, io, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{env, error::Error, io, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use axum_apikey::{Authenticator, Checksum, KeyFormat};
 use tokio::net::TcpListener;
@@ -47,7 +48,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let address = setting("ADDR", "127.0.0.1:3000");
     let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
     let address = listener.local_addr()?;
-    let stop = shutdown::signal()?;
+    let stop = server::stop_signal()?;
+    let client_timeout = client_timeout()?;
 
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
     let (listed, first_key) = key_file::open(&PathBuf::from(setting("API_KEYS_FILE", "api-keys.toml")), &format)?;
@@ -64,8 +66,15 @@ async fn run() -> Result<(), Box<dyn Error>> {
         println!("try it: websocat -H \"Authorization: Bearer {secret}\" ws://{address}/live");
     }
     println!("listening on http://{address}");
-    axum::serve(listener, routes::app(keys, authenticator)).with_graceful_shutdown(stop).await?;
+    server::serve(listener, routes::app(keys, authenticator, client_timeout), client_timeout, stop).await;
     Ok(())
+}
+
+/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
+fn client_timeout() -> Result<Duration, Box<dyn Error>> {
+    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
 }
 
 fn setting(name: &str, default: &str) -> String {

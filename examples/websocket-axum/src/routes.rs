@@ -1,6 +1,6 @@
 //! What the service answers, and which scope each answer needs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -9,7 +9,7 @@ use axum::{
     response::Response,
     routing::{any, delete, get},
 };
-use axum_apikey::{ApiKeyLayer, Authenticator, FinishLayer, KeyId, RequireScope, scopes};
+use axum_apikey::{ApiKeyLayer, Authenticator, FinishLayer, KeyId, LingerLayer, Lingering, RequireScope, scopes};
 
 use crate::{keys::Keys, socket};
 
@@ -29,7 +29,7 @@ struct Revoker {
     authenticator: Authenticator,
 }
 
-pub(crate) fn app(keys: Arc<Keys>, authenticator: Authenticator) -> Router {
+pub(crate) fn app(keys: Arc<Keys>, authenticator: Authenticator, client_timeout: Duration) -> Router {
     Router::new()
         .route("/live", any(live))
         // It is finished even if the key is the caller's own.
@@ -37,6 +37,8 @@ pub(crate) fn app(keys: Arc<Keys>, authenticator: Authenticator) -> Router {
         // Routes above need a key, routes below don't.
         .route_layer(ApiKeyLayer::new(authenticator.clone()))
         .route("/healthz", get(async || "ok"))
+        // Outermost: whoever is refused has the answer, though it still sends.
+        .layer(LingerLayer::with(Lingering::new().max_time(client_timeout)))
         .with_state(Revoker { keys, authenticator })
 }
 

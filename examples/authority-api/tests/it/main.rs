@@ -12,7 +12,9 @@ const API: contract::Api = contract::Api {
     empty: r#"{"items":[],"next":null}"#,
     whoami: "/keys/v1/whoami",
     add: ("POST", "/revocations", r#"{"id":"late","reason":"better than never"}"#, "revocations:write"),
+    has_console: true,
 };
+const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: false, http2: false };
 
 #[path = "../../../contract/mod.rs"]
 mod contract;

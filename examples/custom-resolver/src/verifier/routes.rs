@@ -1,6 +1,6 @@
 //! What the verifier answers. Its callers have keys as well: operators, and the services that ask.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::{
     Json, Router,
@@ -12,9 +12,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use axum_apikey::{ApiKeyLayer, Authenticator, BoxError, KeyId, RequireScope, ScopeSet, scopes};
+use axum_apikey::{
+    ApiKeyLayer, Authenticator, BoxError, KeyId, LingerLayer, Lingering, RequireScope, ScopeSet, scopes,
+};
 use serde::Deserialize;
 use serde_json::json;
+use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::store::{KeyStore, StoreError};
 use crate::{
@@ -43,7 +46,7 @@ struct Verifier {
 /// # Errors
 ///
 /// When its own authenticator can't be built.
-pub fn app(store: KeyStore) -> Result<Router, BoxError> {
+pub fn app(store: KeyStore, client_timeout: Duration) -> Result<Router, BoxError> {
     let authenticator = Authenticator::builder(store.clone())
         .format(key_format()?)
         .catalog(VerifierScopes::catalog())
@@ -53,8 +56,11 @@ pub fn app(store: KeyStore) -> Result<Router, BoxError> {
         .route("/resolve", post(resolve))
         .route("/keys", post(issue))
         .route("/keys/{id}", delete(revoke))
+        .route_layer(RequestBodyDeadlineLayer::new(client_timeout))
         .route_layer(ApiKeyLayer::new(authenticator.clone()))
         .route("/healthz", get(async || "ok"))
+        // Outermost: whoever is refused has the answer, though it still sends.
+        .layer(LingerLayer::with(Lingering::new().max_time(client_timeout)))
         .with_state(Verifier { store, authenticator }))
 }
 

@@ -5,7 +5,15 @@
 mod answers;
 mod changes;
 mod outages;
+mod patience;
 mod process;
 mod readme;
 mod service;
 mod told;
+
+#[path = "../../../contract"]
+mod contract {
+    #[expect(dead_code, reason = "the other templates need more of it")]
+    pub(crate) mod http;
+    pub(crate) mod patience;
+}

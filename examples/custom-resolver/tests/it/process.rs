@@ -18,14 +18,22 @@ pub(crate) struct Process {
 impl Process {
     /// The verifier, with its keys in `folder`.
     pub(crate) fn verifier(folder: &Path, address: &str) -> Self {
+        Process::verifier_with(folder, [("ADDR", address)])
+    }
+
+    pub(crate) fn verifier_with<const N: usize>(folder: &Path, settings: [(&str, &str); N]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_verifier"));
-        command.current_dir(folder).env_clear().env("ADDR", address);
+        command.current_dir(folder).env_clear().envs(settings);
         Process::start(command)
     }
 
     pub(crate) fn service(verifier: &Process) -> Self {
+        Process::service_with(verifier, [("ADDR", "127.0.0.1:0")])
+    }
+
+    pub(crate) fn service_with<const N: usize>(verifier: &Process, settings: [(&str, &str); N]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_custom-resolver"));
-        command.env_clear().env("ADDR", "127.0.0.1:0");
+        command.env_clear().envs(settings);
         command.env("VERIFIER_URL", &verifier.url).env("VERIFIER_KEY", &verifier.keys[1]);
         Process::start(command)
     }

@@ -14,6 +14,7 @@ use tokio::{net::TcpStream, time::timeout};
 use crate::{
     contract::{
         http::{Answer, PATIENCE, Request, connect},
+        patience::{CLIENT_TIMEOUT, assert_bodies_are_bounded},
         service::Folder,
     },
     stand::Stand,
@@ -131,4 +132,16 @@ fn given_the_only_administrator_when_it_revokes_itself_then_it_is_answered_and_a
     let folder: &Folder = &stand.folder;
     let next = crate::keys::add(folder, "admin", &["*"]);
     assert_eq!(stand.status(&next, "/v1/environments"), 200);
+}
+
+#[test]
+fn given_an_upload_that_stands_still_then_it_is_answered_and_there_is_no_file() {
+    let folder = Folder::new();
+    let service = folder.launch_with(&[], &[("ADDR", "127.0.0.1:0"), CLIENT_TIMEOUT]).ready();
+    let admin = service.key.clone().unwrap();
+    let made = Request::new("PUT", "/v1/environments/site").bearer(&admin).json(r#"{"description":"for a test"}"#);
+    assert_eq!(service.send(&made).status, 201);
+    let late = ("HTTP/1.1 408 ", r#""code":"request_timeout""#);
+    assert_bodies_are_bounded(&service.address, &Request::new("PUT", FILE).bearer(&admin), crate::BOUNDS, late);
+    assert_eq!(service.send(&Request::new("GET", FILE).bearer(&admin)).status, 404);
 }

@@ -13,7 +13,9 @@ const API: contract::Api = contract::Api {
     empty: "[]",
     whoami: "/keys/v1/whoami",
     add: ("PUT", "/v1/environments/late", r#"{"description":"better than never"}"#, "environments:write"),
+    has_console: true,
 };
+const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: true, http2: true };
 
 #[path = "../../../contract/mod.rs"]
 mod contract;

@@ -108,6 +108,17 @@ impl Client {
         }
     }
 
+    /// [`send`](Client::send), where there is no runtime.
+    ///
+    /// # Panics
+    ///
+    /// As [`send`](Client::send).
+    #[must_use]
+    pub fn send_blocking(self, uploads: &[Upload]) -> Option<Vec<Outcome>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(self.send(uploads))
+    }
+
     fn run(self, uploads: &[Upload]) -> Option<Vec<Outcome>> {
         match self {
             Client::HttpClient => Some(script(&programs::python()?, HTTP_CLIENT, uploads)),

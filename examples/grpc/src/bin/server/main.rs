@@ -4,12 +4,13 @@
 //! $ cargo run -p grpc --bin server
 //! ```
 //!
-//! `ADDR`, `API_KEYS_FILE` and `LOG` (`debug` shows why a key was refused) are settings from the environment.
+//! `ADDR`, `API_KEYS_FILE`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
+//! environment.
 
 mod key_file;
 mod shutdown;
 
-use std::{env, error::Error, io, path::PathBuf, process::ExitCode};
+use std::{env, error::Error, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use grpc::server::{Scopes, serve};
 use tokio::net::TcpListener;
@@ -37,6 +38,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
     let address = listener.local_addr()?;
     let stop = shutdown::signal()?;
+    let client_timeout = client_timeout()?;
 
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
     let (keys, first_key) = key_file::open(&PathBuf::from(setting("API_KEYS_FILE", "api-keys.toml")), &format)?;
@@ -46,8 +48,15 @@ async fn run() -> Result<(), Box<dyn Error>> {
         println!("a key that may do everything, shown only now: {}", key.secret().expose_secret());
     }
     println!("listening on http://{address}");
-    serve(listener, authenticator, stop).await?;
+    serve(listener, authenticator, client_timeout, stop).await?;
     Ok(())
+}
+
+/// How long clients may take to send a message, or to answer a ping.
+fn client_timeout() -> Result<Duration, Box<dyn Error>> {
+    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
 }
 
 fn setting(name: &str, default: &str) -> String {
