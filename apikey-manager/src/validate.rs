@@ -19,7 +19,7 @@ const MAX_FOREIGN_ID: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FieldError {
-    /// The field, such as `expires_at` or `scopes[2]`.
+    /// The field, such as `expires_at` or `scopes[2]`; `*` for what tells how many more there are, of the code `more`.
     pub field: String,
     /// For programs, such as `too_long`.
     pub code: &'static str,

@@ -1,6 +1,9 @@
 //! Whatever is done to it, a store in a database answers as the one in memory does.
 
-use std::{fmt::Debug, time::Duration};
+use std::{
+    fmt::Debug,
+    time::{Duration, SystemTime},
+};
 
 use apikey_core::{KeyDigest, PepperVersion, ScopeSet};
 use apikey_manager::{
@@ -32,9 +35,20 @@ impl Dice {
         of[self.roll(of.len() as u64) as usize].clone()
     }
 
-    fn moment(&mut self) -> std::time::SystemTime {
+    fn moment(&mut self) -> SystemTime {
         // Not whole milliseconds: what a store can't keep has to be left out alike.
         at(1_000_000 + self.roll(40) as i64) + Duration::from_micros(self.roll(2) * 500)
+    }
+
+    /// Any moment that somebody may ask for: a near one, or one that no store can keep.
+    fn any_moment(&mut self) -> SystemTime {
+        let ends = [Duration::from_secs(i64::MAX as u64), Duration::from_secs(1 << 40)];
+        let end = self.pick(&ends);
+        match self.roll(8) {
+            0 => SystemTime::UNIX_EPOCH + end,
+            1 => SystemTime::UNIX_EPOCH - end,
+            _ => self.moment(),
+        }
     }
 
     fn organization(&mut self) -> OrganizationId {
@@ -301,7 +315,7 @@ async fn compare(dice: &mut Dice, model: &MemoryStore, store: &dyn KeyStore) {
     for _ in 0..12 {
         let after = dice.cursor();
         let after = dice.maybe(after);
-        let (filter, now, limit) = (dice.filter(), dice.moment(), dice.pick(&[0, 1, 5, 19, 1 << 40, usize::MAX]));
+        let (filter, now, limit) = (dice.filter(), dice.any_moment(), dice.pick(&[0, 1, 5, 19, 1 << 40, usize::MAX]));
         let query = KeyQuery { organization: organization.clone(), filter, now, after: after.clone(), limit };
         assert_eq!(shown(store.keys(&query).await), shown(model.keys(&query).await), "{query:?}");
         let (mut one, mut other) =
@@ -319,7 +333,7 @@ async fn compare(dice: &mut Dice, model: &MemoryStore, store: &dyn KeyStore) {
         let reach = dice.reach(organization.clone());
         assert_eq!(shown(store.reach(&reach).await), shown(model.reach(&reach).await), "{reach:?}");
         assert_eq!(shown(store.counts(&organization, now).await), shown(model.counts(&organization, now).await));
-        let (from, to) = (dice.moment(), dice.moment());
+        let (from, to) = (dice.any_moment(), dice.any_moment());
         assert_eq!(shown(store.expiring(from, to, limit).await), shown(model.expiring(from, to, limit).await));
         let mut filter = AuditFilter::default();
         let target = dice.pick(&["key_1", "key_1\0", "\0", "", "KEY_1"]).to_owned();
@@ -338,6 +352,16 @@ async fn compare(dice: &mut Dice, model: &MemoryStore, store: &dyn KeyStore) {
         let to = from + Bucket::Hour.length() * dice.roll(80) as u32;
         let query = UsageQuery { organization: organization.clone(), of, from, to, bucket };
         assert_eq!(shown(store.usage(&query).await), shown(model.usage(&query).await), "{query:?}");
+        // Wherever a span is cut, its parts add up to it.
+        let cut = from + Bucket::Hour.length() * dice.roll(80) as u32;
+        let total = async |from, to| {
+            let query = UsageQuery { from, to, ..query.clone() };
+            let buckets = store.usage(&query).await.unwrap();
+            buckets.iter().fold((0, 0), |(ok, refused), one| (ok + one.ok, refused + one.refused))
+        };
+        let (cut, whole) = (cut.min(to), total(from, to).await);
+        let ((ok, refused), (more, more_refused)) = (total(from, cut).await, total(cut, to).await);
+        assert_eq!((ok + more, refused + more_refused), whole, "{query:?} cut at {cut:?}");
     }
     let start = id(dice.roll(40));
     assert_eq!(shown(store.scan(Some(&start), 9).await), shown(model.scan(Some(&start), 9).await));
