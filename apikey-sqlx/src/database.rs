@@ -150,7 +150,7 @@ impl Database {
         };
         let link = timeout(self.timeout, acquired).await.unwrap_or(Err(Failure::Late("no connection was made")))?;
         // The database gives up first, and says why.
-        let patience = self.timeout + self.timeout / 4;
+        let patience = self.timeout.saturating_add(self.timeout / 4);
         Ok(Connection::new(link, patience, Arc::clone(turn)))
     }
 

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::{error::ConnectError, migrate, query::Names};
 
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
+
 /// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -89,7 +92,7 @@ impl SqlOptions {
         self
     }
 
-    /// How long a statement, a lock or a connection is waited for. Default: 10 seconds.
+    /// How long a statement, a lock or a connection is waited for: from 100 ms to a day. Default: 10 seconds.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -120,8 +123,8 @@ impl SqlOptions {
                 let reason = "must be at least 3, for look-ups, changes and reads to have one each";
                 Err(ConnectError::Option { option: "max_connections", reason })
             }
-            _ if self.timeout < Duration::from_millis(100) => {
-                Err(ConnectError::Option { option: "timeout", reason: "must be at least 100 ms" })
+            _ if !(SHORTEST_TIMEOUT..=LONGEST_TIMEOUT).contains(&self.timeout) => {
+                Err(ConnectError::Option { option: "timeout", reason: "must be from 100 ms to a day" })
             }
             (dialect, schema) => Ok(Names::new(dialect, schema.as_deref(), &self.prefix)),
         }

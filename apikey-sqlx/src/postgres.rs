@@ -43,6 +43,7 @@ const PARAMETERS: &[&str] = &[
 ];
 
 pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database, ConnectError> {
+    let names = options.names(Dialect::Postgres)?;
     let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
     for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
         let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
@@ -73,20 +74,21 @@ pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database,
                 }
             })
         });
-    database(pool.connect_lazy_with(server), true, options)
+    Ok(database(pool.connect_lazy_with(server), true, names, options))
 }
 
 /// On the pool of a service.
 pub(crate) async fn open(pool: PgPool, options: &SqlOptions) -> Result<Database, ConnectError> {
+    let names = options.names(Dialect::Postgres)?;
     check(&mut *pool.acquire().await?).await?;
     refuse_poolers_of_transactions(&pool.connect_options(), options.timeout).await?;
-    database(pool, false, options)
+    Ok(database(pool, false, names, options))
 }
 
 /// `is_own`: is the pool the store's, to be closed with it?
-fn database(pool: PgPool, is_own: bool, options: &SqlOptions) -> Result<Database, ConnectError> {
+fn database(pool: PgPool, is_own: bool, names: Names, options: &SqlOptions) -> Database {
     let lanes = Lanes::of_server(pool.options().get_max_connections());
-    Ok(Database::new(Pools::Postgres { pool, is_own }, lanes, options.names(Dialect::Postgres)?, options.timeout))
+    Database::new(Pools::Postgres { pool, is_own }, lanes, names, options.timeout)
 }
 
 /// A connection with the settings of a session that is the store's alone, and the options to make more of them.

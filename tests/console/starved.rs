@@ -115,7 +115,7 @@ const SLOW: &str = "ALTER TABLE apikey_activity RENAME TO kept; \
     ) CROSS JOIN kept";
 
 fn options() -> SqlOptions {
-    SqlOptions::new().timeout(Duration::from_secs(3))
+    SqlOptions::new().timeout(Duration::from_secs(5))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{KeyManager, Shared};
@@ -103,12 +103,16 @@ impl Readers {
     }
 
     async fn take(&self, organization: &OrganizationId) -> Result<Reading, Busy> {
-        let deadline = Instant::now() + self.settings.patience;
-        let take = async |readers: Arc<Semaphore>| timeout_at(deadline, readers.acquire_owned()).await.ok()?.ok();
-        // In this order, so that an organization takes no more than its part of the line for the other.
-        let own = take(self.organization(organization)).await.ok_or(Busy::Organization)?;
-        let all = take(Arc::clone(&self.all)).await.ok_or(Busy::Service)?;
-        Ok(Reading { _own: own, _all: all })
+        let mut busy = Busy::Organization;
+        let taken = timeout(self.settings.patience, async {
+            // In this order, so that an organization has no more than its part of the line for the other. Neither is ever
+            // closed.
+            let own = self.organization(organization).acquire_owned().await.ok()?;
+            busy = Busy::Service;
+            let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
+            Some(Reading { _own: own, _all: all })
+        });
+        taken.await.ok().flatten().ok_or(busy)
     }
 
     fn organization(&self, organization: &OrganizationId) -> Arc<Semaphore> {
@@ -217,7 +221,6 @@ mod tests {
 
     use apikey_core::{Authentication, Header, HeaderLines, KeyFormat, KeyId, RequestView};
     use futures_util::future::join_all;
-    use tokio::task::yield_now;
 
     use super::*;
     use crate::{
@@ -263,7 +266,10 @@ mod tests {
                     let ($keys, $host, $id) = (keys.clone(), host.clone(), id.clone());
                     let ($account, $span) = (self.account.clone(), span.clone());
                     let _ = (&$id, &$account, &$span);
-                    let read: Read = Box::pin(async move { $read.await.map(drop) });
+                    let read: Read = Box::pin(async move {
+                        let read = timeout(HOUR, $read).await;
+                        read.unwrap_or_else(|_| panic!("{}: the store is asked, and doesn't answer", $name)).map(drop)
+                    });
                     ($name, read)
                 }};
             }
@@ -309,19 +315,20 @@ mod tests {
                 tokio::spawn(async move { drop(keys.get(&host, &id).await.unwrap_err()) })
             };
             let reading = (0..readers).map(read).collect();
-            while self.keys.0.readers.all.available_permits() > before - readers {
-                yield_now().await;
+            for _ in 0..1_000 {
+                if self.keys.0.readers.all.available_permits() == before - readers {
+                    return reading;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            reading
+            panic!("readers that take no turn");
         }
     }
 
     type Read = Pin<Box<dyn Future<Output = Result<(), ManageError>> + Send>>;
 
     fn searched() -> KeyFilter {
-        let mut filter = KeyFilter::default();
-        filter.text = Some("k".to_owned());
-        filter
+        KeyFilter { text: Some("k".to_owned()), ..KeyFilter::default() }
     }
 
     #[tokio::test(start_paused = true)]

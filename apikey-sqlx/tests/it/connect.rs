@@ -40,15 +40,24 @@ async fn given_options_that_cannot_be_used_when_connected_then_the_error_names_t
     let place = Place::sqlite();
     let long = "x".repeat(33);
     for prefix in ["", "1a", "A", "a-b", "a\"b", "a b", "a;", "é", &long] {
-        let error = SqlOptions::new().prefix(prefix).connect(&place.url).await.unwrap_err();
-        assert!(matches!(error, ConnectError::Option { option: "prefix", .. }), "{prefix}: {error}");
         assert!(SqlOptions::new().schema(prefix).migrations(Dialect::Postgres).is_err());
     }
     let error = SqlOptions::new().schema("keys").connect(&place.url).await.unwrap_err();
     assert!(error.to_string().contains("SQLite has no schemas"), "{error}");
-    for connections in [0, 1, 2] {
-        let error = SqlOptions::new().max_connections(connections).connect(&place.url).await.unwrap_err();
-        assert!(error.to_string().contains("max_connections"), "{error}");
+    // Before anything is asked of a server that may not be there.
+    for url in [&place.url, "postgres://127.0.0.1:1/db"] {
+        for prefix in ["", "1a", "A", "a-b", "a\"b", "a b", "a;", "é", &long] {
+            let error = SqlOptions::new().prefix(prefix).connect(url).await.unwrap_err();
+            assert!(matches!(error, ConnectError::Option { option: "prefix", .. }), "{prefix}: {error}");
+        }
+        for timeout in [0, 99, 24 * 3_600 * 1_000 + 1, u64::MAX].map(std::time::Duration::from_millis) {
+            let error = SqlOptions::new().timeout(timeout).connect(url).await.unwrap_err();
+            assert!(matches!(error, ConnectError::Option { option: "timeout", .. }), "{timeout:?}: {error}");
+        }
+        for connections in [0, 1, 2] {
+            let error = SqlOptions::new().max_connections(connections).connect(url).await.unwrap_err();
+            assert!(matches!(error, ConnectError::Option { option: "max_connections", .. }), "{error}");
+        }
     }
 }
 

@@ -188,6 +188,7 @@ async fn given_a_change_under_way_when_its_connection_is_ended_then_it_is_undone
     assert_eq!(store.revision().await.unwrap(), 10);
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn given_a_server_that_stands_still_when_it_goes_on_then_the_next_change_is_made() {
     let Some(mut server) = PrivatePostgres::start() else { return };
