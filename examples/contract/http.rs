@@ -113,9 +113,8 @@ impl Answer {
 fn is_whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let lines = head.lines().filter_map(|line| line.split_once(": "));
-    let length = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value);
-    length.last().is_some_and(|length| length.parse() == Ok(body.len()))
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.any(|(name, value)| name.eq_ignore_ascii_case("content-length") && value.parse() == Ok(body.len()))
 }
 
 pub(crate) fn connect(address: &str) -> TcpStream {

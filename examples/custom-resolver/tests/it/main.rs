@@ -13,7 +13,9 @@ mod told;
 
 #[path = "../../../contract"]
 mod contract {
-    #[expect(dead_code, reason = "the other templates need more of it")]
+    #[allow(dead_code, reason = "the other templates need more of it")]
+    pub(crate) mod curl;
+    #[allow(dead_code, reason = "the other templates need more of it")]
     pub(crate) mod http;
     pub(crate) mod patience;
 }

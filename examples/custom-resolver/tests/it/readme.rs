@@ -2,15 +2,8 @@
 
 use tempfile::TempDir;
 
-use self::http::Answer;
 use super::process::Process;
-
-#[path = "../../../contract/curl.rs"]
-#[allow(dead_code, reason = "it is shared, and not all of it is needed here")]
-mod curl;
-#[path = "../../../contract/http.rs"]
-#[allow(dead_code, reason = "it is shared, and not all of it is needed here")]
-mod http;
+use crate::contract::{curl, http::Answer};
 
 const README: &str = include_str!("../../README.md");
 
