@@ -52,6 +52,12 @@
 //!     .wrap(Logger::default()); // first: refused requests are logged too
 //! ```
 //!
+//! # Refused uploads
+//!
+//! Over HTTP/1 actix reads on what a refused client still sends, so that it has the answer: for
+//! `HttpServer::client_disconnect_timeout`, which is a second unless set. Services that take large bodies over slow networks
+//! set more. Over HTTP/2 it resets the stream at once, without an error; curl 7.88 loses the answer then.
+//!
 //! # In a service's own tests
 //!
 //! With the feature `test-util`, `TestKeys` makes keys and the authenticator that accepts them, on a clock that is moved

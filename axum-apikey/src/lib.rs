@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use axum::{Router, body::Bytes, routing::get};
-//! use axum_apikey::{ApiKeyLayer, Authenticator, RequireScope, StaticKeys, scopes};
+//! use axum_apikey::{ApiKeyLayer, Authenticator, LingerLayer, RequireScope, StaticKeys, scopes};
 //!
 //! scopes! {
 //!     pub Files {
@@ -26,7 +26,8 @@
 //! let app: Router = Router::new()
 //!     .route("/files", get(list).post(upload))
 //!     .route_layer(ApiKeyLayer::new(Authenticator::builder(keys).build()?))
-//!     .route("/healthz", get(|| async { "ok" }));
+//!     .route("/healthz", get(|| async { "ok" }))
+//!     .layer(LingerLayer::new()); // outermost: whoever is refused has the answer, though it still sends
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -39,6 +40,8 @@
 //! - [`RequireScopeLayer`] guards whole routers. So does `axum::middleware::from_extractor::<RequireScope<S>>()`.
 //! - Requests under way end when their key is revoked or expires: see [`ApiKeyLayer::on_revoked`]. [`FinishLayer`] around
 //!   a route lets them finish; `Extension(LastFrame::new("event: …\n\n"))` in a response is the last event of its stream.
+//! - [`LingerLayer`] is for services that take bodies. Without it, clients that still send when an extractor refuses them,
+//!   or a body is too long, may find a broken pipe instead of the answer.
 //! - A CORS layer belongs outside: `.layer(CorsLayer::…)` after the [`ApiKeyLayer`], so that preflights need no key and
 //!   refusals carry CORS headers.
 //!
