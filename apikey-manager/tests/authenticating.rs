@@ -434,6 +434,9 @@ async fn given_a_clock_that_lags_when_secrets_are_ended_elsewhere_then_they_are_
             there.authenticator().refresh(issued.id());
             let refused = present(&there.authenticator(), issued.secret()).await;
             assert_eq!(refused.unwrap_err().code(), "invalid_token", "{way}, {back} minutes behind");
+            let record = there.get(&here.host, issued.id()).await.unwrap();
+            let live = record.live_secrets(there.now()).count();
+            assert_eq!(live, record.secrets.len() - 1, "{way}, {back} minutes behind");
         }
         here.clock.set_wall(here.keys.now() - 60 * MINUTE);
         here.keys.authenticator().refresh(issued.id());
