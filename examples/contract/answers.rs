@@ -145,7 +145,8 @@ fn given_any_request_when_sent_then_it_is_answered_as_the_table_says() {
 
 #[test]
 fn given_a_good_key_when_any_one_character_is_changed_then_it_is_refused() {
-    let service = Folder::new().start();
+    let folder = Folder::new();
+    let service = folder.start();
     let key = service.key.clone().unwrap();
     for at in 0..key.len() {
         let other = if key.as_bytes()[at] == b'a' { "b" } else { "a" };

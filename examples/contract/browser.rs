@@ -33,7 +33,8 @@ fn assert_readable(answer: &Answer, headers: &[&str]) {
 
 #[test]
 fn given_what_the_management_takes_when_a_browser_asks_then_a_page_may_send_it() {
-    let service = Folder::new().start();
+    let folder = Folder::new();
+    let service = folder.start();
     let key = "/keys/v1/api-keys/key_1";
     for (path, method, headers) in [
         ("/files", "GET", "authorization"),
@@ -55,7 +56,8 @@ fn given_what_the_management_takes_when_a_browser_asks_then_a_page_may_send_it()
 
 #[test]
 fn given_a_page_that_manages_keys_when_answered_then_it_may_read_where_things_are_and_which_version() {
-    let service = Folder::new().start();
+    let folder = Folder::new();
+    let service = folder.start();
     let admin = service.key.clone().unwrap();
     let from_page = |method: &str, path: &str| Request::new(method, path).header("Origin", PAGE);
     let create = from_page("POST", "/keys/v1/api-keys").bearer(&admin).json(r#"{"name":"a","scopes":["files:read"]}"#);

@@ -191,7 +191,8 @@ fn at_terminal(folder: &Folder, command: &str) -> Service {
 
 #[test]
 fn given_no_terminal_when_started_first_then_a_warning_says_where_the_key_may_be() {
-    let service = Folder::new().start();
+    let folder = Folder::new();
+    let service = folder.start();
     assert!(service.key.is_some());
     service.wait_for_log("warning: without a terminal the key went to standard output");
 }

@@ -13,7 +13,8 @@ use super::{
 #[test]
 fn given_a_request_under_way_when_asked_to_stop_then_it_is_answered_and_the_service_ends() {
     for signal in ["TERM", "INT"] {
-        let service = Folder::new().start();
+        let folder = Folder::new();
+        let service = folder.start();
         let upload = Upload::begin(&service);
         service.signal(signal);
         service.wait_for_log("stopping");
@@ -25,7 +26,8 @@ fn given_a_request_under_way_when_asked_to_stop_then_it_is_answered_and_the_serv
 
 #[test]
 fn given_a_connection_that_says_nothing_when_asked_to_stop_then_the_service_ends_all_the_same() {
-    let service = Folder::new().start();
+    let folder = Folder::new();
+    let service = folder.start();
     let silent = connect(&service.address);
     // The service has taken it by the time it has answered a later one.
     assert_eq!(service.send(&Request::new("GET", "/healthz")).status, 200);
@@ -35,7 +37,8 @@ fn given_a_connection_that_says_nothing_when_asked_to_stop_then_the_service_ends
 
 #[test]
 fn given_an_upload_that_never_ends_when_asked_to_stop_then_the_service_waits_for_a_while_only() {
-    let service = Folder::new().start();
+    let folder = Folder::new();
+    let service = folder.start();
     let upload = Upload::begin(&service);
     service.stop();
     drop(upload);
