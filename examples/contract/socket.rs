@@ -122,7 +122,8 @@ async fn given_an_open_socket_when_its_key_expires_then_it_is_closed_with_1008()
 
 #[test]
 fn given_clients_that_do_not_finish_their_request_then_they_are_cut_off() {
-    let service = Folder::new().launch_with(&[], &[("ADDR", "127.0.0.1:0"), CLIENT_TIMEOUT]).ready();
+    let folder = Folder::new();
+    let service = folder.launch_with(&[], &[("ADDR", "127.0.0.1:0"), CLIENT_TIMEOUT]).ready();
     assert_heads_are_bounded(&service.address, crate::BOUNDS);
 }
 
