@@ -44,7 +44,7 @@ pub struct Cursor {
 pub struct CursorError(());
 
 impl Cursor {
-    /// Is it one that can be written as text, and read again?
+    /// Whether it can be written as text, and read again.
     pub(crate) fn is_written(&self) -> bool {
         KeyId::new(&self.id).is_ok()
     }

@@ -87,7 +87,8 @@ impl Standing {
         }
     }
 
-    /// May it change a key of these scopes without raising what the key may do?
+    /// Whether it may change a key of these scopes, as far as that raises nothing: it may do as much itself, or has
+    /// `keys:admin`.
     pub(crate) fn may_touch(&self, scopes: &ScopeSet, catalog: &ScopeCatalog) -> Result<(), Forbidden> {
         self.needs(Level::Write)?;
         match self.effective.covers_grants(&catalog.expand(scopes)) {

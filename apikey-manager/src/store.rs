@@ -289,7 +289,7 @@ pub struct FoundKey {
     pub digest: KeyDigest,
     /// From when on its holder is not let in with this secret.
     pub secret_ends_at: Option<SystemTime>,
-    /// Has somebody ended this secret?
+    /// Whether somebody has ended this secret.
     pub is_secret_ended: bool,
     /// The key.
     pub id: KeyId,

@@ -116,7 +116,7 @@ pub(crate) fn hidden(text: &str) -> Option<char> {
     matches!(behind, Behind::Joiner | Behind::Selector).then_some(last)
 }
 
-/// Is there nothing in it that can be seen?
+/// Whether nothing of it can be seen.
 pub(crate) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || c == BLANK_BRAILLE || is_in(HIDDEN, c))
 }

@@ -85,7 +85,7 @@ pub(crate) async fn open(pool: PgPool, options: &SqlOptions) -> Result<Database,
     Ok(database(pool, false, names, options))
 }
 
-/// `is_own`: is the pool the store's, to be closed with it?
+/// `is_own`: whether the pool is the store's, to be closed with it.
 fn database(pool: PgPool, is_own: bool, names: Names, options: &SqlOptions) -> Database {
     let lanes = Lanes::of_server(pool.options().get_max_connections());
     Database::new(Pools::Postgres { pool, is_own }, lanes, names, options.timeout)

@@ -77,7 +77,7 @@ fn creator(asked: &ReachQuery) -> Option<&ActorId> {
     }
 }
 
-/// Is there anything that the selection names?
+/// One row, if there is anything that the selection names.
 fn roots_alone<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
     let mut query = names.query("SELECT key_id FROM (");
     push_roots(&mut query, asked);

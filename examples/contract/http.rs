@@ -109,7 +109,7 @@ impl Answer {
     }
 }
 
-/// Has it a head, and the length that this says?
+/// Whether it has a head, and the length that this says.
 fn is_whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };

@@ -29,6 +29,6 @@ pub(crate) struct Api {
     pub(crate) whoami: &'static str,
     /// Method, path, body and scope of a request that makes such a thing.
     pub(crate) add: (&'static str, &'static str, &'static str, &'static str),
-    /// Has it a console at `/keys`?
+    /// Whether it has a console at `/keys`.
     pub(crate) has_console: bool,
 }

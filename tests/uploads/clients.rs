@@ -19,7 +19,7 @@ struct Refusal {
     path: &'static str,
     authorization: Option<String>,
     status: u16,
-    /// Do the layers do it by themselves?
+    /// Whether the layers do it by themselves.
     by_layers: bool,
 }
 

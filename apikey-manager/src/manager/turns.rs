@@ -13,7 +13,8 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Se
 
 use crate::organization::OrganizationId;
 
-/// Changes under way at once: those that end access, and others. Stores have ten connections, unless told otherwise.
+/// Changes under way at once: those that end access, and others. Together as many as a
+/// store in PostgreSQL has connections for changes, unless told otherwise.
 const ENDINGS: usize = 2;
 const OTHERS: usize = 4;
 

@@ -23,7 +23,7 @@ where
     body: Option<B>,
     /// Where the rest goes then; `None` once there is none.
     fate: Option<Fate>,
-    /// Does the client wait for `100 Continue`?
+    /// Whether the client waits for `100 Continue`.
     awaits_continue: bool,
 }
 

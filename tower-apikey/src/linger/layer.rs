@@ -26,10 +26,10 @@ use super::{
 ///
 /// ```
 /// use http::{Request, Response};
-/// use tower::{ServiceBuilder, service_fn};
+/// use tower::ServiceBuilder;
 /// use tower_apikey::{ApiKeyLayer, LingerLayer, TestKeys};
 ///
-/// # async fn upload<B>(_: Request<B>) -> Result<Response<String>, std::io::Error> { unimplemented!() }
+/// # async fn upload<B>(_: Request<B>) -> Result<Response<String>, std::io::Error> { Ok(Response::new(String::new())) }
 /// let service = ServiceBuilder::new()
 ///     .layer(LingerLayer::new())
 ///     .layer(ApiKeyLayer::new(TestKeys::new().authenticator()))

@@ -141,7 +141,7 @@ impl fmt::Debug for Lingering {
     }
 }
 
-/// Does the client wait for `100 Continue` before it sends the body? Servers send that when the body is first polled.
+/// Whether the client waits for `100 Continue` before it sends the body. Servers send that when the body is first polled.
 fn awaits_continue<B>(request: &Request<B>) -> bool {
     request.headers().get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }

@@ -193,7 +193,7 @@ fn pipe(command: &mut Command, input: &[u8]) -> (bool, String, String) {
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
 
-/// Is this where everything must be there?
+/// Whether this is where everything must be there.
 pub(crate) fn is_ci() -> bool {
     env::var("CI").as_deref() == Ok("true")
 }
