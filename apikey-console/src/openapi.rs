@@ -293,7 +293,7 @@ mod tests {
     use super::*;
     use crate::{
         input::{Fields, Input, Params},
-        routes::{activity, api_keys, audit_events, key_changes, revocations, service_accounts, usage},
+        routes::{activity, api_keys, audit_events, key_changes, key_view, revocations, service_accounts, usage},
     };
 
     /// The document as it was when somebody last looked at it.
@@ -363,8 +363,8 @@ mod tests {
         assert_reads::<revocations::BulkRevoke>();
         assert_reads::<service_accounts::CreateAccount>();
         assert_reads::<service_accounts::PatchAccount>();
-        assert_knows::<api_keys::CreateKey>(api_keys::KeyView::schema());
-        assert_knows::<api_keys::PatchKey>(api_keys::KeyView::schema());
+        assert_knows::<api_keys::CreateKey>(key_view::KeyView::schema());
+        assert_knows::<api_keys::PatchKey>(key_view::KeyView::schema());
         assert_knows::<service_accounts::CreateAccount>(service_accounts::AccountView::schema());
         assert_knows::<service_accounts::PatchAccount>(service_accounts::AccountView::schema());
         assert_asks::<api_keys::ListKeys>();

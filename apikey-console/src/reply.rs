@@ -2,6 +2,7 @@
 
 use std::io;
 
+use apikey_manager::{Cursor, Page};
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
@@ -51,6 +52,11 @@ impl io::Write for Length {
 /// A resource of this version.
 pub(crate) fn versioned<T: Serialize>(resource: &T, version: u64) -> Result<Reply, Failure> {
     json(StatusCode::OK, resource).map(|reply| with(reply, ETAG, &etag(version)))
+}
+
+/// The `cursor` of the page after this one.
+pub(crate) fn next_cursor<T>(page: &Page<T>) -> Option<String> {
+    page.next.as_ref().map(Cursor::to_string)
 }
 
 pub(crate) fn no_content() -> Reply {

@@ -82,7 +82,7 @@ impl<'n> Query<'n> {
         self
     }
 
-    /// Has a value of it a NUL character? PostgreSQL keeps no such text, and SQLite is given none either: so nothing is
+    /// Whether a value of it has a NUL character. PostgreSQL keeps no such text, and SQLite is given none either: so nothing is
     /// found that has one, and nothing is written.
     pub(crate) fn has_nul(&self) -> bool {
         self.values.iter().any(|value| match value {

@@ -6,13 +6,12 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::api_keys::next_cursor;
 use crate::{
     call::Call,
     input::{Limit, Params, Query, page},
     moment::Moment,
     problem::Failure,
-    reply::{self, Reply},
+    reply::{self, Reply, next_cursor},
     texts::{ActionName, ActorName, WantedId},
 };
 

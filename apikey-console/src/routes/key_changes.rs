@@ -4,7 +4,7 @@ use apikey_manager::Overlap;
 use http::StatusCode;
 use utoipa::ToSchema;
 
-use super::api_keys::{IssuedView, KeyView, issued, shown};
+use super::key_view::{IssuedView, KeyView, issued, shown};
 use crate::{
     call::Call,
     input::{Fields, Input, NoParams},

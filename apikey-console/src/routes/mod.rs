@@ -5,6 +5,7 @@ pub(crate) mod api_keys;
 pub(crate) mod audit_events;
 pub(crate) mod health;
 pub(crate) mod key_changes;
+pub(crate) mod key_view;
 pub(crate) mod limits;
 pub(crate) mod revocations;
 pub(crate) mod scopes;

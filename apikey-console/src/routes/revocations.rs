@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::api_keys::{KeyView, shown};
+use super::key_view::{KeyView, shown};
 use crate::{
     call::Call,
     input::{Fields, Input, NoParams},

@@ -5,17 +5,14 @@ use http::{StatusCode, header::LOCATION};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    api_keys::{IssuedView, next_cursor},
-    key_changes::Rotate,
-};
+use super::{key_changes::Rotate, key_view::IssuedView};
 use crate::{
     call::Call,
     input::{Fields, Input, Limit, NoParams, Params, Query, page},
     moment::Moment,
     precondition::{self, Tags},
     problem::Failure,
-    reply::{self, Reply},
+    reply::{self, Reply, next_cursor},
     texts::{Name, Remark},
 };
 

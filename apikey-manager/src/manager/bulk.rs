@@ -190,7 +190,8 @@ impl Shared {
         }
     }
 
-    /// May all that is reached be ended? Of all that is left, not of one step alone: whoever may not finish does not begin.
+    /// Whether all that is reached may be ended: all that is left, not one step alone, as whoever may not finish does not
+    /// begin.
     fn may_end(
         &self,
         standing: &Standing,

@@ -299,7 +299,7 @@ fn kept_account(mut account: ServiceAccount) -> ServiceAccount {
     account
 }
 
-/// Has a text of it a NUL character? Ids can't have one.
+/// Whether a text of it has a NUL character. Ids can't have one.
 fn has_nul(change: &Change) -> bool {
     fn reason(revoked: &Option<Revocation>) -> &str {
         revoked.as_ref().map_or("", |revoked| &revoked.reason)

@@ -168,7 +168,7 @@ impl Parting {
         }
     }
 
-    /// Is the rest to be read? Over HTTP/2 the stream can be ended at once without an error, and well-made clients have the
+    /// Whether the rest is to be read. Over HTTP/2 the stream can be ended at once without an error, and well-made clients have the
     /// answer. curl 7.88 hasn't if it is an error; it stops to send then. If it is none, it would wait for ever.
     fn lingers<R>(self, response: &Response<R>) -> bool {
         self.is_http_1 || response.status().is_client_error() || response.status().is_server_error()
