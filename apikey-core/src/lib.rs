@@ -56,73 +56,47 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod activity;
-mod anonymous;
-mod authenticated_key;
-mod authenticator;
-mod background;
+mod adapter;
 mod cache;
-mod catalog;
-mod claims;
+mod caller;
 mod clock;
-mod credentials;
-mod digest;
-mod format;
-mod hasher;
 mod in_flight;
-mod json_object;
-mod key_id;
-mod no_randomness;
-mod on_revoked;
+mod key;
 #[cfg(feature = "utoipa")]
 mod openapi;
-mod pepper;
-mod plaintext;
 mod rejection;
-mod resolver;
+mod request;
 mod scope;
-mod static_keys;
+mod source;
 mod telemetry;
 #[cfg(feature = "test-util")]
 mod test_util;
-mod usage;
-mod while_live;
 
-pub use activity::{ActivitySink, RequestReport};
-pub use anonymous::Anonymous;
-pub use authenticated_key::{AuthenticatedKey, Revoked};
-pub use authenticator::{
-    Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Loading, TrustGate,
-};
-pub use background::Background;
-pub use catalog::ScopeCatalog;
-pub use claims::Claims;
+pub use adapter::{Anonymous, Background};
+pub use caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport, Revoked};
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub use clock::ManualClock;
 pub use clock::{Clock, Tick};
-pub use credentials::{Header, HeaderLines, RequestView};
-pub use digest::{DigestAlgorithm, KeyDigest, ParseDigestError, PepperVersion};
-pub use format::{
-    Alphabet, Checksum, GenerateKeyError, KeyFormat, KeyFormatBuilder, KeyFormatError, KeyedChecksum, ParseKeyError,
-    ParsedKey,
+pub use in_flight::{InFlight, LastFrame, OnRevoked, WhileLive};
+pub use key::{
+    Alphabet, Checksum, Claims, DigestAlgorithm, GenerateKeyError, JsonError, JsonObject, KeyDigest, KeyFormat,
+    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyedChecksum, NoRandomness, NotToken68,
+    ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError, PepperVersion, PlaintextKey,
 };
-pub use hasher::KeyHasher;
-pub use in_flight::InFlight;
-pub use json_object::{JsonError, JsonObject};
-pub use key_id::{KeyId, KeyIdError};
-pub use no_randomness::NoRandomness;
-pub use on_revoked::{LastFrame, OnRevoked};
 #[cfg(feature = "utoipa")]
 #[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
 pub use openapi::ApiKeySecurity;
-pub use pepper::{Pepper, PepperError};
-pub use plaintext::{NotToken68, PlaintextKey};
 pub use rejection::{Rejection, RejectionKind};
-pub use resolver::{
-    BoxError, KeyStatus, Presented, Resolution, Resolver, ResolverFn, ResolverWith, resolver_fn, resolver_with,
+pub use request::{
+    Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Header, HeaderLines,
+    Loading, RequestView, TrustGate,
 };
-pub use scope::{AnyOf, RequiredScopes, Requirement, Scope, ScopeError, ScopeMarker, ScopeSet};
-pub use static_keys::{GenerateStaticKeyError, NewStaticKey, StaticKeys, StaticKeysError};
+pub use scope::{AnyOf, RequiredScopes, Requirement, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet};
+pub use source::{
+    BoxError, GenerateStaticKeyError, KeyStatus, NewStaticKey, Presented, Resolution, Resolver, ResolverFn,
+    ResolverWith, StaticKeys, StaticKeysError, resolver_fn, resolver_with,
+};
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
-pub use test_util::{ManualClock, TestKey, TestKeys};
-pub use usage::KeyUsage;
-pub use while_live::WhileLive;
+pub use test_util::{TestKey, TestKeys};

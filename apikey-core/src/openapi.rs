@@ -10,7 +10,7 @@ use utoipa::{
 };
 
 use crate::{
-    format::KeyFormat,
+    key::KeyFormat,
     scope::{RequiredScopes, Requirement},
 };
 

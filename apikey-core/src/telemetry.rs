@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use crate::{key_id::KeyId, rejection::Rejection, resolver::BoxError};
+use crate::{key::KeyId, rejection::Rejection, source::BoxError};
 
 const TARGET: &str = "apikey";
 

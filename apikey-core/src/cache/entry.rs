@@ -18,9 +18,8 @@ use super::{
     usage::{Counts, Usage},
 };
 use crate::{
-    claims::Claims,
     clock::{Clock, Tick},
-    digest::{DigestAlgorithm, KeyDigest},
+    key::{Claims, DigestAlgorithm, KeyDigest},
     rejection::Terms,
 };
 
@@ -266,7 +265,7 @@ pub(crate) mod tests {
     use std::{sync::atomic::AtomicUsize, task::Wake, time::Duration};
 
     use super::*;
-    use crate::key_id::KeyId;
+    use crate::key::KeyId;
 
     pub(crate) fn home() -> Arc<Home> {
         home_with(Clock::system())

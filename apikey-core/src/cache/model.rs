@@ -26,13 +26,11 @@ use super::{
     usage::Usage,
 };
 use crate::{
-    authenticated_key::AuthenticatedKey,
-    claims::Claims,
-    clock::{Clock, Tick},
-    key_id::KeyId,
+    caller::AuthenticatedKey,
+    clock::{Clock, ManualClock, Tick},
+    in_flight::WhileLive,
+    key::{Claims, KeyId},
     rejection::Terms,
-    test_util::ManualClock,
-    while_live::WhileLive,
 };
 
 const SCHEDULES: usize = 20_000;

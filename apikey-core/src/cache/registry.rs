@@ -16,7 +16,7 @@ use super::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use crate::{digest::KeyDigest, key_id::KeyId};
+use crate::key::{KeyDigest, KeyId};
 
 /// A log of changes this short is not worth sweeping.
 const SMALL_LOG: usize = 1_024;

@@ -19,7 +19,7 @@ use super::{
     sync::{Arc, Mutex, Weak},
 };
 use crate::{
-    clock::{Clock, Tick},
+    clock::{Clock, Driven, Tick},
     telemetry,
 };
 
@@ -92,12 +92,6 @@ impl Sweep {
         next.unwrap_or(NAP).clamp(Duration::from_millis(1), NAP)
     }
 
-    /// Wakes the waiters of all keys that have expired.
-    #[cfg(feature = "test-util")]
-    pub(crate) fn turn(&self) {
-        self.turn_or(|_| {});
-    }
-
     /// Wakes the waiters of all keys that have expired. `false` if nothing is listed any more, and nothing drives the
     /// sweep from now on.
     fn turn_or_stop(&self) -> bool {
@@ -138,6 +132,12 @@ impl Sweep {
     }
 }
 
+impl Driven for Sweep {
+    fn turn(&self) {
+        self.turn_or(|_| {});
+    }
+}
+
 impl fmt::Debug for Sweep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sweep").finish_non_exhaustive()
@@ -158,7 +158,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        authenticated_key::AuthenticatedKey,
         cache::{
             cache_key::CacheKey,
             entry::{
@@ -166,10 +165,9 @@ mod tests {
                 tests::{digest_of, home_with},
             },
         },
-        claims::Claims,
-        clock::Tick,
-        key_id::KeyId,
-        test_util::ManualClock,
+        caller::AuthenticatedKey,
+        clock::{ManualClock, Tick},
+        key::{Claims, KeyId},
     };
 
     fn entry(home: &Arc<Home>, ends: Tick) -> Arc<Entry> {

@@ -7,7 +7,7 @@ use std::hash::RandomState;
 use moka::sync::Cache;
 
 use super::cache_key::CacheKey;
-use crate::{clock::Tick, key_id::KeyId, rejection::Reason};
+use crate::{clock::Tick, key::KeyId, rejection::Reason};
 
 /// What is remembered of a presented key that was not let in.
 #[derive(Clone, Debug)]

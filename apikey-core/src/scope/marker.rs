@@ -3,7 +3,7 @@
 //! What a tuple of markers requires is in [`requirement`](super::requirement); the catalog a group
 //! makes is [`ScopeCatalog`](crate::ScopeCatalog).
 
-use super::Scope;
+use super::name::Scope;
 
 /// A type that stands for one scope.
 ///

@@ -5,7 +5,11 @@
 
 use std::{convert::Infallible, fmt, marker::PhantomData};
 
-use super::{Scope, ScopeError, ScopeMarker, ScopeSet};
+use super::{
+    marker::ScopeMarker,
+    name::{Scope, ScopeError},
+    set::ScopeSet,
+};
 
 /// The scopes a route needs: one out of each of its groups.
 ///

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Scope, ScopeError, defect};
+use super::name::{Scope, ScopeError, defect};
 
 /// The grants of a key, in order and each once.
 ///

@@ -1,22 +1,19 @@
 //! What a service's own tests need: keys without a store, a clock that is moved by hand, revocation at will.
 
-mod manual_clock;
 mod test_keys;
 
-pub use manual_clock::ManualClock;
 pub use test_keys::{TestKey, TestKeys};
 
 use std::sync::Arc;
 
 use crate::{
-    authenticated_key::AuthenticatedKey,
     cache::{
         cache_key::CacheKey,
         entry::{Entry, Home},
     },
-    claims::Claims,
+    caller::AuthenticatedKey,
     clock::{Clock, Tick},
-    digest::KeyDigest,
+    key::{Claims, KeyDigest},
     rejection::Terms,
 };
 

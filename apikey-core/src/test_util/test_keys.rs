@@ -9,17 +9,12 @@ use std::{
     },
 };
 
-use super::ManualClock;
 use crate::{
-    authenticator::{Authenticator, AuthenticatorBuilder},
-    claims::Claims,
-    digest::KeyDigest,
-    format::KeyFormat,
-    hasher::KeyHasher,
-    key_id::KeyId,
-    plaintext::PlaintextKey,
-    resolver::{BoxError, KeyStatus, Presented, Resolution, Resolver},
+    clock::ManualClock,
+    key::{Claims, KeyDigest, KeyFormat, KeyHasher, KeyId, PlaintextKey},
+    request::{Authenticator, AuthenticatorBuilder},
     scope::ScopeSet,
+    source::{BoxError, KeyStatus, Presented, Resolution, Resolver},
 };
 
 /// Keys for a service's own tests, and the authenticator that accepts them, on a [`ManualClock`].

@@ -1,0 +1,217 @@
+//! The handle a request carries once its key is verified: claims, and whether they still stand.
+
+use std::{
+    fmt,
+    future::Future,
+    ops::Deref,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use crate::{
+    cache::entry::{Entry, Home},
+    key::{Claims, KeyDigest},
+    rejection::{Reason, Rejection},
+    scope::{RequiredScopes, Requirement},
+};
+
+/// A verified caller: one pointer, cheap to clone, that derefs to its [`Claims`].
+///
+/// Only an [`Authenticator`](crate::Authenticator) makes one (and, with the feature `test-util`,
+/// `AuthenticatedKey::fake`), so a function that takes it can't be called for a request that was not authenticated.
+///
+/// All clones see a revocation at once, however long ago the request was let in.
+///
+/// ```
+/// use apikey_core::AuthenticatedKey;
+///
+/// fn commit(key: &AuthenticatedKey) -> Result<(), &'static str> {
+///     // Work that took a while is over: does the caller still have a key?
+///     if !key.is_live() {
+///         return Err("the key was revoked meanwhile");
+///     }
+///     println!("committed for {}", key.name());
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct AuthenticatedKey(Arc<Entry>);
+
+impl AuthenticatedKey {
+    pub(crate) fn new(entry: Arc<Entry>) -> Self {
+        AuthenticatedKey(entry)
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        self.0.home()
+    }
+
+    /// What is known of the caller.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        self.0.claims()
+    }
+
+    /// The digest that the presented secret is stored under: which of a key's secrets the caller has.
+    ///
+    /// # Security
+    ///
+    /// Without a pepper it lets whoever finds a key confirm that it is this one. Keep it out of logs.
+    #[must_use]
+    pub fn secret_digest(&self) -> KeyDigest {
+        self.0.digest()
+    }
+
+    /// Is the key neither revoked, as far as this process knows, nor expired?
+    ///
+    /// A key that was merely refreshed stays live for the requests it let in.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.0.is_live()
+    }
+
+    /// Completes once the key is revoked on this authenticator or has expired; at once if it is dead already.
+    ///
+    /// Of a revocation it is told at once, of an expiry within a second. The future needs no runtime and holds one waker
+    /// however often it is polled. While futures wait for keys that expire, one thread of the authenticator watches the
+    /// clock for all of them.
+    ///
+    /// ```
+    /// # use apikey_core::AuthenticatedKey;
+    /// async fn stream(key: AuthenticatedKey) {
+    ///     let mut revoked = std::pin::pin!(key.revoked());
+    ///     // tokio::select! { _ = &mut revoked => …, message = next_message() => … }
+    ///     # revoked.as_mut().await;
+    /// }
+    /// ```
+    pub fn revoked(&self) -> Revoked {
+        Revoked { key: self.clone(), slot: None }
+    }
+
+    /// Checks that the key [is live](AuthenticatedKey::is_live): right before something is committed, say.
+    ///
+    /// ```
+    /// use apikey_core::{AuthenticatedKey, Rejection};
+    ///
+    /// fn commit(key: &AuthenticatedKey) -> Result<(), Rejection> {
+    ///     key.require_live()?;
+    ///     println!("committed for {}", key.name());
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// 401 `invalid_token`, the same bytes as for a request that comes with the key now.
+    pub fn require_live(&self) -> Result<(), Rejection> {
+        if self.is_live() {
+            return Ok(());
+        }
+        let reason = if self.0.is_dead() { Reason::Revoked } else { Reason::Expired };
+        Err(self.refuse(Rejection::new(reason, self.home().terms.clone())))
+    }
+
+    /// Checks that the caller has the scopes `S` stands for.
+    ///
+    /// # Errors
+    ///
+    /// 403 `insufficient_scope`.
+    pub fn require<S: RequiredScopes>(&self) -> Result<(), Rejection> {
+        match S::met_by(self.claims().scopes()) {
+            true => Ok(()),
+            false => Err(self.lacks(&S::requirement())),
+        }
+    }
+
+    /// Checks that the caller has the scopes that `requirement` asks for.
+    ///
+    /// # Errors
+    ///
+    /// 403 `insufficient_scope`.
+    pub fn require_scopes(&self, requirement: &Requirement) -> Result<(), Rejection> {
+        match requirement.is_met_by(self.claims().scopes()) {
+            true => Ok(()),
+            false => Err(self.lacks(requirement)),
+        }
+    }
+
+    /// Checks that what is asked for belongs to the caller's own organization.
+    ///
+    /// # Errors
+    ///
+    /// 404: what belongs to strangers is not found, and so is everything for a key without an organization.
+    pub fn require_organization(&self, organization: &str) -> Result<(), Rejection> {
+        match self.claims().organization() == Some(organization) {
+            true => Ok(()),
+            false => Err(self.refuse(Rejection::new(Reason::OtherOrganization, self.home().terms.clone()))),
+        }
+    }
+
+    fn lacks(&self, requirement: &Requirement) -> Rejection {
+        if let Some(usage) = &self.home().usage {
+            usage.refused(&self.0);
+        }
+        self.refuse(Rejection::scope_missing(requirement, self.home().terms.clone()))
+    }
+
+    fn refuse(&self, rejection: Rejection) -> Rejection {
+        crate::telemetry::refused(&rejection, Some(self.key_id()));
+        rejection
+    }
+}
+
+impl Deref for AuthenticatedKey {
+    type Target = Claims;
+
+    fn deref(&self) -> &Claims {
+        self.claims()
+    }
+}
+
+impl fmt::Debug for AuthenticatedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticatedKey").field("claims", self.claims()).field("is_live", &self.is_live()).finish()
+    }
+}
+
+/// The future of [`AuthenticatedKey::revoked`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Revoked {
+    key: AuthenticatedKey,
+    slot: Option<usize>,
+}
+
+impl Revoked {
+    /// The key that is waited for.
+    #[must_use]
+    pub fn key(&self) -> &AuthenticatedKey {
+        &self.key
+    }
+}
+
+impl Future for Revoked {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        match this.key.0.wait(&mut this.slot, cx.waker()) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Revoked {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            self.key.0.stop_waiting(slot);
+        }
+    }
+}
+
+impl fmt::Debug for Revoked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revoked").field("key_id", self.key.key_id()).finish_non_exhaustive()
+    }
+}

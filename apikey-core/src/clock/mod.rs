@@ -1,0 +1,213 @@
+//! The clocks a verified key is judged by: a monotonic one for "still good?", the wall clock for "expired?".
+//!
+//! A cached answer lives by [`Tick`]s alone, so a wall clock that jumps neither revives nor ends it. The wall clock is
+//! read once, when an answer is loaded, to turn expiry dates into ticks.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+#[cfg(feature = "test-util")]
+mod manual;
+
+#[cfg(feature = "test-util")]
+pub use self::manual::ManualClock;
+
+/// How far the coarse clock may lag, in nanoseconds: Linux moves it with its timer, which ticks every 10 ms or oftener.
+/// Twice that, as a tick may be late.
+#[cfg(target_os = "linux")]
+const LAG: u64 = 20_000_000;
+
+/// A point on a [`Clock`]'s monotonic scale, in nanoseconds.
+///
+/// Ticks of different clocks can't be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick(u64);
+
+impl Tick {
+    /// Later than every reading: "no end".
+    pub const NEVER: Tick = Tick(u64::MAX);
+
+    /// The first reading of any clock. Smaller values are free to mean something else (an entry's dead and stale marks).
+    pub(crate) const FIRST: Tick = Tick(1_000_000_000);
+
+    /// This point and `duration` more, or [`NEVER`](Tick::NEVER) where the scale ends.
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Tick {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Tick(self.0.saturating_add(nanos))
+    }
+
+    /// How long `earlier` was before this point; zero if it was not.
+    #[must_use]
+    pub fn saturating_since(self, earlier: Tick) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
+        Tick(nanos)
+    }
+
+    pub(crate) const fn as_nanos(self) -> u64 {
+        self.0
+    }
+}
+
+/// Where an [`Authenticator`](crate::Authenticator) reads the time.
+///
+/// The system's clocks unless told otherwise; the feature `test-util` has a `ManualClock` that tests move by hand.
+///
+/// ```
+/// let clock = apikey_core::Clock::system();
+/// assert!(clock.now() <= clock.now());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Clock(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    System(Monotonic),
+    #[cfg(feature = "test-util")]
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// The operating system's monotonic clock and wall clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Clock(Kind::System(Monotonic::begin()))
+    }
+
+    #[cfg(feature = "test-util")]
+    pub(crate) fn manual(clock: ManualClock) -> Self {
+        Clock(Kind::Manual(clock))
+    }
+
+    /// The monotonic reading.
+    #[inline]
+    #[must_use]
+    pub fn now(&self) -> Tick {
+        match &self.0 {
+            Kind::System(monotonic) => monotonic.now(),
+            #[cfg(feature = "test-util")]
+            Kind::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// A point that [`now`](Clock::now) has not passed yet, and is near: what is judged by it ends a little early, never
+    /// late. Where the system has a coarse clock, it costs a fifth of a reading.
+    ///
+    /// That clock stands still while a hypervisor keeps the processor that moves it from running: too little for
+    /// promises that other machines rely on.
+    #[inline]
+    pub(crate) fn at_latest(&self) -> Tick {
+        match &self.0 {
+            Kind::System(monotonic) => monotonic.at_latest(),
+            #[cfg(feature = "test-util")]
+            Kind::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// Tells `driven` whenever the clock is moved by hand. Returns `false` if the clock moves by itself.
+    #[cfg_attr(not(feature = "test-util"), expect(unused_variables, reason = "only a manual clock tells"))]
+    pub(crate) fn drives(&self, driven: &Arc<impl Driven>) -> bool {
+        match &self.0 {
+            Kind::System(_) => false,
+            #[cfg(feature = "test-util")]
+            Kind::Manual(clock) => {
+                let driven: Arc<dyn Driven> = driven.clone();
+                clock.drive(&driven);
+                true
+            }
+        }
+    }
+
+    /// The wall clock's reading.
+    #[must_use]
+    pub fn wall(&self) -> SystemTime {
+        match &self.0 {
+            Kind::System(_) => SystemTime::now(),
+            #[cfg(feature = "test-util")]
+            Kind::Manual(clock) => clock.wall(),
+        }
+    }
+}
+
+/// Something that has to look at the time whenever a clock is moved by hand.
+pub(crate) trait Driven: Send + Sync + 'static {
+    /// The clock has moved.
+    #[cfg_attr(not(feature = "test-util"), expect(dead_code, reason = "only a manual clock tells"))]
+    fn turn(&self);
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Monotonic {
+    #[cfg(target_os = "linux")]
+    coarse_origin: coarsetime::Instant,
+    origin: Instant,
+}
+
+impl Monotonic {
+    fn begin() -> Self {
+        // In this order: then the coarse clock, which lags, has counted no less than the other, but for its lag.
+        Monotonic {
+            #[cfg(target_os = "linux")]
+            coarse_origin: coarsetime::Instant::now_without_cache_update(),
+            origin: Instant::now(),
+        }
+    }
+
+    #[inline]
+    fn now(self) -> Tick {
+        Tick::FIRST.saturating_add(self.origin.elapsed())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[inline]
+    fn at_latest(self) -> Tick {
+        // Not `elapsed`, which writes to a word that all threads share.
+        let coarse = coarsetime::Instant::now_without_cache_update().duration_since(self.coarse_origin);
+        Tick(Tick::FIRST.0.saturating_add(coarse.as_nanos()).saturating_add(LAG))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[inline]
+    fn at_latest(self) -> Tick {
+        self.now()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Clock::system()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_duration_past_the_scale_when_added_then_it_saturates() {
+        assert_eq!(Tick::FIRST.saturating_add(Duration::MAX), Tick::NEVER);
+        assert_eq!(Tick::NEVER.saturating_add(Duration::from_secs(1)), Tick::NEVER);
+    }
+
+    #[test]
+    fn given_the_system_clock_when_read_at_latest_then_the_reading_is_ahead_but_not_far() {
+        let clock = Clock::system();
+        let readings: Vec<_> = (0..1_000).map(|_| (clock.now(), clock.at_latest(), clock.now())).collect();
+        let far = Duration::from_secs(1);
+        assert!(readings.iter().all(|(_, latest, after)| latest.saturating_since(*after) < far));
+        // All are, unless the machine stands still meanwhile.
+        assert!(readings.iter().any(|(before, latest, _)| latest >= before));
+    }
+
+    #[test]
+    fn given_a_later_point_when_asked_how_long_since_then_zero() {
+        let later = Tick::FIRST.saturating_add(Duration::from_secs(5));
+        assert_eq!(Tick::FIRST.saturating_since(later), Duration::ZERO);
+        assert_eq!(later.saturating_since(Tick::FIRST), Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,338 @@
+//! What a handler may know of its caller. Nothing here is secret, and nothing here decides: see `authenticated_key`.
+
+use std::{
+    any::{Any, TypeId},
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde::ser::SerializeMap;
+
+use crate::{
+    key::{id::KeyId, json_object::JsonObject},
+    scope::ScopeSet,
+};
+
+/// What is known of a caller: which key, whose, for what, until when.
+///
+/// A [`Resolver`](crate::Resolver) makes one for each key it finds; a handler reads it through
+/// [`AuthenticatedKey`](crate::AuthenticatedKey), which derefs to it. Serialized (with `serde`), it is a JSON object with
+/// the fields that are set; times are RFC 3339 in UTC, and typed extras are left out.
+///
+/// ```
+/// use apikey_core::{Claims, KeyId, ScopeSet};
+///
+/// let claims = Claims::new(KeyId::new("k-1")?)
+///     .with_name("CI pipeline")
+///     .with_organization("acme")
+///     .with_scopes(ScopeSet::parse("files:read")?);
+/// assert_eq!(claims.organization(), Some("acme"));
+/// assert_eq!(
+///     serde_json::to_value(&claims)?,
+///     serde_json::json!({
+///         "key_id": "k-1", "name": "CI pipeline", "organization": "acme", "scopes": ["files:read"],
+///     }),
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Claims {
+    key_id: KeyId,
+    name: Box<str>,
+    scopes: ScopeSet,
+    environment: Option<Arc<str>>,
+    expires_at: Option<SystemTime>,
+    // Boxed: a cached key without any of these should not pay for their room.
+    more: Option<Box<More>>,
+}
+
+#[derive(Clone, Default)]
+struct More {
+    // Shared with what is told of the key's usage.
+    organization: Option<Arc<str>>,
+    service_account: Option<Arc<str>>,
+    metadata: JsonObject,
+    extras: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
+}
+
+impl Claims {
+    /// Claims of the key `key_id`, which so far may do nothing.
+    #[must_use]
+    pub fn new(key_id: KeyId) -> Self {
+        Claims { key_id, name: "".into(), scopes: ScopeSet::empty(), environment: None, expires_at: None, more: None }
+    }
+
+    /// Sets the name people gave the key.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the granted scopes; the authenticator's catalog expands roles among them.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Sets the environment the key belongs to, such as `live`.
+    #[must_use]
+    pub fn with_environment(mut self, environment: impl Into<Arc<str>>) -> Self {
+        self.environment = Some(environment.into());
+        self
+    }
+
+    pub(crate) fn with_shared_environment(mut self, environment: Option<Arc<str>>) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Sets the moment from which on the key is refused.
+    #[must_use]
+    pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
+        self.expires_at = Some(expires_at);
+        self
+    }
+
+    /// Sets the organization (tenant, workspace) that owns the key.
+    #[must_use]
+    pub fn with_organization(mut self, organization: impl Into<Arc<str>>) -> Self {
+        self.more().organization = Some(organization.into());
+        self
+    }
+
+    /// Sets the service account the key acts for.
+    #[must_use]
+    pub fn with_service_account(mut self, service_account: impl Into<Arc<str>>) -> Self {
+        self.more().service_account = Some(service_account.into());
+        self
+    }
+
+    /// Sets the key's metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: impl Into<JsonObject>) -> Self {
+        self.more().metadata = metadata.into();
+        self
+    }
+
+    /// Attaches a value of the host's own type, such as a row it loaded along with the key; one for each type.
+    ///
+    /// ```
+    /// # use apikey_core::{Claims, KeyId};
+    /// #[derive(Debug, PartialEq)]
+    /// struct Plan(&'static str);
+    ///
+    /// let claims = Claims::new(KeyId::new("k-1")?).with_extra(Plan("pro"));
+    /// assert_eq!(claims.extra::<Plan>(), Some(&Plan("pro")));
+    /// assert_eq!(claims.extra::<String>(), None);
+    /// # Ok::<(), apikey_core::KeyIdError>(())
+    /// ```
+    #[must_use]
+    pub fn with_extra<T: Any + Send + Sync>(mut self, extra: T) -> Self {
+        let extras = &mut self.more().extras;
+        extras.retain(|(type_id, _)| *type_id != TypeId::of::<T>());
+        extras.push((TypeId::of::<T>(), Arc::new(extra)));
+        self
+    }
+
+    /// The id of the key's record; safe to log.
+    #[must_use]
+    pub fn key_id(&self) -> &KeyId {
+        &self.key_id
+    }
+
+    /// The name people gave the key; empty if none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the key may do, roles expanded.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+
+    /// The environment the key belongs to.
+    #[must_use]
+    pub fn environment(&self) -> Option<&str> {
+        self.environment.as_deref()
+    }
+
+    /// The moment from which on the key is refused.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.expires_at
+    }
+
+    /// The same moment as RFC 3339 writes it, to the second, in UTC.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use apikey_core::{Claims, KeyId};
+    /// let claims = Claims::new(KeyId::new("k-1")?).with_expiry(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400));
+    /// assert_eq!(claims.expires_at_rfc3339().as_deref(), Some("1970-01-02T00:00:00Z"));
+    /// # Ok::<(), apikey_core::KeyIdError>(())
+    /// ```
+    #[must_use]
+    pub fn expires_at_rfc3339(&self) -> Option<String> {
+        self.expires_at.map(rfc3339)
+    }
+
+    /// The organization that owns the key.
+    #[must_use]
+    pub fn organization(&self) -> Option<&str> {
+        self.more.as_ref()?.organization.as_deref()
+    }
+
+    /// The service account the key acts for.
+    #[must_use]
+    pub fn service_account(&self) -> Option<&str> {
+        self.more.as_ref()?.service_account.as_deref()
+    }
+
+    /// The key's metadata; empty unless set.
+    ///
+    /// ```
+    /// # use apikey_core::{Claims, JsonObject, KeyId};
+    /// let metadata: JsonObject = r#"{"team": 7}"#.parse()?;
+    /// let claims = Claims::new(KeyId::new("k-1")?).with_metadata(metadata);
+    /// assert_eq!(claims.metadata().get("team"), Some(7.into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// Whoever may change the key may write it: with `apikey-manager` that is every holder of `keys:write`, of the key
+    /// itself, too. What decides about rights or plans belongs into scopes, or beside the key.
+    #[must_use]
+    pub fn metadata(&self) -> &JsonObject {
+        const NONE: &JsonObject = &JsonObject::new();
+        self.more.as_ref().map_or(NONE, |more| &more.metadata)
+    }
+
+    /// The value of type `T` that the resolver attached.
+    #[must_use]
+    pub fn extra<T: Any + Send + Sync>(&self) -> Option<&T> {
+        let (_, extra) = self.more.as_ref()?.extras.iter().find(|(type_id, _)| *type_id == TypeId::of::<T>())?;
+        extra.downcast_ref()
+    }
+
+    /// Bytes that these claims have on the heap, but for what clones share with others and for extras.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let texts = self.key_id.as_str().len() + self.name.len() + self.scopes.as_str().len();
+        let more = self.more.as_ref().map_or(0, |more| {
+            let texts = [&more.organization, &more.service_account].into_iter().flatten().map(|text| text.len());
+            size_of::<More>() + texts.sum::<usize>() + more.metadata.heap_bytes()
+        });
+        texts + more
+    }
+
+    pub(crate) fn shared_organization(&self) -> Option<Arc<str>> {
+        self.more.as_ref()?.organization.clone()
+    }
+
+    pub(crate) fn shared_service_account(&self) -> Option<Arc<str>> {
+        self.more.as_ref()?.service_account.clone()
+    }
+
+    pub(crate) fn shared_environment(&self) -> Option<Arc<str>> {
+        self.environment.clone()
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+}
+
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut claims = f.debug_struct("Claims");
+        claims
+            .field("key_id", &self.key_id.as_str())
+            .field("name", &self.name)
+            .field("organization", &self.organization())
+            .field("service_account", &self.service_account())
+            .field("environment", &self.environment)
+            .field("scopes", &self.scopes)
+            .field("expires_at", &self.expires_at.map(rfc3339));
+        claims.finish_non_exhaustive()
+    }
+}
+
+impl serde::Serialize for Claims {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("key_id", &self.key_id)?;
+        object.serialize_entry("name", &self.name)?;
+        let texts = [
+            ("organization", self.organization()),
+            ("service_account", self.service_account()),
+            ("environment", self.environment()),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                object.serialize_entry(name, text)?;
+            }
+        }
+        object.serialize_entry("scopes", &self.scopes)?;
+        if let Some(expires_at) = self.expires_at {
+            object.serialize_entry("expires_at", &rfc3339(expires_at))?;
+        }
+        if !self.metadata().is_empty() {
+            object.serialize_entry("metadata", self.metadata())?;
+        }
+        object.end()
+    }
+}
+
+/// RFC 3339 has four digits for a year; what lies beyond is given as the last moment it can say, or the first of Unix time.
+fn rfc3339(moment: SystemTime) -> String {
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(moment.clamp(SystemTime::UNIX_EPOCH, last)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_every_field_when_serialized_then_each_appears_once_and_extras_do_not() {
+        let claims = Claims::new(KeyId::new("k").unwrap())
+            .with_name("n")
+            .with_organization("o")
+            .with_service_account("s")
+            .with_environment("live")
+            .with_scopes(ScopeSet::parse("b a").unwrap())
+            .with_expiry(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400))
+            .with_metadata(r#"{"tier":2}"#.parse::<JsonObject>().unwrap())
+            .with_extra(7u8);
+        let json = serde_json::json!({
+            "key_id": "k", "name": "n", "organization": "o", "service_account": "s", "environment": "live",
+            "scopes": ["a", "b"], "expires_at": "1970-01-02T00:00:00Z", "metadata": {"tier": 2},
+        });
+        assert_eq!(serde_json::to_value(&claims).unwrap(), json);
+        assert_eq!(claims.metadata().get("tier"), Some(2.into()));
+        assert_eq!(claims.metadata().get("none"), None);
+    }
+
+    #[test]
+    fn given_an_expiry_that_rfc_3339_can_t_say_when_serialized_then_the_nearest_it_can_is_given() {
+        let year_10000 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        let before_unix = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        for (expiry, said) in [(year_10000, "9999-12-31T23:59:59Z"), (before_unix, "1970-01-01T00:00:00Z")] {
+            let claims = Claims::new(KeyId::new("k").unwrap()).with_expiry(expiry);
+            assert_eq!(serde_json::to_value(&claims).unwrap()["expires_at"], said);
+            assert!(format!("{claims:?}").contains(said));
+        }
+    }
+
+    #[test]
+    fn given_two_extras_of_one_type_when_attached_then_the_later_stays() {
+        let claims = Claims::new(KeyId::new("k").unwrap()).with_extra(1u8).with_extra(2u8).with_extra("x");
+        assert_eq!(claims.extra::<u8>(), Some(&2));
+        assert_eq!(claims.extra::<&str>(), Some(&"x"));
+    }
+}

@@ -1,0 +1,27 @@
+//! What a key is: its text and the formats of that, its digests, its id, and what is known of its holder.
+
+mod claims;
+mod digest;
+mod format;
+mod hasher;
+mod id;
+mod json_object;
+mod no_randomness;
+mod pepper;
+mod plaintext;
+
+pub(crate) use self::plaintext::is_token68;
+pub use self::{
+    claims::Claims,
+    digest::{DigestAlgorithm, KeyDigest, ParseDigestError, PepperVersion},
+    format::{
+        Alphabet, Checksum, GenerateKeyError, KeyFormat, KeyFormatBuilder, KeyFormatError, KeyedChecksum,
+        ParseKeyError, ParsedKey,
+    },
+    hasher::KeyHasher,
+    id::{KeyId, KeyIdError},
+    json_object::{JsonError, JsonObject},
+    no_randomness::NoRandomness,
+    pepper::{Pepper, PepperError},
+    plaintext::{NotToken68, PlaintextKey},
+};

@@ -1,0 +1,105 @@
+//! The future of a request whose key has to be looked up.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    Authenticator, Decision, Lookup,
+    load::{Loaded, load},
+};
+use crate::{
+    cache::flight::{Flight, Flights},
+    caller::AuthenticatedKey,
+    rejection::Reason,
+    source::Presented,
+    telemetry::{self, Failure, Found},
+};
+
+/// How often a key is loaded for one request before it is given up, when changes outrun the loads.
+const ATTEMPTS: u8 = 3;
+
+/// Waits for a key to be looked up, along with every other request that presents it.
+///
+/// Dropping it is safe at any time: others carry the look-up on, and the last one to leave ends it.
+#[must_use = "futures do nothing unless polled"]
+pub struct Loading {
+    authenticator: Authenticator,
+    presented: Presented,
+    lookup: Lookup,
+    flight: Flight<Loaded>,
+    attempts_left: u8,
+}
+
+impl Loading {
+    pub(super) fn new(authenticator: Authenticator, presented: Presented, lookup: Lookup) -> Self {
+        let flight = board(&authenticator, &presented, &lookup);
+        Loading { authenticator, presented, lookup, flight, attempts_left: ATTEMPTS - 1 }
+    }
+
+    /// The decision a load leads to; `None` if something has changed since and it must be loaded again.
+    fn decide(&self, loaded: Loaded) -> Option<Decision> {
+        let authenticator = &self.authenticator;
+        match loaded {
+            // A flight is joined by who arrives before it is off the list, which is after its answer was checked
+            // against changes: so what can have changed in between is looked at once more.
+            Loaded::Known(entry) if entry.is_unmarked() => {
+                if !entry.is_live() {
+                    return Some(Err(authenticator.rejection(Reason::Expired, Some(entry.claims().key_id()))));
+                }
+                if let Some(usage) = &authenticator.0.home.usage {
+                    usage.accepted(&entry, authenticator.0.home.clock.now());
+                }
+                telemetry::accepted(entry.claims().key_id(), Found::Loaded);
+                Some(Ok(Some(AuthenticatedKey::new(entry))))
+            }
+            Loaded::Refused(refusal) if refusal.unknown_since == authenticator.0.home.registry.unknown_since() => {
+                Some(Err(authenticator.rejection(refusal.reason, refusal.key_id.as_ref())))
+            }
+            Loaded::Unavailable => Some(Err(authenticator.rejection(Reason::Unavailable, None))),
+            Loaded::Known(_) | Loaded::Refused(_) | Loaded::Lost => None,
+        }
+    }
+}
+
+/// Joins the key's load under way, or begins one.
+fn board(authenticator: &Authenticator, presented: &Presented, lookup: &Lookup) -> Flight<Loaded> {
+    let load = load(Arc::clone(&authenticator.0), presented.clone(), *lookup);
+    // Who asks for every request is not served by an answer that was asked for before.
+    let may_share = lookup.trusted && !authenticator.0.freshness.is_zero();
+    match may_share {
+        true => authenticator.0.flights.join(lookup.cache_key, || authenticator.0.cached(lookup), load),
+        // Another's load may have begun before this request came, and so before a change that the gate guards against.
+        false => Flights::alone(load),
+    }
+}
+
+impl Future for Loading {
+    type Output = Decision;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decision> {
+        let this = &mut *self;
+        loop {
+            let loaded = ready!(Pin::new(&mut this.flight).poll(cx));
+            if let Some(decision) = this.decide(loaded) {
+                return Poll::Ready(decision);
+            }
+            if this.attempts_left == 0 {
+                telemetry::resolver_failed(&Failure::Outrun);
+                return Poll::Ready(Err(this.authenticator.rejection(Reason::Unavailable, None)));
+            }
+            this.attempts_left -= 1;
+            this.flight = board(&this.authenticator, &this.presented, &this.lookup);
+        }
+    }
+}
+
+impl fmt::Debug for Loading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loading").finish_non_exhaustive()
+    }
+}

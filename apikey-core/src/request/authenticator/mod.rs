@@ -1,0 +1,430 @@
+//! The pipeline: header bytes in, a decision out. Every adapter calls [`Authenticator::authenticate`] and renders what
+//! it answers; nothing is decided elsewhere.
+
+mod builder;
+mod load;
+mod loading;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use self::load::Loaded;
+pub use self::{
+    builder::{AuthenticatorBuilder, ConfigError, ForeignTokens},
+    loading::Loading,
+};
+use crate::{
+    cache::{cache_key::CacheKey, entry::Home, flight::Flights, table::Table, unknown::Unknown},
+    caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport},
+    clock::{Clock, Tick},
+    key::{KeyDigest, KeyFormat, KeyHasher, KeyId, ParseKeyError, PlaintextKey, is_token68},
+    rejection::{Reason, Rejection},
+    request::credentials::{Credential, Header, RequestView},
+    scope::ScopeCatalog,
+    source::{ErasedResolver, Presented, Resolver},
+    telemetry::{self, Found},
+};
+
+/// Verifies the keys of requests, and remembers those it has verified.
+///
+/// One for a service: it is cheap to clone, and its clones share one cache, so a revocation told to one is known to all.
+///
+/// ```
+/// use apikey_core::{Authenticator, KeyFormat, resolver_fn};
+///
+/// let authenticator = Authenticator::builder(resolver_fn(async |_| std::io::Result::Ok(None)))
+///     .format(KeyFormat::builder("acme").environment("live").build()?)
+///     .realm("files")
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A load that has to wait for the resolver uses tokio's timer, so requests must be served on a tokio runtime.
+#[derive(Clone)]
+pub struct Authenticator(Arc<Inner>);
+
+/// What comes of a request: a caller; none, where the service lets anonymous requests or foreign tokens pass; or a
+/// refusal.
+pub type Decision = Result<Option<AuthenticatedKey>, Rejection>;
+
+/// The answer of [`Authenticator::authenticate`].
+#[derive(Debug)]
+#[must_use]
+pub enum Authentication {
+    /// Decided at once, from the cache or from the credential alone.
+    Done(Decision),
+    /// The key has to be looked up.
+    Loading(Loading),
+}
+
+/// May cached answers be believed now? Asked for every request that the cache could answer.
+///
+/// A process on its own may always believe its cache: every revocation is told to it. In a fleet, where another node may
+/// revoke, it may do so only while it holds a lease from the store. What is not believed is looked up again.
+pub trait TrustGate: Send + Sync + 'static {
+    /// `now` is a reading of the authenticator's clock, taken before the question.
+    fn trusts_cache(&self, now: Tick) -> bool;
+}
+
+struct Inner {
+    resolver: Arc<dyn ErasedResolver>,
+    formats: Box<[KeyFormat]>,
+    /// The environments accepted; `None` accepts each that a format declares.
+    environments: Option<Box<[Arc<str>]>>,
+    /// The environments that formats declare, so that the claims of many keys share one string.
+    declared_environments: Box<[Arc<str>]>,
+    /// The length of the longest key any format accepts, in bytes.
+    longest: usize,
+    hasher: KeyHasher,
+    catalog: ScopeCatalog,
+    home: Arc<Home>,
+    table: Table,
+    unknown: Unknown,
+    flights: Flights<Loaded>,
+    /// Permits for loads of keys not known to be good, and those kept back for keys that are.
+    permits: Arc<Semaphore>,
+    reserved_permits: Arc<Semaphore>,
+    gate: Option<Box<dyn TrustGate>>,
+    freshness: Duration,
+    unknown_freshness: Duration,
+    resolver_timeout: Duration,
+    extra_headers: Box<[Box<str>]>,
+    foreign_tokens: ForeignTokens,
+    optional: bool,
+    activity_sink: Option<Arc<dyn ActivitySink>>,
+}
+
+impl Authenticator {
+    /// Begins to configure an authenticator that looks keys up in `resolver`.
+    pub fn builder(resolver: impl Resolver) -> AuthenticatorBuilder {
+        AuthenticatorBuilder::new(Arc::new(resolver))
+    }
+
+    /// Judges a request by its headers.
+    ///
+    /// A key in the cache, and whatever is refused without a look-up, is decided before this returns; nothing is
+    /// allocated for it, a refusal apart.
+    pub fn authenticate(&self, request: &impl RequestView) -> Authentication {
+        if let Some(key) = request.authenticated()
+            && self.still_accepts(&key)
+        {
+            return Authentication::Done(Ok(Some(key)));
+        }
+        match Credential::read(request, self.0.extra_headers.len()) {
+            Ok(Some(credential)) => self.judge(credential),
+            Ok(None) if self.0.optional => self.pass(),
+            Ok(None) => self.refuse(Reason::NoCredential, None),
+            Err(reason) => self.refuse(reason, None),
+        }
+    }
+
+    /// The names of the headers besides `Authorization` that may hold a key, in lower case; [`Header::Extra`] counts
+    /// them.
+    #[must_use]
+    pub fn extra_headers(&self) -> &[Box<str>] {
+        &self.0.extra_headers
+    }
+
+    /// Ends a key: no request that arrives after this returns is let in with it, and every handle of it is dead.
+    ///
+    /// Change the store first: what is looked up from now on is believed. The same holds for the methods below.
+    ///
+    /// ```
+    /// # use apikey_core::{Authenticator, KeyId};
+    /// # async fn update_row(_: &KeyId) -> std::io::Result<()> { Ok(()) }
+    /// async fn revoke(authenticator: &Authenticator, id: &KeyId) -> std::io::Result<()> {
+    ///     update_row(id).await?; // UPDATE keys SET revoked_at = now() WHERE id = …
+    ///     authenticator.revoke(id);
+    ///     Ok(()) // from here on nobody gets in with it
+    /// }
+    /// ```
+    pub fn revoke(&self, key: &KeyId) {
+        self.end(key, None);
+    }
+
+    /// Ends one secret of a key, known by the digest it is stored under; the key's other secrets live on.
+    pub fn revoke_secret(&self, key: &KeyId, digest: &KeyDigest) {
+        self.end(key, Some(digest));
+    }
+
+    /// Has `key` looked up again before it is next let in: its scopes, its windows or its status have changed.
+    ///
+    /// Requests under way finish. What was refused is looked up again too, so that a key which was just enabled, or has
+    /// just got another secret, is let in at once.
+    ///
+    /// ```
+    /// # use apikey_core::{Authenticator, KeyId};
+    /// # async fn update_row(_: &KeyId, _: &str) -> std::io::Result<()> { Ok(()) }
+    /// async fn narrow(authenticator: &Authenticator, id: &KeyId) -> std::io::Result<()> {
+    ///     update_row(id, "files:read").await?;
+    ///     authenticator.refresh(id);
+    ///     Ok(()) // the next request is let in with the new scopes
+    /// }
+    /// ```
+    pub fn refresh(&self, key: &KeyId) {
+        self.0.home.registry.refresh(key);
+    }
+
+    /// [`refresh`](Authenticator::refresh) for every key.
+    pub fn refresh_all(&self) {
+        self.0.home.registry.refresh_all();
+    }
+
+    /// Has every key that was refused looked up again: new ones have come.
+    pub fn forget_unknown(&self) {
+        self.0.home.registry.forget_unknown();
+    }
+
+    /// The clock that keys are judged by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.home.clock
+    }
+
+    /// What each key was used for since this was last called. Empty unless usage is
+    /// [counted](AuthenticatorBuilder::count_usage).
+    ///
+    /// Every request is in exactly one answer, whatever happens to its key or the cache meanwhile, and however many call
+    /// this; those that were let in before the call are in this or an earlier one. A secret may be listed twice: once for
+    /// what it was before it was looked up again, and once for what it is now. It costs by the number of keys that
+    /// were used.
+    ///
+    /// ```
+    /// # use apikey_core::{Authenticator, StaticKeys};
+    /// # let keys = StaticKeys::parse(&format!("ci sha256:{}", "00".repeat(32)))?;
+    /// let authenticator = Authenticator::builder(keys).count_usage(true).build()?;
+    /// for used in authenticator.take_usage() {
+    ///     println!("{}: {} requests", used.key, used.requests);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "what was taken is not counted again"]
+    pub fn take_usage(&self) -> Vec<KeyUsage> {
+        let mut taken = Vec::new();
+        let home = &self.0.home;
+        let Some(usage) = &home.usage else {
+            return taken;
+        };
+        let (now, wall) = (home.clock.now(), home.clock.wall());
+        usage.take(|entry, counted| {
+            let ago = now.saturating_since(Tick::from_nanos(counted.last_used));
+            taken.push(KeyUsage {
+                key: entry.claims().key_id().clone(),
+                organization: entry.claims().shared_organization(),
+                service_account: entry.claims().shared_service_account(),
+                environment: entry.claims().shared_environment(),
+                digest: entry.digest(),
+                requests: counted.requests,
+                refused: counted.refused,
+                last_used: wall.checked_sub(ago).unwrap_or(wall),
+            });
+        });
+        let lost = usage.take_lost();
+        if lost > 0 {
+            telemetry::usage_lost(lost);
+        }
+        taken
+    }
+
+    /// Completes when so many keys were used since usage was last taken (8,192 of them) that it should be taken now. For
+    /// one caller at a time; it never completes where usage is not counted.
+    pub async fn usage_piles_up(&self) {
+        match &self.0.home.usage {
+            Some(usage) => usage.grows_long().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Is usage [counted](AuthenticatorBuilder::count_usage)?
+    #[must_use]
+    pub fn counts_usage(&self) -> bool {
+        self.0.home.usage.is_some()
+    }
+
+    /// Has anybody asked to be told of [activity](AuthenticatorBuilder::activity_sink)? If not, an adapter need not even
+    /// look at the request.
+    #[must_use]
+    pub fn records_activity(&self) -> bool {
+        self.0.activity_sink.is_some()
+    }
+
+    /// Tells whoever has asked for it what `key` did. For adapters, once a request is answered that was let in.
+    pub fn record_activity(&self, key: &AuthenticatedKey, request: &RequestReport<'_>) {
+        if let Some(sink) = &self.0.activity_sink {
+            sink.record(key, request);
+        }
+    }
+
+    pub(crate) fn missing_credential(&self) -> Rejection {
+        self.rejection(Reason::NoCredential, None)
+    }
+
+    fn end(&self, key: &KeyId, digest: Option<&KeyDigest>) {
+        let table = &self.0.table;
+        let ended = self.0.home.registry.revoke(key, digest, |entry| table.remove(entry));
+        ended.iter().for_each(|entry| entry.wake_waiters());
+    }
+
+    /// Has this authenticator let the request in before? Then freshness no longer matters, only whether the key lives.
+    fn still_accepts(&self, key: &AuthenticatedKey) -> bool {
+        Arc::ptr_eq(key.home(), &self.0.home) && key.is_live()
+    }
+
+    #[inline]
+    fn judge(&self, credential: Credential<'_>) -> Authentication {
+        let inner = &*self.0;
+        // What is longer than any key is not worth hashing. Shorter tokens are looked up before they are parsed: what is
+        // cached has been parsed once, and a digest names one string only.
+        if credential.token.len() > inner.longest {
+            return self.judge_new(credential, None);
+        }
+        let cache_key = CacheKey::of(credential.token);
+        // In this order: clock, gate, entry. An entry that is read as good after the gate was open at `now` was good at
+        // some moment of the lease.
+        // A gate's promises are to other machines: it is shown the exact time.
+        let now = match &inner.gate {
+            None => inner.home.clock.at_latest(),
+            Some(_) => inner.home.clock.now(),
+        };
+        let trusted = self.trusts_cache(now);
+        let cached = inner.table.get(&cache_key).filter(|entry| !entry.is_dead());
+        match cached {
+            Some(entry) if trusted && entry.is_good(now) => {
+                if let Some(usage) = &inner.home.usage {
+                    usage.accepted(&entry, now);
+                }
+                telemetry::accepted(entry.claims().key_id(), Found::Cached);
+                Authentication::Done(Ok(Some(AuthenticatedKey::new(entry))))
+            }
+            cached => {
+                let lookup = Lookup { cache_key, now, trusted, known: cached.is_some() };
+                self.judge_new(credential, Some(lookup))
+            }
+        }
+    }
+
+    /// Judges a token that the cache does not vouch for. Without a `lookup` it is too long to be a key.
+    #[cold]
+    fn judge_new(&self, credential: Credential<'_>, lookup: Option<Lookup>) -> Authentication {
+        let Credential { token, header } = credential;
+        let text = match std::str::from_utf8(token) {
+            Ok(text) if is_token68(token) => text,
+            _ => return self.refuse(Reason::MalformedCredential, None),
+        };
+        let environment = match self.check_format(token) {
+            Ok(environment) => environment,
+            Err(_) if self.lets_pass(token, header) => return self.pass(),
+            Err(error) => return self.refuse(reason_of(&error), None),
+        };
+        // A format accepted it, so it is not too long.
+        let Some(lookup) = lookup else {
+            return self.refuse(Reason::WrongFormat, None);
+        };
+        if let (Some(environment), Some(accepted)) = (&environment, &self.0.environments)
+            && !accepted.contains(environment)
+        {
+            return self.refuse(Reason::WrongEnvironment, None);
+        }
+        if lookup.trusted
+            && let unknown_since = self.0.home.registry.unknown_since()
+            && let Some(refusal) = self.0.unknown.get(&lookup.cache_key, lookup.now, unknown_since)
+        {
+            return self.refuse(refusal.reason, refusal.key_id.as_ref());
+        }
+        let Ok(plaintext) = text.parse::<PlaintextKey>() else {
+            return self.refuse(Reason::MalformedCredential, None);
+        };
+        let digests = self.0.hasher.digests(&plaintext);
+        let presented = Presented::new(plaintext, digests, environment);
+        Authentication::Loading(Loading::new(self.clone(), presented, lookup))
+    }
+
+    /// The environment that the token's text names, under the first format that accepts it; else the error of the format
+    /// that got furthest.
+    ///
+    /// A token with a declared format's prefix is that format's: a legacy format, which has none, doesn't accept what the
+    /// other has refused.
+    fn check_format(&self, token: &[u8]) -> Result<Option<Arc<str>>, ParseKeyError> {
+        let is_declared = |format: &&KeyFormat| format.prefix().is_some();
+        let is_claimed = self.0.formats.iter().filter(is_declared).any(|format| format.has_prefix(token));
+        let mut furthest = ParseKeyError::Prefix;
+        for format in self.0.formats.iter().filter(|format| is_declared(format) || !is_claimed) {
+            match format.check(token) {
+                Ok(parsed) => return Ok(parsed.environment().map(|name| self.0.shared_environment(name))),
+                Err(error) => furthest = furthest.max(error),
+            }
+        }
+        Err(furthest)
+    }
+
+    fn lets_pass(&self, token: &[u8], header: Header) -> bool {
+        self.0.foreign_tokens == ForeignTokens::PassThrough
+            && header == Header::Authorization
+            && !self.0.formats.iter().any(|format| format.has_prefix(token))
+    }
+
+    fn trusts_cache(&self, now: Tick) -> bool {
+        self.0.gate.as_ref().is_none_or(|gate| gate.trusts_cache(now))
+    }
+
+    fn pass(&self) -> Authentication {
+        telemetry::anonymous();
+        Authentication::Done(Ok(None))
+    }
+
+    fn refuse(&self, reason: Reason, key: Option<&KeyId>) -> Authentication {
+        Authentication::Done(Err(self.rejection(reason, key)))
+    }
+
+    fn rejection(&self, reason: Reason, key: Option<&KeyId>) -> Rejection {
+        let rejection = Rejection::new(reason, Arc::clone(&self.0.home.terms));
+        telemetry::refused(&rejection, key);
+        rejection
+    }
+}
+
+impl Inner {
+    fn shared_environment(&self, name: &str) -> Arc<str> {
+        let declared = self.declared_environments.iter().find(|declared| ***declared == *name);
+        declared.cloned().unwrap_or_else(|| name.into())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Entries refer to their home, and its list of used entries to them.
+        if let Some(usage) = &self.home.usage {
+            usage.close();
+        }
+    }
+}
+
+/// What a look at the cache has found, a hit apart.
+#[derive(Clone, Copy)]
+struct Lookup {
+    cache_key: CacheKey,
+    now: Tick,
+    /// Were cached answers to be believed?
+    trusted: bool,
+    /// Is the key cached as a good one, though not freshly?
+    known: bool,
+}
+
+fn reason_of(error: &ParseKeyError) -> Reason {
+    match error {
+        ParseKeyError::Checksum => Reason::WrongChecksum,
+        ParseKeyError::Environment => Reason::WrongEnvironment,
+        _ => Reason::WrongFormat,
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("realm", &self.0.home.terms.realm)
+            .field("formats", &self.0.formats)
+            .field("optional", &self.0.optional)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,209 @@
+//! From a request's header bytes to at most one presented credential. Whether it is a key is for the formats to say.
+//!
+//! Nothing is trimmed, decoded or guessed: two credentials are never reduced to one, and what is not exactly a
+//! credential is refused rather than read generously.
+
+use crate::{caller::AuthenticatedKey, rejection::Reason};
+
+/// A header an [`Authenticator`](crate::Authenticator) reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// `Authorization`, scheme `Bearer` (RFC 6750 §2.1).
+    Authorization,
+    /// The n-th of [`Authenticator::extra_headers`](crate::Authenticator::extra_headers), whose whole value is the key.
+    Extra(usize),
+}
+
+/// The lines a request has for one header.
+///
+/// Adapters collect them from their framework's header map:
+///
+/// ```
+/// use apikey_core::HeaderLines;
+///
+/// let one: HeaderLines<'_> = [&b"Bearer abc"[..]].into_iter().collect();
+/// assert!(matches!(one, HeaderLines::One(b"Bearer abc")));
+/// let two: HeaderLines<'_> = [&b"a"[..], &b"b"[..]].into_iter().collect();
+/// assert!(matches!(two, HeaderLines::Several));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderLines<'a> {
+    /// The header was not sent.
+    Absent,
+    /// It was sent once.
+    One(&'a [u8]),
+    /// It was sent more than once.
+    Several,
+}
+
+impl<'a> FromIterator<&'a [u8]> for HeaderLines<'a> {
+    #[inline]
+    fn from_iter<I: IntoIterator<Item = &'a [u8]>>(lines: I) -> Self {
+        let mut lines = lines.into_iter();
+        match (lines.next(), lines.next()) {
+            (None, _) => HeaderLines::Absent,
+            (Some(line), None) => HeaderLines::One(line),
+            (Some(_), Some(_)) => HeaderLines::Several,
+        }
+    }
+}
+
+/// A request, as an adapter shows it to [`Authenticator::authenticate`](crate::Authenticator::authenticate).
+///
+/// ```
+/// use apikey_core::{Header, HeaderLines, RequestView};
+///
+/// struct Framework { authorization: Vec<Vec<u8>> }
+///
+/// impl RequestView for Framework {
+///     fn lines(&self, header: Header) -> HeaderLines<'_> {
+///         match header {
+///             Header::Authorization => self.authorization.iter().map(Vec::as_slice).collect(),
+///             Header::Extra(_) => HeaderLines::Absent,
+///         }
+///     }
+/// }
+/// ```
+pub trait RequestView {
+    /// The lines of `header`, each without the white space around it that HTTP allows (RFC 9110 §5.5).
+    fn lines(&self, header: Header) -> HeaderLines<'_>;
+
+    /// The key that an outer layer has left in the request, if any.
+    ///
+    /// It counts only if it is the same authenticator's: then the request has been judged already, and its credential
+    /// may have been stripped since.
+    fn authenticated(&self) -> Option<AuthenticatedKey> {
+        None
+    }
+}
+
+/// The one credential of a request. The token is not yet known to be token68.
+#[derive(Clone, Copy)]
+pub(crate) struct Credential<'a> {
+    pub(crate) token: &'a [u8],
+    pub(crate) header: Header,
+}
+
+impl<'a> Credential<'a> {
+    /// Finds the one credential among `Authorization` and `extras` other headers.
+    #[inline]
+    pub(crate) fn read(headers: &'a impl RequestView, extras: usize) -> Result<Option<Self>, Reason> {
+        let mut found = match headers.lines(Header::Authorization) {
+            HeaderLines::Absent => None,
+            HeaderLines::One(line) => {
+                bearer_token(line)?.map(|token| Credential { token, header: Header::Authorization })
+            }
+            HeaderLines::Several => return Err(Reason::SeveralCredentials),
+        };
+        for header in (0..extras).map(Header::Extra) {
+            match (headers.lines(header), &found) {
+                (HeaderLines::Absent, _) => {}
+                (HeaderLines::One(token), None) => found = Some(Credential { token, header }),
+                _ => return Err(Reason::SeveralCredentials),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The token of a `Bearer` line; `None` for another scheme.
+///
+/// RFC 9110 §11.4: `credentials = auth-scheme [ 1*SP ( token68 / … ) ]`, the scheme without regard to case.
+#[inline]
+fn bearer_token(line: &[u8]) -> Result<Option<&[u8]>, Reason> {
+    let starts_with_tchar = |bytes: &[u8]| bytes.first().is_some_and(|byte| is_tchar(*byte));
+    match line.split_at_checked("Bearer".len()) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"Bearer") && !starts_with_tchar(rest) => {
+            let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+            match spaces {
+                0 => Err(Reason::MalformedCredential),
+                _ => Ok(Some(&rest[spaces..])),
+            }
+        }
+        _ if starts_with_tchar(line) => Ok(None),
+        _ => Err(Reason::MalformedCredential),
+    }
+}
+
+/// RFC 9110 §5.6.2: the characters of a token, which a scheme and a header's name are.
+pub(crate) const fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Lines {
+        authorization: Vec<&'static [u8]>,
+        extra: Vec<&'static [u8]>,
+    }
+
+    impl RequestView for Lines {
+        fn lines(&self, header: Header) -> HeaderLines<'_> {
+            match header {
+                Header::Authorization => self.authorization.iter().copied().collect(),
+                Header::Extra(_) => self.extra.iter().copied().collect(),
+            }
+        }
+    }
+
+    fn read(authorization: &[&'static [u8]], extra: &[&'static [u8]]) -> Result<Option<(Vec<u8>, Header)>, Reason> {
+        let lines = Lines { authorization: authorization.to_vec(), extra: extra.to_vec() };
+        Credential::read(&lines, 1).map(|found| found.map(|c| (c.token.to_vec(), c.header)))
+    }
+
+    #[test]
+    fn given_one_authorization_line_when_read_then_the_scheme_decides() {
+        let bearer = |token: &[u8]| Ok(Some((token.to_vec(), Header::Authorization)));
+        let malformed = || Err(Reason::MalformedCredential);
+        let cases: [(&'static [u8], _); 15] = [
+            (b"Bearer abc", bearer(b"abc")),
+            (b"bEARER abc", bearer(b"abc")),
+            (b"Bearer    abc", bearer(b"abc")),
+            // What follows is judged as token68 later; nothing is trimmed here.
+            (b"Bearer abc ", bearer(b"abc ")),
+            (b"Bearer a,b", bearer(b"a,b")),
+            (b"Bearer ", bearer(b"")),
+            (b"Bearer", malformed()),
+            (b"Bearer\tabc", malformed()),
+            (b"Bearer, abc", malformed()),
+            (b"Bearer=abc", malformed()),
+            (b"", malformed()),
+            (b" Bearer abc", malformed()),
+            (b"Basic abc", Ok(None)),
+            (b"Bearerabc", Ok(None)),
+            (b"Bear er", Ok(None)),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(read(&[line], &[]), expected, "{:?}", line.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
+    fn given_more_than_one_credential_when_read_then_none_is_chosen() {
+        type Lines = &'static [&'static [u8]];
+        let several: [(Lines, Lines); 5] = [
+            (&[b"Bearer a", b"Bearer a"], &[]),
+            (&[b"Basic a", b"Bearer a"], &[]),
+            (&[], &[b"a", b"a"]),
+            (&[b"Bearer a"], &[b"a"]),
+            (&[b"Bearer "], &[b"a"]),
+        ];
+        for (authorization, extra) in several {
+            assert_eq!(read(authorization, extra), Err(Reason::SeveralCredentials));
+        }
+    }
+
+    #[test]
+    fn given_another_scheme_beside_an_extra_header_when_read_then_the_extra_header_is_the_credential() {
+        let extra = Ok(Some((b"abc".to_vec(), Header::Extra(0))));
+        assert_eq!(read(&[b"Basic eA=="], &[b"abc"]), extra);
+        assert_eq!(read(&[], &[b"abc"]), extra);
+        assert_eq!(read(&[], &[]), Ok(None));
+    }
+}

@@ -1,0 +1,11 @@
+//! From a request's header bytes to a decision: the one credential, the cache, and a load where that has no answer.
+
+mod authenticator;
+mod credentials;
+
+pub use self::{
+    authenticator::{
+        Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Loading, TrustGate,
+    },
+    credentials::{Header, HeaderLines, RequestView},
+};

@@ -1,0 +1,12 @@
+//! Where keys come from: the trait that services implement, and keys from a file or the environment.
+
+mod resolver;
+mod static_keys;
+
+pub(crate) use self::resolver::{ErasedResolver, Proof};
+pub use self::{
+    resolver::{
+        BoxError, KeyStatus, Presented, Resolution, Resolver, ResolverFn, ResolverWith, resolver_fn, resolver_with,
+    },
+    static_keys::{GenerateStaticKeyError, NewStaticKey, StaticKeys, StaticKeysError},
+};

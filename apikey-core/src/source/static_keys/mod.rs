@@ -1,0 +1,165 @@
+//! Keys that stand in configuration, hashed: for a service with a handful of callers and no database.
+
+mod env;
+mod generate;
+#[cfg(feature = "toml")]
+mod toml;
+
+use std::{collections::HashMap, convert::Infallible, fmt};
+
+pub use generate::{GenerateStaticKeyError, NewStaticKey};
+
+use crate::{
+    key::{Claims, KeyDigest, KeyId},
+    scope::ScopeSet,
+    source::resolver::{Presented, Resolution, Resolver},
+};
+
+/// Keys from an environment variable or a file, known by their digests.
+///
+/// The configuration holds no secret: whoever reads it can't call the service. [`NewStaticKey`] makes a key and the entry
+/// to put here. Digests under a pepper need the [`KeyHasher`](crate::KeyHasher) that accepts it.
+///
+/// One entry a line, or separated by `;`: the key's id, its digest, its scopes.
+///
+/// ```
+/// use apikey_core::{Authenticator, StaticKeys};
+///
+/// let keys = StaticKeys::parse(
+///     "ci sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae files:read files:write",
+/// )?;
+/// let authenticator = Authenticator::builder(keys).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct StaticKeys {
+    keys: HashMap<KeyDigest, Resolution>,
+}
+
+/// What is wrong with a list of keys, and in which line.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}{}{problem}",
+    file.as_ref().map(|file| format!("{file}: ")).unwrap_or_default(),
+    line.map(|line| format!("line {line}: ")).unwrap_or_default(),
+)]
+pub struct StaticKeysError {
+    file: Option<String>,
+    line: Option<usize>,
+    problem: Problem,
+    #[source]
+    cause: Option<std::io::Error>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("the environment variable {0} is not set")]
+    NotSet(String),
+    #[error("the environment variable {0} is not UTF-8")]
+    NotUnicode(String),
+    #[cfg(feature = "toml")]
+    #[error("the file can't be read")]
+    Unreadable,
+    #[error("no key is listed")]
+    Empty,
+    #[error("the entry is empty")]
+    EmptyEntry,
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{field}: {reason}")]
+    Field { field: &'static str, reason: String },
+    #[cfg(feature = "toml")]
+    #[error("{0}")]
+    Syntax(String),
+    #[error("the id {0} is listed twice")]
+    RepeatedId(KeyId),
+    #[error("the digest of {0} is listed before, under another id")]
+    RepeatedDigest(KeyId),
+}
+
+impl StaticKeysError {
+    /// The line of the entry at fault, counted from 1, where one is.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        self.line
+    }
+
+    fn of(problem: Problem) -> Self {
+        StaticKeysError { file: None, line: None, problem, cause: None }
+    }
+}
+
+impl Problem {
+    fn field(field: &'static str, reason: impl fmt::Display) -> Self {
+        Problem::Field { field, reason: reason.to_string() }
+    }
+
+    fn at(self, line: usize) -> StaticKeysError {
+        StaticKeysError { line: Some(line), ..StaticKeysError::of(self) }
+    }
+}
+
+/// An entry as it was read, before it is compared with the others.
+struct Entry {
+    line: usize,
+    digest: KeyDigest,
+    resolution: Resolution,
+}
+
+impl StaticKeys {
+    fn from_entries(entries: Vec<Entry>) -> Result<Self, StaticKeysError> {
+        if entries.is_empty() {
+            return Err(StaticKeysError::of(Problem::Empty));
+        }
+        let mut keys = HashMap::<KeyDigest, Resolution>::with_capacity(entries.len());
+        let mut ids = std::collections::HashSet::new();
+        for Entry { line, digest, resolution } in entries {
+            let id = resolution.claims.key_id().clone();
+            if !ids.insert(id.clone()) {
+                return Err(Problem::RepeatedId(id).at(line));
+            }
+            if keys.insert(digest, resolution).is_some() {
+                return Err(Problem::RepeatedDigest(id).at(line));
+            }
+        }
+        Ok(StaticKeys { keys })
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Always `false`: a list without a key is refused when it is read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+}
+
+impl Resolver for StaticKeys {
+    type Error = Infallible;
+
+    async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, Infallible> {
+        Ok(key.digests().iter().find_map(|digest| self.keys.get(digest)).cloned())
+    }
+}
+
+impl fmt::Debug for StaticKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticKeys").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+fn parse_id(id: &str) -> Result<KeyId, Problem> {
+    KeyId::new(id).map_err(|error| Problem::field("id", error))
+}
+
+fn parse_digest(digest: &str) -> Result<KeyDigest, Problem> {
+    digest.parse::<KeyDigest>().map_err(|error| Problem::field("digest", error))
+}
+
+fn claims(id: KeyId, scopes: Result<ScopeSet, crate::ScopeError>) -> Result<Claims, Problem> {
+    let scopes = scopes.map_err(|error| Problem::field("scopes", error))?;
+    Ok(Claims::new(id).with_scopes(scopes))
+}
