@@ -10,7 +10,7 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
-use apikey_core::{Anonymous, AuthenticatedKey, Rejection, RequiredScopes};
+use apikey_core::{AuthenticatedKey, Rejection, RequiredScopes, adapter::Anonymous};
 
 use crate::rejection::ApiKeyRejection;
 

@@ -11,7 +11,7 @@ use actix_web::{
     body::MessageBody,
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
 };
-use apikey_core::InFlight;
+use apikey_core::adapter::InFlight;
 use pin_project_lite::pin_project;
 
 /// Lets requests of the routes inside it finish, though their key is revoked or expires meanwhile. It stands inside an

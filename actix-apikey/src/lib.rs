@@ -97,9 +97,9 @@ pub use apikey_core::{
     Clock, ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
     KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, LastFrame, NewStaticKey,
     NoRandomness, NotToken68, OnRevoked, ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError,
-    PepperVersion, PlaintextKey, Presented, Rejection, RejectionKind, RequestReport, RequiredScopes, Requirement,
+    PepperVersion, PlaintextKey, PresentedKey, Rejection, RejectionKind, RequestReport, RequiredScopes, Requirement,
     Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet,
-    StaticKeys, StaticKeysError, Tick, TrustGate, WhileLive, resolver_fn, resolver_with, scopes,
+    StaticKeys, StaticKeysError, Tick, TrustGate, adapter::WhileLive, resolver_fn, resolver_with, scopes,
 };
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]

@@ -18,8 +18,8 @@ use actix_web::{
     },
 };
 use apikey_core::{
-    Anonymous, AuthenticatedKey, Authentication, Decision, Header, HeaderLines, InFlight, LastFrame, Loading,
-    OnRevoked, Rejection, RequestView,
+    AuthenticatedKey, LastFrame, OnRevoked, Rejection,
+    adapter::{Anonymous, Authentication, Decision, Header, HeaderLines, InFlight, Loading, RequestView},
 };
 use pin_project_lite::pin_project;
 

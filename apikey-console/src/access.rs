@@ -3,8 +3,8 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use apikey_core::{
-    AuthenticatedKey, Authentication, Authenticator, BoxError, Header, HeaderLines, Rejection, RequestView,
-    Requirement, Scope,
+    AuthenticatedKey, Authenticator, BoxError, Rejection, Requirement, Scope,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
 };
 use apikey_manager::Actor;
 use http::{

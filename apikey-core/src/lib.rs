@@ -18,12 +18,12 @@
 //!
 //! - [`KeyFormat`] says what keys look like: prefix, environment, alphabet, checksum. [`KeyHasher`] says how they are
 //!   digested: SHA-256, or HMAC under versioned [`Pepper`]s.
-//! - A [`Resolver`] looks a [`Presented`] key up and answers with a [`Resolution`]: [`StaticKeys`], a closure
+//! - A [`Resolver`] looks a [`PresentedKey`] key up and answers with a [`Resolution`]: [`StaticKeys`], a closure
 //!   ([`resolver_fn`], [`resolver_with`]), or a type of your own.
 //! - The [`Authenticator`] is the pipeline. It caches what it has verified, shares one look-up among concurrent requests,
 //!   and forgets at once what is [revoked](Authenticator::revoke).
 //! - An [`AuthenticatedKey`] is a verified caller with its [`Claims`]; a [`Rejection`] is the answer for anyone else.
-//! - [`InFlight`] and [`WhileLive`] end what is under way when its key is revoked or expires, as [`OnRevoked`] says.
+//! - [`OnRevoked`] says what becomes of requests under way when their key is revoked or expires.
 //! - [`scopes!`] declares [`Scope`]s as types; a [`ScopeCatalog`] adds roles and what implies what.
 //!
 //! # The life of a request
@@ -56,7 +56,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod adapter;
+pub mod adapter;
 mod cache;
 mod caller;
 mod clock;
@@ -72,13 +72,12 @@ mod telemetry;
 #[cfg(feature = "test-util")]
 mod test_util;
 
-pub use adapter::{Anonymous, Background};
 pub use caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport, Revoked};
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub use clock::ManualClock;
 pub use clock::{Clock, Tick};
-pub use in_flight::{InFlight, LastFrame, OnRevoked, WhileLive};
+pub use in_flight::{LastFrame, OnRevoked};
 pub use key::{
     Alphabet, Checksum, Claims, DigestAlgorithm, GenerateKeyError, JsonError, JsonObject, KeyDigest, KeyFormat,
     KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyedChecksum, NoRandomness, NotToken68,
@@ -88,13 +87,10 @@ pub use key::{
 #[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
 pub use openapi::ApiKeySecurity;
 pub use rejection::{Rejection, RejectionKind};
-pub use request::{
-    Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Header, HeaderLines,
-    Loading, RequestView, TrustGate,
-};
+pub use request::{Authenticator, AuthenticatorBuilder, ConfigError, ForeignTokens, TrustGate};
 pub use scope::{AnyOf, RequiredScopes, Requirement, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet};
 pub use source::{
-    BoxError, GenerateStaticKeyError, KeyStatus, NewStaticKey, Presented, Resolution, Resolver, ResolverFn,
+    BoxError, GenerateStaticKeyError, KeyStatus, NewStaticKey, PresentedKey, Resolution, Resolver, ResolverFn,
     ResolverWith, StaticKeys, StaticKeysError, resolver_fn, resolver_with,
 };
 #[cfg(feature = "test-util")]

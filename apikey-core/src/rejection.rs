@@ -28,7 +28,7 @@ pub struct Rejection {
 pub(crate) struct Terms {
     pub(crate) realm: Box<str>,
     pub(crate) retry_after: Duration,
-    pub(crate) tell_holder: bool,
+    pub(crate) explain_refusals: bool,
 }
 
 /// What kind of refusal a [`Rejection`] is: what a client may know, and what a custom responder may branch on.
@@ -115,7 +115,7 @@ impl Reason {
     }
 
     /// What a holder may be told of a key that is genuinely theirs, or of text they sent themselves.
-    const fn told_to_holder(self) -> Option<&'static str> {
+    const fn explanation(self) -> Option<&'static str> {
         match self {
             Reason::WrongEnvironment => Some("The key belongs to another environment."),
             Reason::NotYetValid => Some("The key is not valid yet."),
@@ -140,7 +140,7 @@ impl Rejection {
     /// own.
     #[must_use]
     pub fn missing_layer(layer: &'static str) -> Self {
-        let terms = Terms { realm: "".into(), retry_after: Duration::ZERO, tell_holder: false };
+        let terms = Terms { realm: "".into(), retry_after: Duration::ZERO, explain_refusals: false };
         let rejection =
             Rejection { reason: Reason::LayerMissing, terms: Arc::new(terms), subject: Some(Cow::Borrowed(layer)) };
         crate::telemetry::layer_missing(&rejection, layer);
@@ -200,7 +200,7 @@ impl Rejection {
     /// What a client is told, in one sentence.
     #[must_use]
     pub fn detail(&self) -> Cow<'static, str> {
-        if let (true, Some(told)) = (self.terms.tell_holder, self.reason.told_to_holder()) {
+        if let (true, Some(told)) = (self.terms.explain_refusals, self.reason.explanation()) {
             return told.into();
         }
         match self.kind() {
@@ -301,8 +301,8 @@ impl std::error::Error for Rejection {}
 mod tests {
     use super::*;
 
-    fn rejection(reason: Reason, realm: &str, tell_holder: bool) -> Rejection {
-        let terms = Terms { realm: realm.into(), retry_after: Duration::from_millis(1_500), tell_holder };
+    fn rejection(reason: Reason, realm: &str, explain_refusals: bool) -> Rejection {
+        let terms = Terms { realm: realm.into(), retry_after: Duration::from_millis(1_500), explain_refusals };
         Rejection::new(reason, Arc::new(terms))
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use apikey_core::{Authentication, Authenticator, Header, HeaderLines, KeyFormat, RequestView, TestKeys};
+use apikey_core::{
+    Authenticator, KeyFormat, TestKeys,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
+};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 struct Line(String);

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{BoxError, Claims, KeyDigest, KeyStatus, Presented, Resolution, Resolver};
+use apikey_core::{BoxError, Claims, KeyDigest, KeyStatus, PresentedKey, Resolution, Resolver};
 use async_trait::async_trait;
 use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::timeout};
 
@@ -194,7 +194,7 @@ fn lock(queue: &Mutex<Queue>) -> std::sync::MutexGuard<'_, Queue> {
 impl<S: Find + ?Sized> Resolver for StoreResolver<S> {
     type Error = BoxError;
 
-    async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, BoxError> {
+    async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, BoxError> {
         match self.ask(key.digests().to_vec()).await {
             Ok(Ok(found)) => Ok(found.map(|found| resolution_of(*found))),
             Ok(Err(error)) => Err(Box::new(Shared(error))),

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use apikey_core::{
-    AuthenticatedKey, Authentication, Authenticator, Header, HeaderLines, KeyDigest, KeyFormat, ManualClock,
-    PlaintextKey, Rejection, RequestView,
+    AuthenticatedKey, Authenticator, KeyDigest, KeyFormat, ManualClock, PlaintextKey, Rejection,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
 };
 use apikey_manager::{
     Action, Actor, AuditFilter, BulkRevocation, ImportKey, IssuedKey, KeyFilter, KeyManager, KeyUpdate, ManageError,

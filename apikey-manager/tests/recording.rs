@@ -8,8 +8,9 @@ use std::{
 };
 
 use apikey_core::{
-    AuthenticatedKey, Authentication, Header, HeaderLines, KeyFormat, ManualClock, RequestReport, RequestView,
-    ScopeMarker, scopes,
+    AuthenticatedKey, KeyFormat, ManualClock, RequestReport, ScopeMarker,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
+    scopes,
 };
 use apikey_manager::{
     ActivitySettings, Actor, Bucket, Due, Event, IssuedKey, KeyManager, KeyManagerBuilder, KeyStore, ManageError,

@@ -137,7 +137,7 @@ impl World {
             .format(KeyFormat::builder("t").build().unwrap())
             .catalog(catalog)
             .clock(clock.clone())
-            .authenticator(|builder| builder.cache_capacity(64).unknown_capacity(64))
+            .authenticator(|builder| builder.cache_capacity(64).refused_capacity(64))
             .build()
             .unwrap();
         let host = Actor::host("test", OrganizationId::new("acme").unwrap()).unwrap();

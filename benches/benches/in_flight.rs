@@ -17,7 +17,7 @@ use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::Full;
 use tower::{Layer, Service};
-use tower_apikey::{ApiKeyLayer, Authenticator, Claims, KeyId, OnRevoked, Presented, Resolution, resolver_fn};
+use tower_apikey::{ApiKeyLayer, Authenticator, Claims, KeyId, OnRevoked, PresentedKey, Resolution, resolver_fn};
 
 /// Requests a turn.
 const BATCH: usize = 64;
@@ -115,14 +115,14 @@ where
 
 /// An authenticator that lets in every well-formed key, for an hour.
 fn of_keys_that_expire() -> Authenticator {
-    let resolver = resolver_fn(|key: Presented| {
+    let resolver = resolver_fn(|key: PresentedKey| {
         let expiry = SystemTime::now() + Duration::from_secs(3_600);
         let claims = KeyId::generate(SystemTime::now()).map(|id| Claims::new(id).with_expiry(expiry));
         std::future::ready(claims.map(|claims| Some(Resolution::new(key.digest().clone(), claims))))
     });
     Authenticator::builder(resolver)
         .format(keys::format())
-        .freshness(Duration::from_secs(3_600))
+        .cache_ttl(Duration::from_secs(3_600))
         .build()
         .expect("valid")
 }

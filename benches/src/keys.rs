@@ -4,7 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use http::{HeaderValue, Request, header::AUTHORIZATION};
 use tower_apikey::{
-    Authenticator, AuthenticatorBuilder, Claims, KeyFormat, KeyId, Presented, Resolution, ScopeSet, resolver_fn,
+    Authenticator, AuthenticatorBuilder, Claims, KeyFormat, KeyId, PresentedKey, Resolution, ScopeSet, resolver_fn,
 };
 
 /// The format under test: 46 bytes a key, with a CRC-32 among them.
@@ -33,7 +33,7 @@ pub fn authenticator_with(
     configure: impl FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder,
 ) -> Authenticator {
     let scopes = ScopeSet::parse("files:read files:write").expect("scopes");
-    let resolver = resolver_fn(move |key: Presented| {
+    let resolver = resolver_fn(move |key: PresentedKey| {
         let id = KeyId::generate(std::time::SystemTime::now()).expect("randomness");
         let claims = Claims::new(id).with_name("a name of 20 bytes..").with_scopes(scopes.clone());
         std::future::ready(Ok::<_, Infallible>(Some(Resolution::new(key.digest().clone(), claims))))
@@ -41,7 +41,7 @@ pub fn authenticator_with(
     let builder = Authenticator::builder(resolver)
         .format(format())
         .cache_capacity(capacity)
-        .freshness(Duration::from_secs(100_000));
+        .cache_ttl(Duration::from_secs(100_000));
     configure(builder).build().expect("a configuration without mistakes")
 }
 

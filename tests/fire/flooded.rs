@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use apikey_core::{Authentication, Authenticator, ManualClock};
+use apikey_core::{Authenticator, ManualClock, adapter::Authentication};
 
 use crate::{
     sized,
@@ -22,7 +22,7 @@ fn given_a_flood_of_unknown_keys_when_hot_keys_are_in_use_then_they_stay_cached_
     let authenticator = Authenticator::builder(store.clone())
         .format(format())
         .cache_capacity(CAPACITY)
-        .unknown_capacity(CAPACITY)
+        .refused_capacity(CAPACITY)
         .build()
         .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

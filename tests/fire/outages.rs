@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{Authenticator, BoxError, Claims, Decision, KeyId, Presented, RejectionKind, Resolution, Resolver};
+use apikey_core::{
+    Authenticator, BoxError, Claims, KeyId, PresentedKey, RejectionKind, Resolution, Resolver, adapter::Decision,
+};
 
 use crate::stand::{Gated, decide, format, load, poll_once, unknown_keys};
 
@@ -30,7 +32,7 @@ impl Resolver for Moody {
     type Error = BoxError;
 
     // Not an `async fn`: one of the moods is to panic before there is a future.
-    fn resolve(&self, key: &Presented) -> impl Future<Output = Result<Option<Resolution>, BoxError>> + Send {
+    fn resolve(&self, key: &PresentedKey) -> impl Future<Output = Result<Option<Resolution>, BoxError>> + Send {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mood = *self.mood.lock().unwrap();
         assert!(!matches!(mood, Mood::PanicsAtOnce), "the store panics at once");

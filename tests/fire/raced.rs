@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use apikey_core::{Authenticator, Claims, KeyId, KeyStatus, Presented, Resolution, resolver_with};
+use apikey_core::{Authenticator, Claims, KeyId, KeyStatus, PresentedKey, Resolution, resolver_with};
 
 use crate::{
     sized,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A store with one key, whose name is a version. Odd versions are revoked.
-async fn resolve(version: Arc<AtomicU64>, key: Presented) -> Result<Option<Resolution>, apikey_core::KeyIdError> {
+async fn resolve(version: Arc<AtomicU64>, key: PresentedKey) -> Result<Option<Resolution>, apikey_core::KeyIdError> {
     let read = version.load(Ordering::SeqCst);
     // The answer travels for a while, in which the store may change.
     for _ in 0..read % 3 {

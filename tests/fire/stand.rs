@@ -10,8 +10,8 @@ use std::{
 };
 
 use apikey_core::{
-    Authentication, Authenticator, BoxError, Claims, Decision, Header, HeaderLines, KeyFormat, KeyId, Loading,
-    Presented, RequestView, Resolution, Resolver,
+    Authenticator, BoxError, Claims, KeyFormat, KeyId, PresentedKey, Resolution, Resolver,
+    adapter::{Authentication, Decision, Header, HeaderLines, Loading, RequestView},
 };
 use tokio::sync::Semaphore;
 
@@ -120,7 +120,7 @@ impl Drop for Running<'_> {
 impl Resolver for Gated {
     type Error = BoxError;
 
-    async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, BoxError> {
+    async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, BoxError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         let _running = Running(self);

@@ -120,7 +120,7 @@ async fn given_requests_of_several_keys_and_secrets_when_one_ends_then_only_its_
         // Narrowed, perhaps: but not revoked.
         world.stand.authenticator.refresh(&key_id("writer"));
         world.stand.authenticator.refresh_all();
-        world.stand.authenticator.forget_unknown();
+        world.stand.authenticator.forget_refused();
         world.stand.authenticator.revoke_secret(&key_id("reader"), &world.stand.digest("reader-too"));
         let cut = waiting.remove(1).await.unwrap();
         assert_eq!((cut.status, world.open()), (401, 2), "{server:?}");

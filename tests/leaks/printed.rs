@@ -2,7 +2,10 @@
 
 use std::io;
 
-use apikey_core::{AnyOf, Authentication, Header, HeaderLines, KeyFormat, KeyHasher, Pepper, RequestView};
+use apikey_core::{
+    AnyOf, KeyFormat, KeyHasher, Pepper,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
+};
 use support::stand::{FilesRead, FilesWrite, Setting, Stand};
 
 use crate::disguise::{assert_absent, assert_absent_digest};
@@ -53,7 +56,7 @@ async fn printed(stand: &Stand, name: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn given_everything_public_that_has_seen_a_key_when_printed_then_neither_key_nor_digest_is_there() {
-    let stand = Stand::new(Setting::TellHolder);
+    let stand = Stand::new(Setting::ExplainRefusals);
     for name in ["reader", "revoked", "unknown", "mistyped", "nobody"] {
         for text in printed(&stand, name).await {
             assert_absent(&text, stand.token(name), &text);
@@ -70,7 +73,7 @@ async fn given_keys_with_every_character_of_base64_when_printed_then_they_are_no
     let digest = hasher.digest(&key);
     let exposed = key.expose_secret().to_owned();
     let (sent, received) = std::sync::mpsc::channel();
-    let resolver = apikey_core::resolver_fn(move |presented: apikey_core::Presented| {
+    let resolver = apikey_core::resolver_fn(move |presented: apikey_core::PresentedKey| {
         let printed = format!("{presented:?} {presented:#?} {:?}", presented.plaintext());
         sent.send((printed, format!("{:?}", presented.digests()))).unwrap();
         async { Ok::<_, io::Error>(None) }

@@ -112,7 +112,7 @@ async fn given_a_cached_refusal_when_the_key_is_imported_then_it_is_let_in_once_
     assert_eq!(stand.ask_counted("unknown").await, (401, 1));
     stand.change("unknown", |claims| claims, |record| record);
     assert_eq!(stand.ask_counted("unknown").await, (401, 0));
-    stand.authenticator.forget_unknown();
+    stand.authenticator.forget_refused();
     assert_eq!(stand.ask_counted("unknown").await, (200, 1));
     assert_eq!(stand.ask_counted("reader").await, (200, 0));
 }

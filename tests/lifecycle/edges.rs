@@ -9,8 +9,9 @@ use std::{
 };
 
 use apikey_core::{
-    Authentication, Authenticator, Claims, Header, HeaderLines, KeyFormat, KeyHasher, KeyId, ManualClock, Pepper,
-    PlaintextKey, Presented, RequestView, Resolution, resolver_fn,
+    Authenticator, Claims, KeyFormat, KeyHasher, KeyId, ManualClock, Pepper, PlaintextKey, PresentedKey, Resolution,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
+    resolver_fn,
 };
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
@@ -34,7 +35,7 @@ impl RequestView for Bearer<'_> {
     }
 }
 
-async fn ask(authenticator: &Authenticator, key: &str) -> apikey_core::Decision {
+async fn ask(authenticator: &Authenticator, key: &str) -> apikey_core::adapter::Decision {
     let bearer = Bearer::new(key);
     match authenticator.authenticate(&bearer) {
         Authentication::Done(decision) => decision,
@@ -50,7 +51,7 @@ fn claims(id: &str) -> Claims {
 type Answer = std::io::Result<Option<Resolution>>;
 
 #[tokio::test]
-async fn given_an_answer_that_travels_when_the_key_changes_meanwhile_then_freshness_counts_from_the_question() {
+async fn given_an_answer_that_travels_when_the_key_changes_meanwhile_then_the_ttl_counts_from_the_question() {
     let (clock, active) = (ManualClock::new(), Arc::new(AtomicBool::new(true)));
     let resolver = resolver_fn({
         let (clock, active) = (clock.clone(), active.clone());
@@ -61,7 +62,7 @@ async fn given_an_answer_that_travels_when_the_key_changes_meanwhile_then_freshn
         }
     });
     let builder = Authenticator::builder(resolver).clock(clock.clone());
-    let authenticator = builder.freshness(Duration::from_secs(10)).build().unwrap();
+    let authenticator = builder.cache_ttl(Duration::from_secs(10)).build().unwrap();
     assert!(ask(&authenticator, KEY).await.is_ok());
     clock.advance(Duration::from_secs(5));
     assert!(ask(&authenticator, KEY).await.is_ok(), "nine seconds after the question");
@@ -70,7 +71,7 @@ async fn given_an_answer_that_travels_when_the_key_changes_meanwhile_then_freshn
 }
 
 #[tokio::test]
-async fn given_no_freshness_when_a_request_comes_during_a_look_up_then_it_has_one_of_its_own() {
+async fn given_a_ttl_of_zero_when_a_request_comes_during_a_look_up_then_it_has_one_of_its_own() {
     let (gate, active) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(true)));
     let resolver = resolver_fn({
         let (gate, active) = (gate.clone(), active.clone());
@@ -82,7 +83,7 @@ async fn given_no_freshness_when_a_request_comes_during_a_look_up_then_it_has_on
             }
         }
     });
-    let builder = Authenticator::builder(resolver).freshness(Duration::ZERO).unknown_freshness(Duration::ZERO);
+    let builder = Authenticator::builder(resolver).cache_ttl(Duration::ZERO).refused_ttl(Duration::ZERO);
     let authenticator = builder.build().unwrap();
     let mut before = Box::pin(ask(&authenticator, KEY));
     assert!((&mut before).now_or_never().is_none());
@@ -127,7 +128,7 @@ async fn given_a_legacy_format_beside_a_declared_one_when_the_latter_refuses_a_k
         let calls = Arc::new(AtomicUsize::new(0));
         let resolver = resolver_fn({
             let calls = calls.clone();
-            move |key: Presented| {
+            move |key: PresentedKey| {
                 calls.fetch_add(1, Ordering::SeqCst);
                 std::future::ready(Answer::Ok(Some(Resolution::new(key.digest().clone(), claims("k")))))
             }
@@ -150,7 +151,7 @@ async fn given_turns_that_become_free_when_known_keys_wait_then_they_take_those_
     let (running, known) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(100)));
     let resolver = resolver_fn({
         let (gate, running, known) = (gate.clone(), running.clone(), known.clone());
-        move |key: Presented| {
+        move |key: PresentedKey| {
             let (gate, running, known) = (gate.clone(), running.clone(), known.clone());
             async move {
                 let name = key.plaintext().expose_secret().to_owned();

@@ -100,11 +100,11 @@ fn changes() -> [Change; 9] {
             401,
         ),
         Change::new(
-            "forget_unknown after an import",
+            "forget_refused after an import",
             "unknown",
             |stand| {
                 stand.change("unknown", |claims| claims, |record| record);
-                stand.authenticator.forget_unknown();
+                stand.authenticator.forget_refused();
             },
             200,
         ),
@@ -159,7 +159,7 @@ async fn given_a_load_under_way_when_something_else_is_changed_then_its_answer_c
     let others: [fn(&Stand); 3] = [
         |stand| stand.authenticator.revoke(&key_id("admin")),
         |stand| stand.authenticator.refresh(&key_id("admin")),
-        |stand| stand.authenticator.forget_unknown(),
+        |stand| stand.authenticator.forget_refused(),
     ];
     for happen in others {
         let stand = held();

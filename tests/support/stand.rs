@@ -41,7 +41,7 @@ pub enum Setting {
     /// Tokens without the format's prefix pass. Keys in `x-api-key`, too.
     PassThrough,
     /// Holders are told why their key is refused.
-    TellHolder,
+    ExplainRefusals,
     /// No format is declared.
     AnyToken,
     /// Refusals have a body of the service's own, and headers it may not set.
@@ -97,7 +97,7 @@ impl Stand {
         let store = Arc::new(Store::default());
         let clock = ManualClock::new();
         let builder = Authenticator::builder(Arc::clone(&store)).realm(REALM).clock(clock.clone());
-        let builder = builder.retry_after(Duration::from_millis(1_500)).cache_capacity(64).unknown_capacity(64);
+        let builder = builder.retry_after(Duration::from_millis(1_500)).cache_capacity(64).refused_capacity(64);
         let builder = match setting {
             Setting::AnyToken => builder,
             _ => builder.format(format.clone()).environments(["live"]),
@@ -107,7 +107,7 @@ impl Stand {
             Setting::ExtraHeaders => builder.header("X-API-Key").header("x-access-token"),
             Setting::Optional => builder.optional(true),
             Setting::PassThrough => builder.foreign_tokens(ForeignTokens::PassThrough).header("x-api-key"),
-            Setting::TellHolder => builder.tell_holder(true),
+            Setting::ExplainRefusals => builder.explain_refusals(true),
             Setting::Strip => builder.header("x-api-key"),
             Setting::Impatient => builder.resolver_timeout(Duration::from_millis(1)),
         };

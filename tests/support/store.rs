@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{KeyDigest, KeyId, Presented, Resolution, Resolver};
+use apikey_core::{KeyDigest, KeyId, PresentedKey, Resolution, Resolver};
 use tokio::sync::Semaphore;
 
 /// Long past any call: one that never comes fails the test instead of hanging it.
@@ -104,7 +104,7 @@ impl Store {
         lock(&self.records)
     }
 
-    fn find(&self, key: &Presented, behaviour: Behaviour) -> Option<Resolution> {
+    fn find(&self, key: &PresentedKey, behaviour: Behaviour) -> Option<Resolution> {
         let records = self.records();
         let own = key.digests().iter().find_map(|digest| records.get(digest));
         let found = match behaviour {
@@ -118,7 +118,7 @@ impl Store {
 impl Resolver for Store {
     type Error = io::Error;
 
-    fn resolve(&self, key: &Presented) -> impl Future<Output = io::Result<Option<Resolution>>> + Send {
+    fn resolve(&self, key: &PresentedKey) -> impl Future<Output = io::Result<Option<Resolution>>> + Send {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let behaviour = *lock(&self.behaviour);
         if behaviour == Behaviour::PanicAtOnce {
@@ -144,7 +144,7 @@ impl Resolver for Store {
 }
 
 /// Panics with the key in the payload, where nobody may look for it. Past the hook, which would print it.
-fn panic_with(key: &Presented) -> ! {
+fn panic_with(key: &PresentedKey) -> ! {
     resume_unwind(Box::new(format!("the store panics, as told, with {}", key.plaintext().expose_secret())))
 }
 

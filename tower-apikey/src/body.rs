@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use apikey_core::{AuthenticatedKey, BoxError, LastFrame, Revoked, WhileLive};
+use apikey_core::{AuthenticatedKey, BoxError, LastFrame, Revoked, adapter::WhileLive};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;

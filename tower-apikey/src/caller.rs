@@ -1,6 +1,6 @@
 //! The caller that a layer has left in a request's extensions.
 
-use apikey_core::{Anonymous, AuthenticatedKey, Rejection};
+use apikey_core::{AuthenticatedKey, Rejection, adapter::Anonymous};
 use http::Extensions;
 
 /// Adds `AuthenticatedKey::from_extensions`.

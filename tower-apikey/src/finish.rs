@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use apikey_core::InFlight;
+use apikey_core::adapter::InFlight;
 use http::Request;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use apikey_core::Loading;
+use apikey_core::adapter::Loading;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;

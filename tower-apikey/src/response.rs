@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apikey_core::{InFlight, LastFrame, OnRevoked, Rejection};
+use apikey_core::{LastFrame, OnRevoked, Rejection, adapter::InFlight};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,

@@ -6,7 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use apikey_core::{Anonymous, AuthenticatedKey, Authentication, Header, HeaderLines, InFlight, RequestView};
+use apikey_core::{
+    AuthenticatedKey,
+    adapter::{Anonymous, Authentication, Header, HeaderLines, InFlight, RequestView},
+};
 use http::{HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
 use http_body::Body;
 use tower_service::Service;

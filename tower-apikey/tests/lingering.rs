@@ -277,7 +277,7 @@ async fn given_a_layer_s_own_refusal_when_a_body_comes_with_it_then_it_is_read_a
     let (request, seen) = upload(8, true);
     refused(with_key(request, &key), seen, 403).await;
     keys.revoke(&key);
-    keys.authenticator().forget_unknown();
+    keys.authenticator().forget_refused();
     let calls = keys.resolver_calls();
     let (request, seen) = upload(8, true);
     refused(with_key(request, &key), seen, 401).await;

@@ -13,7 +13,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{Method, StatusCode},
 };
-use apikey_core::{Anonymous, AuthenticatedKey, LastFrame, OnRevoked, Rejection};
+use apikey_core::{AuthenticatedKey, LastFrame, OnRevoked, Rejection, adapter::Anonymous};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;

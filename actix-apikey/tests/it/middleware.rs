@@ -263,7 +263,7 @@ async fn given_a_key_in_an_extra_header_when_answered_then_shared_caches_are_kep
 
 #[actix_web::test]
 async fn given_an_application_a_scope_and_a_resource_all_wrapped_when_asked_then_routing_still_works() {
-    let keys = TestKeys::with(|builder| builder.freshness(std::time::Duration::ZERO));
+    let keys = TestKeys::with(|builder| builder.cache_ttl(std::time::Duration::ZERO));
     let key = keys.key(["a"]);
     let wrap = || ApiKeyMiddleware::new(keys.authenticator());
     let app = test::init_service(

@@ -10,7 +10,7 @@ use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 ///
 /// ```
 /// use std::time::Duration;
-/// use apikey_core::Background;
+/// use apikey_core::adapter::Background;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let background = Background::new(64);

@@ -1,6 +1,10 @@
-//! What adapters of frameworks share.
+//! What an adapter of a framework needs, and services don't: every decision that is not about the framework's types.
 
 mod anonymous;
 mod background;
 
 pub use self::{anonymous::Anonymous, background::Background};
+pub use crate::{
+    in_flight::{InFlight, WhileLive},
+    request::{Authentication, Decision, Header, HeaderLines, Loading, RequestView},
+};

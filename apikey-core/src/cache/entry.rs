@@ -28,7 +28,7 @@ const DEAD: u64 = 0;
 const STALE: u64 = 1;
 
 /// What the entries of one authenticator share.
-pub(crate) struct Home {
+pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
     pub(crate) sweep: Arc<Sweep>,
@@ -37,10 +37,10 @@ pub(crate) struct Home {
     pub(crate) usage: Option<Usage>,
 }
 
-impl Home {
+impl Shared {
     pub(crate) fn new(clock: Clock, terms: Terms) -> Self {
         let sweep = Sweep::new(clock.clone());
-        Home { registry: Registry::default(), clock, sweep, terms: Arc::new(terms), usage: None }
+        Shared { registry: Registry::default(), clock, sweep, terms: Arc::new(terms), usage: None }
     }
 }
 
@@ -52,13 +52,13 @@ pub(crate) struct Entry {
     cache_key: CacheKey,
     /// What a hit counts begins on the same line.
     counts: Counts,
-    /// The end of the key's window; unlike `good_until` it does not move with freshness.
+    /// The end of the key's window; unlike `good_until` it does not move with the cache TTL.
     ends: Tick,
     /// The digest the store knows the secret by; `None` where it is the cache key's own.
     digest: Option<Box<KeyDigest>>,
     waiters: Mutex<Option<Box<Waiters>>>,
     claims: Claims,
-    home: Arc<Home>,
+    shared: Arc<Shared>,
 }
 
 /// Who waits for the end.
@@ -74,7 +74,7 @@ const ROOM_KEPT: usize = 32;
 
 impl Entry {
     pub(crate) fn new(
-        home: Arc<Home>,
+        shared: Arc<Shared>,
         cache_key: CacheKey,
         digest: KeyDigest,
         claims: Claims,
@@ -91,7 +91,7 @@ impl Entry {
             digest: (!is_cache_key).then(|| Box::new(digest)),
             waiters: Mutex::default(),
             claims,
-            home,
+            shared,
         }
     }
 
@@ -99,8 +99,8 @@ impl Entry {
         &self.claims
     }
 
-    pub(crate) fn home(&self) -> &Arc<Home> {
-        &self.home
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(crate) fn cache_key(&self) -> &CacheKey {
@@ -142,14 +142,14 @@ impl Entry {
 
     /// Has nothing happened to the key since the entry was filled, time apart?
     ///
-    /// Who waited for the load is let in on this: the answer may be fresher than any freshness allows.
+    /// Who waited for the load is let in on this: the answer may be fresher than any cache TTL allows.
     pub(crate) fn is_unmarked(&self) -> bool {
         self.good_until.load(Ordering::Acquire) > STALE
     }
 
     /// Does the key still stand for those let in before? A stale one does.
     pub(crate) fn is_live(&self) -> bool {
-        !self.is_dead() && !self.is_expired(|| self.home.clock.now())
+        !self.is_dead() && !self.is_expired(|| self.shared.clock.now())
     }
 
     /// The end of the key's window.
@@ -218,7 +218,7 @@ impl Entry {
         drop(waiters);
         drop(replaced);
         if is_new {
-            self.home.sweep.list(self);
+            self.shared.sweep.list(self);
             // The window may have ended before the sweep knew. Others may have begun to wait by then, who took the entry
             // for listed.
             if !self.is_live() {
@@ -256,7 +256,7 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.home.registry.forget(self.claims.key_id());
+        self.shared.registry.forget(self.claims.key_id());
     }
 }
 
@@ -267,32 +267,32 @@ pub(crate) mod tests {
     use super::*;
     use crate::key::KeyId;
 
-    pub(crate) fn home() -> Arc<Home> {
-        home_with(Clock::system())
+    pub(crate) fn shared() -> Arc<Shared> {
+        shared_with(Clock::system())
     }
 
-    pub(crate) fn home_with(clock: Clock) -> Arc<Home> {
-        let terms = Terms { realm: "test".into(), retry_after: Duration::from_secs(1), tell_holder: false };
-        Arc::new(Home::new(clock, terms))
+    pub(crate) fn shared_with(clock: Clock) -> Arc<Shared> {
+        let terms = Terms { realm: "test".into(), retry_after: Duration::from_secs(1), explain_refusals: false };
+        Arc::new(Shared::new(clock, terms))
     }
 
-    pub(crate) fn entry_of(home: &Arc<Home>, id: &str, secret: &[u8]) -> Arc<Entry> {
+    pub(crate) fn entry_of(shared: &Arc<Shared>, id: &str, secret: &[u8]) -> Arc<Entry> {
         let cache_key = CacheKey::of(secret);
         let claims = Claims::new(KeyId::new(id).unwrap());
-        Arc::new(Entry::new(Arc::clone(home), cache_key, digest_of(secret), claims, Tick::NEVER, Tick::NEVER))
+        Arc::new(Entry::new(Arc::clone(shared), cache_key, digest_of(secret), claims, Tick::NEVER, Tick::NEVER))
     }
 
-    pub(crate) fn entry_for(home: &Arc<Home>, cache_key: CacheKey) -> Arc<Entry> {
+    pub(crate) fn entry_for(shared: &Arc<Shared>, cache_key: CacheKey) -> Arc<Entry> {
         let claims = Claims::new(KeyId::new("k").unwrap());
         let digest = KeyDigest::sha256_from_bytes([0; 32]);
-        Arc::new(Entry::new(Arc::clone(home), cache_key, digest, claims, Tick::NEVER, Tick::NEVER))
+        Arc::new(Entry::new(Arc::clone(shared), cache_key, digest, claims, Tick::NEVER, Tick::NEVER))
     }
 
-    pub(crate) fn entry_with(home: &Arc<Home>, cache_key: CacheKey, metadata: usize) -> Arc<Entry> {
+    pub(crate) fn entry_with(shared: &Arc<Shared>, cache_key: CacheKey, metadata: usize) -> Arc<Entry> {
         let metadata: crate::JsonObject = format!(r#"{{"x":"{}"}}"#, "x".repeat(metadata)).parse().unwrap();
         let claims = Claims::new(KeyId::new("k").unwrap()).with_metadata(metadata);
         let digest = KeyDigest::sha256_from_bytes([0; 32]);
-        Arc::new(Entry::new(Arc::clone(home), cache_key, digest, claims, Tick::NEVER, Tick::NEVER))
+        Arc::new(Entry::new(Arc::clone(shared), cache_key, digest, claims, Tick::NEVER, Tick::NEVER))
     }
 
     pub(crate) fn digest_of(secret: &[u8]) -> KeyDigest {
@@ -311,7 +311,7 @@ pub(crate) mod tests {
 
     #[test]
     fn given_waiters_when_killed_and_woken_then_each_is_woken_once_and_none_may_wait_any_more() {
-        let entry = entry_of(&home(), "k", b"s");
+        let entry = entry_of(&shared(), "k", b"s");
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
         let mut slots = [None; 3];
@@ -336,7 +336,7 @@ pub(crate) mod tests {
                 std::panic::resume_unwind(Box::new(()));
             }
         }
-        let entry = entry_of(&home(), "k", b"s");
+        let entry = entry_of(&shared(), "k", b"s");
         let count = Arc::new(Count::default());
         for waker in [Waker::from(Arc::new(Panics)), Waker::from(Arc::clone(&count)), Waker::from(Arc::new(Panics))] {
             assert!(entry.wait(&mut None, &waker));
@@ -348,7 +348,7 @@ pub(crate) mod tests {
 
     #[test]
     fn given_a_rush_of_waiters_when_all_have_left_then_their_room_is_given_back() {
-        let entry = entry_of(&home(), "k", b"s");
+        let entry = entry_of(&shared(), "k", b"s");
         let mut slots = vec![None; 1_000];
         slots.iter_mut().for_each(|slot| assert!(entry.wait(slot, Waker::noop())));
         slots.into_iter().flatten().for_each(|slot| entry.stop_waiting(slot));
@@ -357,7 +357,7 @@ pub(crate) mod tests {
 
     #[test]
     fn given_a_dead_entry_when_made_stale_then_it_stays_dead() {
-        let entry = entry_of(&home(), "k", b"s");
+        let entry = entry_of(&shared(), "k", b"s");
         entry.make_stale();
         assert!(!entry.is_good(Tick::FIRST) && entry.is_live() && !entry.is_unmarked());
         entry.kill();
@@ -367,11 +367,11 @@ pub(crate) mod tests {
 
     #[test]
     fn given_a_peppered_digest_when_asked_then_only_that_one_is_the_entrys() {
-        let home = home();
+        let shared = shared();
         let pepper = |n| KeyDigest::hmac_sha256_from_bytes(crate::PepperVersion::new(n), [7; 32]);
         let claims = Claims::new(KeyId::new("k").unwrap());
         let key = CacheKey::of(b"s");
-        let entry = Entry::new(home, key, pepper(1), claims, Tick::NEVER, Tick::NEVER);
+        let entry = Entry::new(shared, key, pepper(1), claims, Tick::NEVER, Tick::NEVER);
         assert_eq!(entry.has_digest(&pepper(1)), Some(true));
         assert_eq!(
             entry.has_digest(&KeyDigest::hmac_sha256_from_bytes(crate::PepperVersion::new(1), [8; 32])),
@@ -385,7 +385,7 @@ pub(crate) mod tests {
 
     #[test]
     fn given_a_plain_digest_when_asked_then_only_that_one_is_the_entrys() {
-        let entry = entry_of(&home(), "k", b"s");
+        let entry = entry_of(&shared(), "k", b"s");
         assert_eq!(entry.has_digest(&digest_of(b"s")), Some(true));
         assert_eq!(entry.has_digest(&digest_of(b"t")), Some(false));
         let pepper = KeyDigest::hmac_sha256_from_bytes(crate::PepperVersion::new(1), [7; 32]);

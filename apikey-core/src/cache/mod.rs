@@ -10,9 +10,9 @@ pub(crate) mod entry;
 pub(crate) mod flight;
 #[cfg(all(test, shuttle))]
 mod model;
+pub(crate) mod refused;
 pub(crate) mod registry;
 pub(crate) mod sweep;
 pub(crate) mod sync;
 pub(crate) mod table;
-pub(crate) mod unknown;
 pub(crate) mod usage;

@@ -19,8 +19,8 @@ use shuttle::{
 use super::{
     cache_key::CacheKey,
     entry::{
-        Entry, Home,
-        tests::{digest_of, entry_of, home_with},
+        Entry, Shared,
+        tests::{digest_of, entry_of, shared_with},
     },
     sync::Arc,
     usage::Usage,
@@ -37,18 +37,18 @@ const SCHEDULES: usize = 20_000;
 
 /// A store with one key, and the place a table would keep its entry in.
 struct World {
-    home: Arc<Home>,
+    shared: Arc<Shared>,
     is_active: AtomicBool,
     table: Mutex<Option<Arc<Entry>>>,
 }
 
 impl World {
     fn new(ignores_changes: bool) -> Arc<Self> {
-        let terms = Terms { realm: "model".into(), retry_after: Duration::ZERO, tell_holder: false };
-        let mut home = Home::new(Clock::system(), terms);
-        home.registry.ignores_changes = ignores_changes;
-        let home = Arc::new(home);
-        Arc::new(World { home, is_active: AtomicBool::new(true), table: Mutex::new(None) })
+        let terms = Terms { realm: "model".into(), retry_after: Duration::ZERO, explain_refusals: false };
+        let mut shared = Shared::new(Clock::system(), terms);
+        shared.registry.ignores_changes = ignores_changes;
+        let shared = Arc::new(shared);
+        Arc::new(World { shared, is_active: AtomicBool::new(true), table: Mutex::new(None) })
     }
 
     fn id() -> KeyId {
@@ -57,21 +57,21 @@ impl World {
 
     /// A miss: asks the store, and fills the table with what it said.
     fn load(&self) -> Option<Arc<Entry>> {
-        let load = self.home.registry.begin_load();
+        let load = self.shared.registry.begin_load();
         let is_active = self.is_active.load(Ordering::SeqCst);
         // What the store says travels for a while.
         thread::yield_now();
         if !is_active {
             return None;
         }
-        let entry = entry_of(&self.home, "k", b"s");
+        let entry = entry_of(&self.shared, "k", b"s");
         let filled = load.fill(&entry, || self.table.lock().unwrap().replace(Arc::clone(&entry)));
         filled.ok().map(|_| entry)
     }
 
     fn revoke(&self) {
         self.is_active.store(false, Ordering::SeqCst);
-        let ended = self.home.registry.revoke(&World::id(), None, |entry| {
+        let ended = self.shared.registry.revoke(&World::id(), None, |entry| {
             let mut table = self.table.lock().unwrap();
             let is_same = table.as_deref().is_some_and(|found| std::ptr::eq(found, entry));
             is_same.then(|| table.take()).flatten()
@@ -131,7 +131,7 @@ fn given_an_unknown_key_and_its_import_in_any_order_then_no_refusal_learned_befo
             let loader = thread::spawn({
                 let (world, refused) = (Arc::clone(&world), Arc::clone(&refused));
                 move || {
-                    let load = world.home.registry.begin_load();
+                    let load = world.shared.registry.begin_load();
                     let is_active = world.is_active.load(Ordering::SeqCst);
                     thread::yield_now();
                     if !is_active {
@@ -142,8 +142,8 @@ fn given_an_unknown_key_and_its_import_in_any_order_then_no_refusal_learned_befo
                 }
             });
             world.is_active.store(true, Ordering::SeqCst);
-            world.home.registry.forget_unknown();
-            let believed = || *refused.lock().unwrap() == Some(world.home.registry.unknown_since());
+            world.shared.registry.forget_refused();
+            let believed = || *refused.lock().unwrap() == Some(world.shared.registry.refused_since());
             assert!(!believed());
             loader.join().unwrap();
             assert!(!believed());
@@ -189,10 +189,10 @@ fn given_a_waiter_and_the_end_of_its_window_in_any_order_then_no_wake_up_is_miss
     shuttle::check_random(
         || {
             let manual = ManualClock::new();
-            let home = home_with(Clock::from(manual.clone()));
+            let shared = shared_with(Clock::from(manual.clone()));
             let ends = Tick::FIRST.saturating_add(Duration::from_secs(1));
             let claims = Claims::new(World::id());
-            let entry = Entry::new(home, CacheKey::of(b"s"), digest_of(b"s"), claims, ends, ends);
+            let entry = Entry::new(shared, CacheKey::of(b"s"), digest_of(b"s"), claims, ends, ends);
             let entry = Arc::new(entry);
             let counts = [Arc::new(Count::default()), Arc::new(Count::default())];
             let waiters = counts.each_ref().map(|count| {
@@ -263,7 +263,7 @@ fn given_handles_that_drop_during_changes_then_nothing_deadlocks_and_the_registr
             let dropper = thread::spawn(move || drop(first));
             let refresher = thread::spawn({
                 let world = Arc::clone(&world);
-                move || world.home.registry.refresh(&World::id())
+                move || world.shared.registry.refresh(&World::id())
             });
             let second = world.load();
             world.revoke();

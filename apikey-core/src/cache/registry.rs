@@ -25,7 +25,7 @@ const SMALL_LOG: usize = 1_024;
 pub(crate) struct Registry {
     state: Mutex<State>,
     /// The version of the last change that may have made an unknown key known.
-    unknown_since: AtomicU64,
+    refused_since: AtomicU64,
     hasher: RandomState,
     /// Set by the model that shows what the comparison of versions is for.
     #[cfg(shuttle)]
@@ -106,7 +106,7 @@ impl Registry {
     pub(crate) fn refresh(&self, key: &KeyId) {
         let mut state = self.state.lock();
         state.record(key);
-        self.unknown_since.store(state.version, Ordering::Release);
+        self.refused_since.store(state.version, Ordering::Release);
         let entries = self.entries_near(&state, key);
         for entry in entries.iter().filter(|entry| entry.claims().key_id() == key) {
             entry.make_stale();
@@ -120,7 +120,7 @@ impl Registry {
         let mut state = self.state.lock();
         state.version += 1;
         state.everything = state.version;
-        self.unknown_since.store(state.version, Ordering::Release);
+        self.refused_since.store(state.version, Ordering::Release);
         let entries: Vec<_> = state.entries.values().flat_map(Handles::upgrade).collect();
         entries.iter().for_each(|entry| entry.make_stale());
         drop(state);
@@ -128,15 +128,15 @@ impl Registry {
     }
 
     /// Forgets whatever was said of unknown keys.
-    pub(crate) fn forget_unknown(&self) {
+    pub(crate) fn forget_refused(&self) {
         let mut state = self.state.lock();
         state.version += 1;
-        self.unknown_since.store(state.version, Ordering::Release);
+        self.refused_since.store(state.version, Ordering::Release);
     }
 
     /// The stamp that an answer about an unknown key must bear to be believed.
-    pub(crate) fn unknown_since(&self) -> u64 {
-        self.unknown_since.load(Ordering::Acquire)
+    pub(crate) fn refused_since(&self) -> u64 {
+        self.refused_since.load(Ordering::Acquire)
     }
 
     /// An entry of `key` is gone. Called as it drops, so its weak handles no longer upgrade.
@@ -193,11 +193,11 @@ impl Load<'_> {
     /// is not ours, and may run anyone's destructors, so it is not touched under the lock.
     pub(crate) fn refuse<T>(&self, key: Option<&KeyId>, evict: impl FnOnce() -> T) -> Result<(u64, T), Lost> {
         let state = self.registry.state.lock();
-        let unknown_since = self.registry.unknown_since();
-        if unknown_since > self.since || self.has_lost(&state, key) {
+        let refused_since = self.registry.refused_since();
+        if refused_since > self.since || self.has_lost(&state, key) {
             return Err(Lost);
         }
-        Ok((unknown_since, evict()))
+        Ok((refused_since, evict()))
     }
 
     fn has_lost(&self, state: &State, key: Option<&KeyId>) -> bool {
@@ -268,7 +268,7 @@ impl Handles {
 mod tests {
     use super::*;
     use crate::{
-        cache::entry::tests::{digest_of, entry_of, home},
+        cache::entry::tests::{digest_of, entry_of, shared},
         clock::Tick,
     };
 
@@ -291,14 +291,14 @@ mod tests {
             ("another of its secrets revoked", |r| drop(r.revoke(&id("a"), Some(&digest_of(b"t")), nothing)), true),
             ("this key refreshed", |r| r.refresh(&id("a")), true),
             ("all refreshed", |r| r.refresh_all(), true),
-            ("unknown forgotten", |r| r.forget_unknown(), false),
+            ("unknown forgotten", |r| r.forget_refused(), false),
         ];
         for (name, change, loses) in cases {
-            let home = home();
-            change(&home.registry); // before the load began: no concern of its
-            let load = home.registry.begin_load();
-            change(&home.registry);
-            let entry = entry_of(&home, "a", b"s");
+            let shared = shared();
+            change(&shared.registry); // before the load began: no concern of its
+            let load = shared.registry.begin_load();
+            change(&shared.registry);
+            let entry = entry_of(&shared, "a", b"s");
             let filled = load.fill(&entry, || ());
             assert_eq!(filled, if loses { Err(Lost) } else { Ok(()) }, "{name}");
         }
@@ -311,7 +311,7 @@ mod tests {
             ("nothing", |_| {}, false, false),
             ("a key refreshed", |r| r.refresh(&id("b")), true, true),
             ("all refreshed", |r| r.refresh_all(), true, true),
-            ("unknown forgotten", |r| r.forget_unknown(), true, true),
+            ("unknown forgotten", |r| r.forget_refused(), true, true),
             ("the refused key revoked", |r| drop(r.revoke(&id("a"), None, nothing)), false, true),
         ];
         for (name, change, unknown_loses, refused_loses) in cases {
@@ -325,20 +325,20 @@ mod tests {
 
     #[test]
     fn given_several_entries_of_a_key_when_revoked_then_all_die_evicted_or_not_and_no_other() {
-        let home = home();
+        let shared = shared();
         let entries: Vec<_> = [("a", "1"), ("a", "2"), ("b", "3")]
             .map(|(id, secret)| {
-                let entry = entry_of(&home, id, secret.as_bytes());
-                let load = home.registry.begin_load();
+                let entry = entry_of(&shared, id, secret.as_bytes());
+                let load = shared.registry.begin_load();
                 load.fill(&entry, || ()).unwrap();
                 entry
             })
             .into();
-        let ended = home.registry.revoke(&id("a"), Some(&digest_of(b"2")), nothing);
+        let ended = shared.registry.revoke(&id("a"), Some(&digest_of(b"2")), nothing);
         assert_eq!(ended.len(), 1);
         assert_eq!(entries.iter().map(|e| e.is_dead()).collect::<Vec<_>>(), [false, true, false]);
         let mut evicted = 0;
-        drop(home.registry.revoke(&id("a"), None, |_| {
+        drop(shared.registry.revoke(&id("a"), None, |_| {
             evicted += 1;
             None
         }));
@@ -348,24 +348,24 @@ mod tests {
 
     #[test]
     fn given_a_refreshed_entry_when_revoked_later_then_it_dies() {
-        let home = home();
-        let entry = entry_of(&home, "a", b"s");
-        home.registry.begin_load().fill(&entry, || ()).unwrap();
-        home.registry.refresh(&id("a"));
+        let shared = shared();
+        let entry = entry_of(&shared, "a", b"s");
+        shared.registry.begin_load().fill(&entry, || ()).unwrap();
+        shared.registry.refresh(&id("a"));
         assert!(entry.is_live() && !entry.is_good(Tick::FIRST));
-        drop(home.registry.revoke(&id("a"), None, nothing));
+        drop(shared.registry.revoke(&id("a"), None, nothing));
         assert!(!entry.is_live());
     }
 
     #[test]
     fn given_entries_that_are_gone_when_looked_at_then_the_registry_has_forgotten_them() {
-        let home = home();
+        let shared = shared();
         for n in 0..100 {
             let secret = format!("{n}");
-            let entry = entry_of(&home, &format!("k{}", n / 2), secret.as_bytes());
-            home.registry.begin_load().fill(&entry, || ()).unwrap();
+            let entry = entry_of(&shared, &format!("k{}", n / 2), secret.as_bytes());
+            shared.registry.begin_load().fill(&entry, || ()).unwrap();
         }
-        assert!(home.registry.state.lock().entries.is_empty());
+        assert!(shared.registry.state.lock().entries.is_empty());
     }
 
     #[test]

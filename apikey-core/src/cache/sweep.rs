@@ -161,8 +161,8 @@ mod tests {
         cache::{
             cache_key::CacheKey,
             entry::{
-                Home,
-                tests::{digest_of, home_with},
+                Shared,
+                tests::{digest_of, shared_with},
             },
         },
         caller::AuthenticatedKey,
@@ -170,9 +170,9 @@ mod tests {
         key::{Claims, KeyId},
     };
 
-    fn entry(home: &Arc<Home>, ends: Tick) -> Arc<Entry> {
+    fn entry(shared: &Arc<Shared>, ends: Tick) -> Arc<Entry> {
         let claims = Claims::new(KeyId::new("k").unwrap());
-        Arc::new(Entry::new(Arc::clone(home), CacheKey::of(b"s"), digest_of(b"s"), claims, ends, ends))
+        Arc::new(Entry::new(Arc::clone(shared), CacheKey::of(b"s"), digest_of(b"s"), claims, ends, ends))
     }
 
     fn in_seconds(clock: &Clock, seconds: u64) -> Tick {
@@ -192,33 +192,33 @@ mod tests {
     fn given_waiters_of_keys_that_expire_when_time_passes_then_each_is_woken_at_its_own_end() {
         let manual = ManualClock::new();
         let clock = Clock::from(manual.clone());
-        let home = home_with(clock.clone());
+        let shared = shared_with(clock.clone());
         let entries = [Some(1), Some(2), None]
-            .map(|seconds| entry(&home, seconds.map_or(Tick::NEVER, |seconds| in_seconds(&clock, seconds))));
+            .map(|seconds| entry(&shared, seconds.map_or(Tick::NEVER, |seconds| in_seconds(&clock, seconds))));
         let counts = [const { Count(AtomicUsize::new(0)) }; 3].map(Arc::new);
         for (entry, count) in entries.iter().zip(&counts) {
             assert!(entry.wait(&mut None, &Waker::from(Arc::clone(count))));
             assert!(entry.wait(&mut None, &Waker::from(Arc::clone(count))));
         }
         let woken = || counts.each_ref().map(|count| count.0.load(Ordering::SeqCst));
-        assert_eq!(home.sweep.state.lock().listed.len(), 2, "an entry is listed once, and only if it has an end");
+        assert_eq!(shared.sweep.state.lock().listed.len(), 2, "an entry is listed once, and only if it has an end");
         for expected in [[2, 0, 0], [2, 2, 0], [2, 2, 0]] {
             manual.advance(Duration::from_secs(1));
             assert_eq!(woken(), expected);
         }
         assert!(!entries[0].wait(&mut None, Waker::noop()) && entries[2].wait(&mut None, Waker::noop()));
-        assert!(home.sweep.state.lock().listed.is_empty());
+        assert!(shared.sweep.state.lock().listed.is_empty());
     }
 
     #[test]
     fn given_entries_that_nobody_waits_for_any_more_when_swept_then_they_are_forgotten_until_somebody_does() {
         let manual = ManualClock::new();
         let clock = Clock::from(manual.clone());
-        let home = home_with(clock.clone());
+        let shared = shared_with(clock.clone());
         let (waited_for, left, gone) = (
-            entry(&home, in_seconds(&clock, 60)),
-            entry(&home, in_seconds(&clock, 60)),
-            entry(&home, in_seconds(&clock, 60)),
+            entry(&shared, in_seconds(&clock, 60)),
+            entry(&shared, in_seconds(&clock, 60)),
+            entry(&shared, in_seconds(&clock, 60)),
         );
         let mut slot = None;
         for (entry, slot) in [(&waited_for, &mut None), (&left, &mut slot), (&gone, &mut None)] {
@@ -226,9 +226,9 @@ mod tests {
         }
         left.stop_waiting(slot.unwrap());
         drop(gone);
-        let listed = || home.sweep.state.lock().listed.len();
+        let listed = || shared.sweep.state.lock().listed.len();
         assert_eq!(listed(), 3);
-        (0..TURNS_A_TIDYING).for_each(|_| home.sweep.turn());
+        (0..TURNS_A_TIDYING).for_each(|_| shared.sweep.turn());
         assert_eq!(listed(), 1);
         assert!(left.wait(&mut None, Waker::noop()));
         assert_eq!(listed(), 2);
@@ -237,9 +237,9 @@ mod tests {
     #[test]
     fn given_the_systems_clock_when_keys_expire_then_one_thread_tells_whoever_waits_and_ends() {
         let clock = Clock::system();
-        let home = home_with(clock.clone());
+        let shared = shared_with(clock.clone());
         let soon = clock.now().saturating_add(Duration::from_millis(50));
-        let key = AuthenticatedKey::new(entry(&home, soon));
+        let key = AuthenticatedKey::new(entry(&shared, soon));
         let (told, tell) = mpsc::channel();
         struct Tell(mpsc::Sender<()>);
         impl Wake for Tell {
@@ -260,10 +260,10 @@ mod tests {
         assert_eq!(key.require_live().unwrap_err().status(), 401);
         // Nothing is listed any more: the thread ends, and with it its hold on the sweep.
         let waits = std::time::Instant::now();
-        while Arc::strong_count(&home.sweep) > 1 {
+        while Arc::strong_count(&shared.sweep) > 1 {
             assert!(waits.elapsed() < Duration::from_secs(60), "the thread doesn't end");
             thread::yield_now();
         }
-        assert!(!home.sweep.state.lock().is_driven);
+        assert!(!shared.sweep.state.lock().is_driven);
     }
 }

@@ -235,7 +235,7 @@ impl fmt::Debug for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::entry::tests::{entry_for, entry_with, home};
+    use crate::cache::entry::tests::{entry_for, entry_with, shared};
 
     const UNBOUNDED: usize = usize::MAX;
 
@@ -245,10 +245,10 @@ mod tests {
 
     #[test]
     fn given_a_table_filled_to_its_capacity_when_looked_up_then_nearly_all_keys_are_there() {
-        let home = home();
+        let shared = shared();
         for capacity in [100, 10_000] {
             let table = Table::new(capacity, UNBOUNDED);
-            let displaced = (0..capacity).map(|n| table.insert(entry_for(&home, key(n))).len()).sum::<usize>();
+            let displaced = (0..capacity).map(|n| table.insert(entry_for(&shared, key(n))).len()).sum::<usize>();
             let found = (0..capacity).filter(|n| table.get(&key(*n)).is_some()).count();
             assert_eq!(found + displaced, capacity);
             assert!(displaced * 1_000 <= capacity + 1_000, "{displaced} of {capacity} found no room");
@@ -257,24 +257,24 @@ mod tests {
 
     #[test]
     fn given_far_more_keys_than_slots_when_inserted_then_the_table_stays_bounded() {
-        let home = home();
+        let shared = shared();
         let table = Table::new(70, UNBOUNDED);
-        let displaced = (0..10_000).map(|n| table.insert(entry_for(&home, key(n))).len()).sum::<usize>();
+        let displaced = (0..10_000).map(|n| table.insert(entry_for(&shared, key(n))).len()).sum::<usize>();
         assert_eq!(10_000 - displaced, table.buckets.len() * SLOTS);
         assert!(table.buckets.len() * SLOTS <= 112);
     }
 
     #[test]
     fn given_keys_in_use_when_others_flood_the_table_then_those_in_use_stay() {
-        let home = home();
+        let shared = shared();
         let table = Table::new(700, UNBOUNDED);
         let hot: Vec<_> = (0..50).map(key).collect();
         for key in &hot {
-            table.insert(entry_for(&home, *key));
+            table.insert(entry_for(&shared, *key));
         }
         let mut hits = 0;
         for n in 1_000..11_000 {
-            table.insert(entry_for(&home, key(n)));
+            table.insert(entry_for(&shared, key(n)));
             hits += usize::from(table.get(&hot[n % hot.len()]).is_some());
         }
         // A key falls only if its bucket sees seven newcomers between two of its uses.
@@ -283,9 +283,9 @@ mod tests {
 
     #[test]
     fn given_an_entry_under_the_same_key_when_inserted_then_it_takes_the_others_place() {
-        let home = home();
+        let shared = shared();
         let table = Table::new(10, UNBOUNDED);
-        let (old, new) = (entry_for(&home, key(1)), entry_for(&home, key(1)));
+        let (old, new) = (entry_for(&shared, key(1)), entry_for(&shared, key(1)));
         assert!(table.insert(Arc::clone(&old)).is_empty());
         let displaced = table.insert(Arc::clone(&new));
         assert!(displaced.len() == 1 && Arc::ptr_eq(&displaced[0], &old));
@@ -298,12 +298,12 @@ mod tests {
 
     #[test]
     fn given_entries_with_more_bytes_than_fit_when_inserted_then_their_sum_stays_within_bounds() {
-        let home = home();
+        let shared = shared();
         let most = 1 << 20;
         let table = Table::new(10_000, most);
         let mut kept = std::collections::HashMap::new();
         for n in 0..3_000 {
-            let entry = entry_with(&home, key(n % 2_000), [0, 100, 8_000][n % 3]);
+            let entry = entry_with(&shared, key(n % 2_000), [0, 100, 8_000][n % 3]);
             kept.insert(*entry.cache_key(), entry.bytes());
             for displaced in table.insert(entry) {
                 if table.get(displaced.cache_key()).is_none() {
@@ -321,22 +321,22 @@ mod tests {
 
     #[test]
     fn given_an_entry_that_alone_has_too_many_bytes_when_inserted_then_others_stay() {
-        let home = home();
+        let shared = shared();
         let table = Table::new(100, 4_096);
-        assert!(table.insert(entry_for(&home, key(1))).is_empty());
-        assert!(table.insert(entry_for(&home, key(2))).is_empty());
-        assert_eq!(table.insert(entry_with(&home, key(1), 8_000)).len(), 1, "an older one under its key goes");
+        assert!(table.insert(entry_for(&shared, key(1))).is_empty());
+        assert!(table.insert(entry_for(&shared, key(2))).is_empty());
+        assert_eq!(table.insert(entry_with(&shared, key(1), 8_000)).len(), 1, "an older one under its key goes");
         assert!(table.get(&key(1)).is_none() && table.get(&key(2)).is_some());
     }
 
     #[test]
     fn given_a_key_in_use_when_large_ones_flood_the_table_then_it_stays() {
-        let home = home();
+        let shared = shared();
         let table = Table::new(10_000, 1 << 20);
-        table.insert(entry_for(&home, key(0)));
+        table.insert(entry_for(&shared, key(0)));
         let mut hits = 0;
         for n in 1..2_000 {
-            table.insert(entry_with(&home, key(n), 8_000));
+            table.insert(entry_with(&shared, key(n), 8_000));
             hits += usize::from(table.get(&key(0)).is_some());
         }
         assert_eq!(hits, 1_999);

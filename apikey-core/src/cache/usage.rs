@@ -216,7 +216,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::cache::entry::tests::{entry_of, home};
+    use crate::cache::entry::tests::{entry_of, shared};
 
     fn at(nanos: u64) -> Tick {
         Tick::FIRST.saturating_add(std::time::Duration::from_nanos(nanos))
@@ -231,8 +231,8 @@ mod tests {
 
     #[test]
     fn given_requests_and_refusals_when_taken_then_each_is_there_once() {
-        let (home, usage) = (home(), Usage::new());
-        let (a, b) = (entry_of(&home, "a", b"a"), entry_of(&home, "b", b"b"));
+        let (shared, usage) = (shared(), Usage::new());
+        let (a, b) = (entry_of(&shared, "a", b"a"), entry_of(&shared, "b", b"b"));
         usage.accepted(&a, at(1));
         usage.accepted(&a, at(2));
         usage.accepted(&b, at(3));
@@ -247,8 +247,8 @@ mod tests {
 
     #[test]
     fn given_an_entry_that_all_have_left_when_taken_then_its_counts_are_there_and_it_is_gone() {
-        let (home, usage) = (home(), Usage::new());
-        let entry = entry_of(&home, "a", b"a");
+        let (shared, usage) = (shared(), Usage::new());
+        let entry = entry_of(&shared, "a", b"a");
         let weak = Arc::downgrade(&entry);
         usage.accepted(&entry, at(1));
         drop(entry);
@@ -258,8 +258,8 @@ mod tests {
 
     #[test]
     fn given_a_closed_list_when_counted_then_nothing_is_held() {
-        let (home, usage) = (home(), Usage::new());
-        let entry = entry_of(&home, "a", b"a");
+        let (shared, usage) = (shared(), Usage::new());
+        let entry = entry_of(&shared, "a", b"a");
         usage.accepted(&entry, at(1));
         usage.close();
         usage.accepted(&entry, at(1));
@@ -270,8 +270,8 @@ mod tests {
 
     #[test]
     fn given_more_entries_than_the_list_takes_when_counted_then_it_calls_once_and_says_what_was_lost() {
-        let (home, usage) = (home(), Usage::with_limits(3, 5));
-        let entries: Vec<_> = (0..8).map(|n| entry_of(&home, &format!("k{n}"), &[n])).collect();
+        let (shared, usage) = (shared(), Usage::with_limits(3, 5));
+        let entries: Vec<_> = (0..8).map(|n| entry_of(&shared, &format!("k{n}"), &[n])).collect();
         for (n, entry) in entries.iter().enumerate() {
             usage.accepted(entry, at(1));
             usage.accepted(entry, at(1));
@@ -288,8 +288,8 @@ mod tests {
     #[test]
     fn given_threads_that_count_when_others_take_all_the_while_then_none_is_lost_or_doubled() {
         const EACH: u64 = 20_000;
-        let (home, usage) = (home(), Usage::new());
-        let entries: Vec<_> = (0..3).map(|n| entry_of(&home, &format!("k{n}"), &[n])).collect();
+        let (shared, usage) = (shared(), Usage::new());
+        let entries: Vec<_> = (0..3).map(|n| entry_of(&shared, &format!("k{n}"), &[n])).collect();
         let running = AtomicUsize::new(4);
         let sum = |sums: (u64, u64), taken: Vec<(String, Counted)>| {
             taken.iter().fold(sums, |(ok, refused), (_, c)| (ok + c.requests, refused + c.refused))

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    cache::entry::{Entry, Home},
+    cache::entry::{Entry, Shared},
     key::{Claims, KeyDigest},
     rejection::{Reason, Rejection},
     scope::{RequiredScopes, Requirement},
@@ -43,8 +43,8 @@ impl AuthenticatedKey {
         AuthenticatedKey(entry)
     }
 
-    pub(crate) fn home(&self) -> &Arc<Home> {
-        self.0.home()
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.0.shared()
     }
 
     /// What is known of the caller.
@@ -109,7 +109,7 @@ impl AuthenticatedKey {
             return Ok(());
         }
         let reason = if self.0.is_dead() { Reason::Revoked } else { Reason::Expired };
-        Err(self.refuse(Rejection::new(reason, self.home().terms.clone())))
+        Err(self.refuse(Rejection::new(reason, self.shared().terms.clone())))
     }
 
     /// Checks that the caller has the scopes `S` stands for.
@@ -144,15 +144,15 @@ impl AuthenticatedKey {
     pub fn require_organization(&self, organization: &str) -> Result<(), Rejection> {
         match self.claims().organization() == Some(organization) {
             true => Ok(()),
-            false => Err(self.refuse(Rejection::new(Reason::OtherOrganization, self.home().terms.clone()))),
+            false => Err(self.refuse(Rejection::new(Reason::OtherOrganization, self.shared().terms.clone()))),
         }
     }
 
     fn lacks(&self, requirement: &Requirement) -> Rejection {
-        if let Some(usage) = &self.home().usage {
+        if let Some(usage) = &self.shared().usage {
             usage.refused(&self.0);
         }
-        self.refuse(Rejection::scope_missing(requirement, self.home().terms.clone()))
+        self.refuse(Rejection::scope_missing(requirement, self.shared().terms.clone()))
     }
 
     fn refuse(&self, rejection: Rejection) -> Rejection {

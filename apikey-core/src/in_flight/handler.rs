@@ -22,7 +22,7 @@ use crate::{
 ///
 /// ```
 /// use std::{future::pending, pin::pin, task::{Context, Poll, Waker}};
-/// use apikey_core::{AuthenticatedKey, Claims, InFlight, KeyId, OnRevoked};
+/// use apikey_core::{AuthenticatedKey, Claims, KeyId, OnRevoked, adapter::InFlight};
 ///
 /// let key = AuthenticatedKey::fake(Claims::new(KeyId::new("k-1")?));
 /// let mut in_flight = InFlight::new(&key, OnRevoked::End);
@@ -149,19 +149,19 @@ mod tests {
 
     use super::*;
     use crate::{
-        cache::entry::tests::{entry_of, home},
+        cache::entry::tests::{entry_of, shared},
         key::KeyId,
     };
 
     fn key() -> AuthenticatedKey {
-        let home = home();
-        let entry = entry_of(&home, "k", b"s");
-        assert!(home.registry.begin_load().fill(&entry, || ()).is_ok());
+        let shared = shared();
+        let entry = entry_of(&shared, "k", b"s");
+        assert!(shared.registry.begin_load().fill(&entry, || ()).is_ok());
         AuthenticatedKey::new(entry)
     }
 
     fn revoke(key: &AuthenticatedKey) {
-        let ended = key.home().registry.revoke(&KeyId::new("k").unwrap(), None, |_| None);
+        let ended = key.shared().registry.revoke(&KeyId::new("k").unwrap(), None, |_| None);
         ended.iter().for_each(|entry| entry.wake_waiters());
     }
 

@@ -19,7 +19,7 @@ use crate::{cache::sync::Mutex, caller::Revoked};
 ///
 /// ```
 /// use std::task::{Context, Poll, Waker};
-/// use apikey_core::{AuthenticatedKey, Claims, KeyId, WhileLive};
+/// use apikey_core::{AuthenticatedKey, Claims, KeyId, adapter::WhileLive};
 ///
 /// let key = AuthenticatedKey::fake(Claims::new(KeyId::new("k-1")?));
 /// let mut kept = WhileLive::new(vec![7], key.revoked());
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        cache::entry::tests::{entry_of, home},
+        cache::entry::tests::{entry_of, shared},
         caller::AuthenticatedKey,
         key::KeyId,
     };
@@ -165,14 +165,14 @@ mod tests {
     }
 
     fn key() -> AuthenticatedKey {
-        let home = home();
-        let entry = entry_of(&home, "k", b"s");
-        assert!(home.registry.begin_load().fill(&entry, || ()).is_ok());
+        let shared = shared();
+        let entry = entry_of(&shared, "k", b"s");
+        assert!(shared.registry.begin_load().fill(&entry, || ()).is_ok());
         AuthenticatedKey::new(entry)
     }
 
     fn revoke(key: &AuthenticatedKey) {
-        let ended = key.home().registry.revoke(&KeyId::new("k").unwrap(), None, |_| None);
+        let ended = key.shared().registry.revoke(&KeyId::new("k").unwrap(), None, |_| None);
         ended.iter().for_each(|entry| entry.wake_waiters());
     }
 

@@ -19,7 +19,7 @@ pub enum Header {
 /// Adapters collect them from their framework's header map:
 ///
 /// ```
-/// use apikey_core::HeaderLines;
+/// use apikey_core::adapter::HeaderLines;
 ///
 /// let one: HeaderLines<'_> = [&b"Bearer abc"[..]].into_iter().collect();
 /// assert!(matches!(one, HeaderLines::One(b"Bearer abc")));
@@ -51,7 +51,7 @@ impl<'a> FromIterator<&'a [u8]> for HeaderLines<'a> {
 /// A request, as an adapter shows it to [`Authenticator::authenticate`](crate::Authenticator::authenticate).
 ///
 /// ```
-/// use apikey_core::{Header, HeaderLines, RequestView};
+/// use apikey_core::adapter::{Header, HeaderLines, RequestView};
 ///
 /// struct Framework { authorization: Vec<Vec<u8>> }
 ///

@@ -6,7 +6,7 @@ mod static_keys;
 pub(crate) use self::resolver::{ErasedResolver, Proof};
 pub use self::{
     resolver::{
-        BoxError, KeyStatus, Presented, Resolution, Resolver, ResolverFn, ResolverWith, resolver_fn, resolver_with,
+        BoxError, KeyStatus, PresentedKey, Resolution, Resolver, ResolverFn, ResolverWith, resolver_fn, resolver_with,
     },
     static_keys::{GenerateStaticKeyError, NewStaticKey, StaticKeys, StaticKeysError},
 };

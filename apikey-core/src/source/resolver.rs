@@ -17,14 +17,14 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 ///
 /// ```
 /// use std::convert::Infallible;
-/// use apikey_core::{Presented, Resolution, Resolver};
+/// use apikey_core::{PresentedKey, Resolution, Resolver};
 ///
 /// struct Table(std::collections::HashMap<apikey_core::KeyDigest, apikey_core::Claims>);
 ///
 /// impl Resolver for Table {
 ///     type Error = Infallible;
 ///
-///     async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, Infallible> {
+///     async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, Infallible> {
 ///         let found = key.digests().iter().find_map(|digest| self.0.get_key_value(digest));
 ///         Ok(found.map(|(digest, claims)| Resolution::new(digest.clone(), claims.clone())))
 ///     }
@@ -44,13 +44,13 @@ pub trait Resolver: Send + Sync + 'static {
     type Error: Into<BoxError>;
 
     /// Finds the record of `key`, if there is one.
-    fn resolve(&self, key: &Presented) -> impl Future<Output = Result<Option<Resolution>, Self::Error>> + Send;
+    fn resolve(&self, key: &PresentedKey) -> impl Future<Output = Result<Option<Resolution>, Self::Error>> + Send;
 }
 
 impl<R: Resolver> Resolver for Arc<R> {
     type Error = R::Error;
 
-    fn resolve(&self, key: &Presented) -> impl Future<Output = Result<Option<Resolution>, Self::Error>> + Send {
+    fn resolve(&self, key: &PresentedKey) -> impl Future<Output = Result<Option<Resolution>, Self::Error>> + Send {
         R::resolve(self, key)
     }
 }
@@ -59,22 +59,22 @@ impl<R: Resolver> Resolver for Arc<R> {
 ///
 /// Cheap to clone; the plaintext is wiped when the last clone goes.
 #[derive(Clone)]
-pub struct Presented(Arc<PresentedParts>);
+pub struct PresentedKey(Arc<Parts>);
 
-struct PresentedParts {
+struct Parts {
     plaintext: PlaintextKey,
     digests: Vec<KeyDigest>,
     environment: Option<Arc<str>>,
 }
 
-impl Presented {
+impl PresentedKey {
     pub(crate) fn new(plaintext: PlaintextKey, digests: Vec<KeyDigest>, environment: Option<Arc<str>>) -> Self {
-        Presented(Arc::new(PresentedParts { plaintext, digests, environment }))
+        PresentedKey(Arc::new(Parts { plaintext, digests, environment }))
     }
 
     /// The key itself, for resolvers that must pass it on to whoever verifies it.
     ///
-    /// Stores should look keys up by [`digests`](Presented::digests).
+    /// Stores should look keys up by [`digests`](PresentedKey::digests).
     #[must_use]
     pub fn plaintext(&self) -> &PlaintextKey {
         &self.0.plaintext
@@ -103,9 +103,9 @@ impl Presented {
     }
 }
 
-impl fmt::Debug for Presented {
+impl fmt::Debug for PresentedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Presented").finish_non_exhaustive()
+        f.debug_struct("PresentedKey").finish_non_exhaustive()
     }
 }
 
@@ -224,7 +224,7 @@ impl Resolution {
     }
 }
 
-/// A resolver made of a closure that is given the [`Presented`] key.
+/// A resolver made of a closure that is given the [`PresentedKey`] key.
 ///
 /// ```
 /// use apikey_core::{Claims, KeyId, Resolution, resolver_fn};
@@ -244,7 +244,7 @@ impl Resolution {
 /// ```
 pub fn resolver_fn<F, Fut, E>(resolve: F) -> ResolverFn<F>
 where
-    F: Fn(Presented) -> Fut + Send + Sync + 'static,
+    F: Fn(PresentedKey) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Option<Resolution>, E>> + Send,
     E: Into<BoxError>,
 {
@@ -258,13 +258,13 @@ where
 ///
 /// ```
 /// use std::sync::Arc;
-/// use apikey_core::{Resolution, Presented, resolver_with};
+/// use apikey_core::{Resolution, PresentedKey, resolver_with};
 /// # struct Database;
 /// # impl Database {
 /// #     async fn find(&self, _: &[apikey_core::KeyDigest]) -> std::io::Result<Option<Resolution>> { Ok(None) }
 /// # }
 /// let database = Arc::new(Database);
-/// let resolver = resolver_with(database, async |database: Arc<Database>, key: Presented| {
+/// let resolver = resolver_with(database, async |database: Arc<Database>, key: PresentedKey| {
 ///     database.find(key.digests()).await
 /// });
 /// # let _ = apikey_core::Authenticator::builder(resolver);
@@ -272,7 +272,7 @@ where
 pub fn resolver_with<S, F, Fut, E>(state: S, resolve: F) -> ResolverWith<S, F>
 where
     S: Clone + Send + Sync + 'static,
-    F: Fn(S, Presented) -> Fut + Send + Sync + 'static,
+    F: Fn(S, PresentedKey) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Option<Resolution>, E>> + Send,
     E: Into<BoxError>,
 {
@@ -290,13 +290,13 @@ pub struct ResolverWith<S, F> {
 
 impl<F, Fut, E> Resolver for ResolverFn<F>
 where
-    F: Fn(Presented) -> Fut + Send + Sync + 'static,
+    F: Fn(PresentedKey) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Option<Resolution>, E>> + Send,
     E: Into<BoxError>,
 {
     type Error = E;
 
-    fn resolve(&self, key: &Presented) -> impl Future<Output = Result<Option<Resolution>, E>> + Send {
+    fn resolve(&self, key: &PresentedKey) -> impl Future<Output = Result<Option<Resolution>, E>> + Send {
         (self.0)(key.clone())
     }
 }
@@ -304,13 +304,13 @@ where
 impl<S, F, Fut, E> Resolver for ResolverWith<S, F>
 where
     S: Clone + Send + Sync + 'static,
-    F: Fn(S, Presented) -> Fut + Send + Sync + 'static,
+    F: Fn(S, PresentedKey) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Option<Resolution>, E>> + Send,
     E: Into<BoxError>,
 {
     type Error = E;
 
-    fn resolve(&self, key: &Presented) -> impl Future<Output = Result<Option<Resolution>, E>> + Send {
+    fn resolve(&self, key: &PresentedKey) -> impl Future<Output = Result<Option<Resolution>, E>> + Send {
         (self.resolve)(self.state.clone(), key.clone())
     }
 }
@@ -332,11 +332,11 @@ pub(crate) type Resolved = Result<Option<Resolution>, BoxError>;
 
 /// [`Resolver`] with its type forgotten. Only a cache miss boxes a future.
 pub(crate) trait ErasedResolver: Send + Sync {
-    fn load(self: Arc<Self>, key: Presented) -> Pin<Box<dyn Future<Output = Resolved> + Send>>;
+    fn load(self: Arc<Self>, key: PresentedKey) -> Pin<Box<dyn Future<Output = Resolved> + Send>>;
 }
 
 impl<R: Resolver> ErasedResolver for R {
-    fn load(self: Arc<Self>, key: Presented) -> Pin<Box<dyn Future<Output = Resolved> + Send>> {
+    fn load(self: Arc<Self>, key: PresentedKey) -> Pin<Box<dyn Future<Output = Resolved> + Send>> {
         Box::pin(async move { self.resolve(&key).await.map_err(Into::into) })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::{
     cache::{
         cache_key::CacheKey,
-        entry::{Entry, Home},
+        entry::{Entry, Shared},
     },
     caller::AuthenticatedKey,
     clock::{Clock, Tick},
@@ -32,11 +32,12 @@ impl AuthenticatedKey {
     /// ```
     #[must_use]
     pub fn fake(claims: Claims) -> Self {
-        let terms = Terms { realm: "test".into(), retry_after: std::time::Duration::from_secs(1), tell_holder: false };
-        let home = Home::new(Clock::system(), terms);
+        let terms =
+            Terms { realm: "test".into(), retry_after: std::time::Duration::from_secs(1), explain_refusals: false };
+        let shared = Shared::new(Clock::system(), terms);
         let cache_key = CacheKey::of(b"");
         let digest = KeyDigest::sha256_from_bytes([0; 32]);
-        let entry = Entry::new(Arc::new(home), cache_key, digest, claims, Tick::NEVER, Tick::NEVER);
+        let entry = Entry::new(Arc::new(shared), cache_key, digest, claims, Tick::NEVER, Tick::NEVER);
         AuthenticatedKey::new(Arc::new(entry))
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     key::{Claims, KeyDigest, KeyFormat, KeyHasher, KeyId, PlaintextKey},
     request::{Authenticator, AuthenticatorBuilder},
     scope::ScopeSet,
-    source::{BoxError, KeyStatus, Presented, Resolution, Resolver},
+    source::{BoxError, KeyStatus, PresentedKey, Resolution, Resolver},
 };
 
 /// Keys for a service's own tests, and the authenticator that accepts them, on a [`ManualClock`].
@@ -184,7 +184,7 @@ impl fmt::Debug for TestKeys {
 impl Resolver for Shared {
     type Error = BoxError;
 
-    async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, BoxError> {
+    async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, BoxError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if let Some(message) = &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(message.clone().into());

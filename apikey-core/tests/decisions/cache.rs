@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{Authentication, Claims, KeyId, KeyStatus, Resolution, ScopeSet, TestKey, TestKeys, Tick, TrustGate};
+use apikey_core::{
+    Claims, KeyId, KeyStatus, Resolution, ScopeSet, TestKey, TestKeys, Tick, TrustGate, adapter::Authentication,
+};
 
 use crate::support::{Request, admit, decide, refusal};
 
@@ -24,8 +26,8 @@ async fn is_remembered(keys: &TestKeys, key: &TestKey, seconds: u64) -> bool {
 }
 
 #[tokio::test]
-async fn given_a_good_key_when_asked_again_then_it_is_let_in_at_once_until_freshness_is_over() {
-    let keys = TestKeys::with(|builder| builder.freshness(Duration::from_secs(60)));
+async fn given_a_good_key_when_asked_again_then_it_is_let_in_at_once_until_its_ttl_is_over() {
+    let keys = TestKeys::with(|builder| builder.cache_ttl(Duration::from_secs(60)));
     let key = keys.key(["a"]);
     for (seconds, remembered) in [(0, false), (0, true), (59, true), (1, false), (0, true)] {
         assert_eq!(is_remembered(&keys, &key, seconds).await, remembered);
@@ -34,7 +36,7 @@ async fn given_a_good_key_when_asked_again_then_it_is_let_in_at_once_until_fresh
 
 #[tokio::test]
 async fn given_a_refused_key_when_asked_again_then_it_is_refused_at_once_until_the_refusal_is_old() {
-    let keys = TestKeys::with(|builder| builder.unknown_freshness(Duration::from_secs(10)));
+    let keys = TestKeys::with(|builder| builder.refused_ttl(Duration::from_secs(10)));
     let key = keys.insert(|digest, id| Resolution::new(digest, Claims::new(id)).with_status(KeyStatus::Disabled));
     for (seconds, remembered) in [(0, false), (0, true), (9, true), (1, false), (0, true)] {
         assert_eq!(is_remembered(&keys, &key, seconds).await, remembered);
@@ -102,7 +104,7 @@ async fn given_a_refused_key_when_it_is_enabled_then_whatever_tells_of_it_lets_i
     let ways: [Tell; 3] = [
         |keys, key| keys.authenticator().refresh(key.id()),
         |keys, _| keys.authenticator().refresh_all(),
-        |keys, _| keys.authenticator().forget_unknown(),
+        |keys, _| keys.authenticator().forget_refused(),
     ];
     for tell in ways {
         let keys = TestKeys::new();

@@ -1,7 +1,7 @@
 //! What the text of a credential decides, before anything is looked up. Reading headers is in `properties`.
 
 use apikey_core::{
-    Anonymous, Authenticator, Checksum, ForeignTokens, KeyFormat, KeyFormatBuilder, TestKeys, resolver_fn,
+    Authenticator, Checksum, ForeignTokens, KeyFormat, KeyFormatBuilder, TestKeys, adapter::Anonymous, resolver_fn,
 };
 
 use crate::support::{Request, admit, decide, refusal};

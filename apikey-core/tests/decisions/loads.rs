@@ -10,8 +10,8 @@ use std::{
 };
 
 use apikey_core::{
-    Authenticator, AuthenticatorBuilder, Claims, KeyId, KeyStatus, Loading, ManualClock, Presented, Resolution,
-    resolver_fn, resolver_with,
+    Authenticator, AuthenticatorBuilder, Claims, KeyId, KeyStatus, ManualClock, PresentedKey, Resolution,
+    adapter::Loading, resolver_fn, resolver_with,
 };
 use tokio::sync::Semaphore;
 
@@ -39,7 +39,7 @@ impl Desk {
         self: &Arc<Self>,
         configure: impl FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder,
     ) -> Authenticator {
-        let resolver = resolver_with(Arc::clone(self), async |desk: Arc<Desk>, key: Presented| {
+        let resolver = resolver_with(Arc::clone(self), async |desk: Arc<Desk>, key: PresentedKey| {
             desk.calls.fetch_add(1, Ordering::SeqCst);
             let status = *desk.status.lock().unwrap();
             desk.answers.acquire().await?.forget();
@@ -98,8 +98,8 @@ fn given_limits_at_their_greatest_when_built_then_they_are_accepted() {
     assert!(authenticator(|builder| builder.resolver_concurrency(Semaphore::MAX_PERMITS)).is_ok());
     assert!(authenticator(|builder| builder.resolver_concurrency(Semaphore::MAX_PERMITS + 1)).is_err());
     // Of the two capacities, only this one is not reserved beforehand.
-    assert!(authenticator(|builder| builder.unknown_capacity(1 << 28)).is_ok());
-    assert!(authenticator(|builder| builder.unknown_capacity((1 << 28) + 1)).is_err());
+    assert!(authenticator(|builder| builder.refused_capacity(1 << 28)).is_ok());
+    assert!(authenticator(|builder| builder.refused_capacity((1 << 28) + 1)).is_err());
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn given_a_shared_answer_when_the_key_changes_before_the_second_request_se
         (KeyStatus::Active, |authenticator| authenticator.revoke(&id()), KeyStatus::Revoked, "revoked"),
         (KeyStatus::Active, |authenticator| authenticator.refresh(&id()), KeyStatus::Disabled, "disabled"),
         (KeyStatus::Disabled, |authenticator| authenticator.refresh(&id()), KeyStatus::Active, ""),
-        (KeyStatus::Disabled, |authenticator| authenticator.forget_unknown(), KeyStatus::Active, ""),
+        (KeyStatus::Disabled, |authenticator| authenticator.forget_refused(), KeyStatus::Active, ""),
         (KeyStatus::Disabled, Authenticator::refresh_all, KeyStatus::Revoked, "revoked"),
     ];
     for (before, change, after, expected) in cases {
@@ -224,7 +224,7 @@ async fn given_changes_that_outrun_every_load_when_the_third_is_lost_then_the_re
     let own: Arc<OnceLock<Authenticator>> = Arc::default();
     let state = (Arc::clone(&calls), Arc::clone(&own));
     let resolver =
-        resolver_with(state, async |state: (Arc<AtomicUsize>, Arc<OnceLock<Authenticator>>), key: Presented| {
+        resolver_with(state, async |state: (Arc<AtomicUsize>, Arc<OnceLock<Authenticator>>), key: PresentedKey| {
             state.0.fetch_add(1, Ordering::SeqCst);
             state.1.get().unwrap().refresh(&id());
             std::io::Result::Ok(Some(Resolution::new(key.digest().clone(), Claims::new(id()))))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use apikey_core::{
-    Authenticator, Checksum, Claims, KeyFormat, KeyHasher, KeyId, KeyStatus, Pepper, PlaintextKey, Presented,
+    Authenticator, Checksum, Claims, KeyFormat, KeyHasher, KeyId, KeyStatus, Pepper, PlaintextKey, PresentedKey,
     Resolution, ScopeCatalog, TestKeys, resolver_fn,
 };
 
@@ -123,7 +123,7 @@ async fn given_environments_in_text_record_and_configuration_when_they_disagree_
         (&bare, Some("test"), Some("live"), Err("wrong_environment")),
     ];
     for (token, recorded, accepted, expected) in cases {
-        let resolver = resolver_fn(move |key: Presented| {
+        let resolver = resolver_fn(move |key: PresentedKey| {
             let record = recorded.map_or(claims(), |name| claims().with_environment(name));
             std::future::ready(std::io::Result::Ok(Some(Resolution::new(key.digest().clone(), record))))
         });
@@ -170,7 +170,7 @@ async fn given_a_store_that_does_not_answer_when_asked_then_the_request_is_given
 
 #[tokio::test]
 async fn given_a_resolver_that_panics_when_asked_then_it_counts_as_a_failure() {
-    let resolver = resolver_fn(|_: Presented| -> std::future::Ready<std::io::Result<Option<Resolution>>> {
+    let resolver = resolver_fn(|_: PresentedKey| -> std::future::Ready<std::io::Result<Option<Resolution>>> {
         std::panic::resume_unwind(Box::new("the resolver's own mistake"))
     });
     let authenticator = Authenticator::builder(resolver).build().unwrap();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use apikey_core::{
-    Anonymous, AuthenticatedKey, Claims, KeyStatus, Rejection, RejectionKind, Requirement, Resolution, TestKeys,
+    AuthenticatedKey, Claims, KeyStatus, Rejection, RejectionKind, Requirement, Resolution, TestKeys,
+    adapter::Anonymous,
 };
 
 use crate::support::{Request, decide};
@@ -76,7 +77,7 @@ async fn given_two_credentials_or_a_malformed_one_when_answered_then_the_sender_
 
 #[tokio::test]
 async fn given_a_service_that_tells_holders_when_their_key_is_refused_then_each_reason_is_told() {
-    let keys = TestKeys::with(|builder| builder.tell_holder(true).environments(["live"]));
+    let keys = TestKeys::with(|builder| builder.explain_refusals(true).environments(["live"]));
     let wall = keys.clock().wall();
     let later = wall + Duration::from_secs(1);
     type Record = Box<dyn Fn(Resolution) -> Resolution>;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use apikey_core::{
-    AuthenticatedKey, Authentication, Authenticator, Decision, Header, HeaderLines, Loading, RequestView, TestKey,
+    AuthenticatedKey, Authenticator, TestKey,
+    adapter::{Authentication, Decision, Header, HeaderLines, Loading, RequestView},
 };
 
 /// A request of at most one line a header.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{ActivitySink, AuthenticatedKey, Authentication, KeyUsage, RequestReport, Scope, TestKeys};
+use apikey_core::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport, Scope, TestKeys, adapter::Authentication};
 
 use crate::support::{Request, admit, decide};
 

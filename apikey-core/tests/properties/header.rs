@@ -7,8 +7,10 @@
 use std::{cell::RefCell, collections::HashMap, time::SystemTime};
 
 use apikey_core::{
-    Authentication, Authenticator, Checksum, Claims, Decision, ForeignTokens, Header, HeaderLines, KeyFormat, KeyId,
-    KeyStatus, Presented, RejectionKind, RequestView, Resolution, resolver_fn,
+    Authenticator, Checksum, Claims, ForeignTokens, KeyFormat, KeyId, KeyStatus, PresentedKey, RejectionKind,
+    Resolution,
+    adapter::{Authentication, Decision, Header, HeaderLines, RequestView},
+    resolver_fn,
 };
 use regex::bytes::Regex;
 
@@ -120,7 +122,7 @@ fn build(settings: Settings) -> Authenticator {
         .format(tsk.build().unwrap())
         // So little that keys displace each other.
         .cache_capacity(2)
-        .unknown_capacity(2)
+        .refused_capacity(2)
         .optional(settings.optional);
     if settings.foreign_pass {
         builder = builder.foreign_tokens(ForeignTokens::PassThrough);
@@ -137,7 +139,7 @@ fn build(settings: Settings) -> Authenticator {
     builder.build().unwrap()
 }
 
-fn look_up(key: &Presented) -> Result<Option<Resolution>, &'static str> {
+fn look_up(key: &PresentedKey) -> Result<Option<Resolution>, &'static str> {
     let Some((_, record)) = KEYS.iter().find(|(known, _)| *known == key.plaintext().expose_secret()) else {
         return Ok(None);
     };

@@ -122,7 +122,7 @@ async fn import(
     }
     operation.affect_callers();
     operation.change(Change::SetMarker(marker, size));
-    operation.forget_unknown();
+    operation.forget_refused();
     operation.commit().await?;
     Ok(true)
 }

@@ -51,7 +51,7 @@ enum Effect {
     /// The key's windows have changed: requests under way end when they close.
     Watch(Ends),
     /// Unknown keys may be known now.
-    ForgetUnknown,
+    ForgetRefused,
 }
 
 /// The right level, and limits where they matter, are asked for before anything is read.
@@ -256,8 +256,8 @@ impl Operation {
         self.effects.push(Effect::Refresh(key.clone()));
     }
 
-    pub(super) fn forget_unknown(&mut self) {
-        self.effects.push(Effect::ForgetUnknown);
+    pub(super) fn forget_refused(&mut self) {
+        self.effects.push(Effect::ForgetRefused);
     }
 
     pub(super) fn audit(
@@ -306,7 +306,7 @@ impl Operation {
                     Effect::Watch(ends) => {
                         shared.windows.watch(authenticator, &shared.clock, &shared.runtime, ends.clone());
                     }
-                    Effect::ForgetUnknown => authenticator.forget_unknown(),
+                    Effect::ForgetRefused => authenticator.forget_refused(),
                 }
             }
         }
@@ -418,7 +418,10 @@ mod tests {
         task::{Context, Poll, Wake, Waker},
     };
 
-    use apikey_core::{Authentication, Header, HeaderLines, KeyFormat, RequestView};
+    use apikey_core::{
+        KeyFormat,
+        adapter::{Authentication, Header, HeaderLines, RequestView},
+    };
 
     use super::*;
     use crate::{KeyManager, MemoryStore, NewKey, OrganizationId};

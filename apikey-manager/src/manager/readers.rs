@@ -219,7 +219,10 @@ impl Flushes {
 mod tests {
     use std::{ops::Range, pin::Pin, time::SystemTime};
 
-    use apikey_core::{Authentication, Header, HeaderLines, KeyFormat, KeyId, RequestView};
+    use apikey_core::{
+        KeyFormat, KeyId,
+        adapter::{Authentication, Header, HeaderLines, RequestView},
+    };
     use futures_util::future::join_all;
 
     use super::*;

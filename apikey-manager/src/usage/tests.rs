@@ -1,6 +1,9 @@
 use std::time::SystemTime;
 
-use apikey_core::{Authentication, Header, HeaderLines, RequestView, Scope, ScopeSet, TestKey, TestKeys};
+use apikey_core::{
+    Scope, ScopeSet, TestKey, TestKeys,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
+};
 
 use super::*;
 use crate::{
@@ -31,7 +34,7 @@ fn acme() -> OrganizationId {
 
 impl World {
     fn new() -> Self {
-        let keys = TestKeys::with(|builder| builder.count_usage(true).freshness(Duration::MAX));
+        let keys = TestKeys::with(|builder| builder.count_usage(true).cache_ttl(Duration::MAX));
         World { keys, store: TestStore::default() }
     }
 

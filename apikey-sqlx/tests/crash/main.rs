@@ -21,7 +21,10 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{Authentication, Authenticator, Header, HeaderLines, KeyFormat, RequestView};
+use apikey_core::{
+    Authenticator, KeyFormat,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
+};
 use apikey_manager::{
     Action, Actor, AuditEvent, AuditFilter, KeyFilter, KeyManager, KeyRecord, KeyStore, OrganizationId, PageRequest,
 };

@@ -11,7 +11,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use apikey_core::{Authentication, Header, HeaderLines, KeyFormat, RequestView};
+use apikey_core::{
+    KeyFormat,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
+};
 use apikey_manager::{
     Activity, Actor, Change, KeyManager, KeyStore, NewKey, Prune, Revocation, StoreError, UsageBatch, UsageRow,
 };

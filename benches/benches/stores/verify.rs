@@ -8,7 +8,8 @@ use std::{
 
 use apikey_benches::{keys::Order, rounds::median};
 use apikey_core::{
-    Authentication, Authenticator, Claims, Header, HeaderLines, KeyId, Presented, RequestView, Resolution, ScopeSet,
+    Authenticator, Claims, KeyId, PresentedKey, Resolution, ScopeSet,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
     resolver_fn,
 };
 use apikey_manager::UsageSettings;
@@ -33,7 +34,7 @@ impl RequestView for Request<'_> {
 
 #[derive(Clone)]
 enum Contender {
-    /// A freshness of zero: every request is looked up, and none shares another's look-up.
+    /// A cache TTL of zero: every request is looked up, and none shares another's look-up.
     Ours(Authenticator),
     Plain(Plain),
 }
@@ -64,7 +65,7 @@ pub(crate) async fn measure(place: &Place, filled: &Filled, is_quick: bool) {
     // an interval, however often, and measured apart. Here, where every request is another key's, it would be most of what
     // is measured, and half of it would fall into the other's turns.
     let usage = UsageSettings::new().interval(Duration::from_secs(3_600)).capacity(2 * filled.requests.len());
-    let builder = place.builder().authenticator(|builder| builder.freshness(Duration::ZERO)).usage(usage);
+    let builder = place.builder().authenticator(|builder| builder.cache_ttl(Duration::ZERO)).usage(usage);
     let keys = builder.build().expect("a manager");
     let contenders = [Contender::Ours(keys.authenticator()), Contender::Plain(place.plain.clone())];
     let requests: Arc<[String]> = filled.requests.clone().into();
@@ -108,14 +109,14 @@ pub(crate) async fn measure(place: &Place, filled: &Filled, is_quick: bool) {
 
 /// What is left when nothing is looked up: it says yes to every key of the format.
 fn without_a_store() -> Authenticator {
-    let resolver = resolver_fn(async |key: Presented| {
+    let resolver = resolver_fn(async |key: PresentedKey| {
         let digest = key.digest().clone();
         let claims = Claims::new(KeyId::new(&digest.to_string()[..60])?);
         let claims =
             claims.with_name("key").with_organization("org").with_scopes(ScopeSet::parse("files:read files:write")?);
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Some(Resolution::new(digest, claims)))
     });
-    Authenticator::builder(resolver).format(format()).freshness(Duration::ZERO).build().expect("an authenticator")
+    Authenticator::builder(resolver).format(format()).cache_ttl(Duration::ZERO).build().expect("an authenticator")
 }
 
 /// Verifications a second, of `callers` that each present one key after another.

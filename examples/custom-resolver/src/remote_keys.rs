@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use axum_apikey::{BoxError, PlaintextKey, Presented, Resolution, Resolver};
+use axum_apikey::{BoxError, PlaintextKey, PresentedKey, Resolution, Resolver};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode, Uri,
@@ -94,7 +94,7 @@ impl RemoteKeys {
         self
     }
 
-    async fn look_up(&self, key: &Presented) -> Result<Option<Record>, LookupError> {
+    async fn look_up(&self, key: &PresentedKey) -> Result<Option<Record>, LookupError> {
         let question = Question { digests: key.digests().to_vec() };
         let body = Bytes::from(serde_json::to_vec(&question).map_err(|error| LookupError::Request(error.into()))?);
         let answer = match self.send(&body).await {
@@ -125,7 +125,7 @@ impl RemoteKeys {
 impl Resolver for RemoteKeys {
     type Error = LookupError;
 
-    async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, LookupError> {
+    async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, LookupError> {
         let answered = tokio::time::timeout(self.timeout, self.look_up(key)).await;
         let record = answered.map_err(|_| LookupError::TimedOut(self.timeout))??;
         Ok(record.map(Resolution::try_from).transpose()?)

@@ -6,7 +6,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use actix_apikey::{KeyId, KeyStatus, Presented, Resolution, Resolver, StaticKeys};
+use actix_apikey::{KeyId, KeyStatus, PresentedKey, Resolution, Resolver, StaticKeys};
 
 /// What the authenticator asks. A product has a table here, in which a key is revoked for good.
 pub(crate) struct Keys {
@@ -28,7 +28,7 @@ impl Keys {
 impl Resolver for Keys {
     type Error = Infallible;
 
-    async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, Infallible> {
+    async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, Infallible> {
         let found = self.listed.resolve(key).await?;
         let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
         Ok(found.map(|record| match revoked.contains(record.claims().key_id()) {

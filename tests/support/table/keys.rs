@@ -5,7 +5,7 @@ use super::{
     answers::{INVALID, OK, REFUSED_BY_STORE},
 };
 use crate::{
-    stand::Setting::{ExtraHeaders, Plain, TellHolder},
+    stand::Setting::{ExplainRefusals, ExtraHeaders, Plain},
     store::Behaviour,
 };
 
@@ -70,61 +70,67 @@ pub(super) const ROWS: &[Row] = &[
     .after(&[Act::Revoke("reader")])]),
     Row::new(
         "told: expired",
-        TellHolder,
+        ExplainRefusals,
         WHOAMI,
         &[b"Authorization: Bearer {expired}"],
         REFUSED_BY_STORE.tells(EXPIRED),
     ),
     Row::new(
         "told: a secret that has ended",
-        TellHolder,
+        ExplainRefusals,
         WHOAMI,
         &[b"Authorization: Bearer {ended}"],
         REFUSED_BY_STORE.tells(EXPIRED),
     ),
     Row::new(
         "told: disabled",
-        TellHolder,
+        ExplainRefusals,
         WHOAMI,
         &[b"Authorization: Bearer {disabled}"],
         REFUSED_BY_STORE.tells(DISABLED),
     ),
     Row::new(
         "told: revoked",
-        TellHolder,
+        ExplainRefusals,
         WHOAMI,
         &[b"Authorization: Bearer {revoked}"],
         REFUSED_BY_STORE.tells(REVOKED),
     ),
     Row::new(
         "told: not yet valid",
-        TellHolder,
+        ExplainRefusals,
         WHOAMI,
         &[b"Authorization: Bearer {future}"],
         REFUSED_BY_STORE.tells(NOT_YET),
     ),
     Row::new(
         "told: another environment's key",
-        TellHolder,
+        ExplainRefusals,
         WHOAMI,
         &[b"Authorization: Bearer {of-test}"],
         INVALID.tells(ELSEWHERE),
     ),
     Row::new(
         "guessers are told nothing: unknown",
-        TellHolder,
+        ExplainRefusals,
         WHOAMI,
         &[b"Authorization: Bearer {unknown}"],
         REFUSED_BY_STORE,
     ),
     Row::new(
         "guessers are told nothing: mistyped",
-        TellHolder,
+        ExplainRefusals,
         WHOAMI,
         &[b"Authorization: Bearer {mistyped}"],
         INVALID,
     ),
-    Row::new("guessers are told nothing: nonsense", TellHolder, WHOAMI, &[b"Authorization: Bearer nonsense"], INVALID),
+    Row::new(
+        "guessers are told nothing: nonsense",
+        ExplainRefusals,
+        WHOAMI,
+        &[b"Authorization: Bearer nonsense"],
+        INVALID,
+    ),
 ];
 
 const EXPIRED: &str = "The key has expired.";

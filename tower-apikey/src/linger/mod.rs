@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::Background;
+use apikey_core::adapter::Background;
 use bytes::Buf;
 use http::{
     HeaderValue, Request, Response, Version,

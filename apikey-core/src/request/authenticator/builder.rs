@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::{Authenticator, Inner, TrustGate};
 use crate::{
-    cache::{entry::Home, flight::Flights, table::Table, unknown::Unknown, usage::Usage},
+    cache::{entry::Shared, flight::Flights, refused::RefusedKeys, table::Table, usage::Usage},
     caller::ActivitySink,
     clock::Clock,
     key::{KeyFormat, KeyHasher},
@@ -64,7 +64,7 @@ impl std::error::Error for ConfigError {}
 ///     .realm("files")
 ///     .header("x-api-key")
 ///     .cache_capacity(50_000)
-///     .freshness(Duration::from_secs(30))
+///     .cache_ttl(Duration::from_secs(30))
 ///     .resolver_timeout(Duration::from_secs(2))
 ///     .build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -78,9 +78,9 @@ pub struct AuthenticatorBuilder {
     catalog: ScopeCatalog,
     cache_capacity: usize,
     cache_bytes: Option<usize>,
-    freshness: Duration,
-    unknown_capacity: usize,
-    unknown_freshness: Duration,
+    cache_ttl: Duration,
+    refused_capacity: usize,
+    refused_ttl: Duration,
     resolver_timeout: Duration,
     resolver_concurrency: usize,
     clock: Clock,
@@ -89,7 +89,7 @@ pub struct AuthenticatorBuilder {
     extra_headers: Vec<Box<str>>,
     foreign_tokens: ForeignTokens,
     optional: bool,
-    tell_holder: bool,
+    explain_refusals: bool,
     gate: Option<Box<dyn TrustGate>>,
     count_usage: bool,
     activity_sink: Option<Arc<dyn ActivitySink>>,
@@ -105,9 +105,9 @@ impl AuthenticatorBuilder {
             catalog: ScopeCatalog::new(),
             cache_capacity: 10_000,
             cache_bytes: None,
-            freshness: Duration::from_secs(60),
-            unknown_capacity: 10_000,
-            unknown_freshness: Duration::from_secs(10),
+            cache_ttl: Duration::from_secs(60),
+            refused_capacity: 10_000,
+            refused_ttl: Duration::from_secs(10),
             resolver_timeout: Duration::from_secs(5),
             resolver_concurrency: 64,
             clock: Clock::system(),
@@ -116,7 +116,7 @@ impl AuthenticatorBuilder {
             extra_headers: Vec::new(),
             foreign_tokens: ForeignTokens::Reject,
             optional: false,
-            tell_holder: false,
+            explain_refusals: false,
             gate: None,
             count_usage: false,
             activity_sink: None,
@@ -169,20 +169,20 @@ impl AuthenticatorBuilder {
     ///
     /// This bounds how long a change may go unnoticed that nobody told the authenticator of (with
     /// [`revoke`](Authenticator::revoke) or [`refresh`](Authenticator::refresh)); it counts from the call of the resolver. Zero asks for every request.
-    pub fn freshness(mut self, freshness: Duration) -> Self {
-        self.freshness = freshness;
+    pub fn cache_ttl(mut self, cache_ttl: Duration) -> Self {
+        self.cache_ttl = cache_ttl;
         self
     }
 
     /// Sets how many refused keys are kept; 10,000 unless said.
-    pub fn unknown_capacity(mut self, keys: usize) -> Self {
-        self.unknown_capacity = keys;
+    pub fn refused_capacity(mut self, keys: usize) -> Self {
+        self.refused_capacity = keys;
         self
     }
 
     /// Sets how long a refused key is refused without asking again; 10 seconds unless said. Zero asks every time.
-    pub fn unknown_freshness(mut self, freshness: Duration) -> Self {
-        self.unknown_freshness = freshness;
+    pub fn refused_ttl(mut self, refused_ttl: Duration) -> Self {
+        self.refused_ttl = refused_ttl;
         self
     }
 
@@ -250,8 +250,8 @@ impl AuthenticatorBuilder {
     /// # Security
     ///
     /// It also tells a thief that the key they hold was good once. Guessers learn nothing.
-    pub fn tell_holder(mut self, tell_holder: bool) -> Self {
-        self.tell_holder = tell_holder;
+    pub fn explain_refusals(mut self, explain_refusals: bool) -> Self {
+        self.explain_refusals = explain_refusals;
         self
     }
 
@@ -285,7 +285,7 @@ impl AuthenticatorBuilder {
     /// nothing tells from keys.
     pub fn build(self) -> Result<Authenticator, ConfigError> {
         for (setting, capacity) in
-            [("cache_capacity", self.cache_capacity), ("unknown_capacity", self.unknown_capacity)]
+            [("cache_capacity", self.cache_capacity), ("refused_capacity", self.refused_capacity)]
         {
             if capacity == 0 || capacity > MAX_CAPACITY {
                 return Err(error(setting, format!("{capacity} keys, of 1 to {MAX_CAPACITY}")));
@@ -314,9 +314,9 @@ impl AuthenticatorBuilder {
             1 => 0,
             calls => (calls / 4).max(1),
         };
-        let terms = Terms { realm: self.realm, retry_after: self.retry_after, tell_holder: self.tell_holder };
-        let mut home = Home::new(self.clock, terms);
-        home.usage = self.count_usage.then(Usage::new);
+        let terms = Terms { realm: self.realm, retry_after: self.retry_after, explain_refusals: self.explain_refusals };
+        let mut shared = Shared::new(self.clock, terms);
+        shared.usage = self.count_usage.then(Usage::new);
         Ok(Authenticator(Arc::new(Inner {
             resolver: self.resolver,
             longest: formats.iter().map(KeyFormat::longest).max().unwrap_or_default(),
@@ -325,15 +325,15 @@ impl AuthenticatorBuilder {
             environments: self.environments.map(Vec::into_boxed_slice),
             hasher: self.hasher,
             catalog: self.catalog,
-            home: Arc::new(home),
+            shared: Arc::new(shared),
             table: Table::new(self.cache_capacity, cache_bytes),
-            unknown: Unknown::new(self.unknown_capacity as u64),
+            refused: RefusedKeys::new(self.refused_capacity as u64),
             flights: Flights::new(),
             permits: Arc::new(Semaphore::new(self.resolver_concurrency - reserved)),
             reserved_permits: Arc::new(Semaphore::new(reserved)),
             gate: self.gate,
-            freshness: self.freshness,
-            unknown_freshness: self.unknown_freshness,
+            cache_ttl: self.cache_ttl,
+            refused_ttl: self.refused_ttl,
             resolver_timeout: self.resolver_timeout,
             extra_headers: self.extra_headers.into_boxed_slice(),
             foreign_tokens: self.foreign_tokens,
@@ -416,8 +416,8 @@ mod tests {
             (|b| b.cache_capacity(0), "cache_capacity: 0 keys, of 1 to"),
             (|b| b.cache_capacity(usize::MAX), "cache_capacity: "),
             (|b| b.cache_bytes(1_023), "cache_bytes: 1023 bytes hold no key"),
-            (|b| b.unknown_capacity(0), "unknown_capacity: 0 keys, of 1 to"),
-            (|b| b.unknown_capacity(usize::MAX), "unknown_capacity: "),
+            (|b| b.refused_capacity(0), "refused_capacity: 0 keys, of 1 to"),
+            (|b| b.refused_capacity(usize::MAX), "refused_capacity: "),
             (|b| b.resolver_timeout(Duration::ZERO), "resolver_timeout: zero"),
             (|b| b.resolver_concurrency(0), "resolver_concurrency: 0 calls, of 1 to"),
             (|b| b.resolver_concurrency(usize::MAX), "resolver_concurrency: "),
@@ -446,9 +446,9 @@ mod tests {
         type Right = fn(AuthenticatorBuilder) -> AuthenticatorBuilder;
         let cases: [Right; 8] = [
             |b| b,
-            |b| b.cache_capacity(1).cache_bytes(1_024).unknown_capacity(1).resolver_concurrency(1),
-            |b| b.freshness(Duration::ZERO).unknown_freshness(Duration::ZERO),
-            |b| b.freshness(Duration::MAX).unknown_freshness(Duration::MAX).retry_after(Duration::MAX),
+            |b| b.cache_capacity(1).cache_bytes(1_024).refused_capacity(1).resolver_concurrency(1),
+            |b| b.cache_ttl(Duration::ZERO).refused_ttl(Duration::ZERO),
+            |b| b.cache_ttl(Duration::MAX).refused_ttl(Duration::MAX).retry_after(Duration::MAX),
             |b| b.realm("").header("X-API-Key"),
             |b| b.realm("a \"quoted\" \\ ~"),
             |b| b.format(format("a")).format(format("b")).environments(["live"]),

@@ -19,13 +19,13 @@ use super::{Inner, Lookup};
 use crate::{
     cache::{
         entry::Entry,
+        refused::Refusal,
         registry::{Load, Lost},
-        unknown::Refusal,
     },
     clock::Tick,
     key::KeyDigest,
     rejection::Reason,
-    source::{KeyStatus, Presented, Proof, Resolution},
+    source::{KeyStatus, PresentedKey, Proof, Resolution},
     telemetry::{self, Failure},
 };
 
@@ -40,7 +40,7 @@ pub(super) enum Loaded {
     Lost,
 }
 
-pub(super) async fn load(inner: Arc<Inner>, presented: Presented, lookup: Lookup) -> Loaded {
+pub(super) async fn load(inner: Arc<Inner>, presented: PresentedKey, lookup: Lookup) -> Loaded {
     // Outermost: the timer panics on a runtime that is shutting down, the resolver may panic anywhere, and so may a
     // subscriber that is told of its error.
     let guarded = AssertUnwindSafe(async {
@@ -69,11 +69,11 @@ impl Inner {
         if let Some(entry) = self.table.get(&lookup.cache_key).filter(|entry| entry.is_good(lookup.now)) {
             return Some(Loaded::Known(entry));
         }
-        let unknown_since = self.home.registry.unknown_since();
-        self.unknown.get(&lookup.cache_key, lookup.now, unknown_since).map(Loaded::Refused)
+        let refused_since = self.shared.registry.refused_since();
+        self.refused.get(&lookup.cache_key, lookup.now, refused_since).map(Loaded::Refused)
     }
 
-    async fn load(&self, presented: Presented, lookup: Lookup) -> Result<Loaded, Failure> {
+    async fn load(&self, presented: PresentedKey, lookup: Lookup) -> Result<Loaded, Failure> {
         let deadline = Instant::now().checked_add(self.resolver_timeout);
         let answered = within(deadline, async {
             let _permit = self.take_turn(lookup.known).await;
@@ -82,15 +82,15 @@ impl Inner {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 std::future::pending::<()>().await;
             }
-            let load = self.home.registry.begin_load();
-            let called = self.home.clock.now();
+            let load = self.shared.registry.begin_load();
+            let called = self.shared.clock.now();
             let resolved = Arc::clone(&self.resolver).load(presented.clone()).await;
             let result = match &resolved {
                 Ok(Some(_)) => "found",
                 Ok(None) => "not_found",
                 Err(_) => "failed",
             };
-            telemetry::resolver_called(result, self.home.clock.now().saturating_since(called));
+            telemetry::resolver_called(result, self.shared.clock.now().saturating_since(called));
             (load, called, resolved)
         });
         let (load, called, resolved) = answered.await.map_err(|_| Failure::TimedOut(self.resolver_timeout))?;
@@ -114,12 +114,12 @@ impl Inner {
     fn fill(
         &self,
         load: &Load<'_>,
-        presented: &Presented,
+        presented: &PresentedKey,
         lookup: &Lookup,
         called: Tick,
         resolution: Resolution,
     ) -> Result<Loaded, Lost> {
-        let now = self.home.clock.now();
+        let now = self.shared.clock.now();
         let key = resolution.claims.key_id().clone();
         let digest = match self.judge(presented, &resolution) {
             Ok(digest) => digest,
@@ -127,28 +127,28 @@ impl Inner {
         };
         let ends = match resolution.ends_at() {
             Some(ends_at) => {
-                let left = ends_at.duration_since(self.home.clock.wall()).unwrap_or_default();
+                let left = ends_at.duration_since(self.shared.clock.wall()).unwrap_or_default();
                 now.saturating_add(left)
             }
             None => Tick::NEVER,
         };
         // From the call on, not from the answer: the store may have changed while the answer travelled.
-        let good_until = ends.min(called.saturating_add(self.freshness));
+        let good_until = ends.min(called.saturating_add(self.cache_ttl));
         let environment = match resolution.claims.environment() {
             Some(recorded) => Some(self.shared_environment(recorded)),
             None => presented.shared_environment(),
         };
         let scopes = self.catalog.expand(resolution.claims.scopes());
         let claims = resolution.claims.with_scopes(scopes).with_shared_environment(environment);
-        let home = Arc::clone(&self.home);
-        let entry = Arc::new(Entry::new(home, lookup.cache_key, digest.clone(), claims, good_until, ends));
+        let shared = Arc::clone(&self.shared);
+        let entry = Arc::new(Entry::new(shared, lookup.cache_key, digest.clone(), claims, good_until, ends));
         let displaced = load.fill(&entry, || self.table.insert(Arc::clone(&entry)))?;
         drop(displaced);
         Ok(Loaded::Known(entry))
     }
 
     /// The digest the secret is stored under, or why the key is not let in, and until when that is known to hold.
-    fn judge(&self, presented: &Presented, resolution: &Resolution) -> Result<KeyDigest, (Reason, Tick)> {
+    fn judge(&self, presented: &PresentedKey, resolution: &Resolution) -> Result<KeyDigest, (Reason, Tick)> {
         let refuse = |reason| Err((reason, Tick::NEVER));
         let digest = match &resolution.proof {
             Proof::Vouched => presented.digest().clone(),
@@ -170,20 +170,20 @@ impl Inner {
             KeyStatus::Disabled => return refuse(Reason::Disabled),
             KeyStatus::Revoked => return refuse(Reason::Revoked),
         }
-        let wall = self.home.clock.wall();
+        let wall = self.shared.clock.wall();
         if resolution.ends_at().is_some_and(|ends_at| ends_at <= wall) {
             return refuse(Reason::Expired);
         }
         if let Some(wait) = resolution.not_before.and_then(|start| start.duration_since(wall).ok())
             && !wait.is_zero()
         {
-            return Err((Reason::NotYetValid, self.home.clock.now().saturating_add(wait)));
+            return Err((Reason::NotYetValid, self.shared.clock.now().saturating_add(wait)));
         }
         Ok(digest)
     }
 
     /// Does the key belong to an environment that is not accepted, or to none where some are asked for?
-    fn is_of_another_environment(&self, presented: &Presented, resolution: &Resolution) -> bool {
+    fn is_of_another_environment(&self, presented: &PresentedKey, resolution: &Resolution) -> bool {
         let (named, recorded) = (presented.environment(), resolution.claims.environment());
         let differ = named.zip(recorded).is_some_and(|(named, recorded)| named != recorded);
         let is_accepted = |accepted: &[Arc<str>]| {
@@ -201,16 +201,16 @@ impl Inner {
         key_id: Option<crate::KeyId>,
         until: Tick,
     ) -> Result<Loaded, Lost> {
-        let fresh_until = called.saturating_add(self.unknown_freshness);
-        let (unknown_since, evicted) = load.refuse(key_id.as_ref(), || {
+        let fresh_until = called.saturating_add(self.refused_ttl);
+        let (refused_since, evicted) = load.refuse(key_id.as_ref(), || {
             // It may have been good when last looked up.
             let formerly_good = self.table.get(&lookup.cache_key);
             let evicted = formerly_good.as_ref().and_then(|entry| self.table.remove(entry));
             (formerly_good, evicted)
         })?;
         drop(evicted);
-        let refusal = Refusal { reason, key_id, until: until.min(fresh_until), unknown_since };
-        self.unknown.insert(lookup.cache_key, refusal.clone());
+        let refusal = Refusal { reason, key_id, until: until.min(fresh_until), refused_since };
+        self.refused.insert(lookup.cache_key, refusal.clone());
         Ok(Loaded::Refused(refusal))
     }
 }

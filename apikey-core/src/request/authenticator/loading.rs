@@ -16,7 +16,7 @@ use crate::{
     cache::flight::{Flight, Flights},
     caller::AuthenticatedKey,
     rejection::Reason,
-    source::Presented,
+    source::PresentedKey,
     telemetry::{self, Failure, Found},
 };
 
@@ -29,14 +29,14 @@ const ATTEMPTS: u8 = 3;
 #[must_use = "futures do nothing unless polled"]
 pub struct Loading {
     authenticator: Authenticator,
-    presented: Presented,
+    presented: PresentedKey,
     lookup: Lookup,
     flight: Flight<Loaded>,
     attempts_left: u8,
 }
 
 impl Loading {
-    pub(super) fn new(authenticator: Authenticator, presented: Presented, lookup: Lookup) -> Self {
+    pub(super) fn new(authenticator: Authenticator, presented: PresentedKey, lookup: Lookup) -> Self {
         let flight = board(&authenticator, &presented, &lookup);
         Loading { authenticator, presented, lookup, flight, attempts_left: ATTEMPTS - 1 }
     }
@@ -51,13 +51,13 @@ impl Loading {
                 if !entry.is_live() {
                     return Some(Err(authenticator.rejection(Reason::Expired, Some(entry.claims().key_id()))));
                 }
-                if let Some(usage) = &authenticator.0.home.usage {
-                    usage.accepted(&entry, authenticator.0.home.clock.now());
+                if let Some(usage) = &authenticator.0.shared.usage {
+                    usage.accepted(&entry, authenticator.0.shared.clock.now());
                 }
                 telemetry::accepted(entry.claims().key_id(), Found::Loaded);
                 Some(Ok(Some(AuthenticatedKey::new(entry))))
             }
-            Loaded::Refused(refusal) if refusal.unknown_since == authenticator.0.home.registry.unknown_since() => {
+            Loaded::Refused(refusal) if refusal.refused_since == authenticator.0.shared.registry.refused_since() => {
                 Some(Err(authenticator.rejection(refusal.reason, refusal.key_id.as_ref())))
             }
             Loaded::Unavailable => Some(Err(authenticator.rejection(Reason::Unavailable, None))),
@@ -67,10 +67,10 @@ impl Loading {
 }
 
 /// Joins the key's load under way, or begins one.
-fn board(authenticator: &Authenticator, presented: &Presented, lookup: &Lookup) -> Flight<Loaded> {
+fn board(authenticator: &Authenticator, presented: &PresentedKey, lookup: &Lookup) -> Flight<Loaded> {
     let load = load(Arc::clone(&authenticator.0), presented.clone(), *lookup);
     // Who asks for every request is not served by an answer that was asked for before.
-    let may_share = lookup.trusted && !authenticator.0.freshness.is_zero();
+    let may_share = lookup.trusted && !authenticator.0.cache_ttl.is_zero();
     match may_share {
         true => authenticator.0.flights.join(lookup.cache_key, || authenticator.0.cached(lookup), load),
         // Another's load may have begun before this request came, and so before a change that the gate guards against.

@@ -15,14 +15,14 @@ pub use self::{
     loading::Loading,
 };
 use crate::{
-    cache::{cache_key::CacheKey, entry::Home, flight::Flights, table::Table, unknown::Unknown},
+    cache::{cache_key::CacheKey, entry::Shared, flight::Flights, refused::RefusedKeys, table::Table},
     caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport},
     clock::{Clock, Tick},
     key::{KeyDigest, KeyFormat, KeyHasher, KeyId, ParseKeyError, PlaintextKey, is_token68},
     rejection::{Reason, Rejection},
     request::credentials::{Credential, Header, RequestView},
     scope::ScopeCatalog,
-    source::{ErasedResolver, Presented, Resolver},
+    source::{ErasedResolver, PresentedKey, Resolver},
     telemetry::{self, Found},
 };
 
@@ -78,16 +78,16 @@ struct Inner {
     longest: usize,
     hasher: KeyHasher,
     catalog: ScopeCatalog,
-    home: Arc<Home>,
+    shared: Arc<Shared>,
     table: Table,
-    unknown: Unknown,
+    refused: RefusedKeys,
     flights: Flights<Loaded>,
     /// Permits for loads of keys not known to be good, and those kept back for keys that are.
     permits: Arc<Semaphore>,
     reserved_permits: Arc<Semaphore>,
     gate: Option<Box<dyn TrustGate>>,
-    freshness: Duration,
-    unknown_freshness: Duration,
+    cache_ttl: Duration,
+    refused_ttl: Duration,
     resolver_timeout: Duration,
     extra_headers: Box<[Box<str>]>,
     foreign_tokens: ForeignTokens,
@@ -163,23 +163,23 @@ impl Authenticator {
     /// }
     /// ```
     pub fn refresh(&self, key: &KeyId) {
-        self.0.home.registry.refresh(key);
+        self.0.shared.registry.refresh(key);
     }
 
     /// [`refresh`](Authenticator::refresh) for every key.
     pub fn refresh_all(&self) {
-        self.0.home.registry.refresh_all();
+        self.0.shared.registry.refresh_all();
     }
 
     /// Has every key that was refused looked up again: new ones have come.
-    pub fn forget_unknown(&self) {
-        self.0.home.registry.forget_unknown();
+    pub fn forget_refused(&self) {
+        self.0.shared.registry.forget_refused();
     }
 
     /// The clock that keys are judged by.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        &self.0.home.clock
+        &self.0.shared.clock
     }
 
     /// What each key was used for since this was last called. Empty unless usage is
@@ -202,11 +202,11 @@ impl Authenticator {
     #[must_use = "what was taken is not counted again"]
     pub fn take_usage(&self) -> Vec<KeyUsage> {
         let mut taken = Vec::new();
-        let home = &self.0.home;
-        let Some(usage) = &home.usage else {
+        let shared = &self.0.shared;
+        let Some(usage) = &shared.usage else {
             return taken;
         };
-        let (now, wall) = (home.clock.now(), home.clock.wall());
+        let (now, wall) = (shared.clock.now(), shared.clock.wall());
         usage.take(|entry, counted| {
             let ago = now.saturating_since(Tick::from_nanos(counted.last_used));
             taken.push(KeyUsage {
@@ -230,7 +230,7 @@ impl Authenticator {
     /// Completes when so many keys were used since usage was last taken (8,192 of them) that it should be taken now. For
     /// one caller at a time; it never completes where usage is not counted.
     pub async fn usage_piles_up(&self) {
-        match &self.0.home.usage {
+        match &self.0.shared.usage {
             Some(usage) => usage.grows_long().await,
             None => std::future::pending().await,
         }
@@ -239,7 +239,7 @@ impl Authenticator {
     /// Is usage [counted](AuthenticatorBuilder::count_usage)?
     #[must_use]
     pub fn counts_usage(&self) -> bool {
-        self.0.home.usage.is_some()
+        self.0.shared.usage.is_some()
     }
 
     /// Has anybody asked to be told of [activity](AuthenticatorBuilder::activity_sink)? If not, an adapter need not even
@@ -262,13 +262,13 @@ impl Authenticator {
 
     fn end(&self, key: &KeyId, digest: Option<&KeyDigest>) {
         let table = &self.0.table;
-        let ended = self.0.home.registry.revoke(key, digest, |entry| table.remove(entry));
+        let ended = self.0.shared.registry.revoke(key, digest, |entry| table.remove(entry));
         ended.iter().for_each(|entry| entry.wake_waiters());
     }
 
-    /// Has this authenticator let the request in before? Then freshness no longer matters, only whether the key lives.
+    /// Has this authenticator let the request in before? Then the cache TTL no longer matters, only whether the key lives.
     fn still_accepts(&self, key: &AuthenticatedKey) -> bool {
-        Arc::ptr_eq(key.home(), &self.0.home) && key.is_live()
+        Arc::ptr_eq(key.shared(), &self.0.shared) && key.is_live()
     }
 
     #[inline]
@@ -284,14 +284,14 @@ impl Authenticator {
         // some moment of the lease.
         // A gate's promises are to other machines: it is shown the exact time.
         let now = match &inner.gate {
-            None => inner.home.clock.at_latest(),
-            Some(_) => inner.home.clock.now(),
+            None => inner.shared.clock.at_latest(),
+            Some(_) => inner.shared.clock.now(),
         };
         let trusted = self.trusts_cache(now);
         let cached = inner.table.get(&cache_key).filter(|entry| !entry.is_dead());
         match cached {
             Some(entry) if trusted && entry.is_good(now) => {
-                if let Some(usage) = &inner.home.usage {
+                if let Some(usage) = &inner.shared.usage {
                     usage.accepted(&entry, now);
                 }
                 telemetry::accepted(entry.claims().key_id(), Found::Cached);
@@ -327,8 +327,8 @@ impl Authenticator {
             return self.refuse(Reason::WrongEnvironment, None);
         }
         if lookup.trusted
-            && let unknown_since = self.0.home.registry.unknown_since()
-            && let Some(refusal) = self.0.unknown.get(&lookup.cache_key, lookup.now, unknown_since)
+            && let refused_since = self.0.shared.registry.refused_since()
+            && let Some(refusal) = self.0.refused.get(&lookup.cache_key, lookup.now, refused_since)
         {
             return self.refuse(refusal.reason, refusal.key_id.as_ref());
         }
@@ -336,7 +336,7 @@ impl Authenticator {
             return self.refuse(Reason::MalformedCredential, None);
         };
         let digests = self.0.hasher.digests(&plaintext);
-        let presented = Presented::new(plaintext, digests, environment);
+        let presented = PresentedKey::new(plaintext, digests, environment);
         Authentication::Loading(Loading::new(self.clone(), presented, lookup))
     }
 
@@ -378,7 +378,7 @@ impl Authenticator {
     }
 
     fn rejection(&self, reason: Reason, key: Option<&KeyId>) -> Rejection {
-        let rejection = Rejection::new(reason, Arc::clone(&self.0.home.terms));
+        let rejection = Rejection::new(reason, Arc::clone(&self.0.shared.terms));
         telemetry::refused(&rejection, key);
         rejection
     }
@@ -393,8 +393,8 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Entries refer to their home, and its list of used entries to them.
-        if let Some(usage) = &self.home.usage {
+        // The list of used entries refers to entries, and entries to it.
+        if let Some(usage) = &self.shared.usage {
             usage.close();
         }
     }
@@ -422,7 +422,7 @@ fn reason_of(error: &ParseKeyError) -> Reason {
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator")
-            .field("realm", &self.0.home.terms.realm)
+            .field("realm", &self.0.shared.terms.realm)
             .field("formats", &self.0.formats)
             .field("optional", &self.0.optional)
             .finish_non_exhaustive()

@@ -12,7 +12,7 @@ pub use generate::{GenerateStaticKeyError, NewStaticKey};
 use crate::{
     key::{Claims, KeyDigest, KeyId},
     scope::ScopeSet,
-    source::resolver::{Presented, Resolution, Resolver},
+    source::resolver::{PresentedKey, Resolution, Resolver},
 };
 
 /// Keys from an environment variable or a file, known by their digests.
@@ -140,7 +140,7 @@ impl StaticKeys {
 impl Resolver for StaticKeys {
     type Error = Infallible;
 
-    async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, Infallible> {
+    async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, Infallible> {
         Ok(key.digests().iter().find_map(|digest| self.keys.get(digest)).cloned())
     }
 }

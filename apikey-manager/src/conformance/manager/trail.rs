@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use apikey_core::{Authentication, Header, HeaderLines, PlaintextKey, RequestView};
+use apikey_core::{
+    PlaintextKey,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
+};
 
 use super::stage::Stage;
 use crate::{

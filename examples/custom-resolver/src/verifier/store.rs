@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum_apikey::{
-    BoxError, KeyDigest, KeyFormat, KeyHasher, KeyId, PlaintextKey, Presented, Resolution, Resolver, ScopeSet,
+    BoxError, KeyDigest, KeyFormat, KeyHasher, KeyId, PlaintextKey, PresentedKey, Resolution, Resolver, ScopeSet,
 };
 use tempfile::NamedTempFile;
 
@@ -149,7 +149,7 @@ impl KeyStore {
 impl Resolver for KeyStore {
     type Error = RecordError;
 
-    async fn resolve(&self, key: &Presented) -> Result<Option<Resolution>, RecordError> {
+    async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, RecordError> {
         self.find(key.digests()).map(Resolution::try_from).transpose()
     }
 }

@@ -16,21 +16,21 @@ pub(crate) struct Refusal {
     pub(crate) key_id: Option<KeyId>,
     pub(crate) until: Tick,
     /// The registry's stamp when this was learned; believed while it is still the registry's.
-    pub(crate) unknown_since: u64,
+    pub(crate) refused_since: u64,
 }
 
 #[derive(Debug)]
 // Hashed anew under a secret seed: who sends unknown keys can choose their SHA-256 in part.
-pub(crate) struct Unknown(Cache<CacheKey, Refusal, RandomState>);
+pub(crate) struct RefusedKeys(Cache<CacheKey, Refusal, RandomState>);
 
-impl Unknown {
+impl RefusedKeys {
     pub(crate) fn new(capacity: u64) -> Self {
-        Unknown(Cache::builder().max_capacity(capacity).build_with_hasher(RandomState::new()))
+        RefusedKeys(Cache::builder().max_capacity(capacity).build_with_hasher(RandomState::new()))
     }
 
-    pub(crate) fn get(&self, key: &CacheKey, now: Tick, unknown_since: u64) -> Option<Refusal> {
+    pub(crate) fn get(&self, key: &CacheKey, now: Tick, refused_since: u64) -> Option<Refusal> {
         let refusal = self.0.get(key)?;
-        (now < refusal.until && refusal.unknown_since == unknown_since).then_some(refusal)
+        (now < refusal.until && refusal.refused_since == refused_since).then_some(refusal)
     }
 
     pub(crate) fn insert(&self, key: CacheKey, refusal: Refusal) {
