@@ -22,8 +22,8 @@ const SHOWN: usize = 64;
 /// ```
 /// use apikey_core::JsonObject;
 ///
-/// let object: JsonObject = r#"{ "tier": 2, "team": {"id": 7} }"#.parse()?;
-/// assert_eq!(object.as_str(), r#"{"tier":2,"team":{"id":7}}"#);
+/// let object: JsonObject = r#"{ "team": {"id": 7}, "tier": 2 }"#.parse()?;
+/// assert_eq!(object.as_str(), r#"{"team":{"id":7},"tier":2}"#);
 /// assert_eq!(object.get("tier"), Some(2.into()));
 /// assert_eq!(object.get("plan"), None);
 /// # Ok::<(), apikey_core::JsonError>(())
