@@ -1,4 +1,4 @@
-//! Runs the built service, and talks to it over TCP. What is expected stands in `examples/contract`.
+//! Runs the built service, and talks to it over TCP. What is expected stands in `tests/contract`.
 
 const BINARY: &str = env!("CARGO_BIN_EXE_actix-quickstart");
 const README: &str = include_str!("../README.md");
@@ -8,13 +8,13 @@ const API: contract::Api = contract::Api { has_console: true, ..answers::API };
 const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: false, http2: false };
 const HAS_ADMIN: bool = true;
 
-#[path = "../../contract/answers.rs"]
+#[path = "../../../tests/contract/answers.rs"]
 mod answers;
-#[path = "../../contract/browser.rs"]
+#[path = "../../../tests/contract/browser.rs"]
 mod browser;
-#[path = "../../contract/mod.rs"]
+#[path = "../../../tests/contract/mod.rs"]
 mod contract;
-#[path = "../../contract/database.rs"]
+#[path = "../../../tests/contract/database.rs"]
 mod keys;
-#[path = "../../contract/usage.rs"]
+#[path = "../../../tests/contract/usage.rs"]
 mod usage;

@@ -15,7 +15,7 @@ use crate::contract::patience::{CLIENT_TIMEOUT, HTTP2_HALF, assert_cut_off};
 
 const README: &str = include_str!("../README.md");
 
-#[path = "../../contract"]
+#[path = "../../../tests/contract"]
 mod contract {
     #[expect(dead_code, reason = "the other templates need more of it")]
     pub(crate) mod http;

@@ -1,4 +1,4 @@
-//! Runs the built service, and talks to it over TCP. What is expected stands in `examples/contract`.
+//! Runs the built service, and talks to it over TCP. What is expected stands in `tests/contract`.
 
 const BINARY: &str = env!("CARGO_BIN_EXE_plain-tower");
 const README: &str = include_str!("../README.md");
@@ -7,9 +7,9 @@ const API: contract::Api = contract::Api { has_console: false, ..answers::API };
 const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: true, http2: true };
 const HAS_ADMIN: bool = false;
 
-#[path = "../../contract/answers.rs"]
+#[path = "../../../tests/contract/answers.rs"]
 mod answers;
-#[path = "../../contract/mod.rs"]
+#[path = "../../../tests/contract/mod.rs"]
 mod contract;
-#[path = "../../contract/key_file.rs"]
+#[path = "../../../tests/contract/key_file.rs"]
 mod keys;

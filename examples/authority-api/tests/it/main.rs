@@ -1,4 +1,4 @@
-//! Runs the built service, and talks to it over TCP. How it starts and stops stands in `examples/contract`.
+//! Runs the built service, and talks to it over TCP. How it starts and stops stands in `tests/contract`.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -16,9 +16,9 @@ const API: contract::Api = contract::Api {
 };
 const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: false, http2: false };
 
-#[path = "../../../contract/mod.rs"]
+#[path = "../../../../tests/contract/mod.rs"]
 mod contract;
-#[path = "../../../contract/database.rs"]
+#[path = "../../../../tests/contract/database.rs"]
 #[expect(dead_code, reason = "the quickstarts need more of it")]
 mod keys;
 

@@ -11,7 +11,7 @@ mod readme;
 mod service;
 mod told;
 
-#[path = "../../../contract"]
+#[path = "../../../../tests/contract"]
 mod contract {
     #[allow(dead_code, reason = "the other templates need more of it")]
     pub(crate) mod curl;

@@ -1,5 +1,5 @@
 //! Runs the built service, and talks to it over TCP. How it starts and stops, and that its README is true, stands in
-//! `examples/contract`; what is its own, here.
+//! `tests/contract`; what is its own, here.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -17,9 +17,9 @@ const API: contract::Api = contract::Api {
 };
 const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: true, http2: true };
 
-#[path = "../../../contract/mod.rs"]
+#[path = "../../../../tests/contract/mod.rs"]
 mod contract;
-#[path = "../../../contract/database.rs"]
+#[path = "../../../../tests/contract/database.rs"]
 #[expect(dead_code, reason = "the quickstarts need more of it")]
 mod keys;
 

@@ -77,9 +77,18 @@ fn given_postgres_and_several_services_when_they_have_stopped_then_what_each_cou
 #[test]
 fn given_both_frameworks_then_keys_are_kept_by_the_same_code() {
     let pairs = [
-        (include_str!("../axum-quickstart/src/files.rs"), include_str!("../actix-quickstart/src/files.rs")),
-        (include_str!("../axum-quickstart/src/keys.rs"), include_str!("../actix-quickstart/src/keys.rs")),
-        (include_str!("../axum-quickstart/src/usage.rs"), include_str!("../actix-quickstart/src/usage.rs")),
+        (
+            include_str!("../../examples/axum-quickstart/src/files.rs"),
+            include_str!("../../examples/actix-quickstart/src/files.rs"),
+        ),
+        (
+            include_str!("../../examples/axum-quickstart/src/keys.rs"),
+            include_str!("../../examples/actix-quickstart/src/keys.rs"),
+        ),
+        (
+            include_str!("../../examples/axum-quickstart/src/usage.rs"),
+            include_str!("../../examples/actix-quickstart/src/usage.rs"),
+        ),
     ];
     for (axum, actix) in pairs {
         assert_eq!(axum.replace("axum_apikey", "actix_apikey").lines().count(), actix.lines().count());

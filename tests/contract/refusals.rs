@@ -62,8 +62,8 @@ fn given_large_uploads_when_refused_then_every_client_has_every_answer() {
 /// Each template is whole, so these files stand in several.
 #[test]
 fn given_the_templates_then_connections_and_bodies_are_bounded_by_the_same_code() {
-    let axum = include_str!("../axum-quickstart/src/server.rs");
-    assert_eq!(axum, include_str!("../static-keys/src/server.rs"));
-    let actix = include_str!("../actix-quickstart/src/deadline.rs");
-    assert_eq!(actix, include_str!("../authority-api/src/deadline.rs"));
+    let axum = include_str!("../../examples/axum-quickstart/src/server.rs");
+    assert_eq!(axum, include_str!("../../examples/static-keys/src/server.rs"));
+    let actix = include_str!("../../examples/actix-quickstart/src/deadline.rs");
+    assert_eq!(actix, include_str!("../../examples/authority-api/src/deadline.rs"));
 }

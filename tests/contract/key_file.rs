@@ -73,11 +73,11 @@ fn given_a_malformed_key_file_when_started_then_it_ends_and_names_the_line() {
 /// Each template is whole, so this file stands in all of them.
 #[test]
 fn given_the_templates_then_their_key_files_are_made_by_the_same_code() {
-    let axum = include_str!("../static-keys/src/key_file.rs");
+    let axum = include_str!("../../examples/static-keys/src/key_file.rs");
     let others = [
-        include_str!("../plain-tower/src/key_file.rs"),
-        include_str!("../websocket-axum/src/key_file.rs"),
-        include_str!("../websocket-actix/src/key_file.rs"),
+        include_str!("../../examples/plain-tower/src/key_file.rs"),
+        include_str!("../../examples/websocket-axum/src/key_file.rs"),
+        include_str!("../../examples/websocket-actix/src/key_file.rs"),
     ];
     let without_imports =
         |text: &'static str| text.lines().filter(|line| !line.starts_with("use ")).collect::<Vec<_>>();
