@@ -84,6 +84,7 @@ mod finish;
 mod middleware;
 #[cfg(feature = "tower")]
 mod mount;
+mod problem;
 mod rejection;
 mod require_scope;
 mod response;
@@ -95,11 +96,12 @@ pub use apikey_core::ApiKeySecurity;
 pub use apikey_core::{
     ActivitySink, Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims,
     Clock, ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
-    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, LastFrame, NewStaticKey,
-    NoRandomness, NotToken68, OnRevoked, ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError,
-    PepperVersion, PlaintextKey, PresentedKey, Rejection, RejectionKind, RequestReport, RequiredScopes, Requirement,
-    Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet,
-    StaticKeys, StaticKeysError, Tick, TrustGate, adapter::WhileLive, resolver_fn, resolver_with, scopes,
+    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyOutput, KeyStatus, KeyedChecksum, LastFrame,
+    NewStaticKey, NoRandomness, NotToken68, OnRevoked, ParseDigestError, ParseKeyError, ParseKeyOutputError, ParsedKey,
+    Pepper, PepperError, PepperVersion, PlaintextKey, PresentedKey, Rejection, RejectionKind, RequestReport,
+    RequiredScopes, Requirement, Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog,
+    ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick, TrustGate, adapter::WhileLive, resolver_fn,
+    resolver_with, scopes,
 };
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
@@ -113,6 +115,7 @@ pub use crate::{
     extract::{ApiKey, MaybeApiKey, RequireScope},
     finish::{FinishFuture, FinishMiddleware, FinishService},
     middleware::ApiKeyMiddleware,
+    problem::Problem,
     rejection::ApiKeyRejection,
     require_scope::{RequireScopeFuture, RequireScopeMiddleware, RequireScopeService},
     response::Refusal,

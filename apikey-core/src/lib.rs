@@ -64,6 +64,7 @@ mod in_flight;
 mod key;
 #[cfg(feature = "utoipa")]
 mod openapi;
+mod problem;
 mod rejection;
 mod request;
 mod scope;
@@ -80,8 +81,8 @@ pub use clock::{Clock, Tick};
 pub use in_flight::{LastFrame, OnRevoked};
 pub use key::{
     Alphabet, Checksum, Claims, DigestAlgorithm, GenerateKeyError, JsonError, JsonObject, KeyDigest, KeyFormat,
-    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyedChecksum, NoRandomness, NotToken68,
-    ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError, PepperVersion, PlaintextKey,
+    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyOutput, KeyedChecksum, NoRandomness, NotToken68,
+    ParseDigestError, ParseKeyError, ParseKeyOutputError, ParsedKey, Pepper, PepperError, PepperVersion, PlaintextKey,
 };
 #[cfg(feature = "utoipa")]
 #[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]

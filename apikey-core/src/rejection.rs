@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use crate::scope::Requirement;
+use crate::{problem::problem_json, scope::Requirement};
 
 /// A refused request. Opaque: it knows the answer, and keeps the true reason to itself.
 ///
@@ -262,13 +262,7 @@ impl Rejection {
             503 => "Service Unavailable",
             _ => "Internal Server Error",
         };
-        // Member by member: the bytes must not depend on how a map is ordered.
-        format!(
-            r#"{{"type":"about:blank","title":"{title}","status":{},"code":"{}","detail":{}}}"#,
-            self.status(),
-            self.code(),
-            serde_json::Value::from(self.detail()),
-        )
+        problem_json(self.status(), title, self.code(), &self.detail())
     }
 }
 

@@ -85,11 +85,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod extract;
+mod problem;
 mod rejection;
 
 pub use tower_apikey::*;
 
 pub use self::{
     extract::{ApiKey, RequireScope},
+    problem::Problem,
     rejection::ApiKeyRejection,
 };

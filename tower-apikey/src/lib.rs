@@ -82,6 +82,7 @@ mod future;
 mod grpc;
 mod layer;
 mod linger;
+mod problem;
 mod require_scope;
 mod response;
 mod service;
@@ -92,11 +93,12 @@ pub use apikey_core::ApiKeySecurity;
 pub use apikey_core::{
     ActivitySink, Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims,
     Clock, ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
-    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyStatus, KeyedChecksum, LastFrame, NewStaticKey,
-    NoRandomness, NotToken68, OnRevoked, ParseDigestError, ParseKeyError, ParsedKey, Pepper, PepperError,
-    PepperVersion, PlaintextKey, PresentedKey, Rejection, RejectionKind, RequestReport, RequiredScopes, Requirement,
-    Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet,
-    StaticKeys, StaticKeysError, Tick, TrustGate, adapter::WhileLive, resolver_fn, resolver_with, scopes,
+    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyOutput, KeyStatus, KeyedChecksum, LastFrame,
+    NewStaticKey, NoRandomness, NotToken68, OnRevoked, ParseDigestError, ParseKeyError, ParseKeyOutputError, ParsedKey,
+    Pepper, PepperError, PepperVersion, PlaintextKey, PresentedKey, Rejection, RejectionKind, RequestReport,
+    RequiredScopes, Requirement, Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog,
+    ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick, TrustGate, adapter::WhileLive, resolver_fn,
+    resolver_with, scopes,
 };
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
@@ -110,6 +112,7 @@ pub use self::{
     future::ResponseFuture,
     layer::ApiKeyLayer,
     linger::{LingerBody, LingerFuture, LingerLayer, LingerService, Lingering},
+    problem::Problem,
     require_scope::{RequireScopeFuture, RequireScopeLayer, RequireScopeService},
     response::{Refusal, refusal},
     service::ApiKeyService,

@@ -6,5 +6,6 @@ mod background;
 pub use self::{anonymous::Anonymous, background::Background};
 pub use crate::{
     in_flight::{InFlight, WhileLive},
+    problem::problem_json,
     request::{Authentication, Decision, Header, HeaderLines, Loading, RequestView},
 };

@@ -7,6 +7,7 @@ mod hasher;
 mod id;
 mod json_object;
 mod no_randomness;
+mod output;
 mod pepper;
 mod plaintext;
 
@@ -22,6 +23,7 @@ pub use self::{
     id::{KeyId, KeyIdError},
     json_object::{JsonError, JsonObject},
     no_randomness::NoRandomness,
+    output::{KeyOutput, ParseKeyOutputError},
     pepper::{Pepper, PepperError},
     plaintext::{NotToken68, PlaintextKey},
 };

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apikey_core::{GenerateKeyError, JsonObject, KeyId, PlaintextKey, ScopeSet};
+use apikey_core::{GenerateKeyError, JsonObject, KeyId, KeyOutput, PlaintextKey, ScopeSet};
 use serde_json::{Map, Value};
 
 use super::{KeyManager, Shared, operation::Operation};
@@ -146,6 +146,29 @@ impl IssuedKey {
     #[must_use]
     pub fn secret(&self) -> &PlaintextKey {
         &self.secret
+    }
+
+    /// Shows the secret on `output`, once: where a service has no terminal, its operator chooses the place.
+    ///
+    /// ```no_run
+    /// # async fn first(keys: apikey_manager::KeyManager, host: apikey_manager::Actor) -> Result<(), Box<dyn std::error::Error>> {
+    /// use apikey_core::KeyOutput;
+    /// use apikey_manager::NewKey;
+    ///
+    /// let output: KeyOutput = std::env::var("KEY_OUTPUT")?.parse()?;
+    /// output.check()?; // before there is a key, so that none is lost
+    /// if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
+    ///     key.show(&output)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`KeyOutput::show`].
+    pub fn show(&self, output: &KeyOutput) -> std::io::Result<()> {
+        output.show(&self.record.name, &self.secret)
     }
 
     /// Both.

@@ -1,5 +1,7 @@
 //! Keys that stand in configuration, hashed: for a service with a handful of callers and no database.
 
+#[cfg(feature = "toml")]
+mod create;
 mod env;
 mod generate;
 #[cfg(feature = "toml")]
@@ -59,6 +61,9 @@ enum Problem {
     #[cfg(feature = "toml")]
     #[error("the file can't be read")]
     Unreadable,
+    #[cfg(feature = "toml")]
+    #[error("the file can't be made")]
+    NotMade,
     #[error("no key is listed")]
     Empty,
     #[error("the entry is empty")]
