@@ -1,13 +1,13 @@
 //! What a request that was let in did, told to whoever keeps a record of it. Nothing is looked at unless somebody does.
 
-use std::{fmt, time::SystemTime};
+use std::fmt;
 
 use actix_web::{
     HttpMessage,
     dev::ServiceRequest,
     http::{Method, StatusCode, header},
 };
-use apikey_core::{AuthenticatedKey, Authenticator, RequestReport};
+use apikey_core::{AuthenticatedKey, Authenticator, RequestReport, Timestamp};
 
 /// What a client that has hung up was not sent. As some servers log it; nobody ever receives it.
 const HUNG_UP: u16 = 499;
@@ -16,7 +16,7 @@ const HUNG_UP: u16 = 499;
 pub(crate) struct Record {
     authenticator: Authenticator,
     key: AuthenticatedKey,
-    at: SystemTime,
+    at: Timestamp,
     method: Method,
     /// The template of its route. Where several resources take the path, the first that does.
     route: Option<String>,

@@ -105,7 +105,7 @@ where
                     exchange.record = Record::of(&request, &key, &self.options.authenticator);
                 }
                 exchange.expiry = self.options.expiry_header.as_ref().and_then(|name| {
-                    let value = HeaderValue::try_from(key.expires_at_rfc3339()?).ok()?;
+                    let value = HeaderValue::try_from(format!("{:.0}", key.expires_at()?)).ok()?;
                     Some(Box::new((name.clone(), value)))
                 });
                 if self.options.strip_credential {

@@ -77,7 +77,7 @@ pub use caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport, Revoke
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub use clock::ManualClock;
-pub use clock::{Clock, Tick};
+pub use clock::{Clock, Tick, Timestamp, TimestampError};
 pub use in_flight::{LastFrame, OnRevoked};
 pub use key::{
     Alphabet, Checksum, Claims, DigestAlgorithm, GenerateKeyError, JsonError, JsonObject, KeyDigest, KeyFormat,

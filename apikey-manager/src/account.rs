@@ -1,8 +1,8 @@
 //! Service accounts: names for programs, which hold keys as people do.
 
-use std::{fmt, str::FromStr, time::SystemTime};
+use std::{fmt, str::FromStr};
 
-use apikey_core::{KeyId, NoRandomness};
+use apikey_core::{KeyId, NoRandomness, Timestamp};
 
 use crate::{
     actor::ActorId,
@@ -29,7 +29,7 @@ impl ServiceAccountId {
     ///
     /// When the operating system gives no random bytes.
     #[expect(clippy::missing_panics_doc, reason = "a key's id with another prefix is well-formed")]
-    pub fn generate(now: SystemTime) -> Result<Self, NoRandomness> {
+    pub fn generate(now: Timestamp) -> Result<Self, NoRandomness> {
         let key = KeyId::generate(now)?;
         let tail = key.as_str().trim_start_matches("key_");
         Ok(ServiceAccountId(KeyId::new(format!("sa_{tail}")).expect("an id like a key's")))
@@ -77,7 +77,7 @@ pub struct ServiceAccount {
     /// Since when, and on whose word, none of its keys is let in.
     pub disabled: Option<Switched>,
     /// When it was made.
-    pub created_at: SystemTime,
+    pub created_at: Timestamp,
     /// Who made it.
     pub created_by: ActorId,
     /// Counts its changes, from 1.
@@ -91,7 +91,7 @@ impl ServiceAccount {
         id: ServiceAccountId,
         organization: OrganizationId,
         name: impl Into<String>,
-        created_at: SystemTime,
+        created_at: Timestamp,
         created_by: ActorId,
     ) -> Self {
         ServiceAccount {

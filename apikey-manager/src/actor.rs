@@ -1,8 +1,8 @@
 //! Who asks for a change, and with which rights. What rights allow is for [`rights`](crate::rights) to say.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc};
 
-use apikey_core::{AuthenticatedKey, KeyDigest, KeyId, ScopeSet};
+use apikey_core::{AuthenticatedKey, KeyDigest, KeyId, ScopeSet, Timestamp};
 
 use crate::{
     organization::{IdError, OrganizationId},
@@ -84,7 +84,7 @@ pub struct Rights {
     /// What it has itself: `keys:read`, `keys:write` and `keys:admin` among it say what it may do with keys.
     pub(crate) scopes: ScopeSet,
     /// Until when it has it.
-    pub(crate) expires_at: Option<SystemTime>,
+    pub(crate) expires_at: Option<Timestamp>,
     /// The host may do what no caller may.
     pub(crate) is_host: bool,
 }
@@ -99,8 +99,8 @@ impl Rights {
 
     /// The rights end at this moment, and so must whatever is handed out by them.
     #[must_use]
-    pub fn until(mut self, expires_at: SystemTime) -> Self {
-        self.expires_at = Some(expires_at);
+    pub fn until(mut self, expires_at: impl Into<Timestamp>) -> Self {
+        self.expires_at = Some(expires_at.into());
         self
     }
 }
@@ -182,7 +182,7 @@ impl Actor {
 
     /// Until when it may.
     #[must_use]
-    pub fn expires_at(&self) -> Option<SystemTime> {
+    pub fn expires_at(&self) -> Option<Timestamp> {
         self.rights.expires_at
     }
 

@@ -1,8 +1,6 @@
 //! The audit trail: what was done to whom, by whom. Written with the change itself, in one transaction; never changed.
 
-use std::time::SystemTime;
-
-use apikey_core::JsonObject;
+use apikey_core::{JsonObject, Timestamp};
 
 use crate::{actor::ActorId, organization::OrganizationId};
 
@@ -13,7 +11,7 @@ pub struct AuditEvent {
     /// Sorts by time: `evt_…`.
     pub id: String,
     /// When.
-    pub at: SystemTime,
+    pub at: Timestamp,
     /// Where.
     pub organization: OrganizationId,
     /// By whom.
@@ -35,7 +33,7 @@ impl AuditEvent {
     #[must_use]
     pub fn new(
         id: impl Into<String>,
-        at: SystemTime,
+        at: Timestamp,
         organization: OrganizationId,
         actor: ActorId,
         action: Action,

@@ -1,8 +1,8 @@
 //! Keys that come from elsewhere: raw or hashed.
 
-use std::{fmt, time::SystemTime};
+use std::fmt;
 
-use apikey_core::{KeyDigest, KeyId, PlaintextKey};
+use apikey_core::{KeyDigest, KeyId, PlaintextKey, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::{account::ServiceAccountId, validate::FieldError};
@@ -27,8 +27,8 @@ pub struct ImportKey {
     pub(crate) scopes: Vec<String>,
     pub(crate) environment: Option<String>,
     pub(crate) service_account: Option<ServiceAccountId>,
-    pub(crate) created_at: Option<SystemTime>,
-    pub(crate) expires_at: Option<SystemTime>,
+    pub(crate) created_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
     pub(crate) metadata: Map<String, Value>,
 }
 
@@ -104,14 +104,14 @@ impl ImportKey {
     }
 
     /// When it was issued; now unless set.
-    pub fn created_at(mut self, created_at: SystemTime) -> Self {
-        self.created_at = Some(created_at);
+    pub fn created_at(mut self, created_at: impl Into<Timestamp>) -> Self {
+        self.created_at = Some(created_at.into());
         self
     }
 
     /// When it expires.
-    pub fn expires_at(mut self, expires_at: SystemTime) -> Self {
-        self.expires_at = Some(expires_at);
+    pub fn expires_at(mut self, expires_at: impl Into<Timestamp>) -> Self {
+        self.expires_at = Some(expires_at.into());
         self
     }
 

@@ -73,7 +73,6 @@ mod store;
 #[cfg(test)]
 mod test_store;
 mod text;
-pub mod time;
 mod usage;
 mod validate;
 

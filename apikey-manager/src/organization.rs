@@ -1,7 +1,8 @@
 //! Who owns keys. Organizations are the host's: their ids come from it, and all that is kept of them is whether they are
 //! suspended.
 
-use std::{fmt, str::FromStr, sync::Arc, time::SystemTime};
+use apikey_core::Timestamp;
+use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::{actor::ActorId, validate};
 
@@ -87,7 +88,7 @@ impl OrganizationRecord {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Switched {
     /// The moment.
-    pub at: SystemTime,
+    pub at: Timestamp,
     /// Who did it.
     pub by: ActorId,
 }

@@ -1,12 +1,8 @@
 //! What lists ask for: filters, pages, spans of time.
 
-use std::{
-    fmt,
-    str::FromStr,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, str::FromStr, time::Duration};
 
-use apikey_core::{KeyDigest, KeyId, ScopeSet};
+use apikey_core::{KeyDigest, KeyId, ScopeSet, Timestamp};
 
 use crate::{
     account::ServiceAccountId,
@@ -14,7 +10,6 @@ use crate::{
     audit::Action,
     organization::OrganizationId,
     record::{KeyRecord, Status},
-    time,
 };
 
 /// The most a page holds.
@@ -33,7 +28,7 @@ pub struct Page<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The time of the last row seen.
-    pub at: SystemTime,
+    pub at: Timestamp,
     /// Its id.
     pub id: String,
 }
@@ -52,7 +47,7 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", time::to_millis(self.at), self.id)
+        write!(f, "{}.{}", self.at.as_millis(), self.id)
     }
 }
 
@@ -61,7 +56,7 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let (millis, id) = text.split_once('.').ok_or(CursorError(()))?;
-        let at = millis.parse::<i64>().ok().map(time::from_millis).ok_or(CursorError(()))?;
+        let at = millis.parse::<i64>().ok().and_then(Timestamp::from_millis).ok_or(CursorError(()))?;
         match KeyId::new(id) {
             Ok(_) => Ok(Cursor { at, id: id.to_owned() }),
             Err(_) => Err(CursorError(())),
@@ -101,7 +96,7 @@ impl KeyFilter {
 
     /// Does `key` pass? What every store must answer, in code.
     #[must_use]
-    pub fn matches(&self, key: &KeyRecord, now: SystemTime) -> bool {
+    pub fn matches(&self, key: &KeyRecord, now: Timestamp) -> bool {
         let has = |text: &String| {
             let wanted = text.to_ascii_lowercase();
             let within = |field: &str| field.to_ascii_lowercase().contains(&wanted);
@@ -127,7 +122,7 @@ pub struct KeyQuery {
     /// Which of them.
     pub filter: KeyFilter,
     /// What status follows from.
-    pub now: SystemTime,
+    pub now: Timestamp,
     /// What comes after this row.
     pub after: Option<Cursor>,
     /// How many at most.
@@ -156,9 +151,9 @@ pub struct AuditFilter {
     /// About this key, account or organization.
     pub target: Option<String>,
     /// At this moment or later.
-    pub from: Option<SystemTime>,
+    pub from: Option<Timestamp>,
     /// Before this moment.
-    pub to: Option<SystemTime>,
+    pub to: Option<Timestamp>,
 }
 
 /// A page of audit events, newest first (by `at`, then id, both descending).
@@ -210,23 +205,23 @@ impl Bucket {
     /// The beginning of the one that `moment` lies in.
     ///
     /// ```
-    /// use std::time::{Duration, SystemTime};
+    /// use std::time::Duration;
     /// use apikey_manager::Bucket;
     ///
-    /// let half_past_two = SystemTime::UNIX_EPOCH + Duration::from_secs(2 * 3_600 + 1_800);
-    /// assert_eq!(Bucket::Hour.start(half_past_two), SystemTime::UNIX_EPOCH + Duration::from_secs(2 * 3_600));
-    /// assert_eq!(Bucket::Day.start(half_past_two), SystemTime::UNIX_EPOCH);
+    /// let half_past_two = Timestamp::UNIX_EPOCH + Duration::from_secs(2 * 3_600 + 1_800);
+    /// assert_eq!(Bucket::Hour.start(half_past_two), Timestamp::UNIX_EPOCH + Duration::from_secs(2 * 3_600));
+    /// assert_eq!(Bucket::Day.start(half_past_two), Timestamp::UNIX_EPOCH);
     /// ```
     #[must_use]
-    pub fn start(self, moment: SystemTime) -> SystemTime {
-        let millis = time::to_millis(moment);
-        time::from_millis(millis.saturating_sub(millis.rem_euclid(self.length().as_millis() as i64)))
+    pub fn start(self, moment: Timestamp) -> Timestamp {
+        let since = moment.saturating_since(Timestamp::UNIX_EPOCH).as_millis() % self.length().as_millis();
+        moment.saturating_sub(Duration::from_millis(since as u64))
     }
 
     /// The end of the one that `moment` lies in, which is the beginning of the next.
     #[must_use]
-    pub fn end(self, moment: SystemTime) -> SystemTime {
-        self.start(moment) + self.length()
+    pub fn end(self, moment: Timestamp) -> Timestamp {
+        self.start(moment).saturating_add(self.length())
     }
 }
 
@@ -238,9 +233,9 @@ pub struct UsageQuery {
     /// Which part of it.
     pub of: UsageOf,
     /// Hours that begin at this moment or later. A day is counted from here on if it began before.
-    pub from: SystemTime,
+    pub from: Timestamp,
     /// Hours that begin before this moment. A day is counted up to here if it ends later.
-    pub to: SystemTime,
+    pub to: Timestamp,
     /// How finely.
     pub bucket: Bucket,
 }
@@ -272,7 +267,7 @@ pub struct ReachQuery {
     /// [`Selection::CreatedBy`], to the keys they issued and the secrets they made, and so on.
     pub descendants: bool,
     /// The moment at which secrets are live.
-    pub now: SystemTime,
+    pub now: Timestamp,
     /// The key that comes after all others: whoever asks for its own end must be let in until the rest is done.
     pub last: Option<KeyId>,
     /// Only what comes after this key.
@@ -308,7 +303,7 @@ pub struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsageBucket {
     /// The beginning of the hour or day, in UTC.
-    pub start: SystemTime,
+    pub start: Timestamp,
     /// Requests that were let in and had the scopes they needed.
     pub ok: u64,
     /// Requests that were let in and refused for a missing scope.
@@ -327,13 +322,13 @@ pub struct UsageRow {
     /// The environment it belonged to.
     pub environment: Option<String>,
     /// The hour's beginning.
-    pub hour: SystemTime,
+    pub hour: Timestamp,
     /// Requests let in, with the scopes they needed.
     pub ok: u64,
     /// Requests refused for a missing scope.
     pub refused: u64,
     /// When each secret was last used.
-    pub last_used: Vec<(KeyDigest, SystemTime)>,
+    pub last_used: Vec<(KeyDigest, Timestamp)>,
 }
 
 /// Usage to be added, once: a batch whose id is known changes nothing.
@@ -342,7 +337,7 @@ pub struct UsageBatch {
     /// Unique: a store keeps it for at least a day.
     pub id: String,
     /// When it was made.
-    pub at: SystemTime,
+    pub at: Timestamp,
     /// Sorted by key, then hour, so that concurrent batches take their row locks in one order.
     pub rows: Vec<UsageRow>,
 }
@@ -356,7 +351,7 @@ pub struct Activity {
     /// Which key.
     pub key: KeyId,
     /// When the request came.
-    pub at: SystemTime,
+    pub at: Timestamp,
     /// Its method.
     pub method: String,
     /// The template of its route, such as `/files/{name}`; never the path itself, which may hold secrets.
@@ -375,7 +370,7 @@ impl Activity {
     pub fn new(
         organization: OrganizationId,
         key: KeyId,
-        at: SystemTime,
+        at: Timestamp,
         method: impl Into<String>,
         status: u16,
     ) -> Self {
@@ -391,9 +386,9 @@ pub struct ActivityQuery {
     /// Which key.
     pub key: KeyId,
     /// At this moment or later.
-    pub from: SystemTime,
+    pub from: Timestamp,
     /// Before this moment.
-    pub to: SystemTime,
+    pub to: Timestamp,
     /// What comes after this row.
     pub after: Option<Cursor>,
     /// How many at most.
@@ -405,11 +400,11 @@ pub struct ActivityQuery {
 #[non_exhaustive]
 pub struct Prune {
     /// Usage of days, in UTC, that were over at this moment. Days go as a whole, so that hours and days add up alike.
-    pub usage_before: Option<SystemTime>,
+    pub usage_before: Option<Timestamp>,
     /// Activity before this moment.
-    pub activity_before: Option<SystemTime>,
+    pub activity_before: Option<Timestamp>,
     /// Audit events before this moment.
-    pub audit_before: Option<SystemTime>,
+    pub audit_before: Option<Timestamp>,
 }
 
 /// How many rows were removed.

@@ -1,8 +1,8 @@
 //! What is kept of a key, and the status that follows from it.
 
-use std::{fmt, time::SystemTime};
+use std::fmt;
 
-use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet};
+use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet, Timestamp};
 
 use crate::{
     account::ServiceAccountId,
@@ -34,17 +34,17 @@ pub struct KeyRecord {
     /// What was granted, roles by their names.
     pub scopes: ScopeSet,
     /// When it was issued.
-    pub created_at: SystemTime,
+    pub created_at: Timestamp,
     /// Who issued it.
     pub created_by: ActorId,
     /// The key that issued it, if a key did.
     pub created_by_key: Option<KeyId>,
     /// Not let in before this moment.
-    pub not_before: Option<SystemTime>,
+    pub not_before: Option<Timestamp>,
     /// Not let in from this moment on.
-    pub expires_at: Option<SystemTime>,
+    pub expires_at: Option<Timestamp>,
     /// When it was last let in, to within the interval in which usage is written.
-    pub last_used_at: Option<SystemTime>,
+    pub last_used_at: Option<Timestamp>,
     /// Since when, and on whose word, it is switched off.
     pub disabled: Option<Switched>,
     /// When, by whom and why it was ended for good.
@@ -77,15 +77,15 @@ pub struct KeyHead {
     /// What was granted, roles by their names.
     pub scopes: ScopeSet,
     /// When it was issued.
-    pub created_at: SystemTime,
+    pub created_at: Timestamp,
     /// Who issued it.
     pub created_by: ActorId,
     /// The key that issued it, if a key did.
     pub created_by_key: Option<KeyId>,
     /// The moment before which it is not let in.
-    pub not_before: Option<SystemTime>,
+    pub not_before: Option<Timestamp>,
     /// The moment from which on it is not let in.
-    pub expires_at: Option<SystemTime>,
+    pub expires_at: Option<Timestamp>,
     /// When, and by whom, it was disabled.
     pub disabled: Option<Switched>,
     /// When, by whom and why it was revoked.
@@ -97,7 +97,7 @@ pub struct KeyHead {
 impl KeyHead {
     /// The head of a key that nothing is set of, as a store fills it in.
     #[must_use]
-    pub fn new(id: KeyId, organization: OrganizationId, created_at: SystemTime, created_by: ActorId) -> Self {
+    pub fn new(id: KeyId, organization: OrganizationId, created_at: Timestamp, created_by: ActorId) -> Self {
         KeyHead {
             id,
             organization,
@@ -119,7 +119,7 @@ impl KeyHead {
 
     /// Returns `true` if the key is revoked or expired at `now`.
     #[must_use]
-    pub fn is_over(&self, now: SystemTime) -> bool {
+    pub fn is_over(&self, now: Timestamp) -> bool {
         self.revoked.is_some() || self.expires_at.is_some_and(|expires_at| expires_at <= now)
     }
 }
@@ -153,22 +153,22 @@ pub struct SecretRecord {
     /// What it is found by.
     pub digest: KeyDigest,
     /// When it was made.
-    pub created_at: SystemTime,
+    pub created_at: Timestamp,
     /// When a newer one took its place.
-    pub superseded_at: Option<SystemTime>,
+    pub superseded_at: Option<Timestamp>,
     /// Not let in from this moment on. A superseded secret without one lives until its overlap is ended.
-    pub ends_at: Option<SystemTime>,
+    pub ends_at: Option<Timestamp>,
     /// When somebody ended it. Whatever the clock says, it is not let in any more.
-    pub ended_at: Option<SystemTime>,
+    pub ended_at: Option<Timestamp>,
     /// When it was last let in.
-    pub last_used_at: Option<SystemTime>,
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// How a key ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     /// The moment.
-    pub at: SystemTime,
+    pub at: Timestamp,
     /// Who did it.
     pub by: ActorId,
     /// Why, in their words; empty if they gave none.
@@ -237,7 +237,7 @@ impl KeyRecord {
         id: KeyId,
         organization: OrganizationId,
         digest: KeyDigest,
-        created_at: SystemTime,
+        created_at: Timestamp,
         created_by: ActorId,
     ) -> Self {
         KeyRecord {
@@ -291,7 +291,7 @@ impl KeyRecord {
 
     /// Where the key stands at `now`. Of several that apply, the one that is hardest to undo.
     #[must_use]
-    pub fn status(&self, now: SystemTime) -> Status {
+    pub fn status(&self, now: Timestamp) -> Status {
         if self.revoked.is_some() {
             Status::Revoked
         } else if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
@@ -308,7 +308,7 @@ impl KeyRecord {
     }
 
     /// The secrets that are let in at `now`, if the key is: the newest, and one whose overlap is under way.
-    pub fn live_secrets(&self, now: SystemTime) -> impl Iterator<Item = &SecretRecord> {
+    pub fn live_secrets(&self, now: Timestamp) -> impl Iterator<Item = &SecretRecord> {
         self.secrets.iter().filter(move |secret| secret.is_live(now))
     }
 }
@@ -316,18 +316,18 @@ impl KeyRecord {
 impl SecretRecord {
     /// A secret without an end.
     #[must_use]
-    pub fn new(digest: KeyDigest, created_at: SystemTime) -> Self {
+    pub fn new(digest: KeyDigest, created_at: Timestamp) -> Self {
         SecretRecord { digest, created_at, superseded_at: None, ends_at: None, ended_at: None, last_used_at: None }
     }
 
     /// Returns `true` if the secret is let in at `now`: nobody has ended it, and its window is open.
     #[must_use]
-    pub fn is_live(&self, now: SystemTime) -> bool {
+    pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended_at.is_none() && self.ends_at.is_none_or(|ends_at| now < ends_at)
     }
 
     /// Ends the secret at `now`, for good.
-    pub(crate) fn end(&mut self, now: SystemTime) {
+    pub(crate) fn end(&mut self, now: Timestamp) {
         self.ended_at.get_or_insert(now);
         self.ends_at = Some(self.ends_at.map_or(now, |earlier| earlier.min(now)));
         self.superseded_at.get_or_insert(now);

@@ -269,7 +269,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::{actor::ActorId, organization::OrganizationId, record::KeyRecord, time};
+    use crate::{actor::ActorId, organization::OrganizationId, record::KeyRecord};
 
     /// Answers when it is let, or panics, and remembers how many digests it was asked for at once.
     #[derive(Debug)]
@@ -305,7 +305,7 @@ mod tests {
     }
 
     fn found(digest: &KeyDigest) -> FoundKey {
-        let moment = time::from_millis(0);
+        let moment = apikey_core::Timestamp::UNIX_EPOCH;
         let id = KeyId::new(format!("k{}", digest.as_bytes()[1])).unwrap();
         let organization = OrganizationId::new("acme").unwrap();
         let record = KeyRecord::new(id, organization, digest.clone(), moment, ActorId::new("test").unwrap());

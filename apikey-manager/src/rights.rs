@@ -5,9 +5,7 @@
 //! - Nobody hands out what their own scopes don't cover, nor what outlives them. That holds for whatever yields a secret
 //!   or raises what one may do, `keys:admin` or not.
 
-use std::time::SystemTime;
-
-use apikey_core::{Scope, ScopeCatalog, ScopeError, ScopeSet};
+use apikey_core::{Scope, ScopeCatalog, ScopeError, ScopeSet, Timestamp};
 
 use crate::{actor::Rights, error::Forbidden, record::KeyHead};
 
@@ -48,7 +46,7 @@ pub(crate) enum Level {
 pub(crate) struct Standing {
     level: Level,
     effective: ScopeSet,
-    expires_at: Option<SystemTime>,
+    expires_at: Option<Timestamp>,
     is_host: bool,
 }
 

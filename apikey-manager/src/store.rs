@@ -1,9 +1,9 @@
 //! What a database has to do, and nothing of what may be done: every rule about rights, limits and states is the
 //! manager's, and decided between [`KeyStore::begin`] and [`Transaction::commit`].
 
-use std::{error::Error, fmt, time::SystemTime};
+use std::{error::Error, fmt};
 
-use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet};
+use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet, Timestamp};
 use async_trait::async_trait;
 
 use crate::{
@@ -67,7 +67,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         let query = KeyQuery {
             organization: organization.clone(),
             filter: KeyFilter::default(),
-            now: SystemTime::UNIX_EPOCH,
+            now: Timestamp::UNIX_EPOCH,
             after: after.cloned(),
             limit: count,
         };
@@ -93,7 +93,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     async fn organization(&self, id: &OrganizationId) -> Result<OrganizationRecord, StoreError>;
 
     /// How much of its limits an organization uses at `now`.
-    async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError>;
+    async fn counts(&self, organization: &OrganizationId, now: Timestamp) -> Result<Counts, StoreError>;
 
     /// A page of audit events.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError>;
@@ -114,11 +114,11 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     async fn activity(&self, query: &ActivityQuery) -> Result<Vec<(String, Activity)>, StoreError>;
 
     /// Removes what is old, and forgets ids of batches older than a day.
-    async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError>;
+    async fn prune(&self, prune: &Prune, now: Timestamp) -> Result<Pruned, StoreError>;
 
     /// The keys of every organization whose `expires_at` lies in `from..to` and that are not revoked, oldest expiry
     /// first, at most `limit`.
-    async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError>;
+    async fn expiring(&self, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<KeyRecord>, StoreError>;
 
     /// The keys of every organization, by id and after `after`, at most `limit`: for the sweep.
     async fn scan(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyRecord>, StoreError>;
@@ -149,7 +149,7 @@ pub trait Transaction: Send {
     async fn key(&mut self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError>;
 
     /// The ids of all of the organization's keys that pass, in any order.
-    async fn ids(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyId>, StoreError>;
+    async fn ids(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<Vec<KeyId>, StoreError>;
 
     /// The heads of those of these keys that are the organization's, in any order. Whatever else of a key can't be read,
     /// its head can.
@@ -162,7 +162,7 @@ pub trait Transaction: Send {
     async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError>;
 
     /// How much of its limits the organization uses at `now`.
-    async fn counts(&mut self, now: SystemTime) -> Result<Counts, StoreError>;
+    async fn counts(&mut self, now: Timestamp) -> Result<Counts, StoreError>;
 
     /// Which of these digests are, or were, some key's in any organization.
     async fn taken(&mut self, digests: &[KeyDigest]) -> Result<Vec<KeyDigest>, StoreError>;
@@ -206,7 +206,7 @@ pub enum Change {
     SetState(Box<KeyState>),
     /// Secrets of a key end: their windows are closed at this moment, unless they were before, and they are marked as
     /// ended. The key's version becomes the one given, from the one before.
-    EndSecrets(KeyId, u64, Vec<KeyDigest>, SystemTime),
+    EndSecrets(KeyId, u64, Vec<KeyDigest>, Timestamp),
     /// Who made what.
     Lineage(Lineage),
     /// Some of a key's secrets, not all of them, are gone from its record, and nothing is found by them; their digests
@@ -288,7 +288,7 @@ pub struct FoundKey {
     /// The digest that it was found by, as stored.
     pub digest: KeyDigest,
     /// From when on its holder is not let in with this secret.
-    pub secret_ends_at: Option<SystemTime>,
+    pub secret_ends_at: Option<Timestamp>,
     /// Whether somebody has ended this secret.
     pub is_secret_ended: bool,
     /// The key.
@@ -304,9 +304,9 @@ pub struct FoundKey {
     /// What was granted, roles by their names.
     pub scopes: ScopeSet,
     /// Not let in before this moment.
-    pub not_before: Option<SystemTime>,
+    pub not_before: Option<Timestamp>,
     /// Not let in from this moment on.
-    pub expires_at: Option<SystemTime>,
+    pub expires_at: Option<Timestamp>,
     /// The host's own notes.
     pub metadata: JsonObject,
     /// Is it revoked?

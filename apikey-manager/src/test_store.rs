@@ -6,10 +6,9 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::SystemTime,
 };
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 use async_trait::async_trait;
 
 use crate::{
@@ -125,7 +124,7 @@ impl KeyStore for TestStore {
         self.memory.organization(id).await
     }
 
-    async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError> {
+    async fn counts(&self, organization: &OrganizationId, now: Timestamp) -> Result<Counts, StoreError> {
         let _open = self.gate.read().await;
         self.memory.counts(organization, now).await
     }
@@ -166,12 +165,12 @@ impl KeyStore for TestStore {
         self.memory.activity(query).await
     }
 
-    async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
+    async fn prune(&self, prune: &Prune, now: Timestamp) -> Result<Pruned, StoreError> {
         self.pruned.lock().unwrap().push(*prune);
         self.memory.prune(prune, now).await
     }
 
-    async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
+    async fn expiring(&self, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
         self.memory.expiring(from, to, limit).await
     }
 

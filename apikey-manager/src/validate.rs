@@ -1,6 +1,7 @@
 //! What texts, times and metadata may be. Every mistake names its field.
 
-use std::{fmt, time::SystemTime};
+use apikey_core::Timestamp;
+use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -155,15 +156,15 @@ impl Fields {
         }
     }
 
-    /// A window's two ends, where the second was just set.
+    /// A window's two ends, where the second was just set. Times past the year 9999 have become the last moment.
     pub(crate) fn window(
         &mut self,
         field: &str,
-        not_before: Option<SystemTime>,
-        expires_at: Option<SystemTime>,
-        now: SystemTime,
+        not_before: Option<Timestamp>,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
     ) {
-        if not_before.is_some_and(|not_before| not_before > last_moment()) {
+        if not_before.is_some_and(|not_before| not_before == Timestamp::MAX) {
             self.push("not_before", "too_late", "must be before the year 10000");
         }
         let Some(expires_at) = expires_at else { return };
@@ -171,15 +172,10 @@ impl Fields {
             self.push(field, "past", "must be in the future");
         } else if not_before.is_some_and(|not_before| expires_at <= not_before) {
             self.push(field, "before_start", "must be later than not_before");
-        } else if expires_at > last_moment() {
+        } else if expires_at == Timestamp::MAX {
             self.push(field, "too_late", "must be before the year 10000");
         }
     }
-}
-
-/// The last moment that RFC 3339 can write.
-pub(crate) fn last_moment() -> SystemTime {
-    crate::time::from_millis(253_402_300_799_000)
 }
 
 fn is_no_deeper(value: &Value, levels: usize) -> bool {

@@ -108,9 +108,9 @@ async fn given_a_rotation_when_the_old_secret_is_used_then_its_last_use_is_told_
     service.used(UsageOf::Organization).await;
     let record = service.keys.get(&service.host, old.id()).await.unwrap();
     let used = |at: usize| record.secrets[at].last_used_at.unwrap();
-    let since = |at: usize| service.clock.wall().duration_since(used(at)).unwrap();
+    let since = |at: usize| service.clock.wall().saturating_since(used(at));
     assert_eq!(since(0), Duration::ZERO);
-    assert!(moment.duration_since(used(1)).unwrap() < Duration::from_millis(30), "3 minutes ago");
+    assert!(moment.saturating_since(used(1)) < Duration::from_millis(30), "3 minutes ago");
 }
 
 #[tokio::test]

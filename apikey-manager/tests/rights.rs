@@ -3,9 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use apikey_core::{KeyDigest, KeyFormat, KeyId, ManualClock, ScopeSet};
+use apikey_core::{KeyDigest, KeyFormat, KeyId, ManualClock, ScopeSet, Timestamp};
 use apikey_manager::{
     Actor, Expiry, Forbidden, ImportKey, KeyManager, KeyRecord, KeyUpdate, ManageError, MemoryStore, NewAccount,
     NewKey, OrganizationId, Overlap, Rights, ServiceAccountId, Set,
@@ -94,11 +94,11 @@ fn covers(mine: &[String], theirs: &[String]) -> bool {
 struct Holder {
     actor: Actor,
     grants: Vec<String>,
-    expires_at: Option<SystemTime>,
+    expires_at: Option<Timestamp>,
 }
 
 impl Holder {
-    fn may_hand_out(&self, grants: &[String], expires_at: Option<SystemTime>, to_account: bool) -> bool {
+    fn may_hand_out(&self, grants: &[String], expires_at: Option<Timestamp>, to_account: bool) -> bool {
         let is_admin = reaches(&self.grants, "keys:admin");
         let manages = grants.iter().any(|grant| grant == "*" || grant.starts_with("keys:"));
         reaches(&self.grants, "keys:write")
@@ -172,7 +172,7 @@ impl World {
         Holder { actor: Actor::user("somebody", organization, rights).unwrap(), grants, expires_at }
     }
 
-    fn expiry(&self, choices: &mut Choices) -> Option<SystemTime> {
+    fn expiry(&self, choices: &mut Choices) -> Option<Timestamp> {
         let lifetime = Duration::from_secs(60 * (1 + choices.below(6)) as u64);
         choices.one_in(2).then(|| self.clock.wall() + lifetime)
     }

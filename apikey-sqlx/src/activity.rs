@@ -1,11 +1,10 @@
 //! What keys did, request by request: written in batches, and read in pages.
 
-use apikey_manager::{Activity, ActivityQuery, Cursor, StoreError, time};
+use apikey_manager::{Activity, ActivityQuery, Cursor, StoreError};
 
 use crate::{
     database::Database,
     query::{CHUNK, Names, Query},
-    reads::bound,
     row::{Batch, Reader, Row, corrupt},
 };
 
@@ -19,7 +18,7 @@ pub(crate) async fn add_activity(database: &Database, activity: &[Activity]) -> 
                 vec![
                     request.organization.as_str().into(),
                     request.key.as_str().into(),
-                    time::to_millis(request.at).into(),
+                    request.at.as_millis().into(),
                     without_nul(&request.method).into(),
                     request.route.as_deref().map(without_nul).as_deref().into(),
                     i64::from(request.status).into(),
@@ -50,10 +49,10 @@ pub(crate) fn activity<'n>(names: &'n Names, asked: &ActivityQuery, after: Optio
     );
     query.push_value(asked.key.as_str());
     query.push(" AND organization = ").push_value(asked.organization.as_str());
-    query.push(" AND at >= ").push_value(bound(asked.from));
-    query.push(" AND at < ").push_value(bound(asked.to));
+    query.push(" AND at >= ").push_value(asked.from.as_millis());
+    query.push(" AND at < ").push_value(asked.to.as_millis());
     if let Some(after) = after {
-        query.push(" AND (at, id) < (").push_value(time::to_millis(after.at));
+        query.push(" AND (at, id) < (").push_value(after.at.as_millis());
         query.push(", ").push_value(after.id.parse::<i64>().unwrap_or(0)).push(")");
     }
     let limit = i64::try_from(most).unwrap_or(i64::MAX);

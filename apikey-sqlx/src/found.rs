@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use apikey_core::{KeyDigest, KeyId};
-use apikey_manager::{Found, FoundKey, OrganizationId, StoreError, time};
+use apikey_manager::{Found, FoundKey, OrganizationId, StoreError};
 
 use crate::{
     options::Dialect,
@@ -59,10 +59,10 @@ impl Fields<'_> {
         key.name = self.name.into_owned();
         key.environment = self.environment.map(Cow::into_owned);
         key.scopes = scopes(&self.scopes)?;
-        key.not_before = self.not_before.map(time::from_millis);
-        key.expires_at = self.expires_at.map(time::from_millis);
+        key.not_before = self.not_before.map(row::moment).transpose()?;
+        key.expires_at = self.expires_at.map(row::moment).transpose()?;
         key.metadata = json(self.metadata.as_deref())?.unwrap_or_default();
-        key.secret_ends_at = self.secret_ends_at.map(time::from_millis);
+        key.secret_ends_at = self.secret_ends_at.map(row::moment).transpose()?;
         key.is_revoked = self.state & 1 != 0;
         key.is_disabled = self.state & 2 != 0;
         key.is_account_disabled = self.state & 4 != 0;

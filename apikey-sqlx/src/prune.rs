@@ -1,20 +1,21 @@
 //! What is old enough goes, a part at a time.
 
-use std::time::{Duration, SystemTime};
+use apikey_core::Timestamp;
+use std::time::Duration;
 
-use apikey_manager::{Bucket, Prune, Pruned, StoreError, time};
+use apikey_manager::{Bucket, Prune, Pruned, StoreError};
 
-use crate::{database::Database, reads::bound};
+use crate::database::Database;
 
 /// Rows that one transaction removes, so that nobody waits long for it.
 const PRUNED_AT_ONCE: i64 = 10_000;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-pub(crate) async fn prune(database: &Database, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
+pub(crate) async fn prune(database: &Database, prune: &Prune, now: Timestamp) -> Result<Pruned, StoreError> {
     let mut pruned = Pruned::default();
     if let Some(before) = prune.usage_before {
         // Whole days, lest an hour be gone that its day's sum still has.
-        let before = bound(Bucket::Day.start(before));
+        let before = Bucket::Day.start(before).as_millis();
         let rows = "DELETE FROM @usage WHERE (key_id, hour) IN \
                     (SELECT key_id, hour FROM @usage WHERE hour < $1 LIMIT $2)";
         pruned.usage = remove(database, rows, before, false).await?;
@@ -24,13 +25,13 @@ pub(crate) async fn prune(database: &Database, prune: &Prune, now: SystemTime) -
     }
     if let Some(before) = prune.activity_before {
         let rows = "DELETE FROM @activity WHERE id IN (SELECT id FROM @activity WHERE at < $1 LIMIT $2)";
-        pruned.activity = remove(database, rows, bound(before), false).await?;
+        pruned.activity = remove(database, rows, before.as_millis(), false).await?;
     }
     if let Some(before) = prune.audit_before {
         let rows = "DELETE FROM @audit WHERE id IN (SELECT id FROM @audit WHERE at < $1 LIMIT $2)";
-        pruned.audit = remove(database, rows, bound(before), true).await?;
+        pruned.audit = remove(database, rows, before.as_millis(), true).await?;
     }
-    let day_ago = now.checked_sub(DAY).map_or(i64::MIN, time::to_millis);
+    let day_ago = now.saturating_sub(DAY).as_millis();
     let batches = "DELETE FROM @usage_batch WHERE id IN (SELECT id FROM @usage_batch WHERE at < $1 LIMIT $2)";
     remove(database, batches, day_ago, false).await?;
     Ok(pruned)

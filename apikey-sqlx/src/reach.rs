@@ -4,7 +4,7 @@
 //! what was made by presenting it, and nothing else that the key did.
 
 use apikey_core::KeyId;
-use apikey_manager::{ActorId, MAX_PAGE, Reach, ReachQuery, Selection, StoreError, Target, time};
+use apikey_manager::{ActorId, MAX_PAGE, Reach, ReachQuery, Selection, StoreError, Target};
 
 use crate::{
     changes::{MADE_KEY, MADE_WIDENING},
@@ -131,7 +131,7 @@ fn rest<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
          LEFT JOIN @secret s ON s.digest = m.digest AND s.key_id = m.key_id AND s.ended_at IS NULL \
          AND (s.ends_at IS NULL OR s.ends_at > ",
     );
-    query.push_value(time::to_millis(asked.now)).push(") WHERE k.organization = ");
+    query.push_value(asked.now.as_millis()).push(") WHERE k.organization = ");
     query.push_value(asked.organization.as_str()).push(" AND k.revoked_at IS NULL");
     if let Some(after) = &asked.after {
         query.push(" AND (k.id > ").push_value(after.as_str());

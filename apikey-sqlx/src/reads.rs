@@ -1,24 +1,15 @@
 //! Statements that read, for the store and for transactions alike.
 
-use std::time::SystemTime;
-
-use apikey_core::KeyId;
+use apikey_core::{KeyId, Timestamp};
 use apikey_manager::{
     AccountQuery, Action, AuditEvent, AuditQuery, Counts, Cursor, KeyFilter, OrganizationId, OrganizationRecord,
-    ServiceAccount, ServiceAccountId, Status, StoreError, time,
+    ServiceAccount, ServiceAccountId, Status, StoreError,
 };
 
 use crate::{
     query::{Names, Query, Value},
     row::{self, Batch, HEAD, KEY, Row, SECRET, corrupt},
 };
-
-/// The first whole millisecond that is not before `moment`: what a bound is to be compared with, moments being kept as
-/// the millisecond they lie in.
-pub(crate) fn bound(moment: SystemTime) -> i64 {
-    let millis = time::to_millis(moment);
-    millis.saturating_add(i64::from(time::from_millis(millis) < moment))
-}
 
 fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
@@ -49,13 +40,13 @@ pub(crate) fn keys<'n>(
     names: &'n Names,
     organization: &OrganizationId,
     filter: &KeyFilter,
-    now: SystemTime,
+    now: Timestamp,
     after: Option<&Cursor>,
     most: Option<usize>,
 ) -> Query<'n> {
     let condition = |query: &mut Query<'n>| {
         query.push("k.organization = ").push_value(organization.as_str());
-        push_filter(query, filter, time::to_millis(now));
+        push_filter(query, filter, now.as_millis());
         // Where the status has an index of its own, by another time, `+` keeps SQLite from preferring the list's.
         let has_own = matches!(filter.status, Some(Status::Expired | Status::NotYetValid));
         push_after(query, if has_own { "+k.created_at" } else { "k.created_at" }, "k.id", after);
@@ -66,10 +57,12 @@ pub(crate) fn keys<'n>(
     keys_where(names, condition, "k.created_at DESC, k.id DESC")
 }
 
-pub(crate) fn expiring(names: &Names, from: SystemTime, to: SystemTime, most: usize) -> Query<'_> {
+pub(crate) fn expiring(names: &Names, from: Timestamp, to: Timestamp, most: usize) -> Query<'_> {
     let condition = |query: &mut Query<'_>| {
-        query.push("k.revoked_at IS NULL AND k.expires_at IS NOT NULL AND k.expires_at >= ").push_value(bound(from));
-        query.push(" AND k.expires_at < ").push_value(bound(to));
+        query
+            .push("k.revoked_at IS NULL AND k.expires_at IS NOT NULL AND k.expires_at >= ")
+            .push_value(from.as_millis());
+        query.push(" AND k.expires_at < ").push_value(to.as_millis());
         query.push(" ORDER BY k.expires_at, k.id LIMIT ").push_value(limit(most));
     };
     keys_where(names, condition, "k.expires_at, k.id")
@@ -80,11 +73,11 @@ pub(crate) fn ids<'n>(
     names: &'n Names,
     organization: &OrganizationId,
     filter: &KeyFilter,
-    now: SystemTime,
+    now: Timestamp,
 ) -> Query<'n> {
     let mut query = names.query("SELECT k.id FROM @key k WHERE k.organization = ");
     query.push_value(organization.as_str());
-    push_filter(&mut query, filter, time::to_millis(now));
+    push_filter(&mut query, filter, now.as_millis());
     query
 }
 
@@ -122,7 +115,7 @@ fn push_filter(query: &mut Query<'_>, filter: &KeyFilter, now: i64) {
         push_text(query, text);
     }
     if let Some(last) = &filter.down_to {
-        query.push(" AND (k.created_at, k.id) >= (").push_value(time::to_millis(last.at));
+        query.push(" AND (k.created_at, k.id) >= (").push_value(last.at.as_millis());
         query.push(", ").push_value(last.id.as_str()).push(")");
     }
 }
@@ -200,7 +193,7 @@ fn push_text(query: &mut Query<'_>, text: &str) {
 /// What comes after a place, where the newest comes first.
 fn push_after(query: &mut Query<'_>, at: &str, id: &str, after: Option<&Cursor>) {
     if let Some(after) = after {
-        query.push(&format!(" AND ({at}, {id}) < (")).push_value(time::to_millis(after.at));
+        query.push(&format!(" AND ({at}, {id}) < (")).push_value(after.at.as_millis());
         query.push(", ").push_value(after.id.as_str()).push(")");
     }
 }
@@ -242,7 +235,7 @@ pub(crate) fn read_organization(rows: &[Row], id: &OrganizationId) -> Result<Org
     Ok(record)
 }
 
-pub(crate) fn counts<'n>(names: &'n Names, organization: &OrganizationId, now: SystemTime) -> Query<'n> {
+pub(crate) fn counts<'n>(names: &'n Names, organization: &OrganizationId, now: Timestamp) -> Query<'n> {
     let counted = "SELECT count(*) FROM @key WHERE organization = $1 AND revoked_at IS NULL AND expires_at";
     names
         .query(&format!(
@@ -250,7 +243,7 @@ pub(crate) fn counts<'n>(names: &'n Names, organization: &OrganizationId, now: S
              (SELECT count(*) FROM @service_account WHERE organization = $1)"
         ))
         .bind(organization.as_str())
-        .bind(time::to_millis(now))
+        .bind(now.as_millis())
 }
 
 pub(crate) fn read_counts(rows: &[Row]) -> Result<Counts, StoreError> {
@@ -283,10 +276,10 @@ pub(crate) fn audit<'n>(names: &'n Names, asked: &AuditQuery, after: Option<&Cur
         query.push(" AND target = ").push_value(target.as_str());
     }
     if let Some(from) = filter.from {
-        query.push(" AND at >= ").push_value(bound(from));
+        query.push(" AND at >= ").push_value(from.as_millis());
     }
     if let Some(to) = filter.to {
-        query.push(" AND at < ").push_value(bound(to));
+        query.push(" AND at < ").push_value(to.as_millis());
     }
     push_after(&mut query, "at", "id", after);
     query.push(" ORDER BY at DESC, id DESC LIMIT ").push_value(limit(most));

@@ -1,11 +1,9 @@
 //! Rows as both databases return them, and records read from them, column by column.
 
-use std::time::SystemTime;
-
-use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion, ScopeSet};
+use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion, ScopeSet, Timestamp};
 use apikey_manager::{
     ActorId, Cursor, KeyHead, KeyRecord, OrganizationId, Revocation, SecretRecord, ServiceAccount, ServiceAccountId,
-    StoreError, Switched, time,
+    StoreError, Switched,
 };
 use sqlx::{ColumnIndex, Decode, Type};
 
@@ -109,12 +107,12 @@ impl<'r> Reader<'r> {
         self.next()
     }
 
-    pub(crate) fn moment(&mut self) -> Result<SystemTime, StoreError> {
-        Ok(time::from_millis(self.int()?))
+    pub(crate) fn moment(&mut self) -> Result<Timestamp, StoreError> {
+        moment(self.int()?)
     }
 
-    pub(crate) fn optional_moment(&mut self) -> Result<Option<SystemTime>, StoreError> {
-        Ok(self.optional_int()?.map(time::from_millis))
+    pub(crate) fn optional_moment(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.optional_int()?.map(moment).transpose()
     }
 
     pub(crate) fn key_id(&mut self) -> Result<KeyId, StoreError> {
@@ -168,7 +166,7 @@ impl<'r> Reader<'r> {
         let organization = self.organization()?;
         // The digest is a place-holder: the secrets come after.
         let none = KeyDigest::sha256_from_bytes([0; 32]);
-        let mut key = KeyRecord::new(id, organization, none, SystemTime::UNIX_EPOCH, nobody()?);
+        let mut key = KeyRecord::new(id, organization, none, Timestamp::UNIX_EPOCH, nobody()?);
         key.secrets.clear();
         key.service_account = self.optional_text()?.map(account_id).transpose()?;
         key.name = self.text()?.to_owned();
@@ -196,7 +194,7 @@ impl<'r> Reader<'r> {
     /// allowed to touch every key.
     pub(crate) fn head(&mut self) -> Result<KeyHead, StoreError> {
         let (id, organization) = (self.key_id()?, self.organization()?);
-        let mut head = KeyHead::new(id, organization, SystemTime::UNIX_EPOCH, nobody()?);
+        let mut head = KeyHead::new(id, organization, Timestamp::UNIX_EPOCH, nobody()?);
         head.service_account = self.optional_text()?.map(account_id).transpose()?;
         head.name = self.text()?.to_owned();
         head.environment = self.optional_text()?.map(str::to_owned);
@@ -231,8 +229,7 @@ impl<'r> Reader<'r> {
 
     pub(crate) fn account(&mut self) -> Result<ServiceAccount, StoreError> {
         let id = account_id(self.text()?)?;
-        let mut account =
-            ServiceAccount::new(id, self.organization()?, self.text()?, SystemTime::UNIX_EPOCH, nobody()?);
+        let mut account = ServiceAccount::new(id, self.organization()?, self.text()?, Timestamp::UNIX_EPOCH, nobody()?);
         account.description = self.text()?.to_owned();
         account.disabled = self.switched()?;
         account.created_at = self.moment()?;
@@ -369,6 +366,11 @@ pub(crate) fn account_id(text: &str) -> Result<ServiceAccountId, StoreError> {
 
 fn nobody() -> Result<ActorId, StoreError> {
     ActorId::new("-").map_err(|_| corrupt("an actor's id"))
+}
+
+/// The moment that is stored as `millis`.
+pub(crate) fn moment(millis: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millis(millis).ok_or_else(|| corrupt("a time"))
 }
 
 pub(crate) fn corrupt(what: &str) -> StoreError {

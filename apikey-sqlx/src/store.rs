@@ -1,8 +1,8 @@
 //! The store: each question one statement, each change one transaction.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc};
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
     AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, Cursor, Found, KeyQuery, KeyRecord,
     KeyStore, OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, ServiceAccount, ServiceAccountId,
@@ -130,7 +130,7 @@ impl KeyStore for SqlStore {
         reads::read_organization(&self.database.fetch(reads::organization(&self.database.names, id)).await?, id)
     }
 
-    async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError> {
+    async fn counts(&self, organization: &OrganizationId, now: Timestamp) -> Result<Counts, StoreError> {
         reads::read_counts(&self.database.fetch(reads::counts(&self.database.names, organization, now)).await?)
     }
 
@@ -156,16 +156,16 @@ impl KeyStore for SqlStore {
         self.page(query.after.clone(), query.limit, ask, activity::read_activity).await
     }
 
-    async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
+    async fn prune(&self, prune: &Prune, now: Timestamp) -> Result<Pruned, StoreError> {
         prune::prune(&self.database, prune, now).await
     }
 
-    async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
+    async fn expiring(&self, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
         Ok(row::keys(&self.database.fetch(reads::expiring(&self.database.names, from, to, limit)).await?)?.items)
     }
 
     async fn scan(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
-        let after = after.map(|after| Cursor { at: SystemTime::UNIX_EPOCH, id: after.to_string() });
+        let after = after.map(|after| Cursor { at: Timestamp::UNIX_EPOCH, id: after.to_string() });
         let ask = |after: Option<Cursor>, most| {
             reads::scan(&self.database.names, after.as_ref().map(|after| after.id.as_str()), most)
         };

@@ -1,8 +1,8 @@
 //! A change within one organization, under its lock.
 
-use std::{collections::HashSet, sync::Arc, time::SystemTime};
+use std::{collections::HashSet, sync::Arc};
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
     Changes, Counts, KeyFilter, KeyHead, KeyRecord, OrganizationId, OrganizationRecord, Reach, ReachQuery,
     ServiceAccount, ServiceAccountId, StoreError, Transaction,
@@ -77,7 +77,7 @@ impl Transaction for SqlTransaction {
         row::key(&fetch(&mut self.change, query).await?)
     }
 
-    async fn ids(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyId>, StoreError> {
+    async fn ids(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<Vec<KeyId>, StoreError> {
         let query = reads::ids(&self.database.names, &self.organization, filter, now);
         fetch(&mut self.change, query).await?.iter().map(|row| row.reader().key_id()).collect()
     }
@@ -101,7 +101,7 @@ impl Transaction for SqlTransaction {
         reads::read_account(&fetch(&mut self.change, query).await?)
     }
 
-    async fn counts(&mut self, now: SystemTime) -> Result<Counts, StoreError> {
+    async fn counts(&mut self, now: Timestamp) -> Result<Counts, StoreError> {
         let query = reads::counts(&self.database.names, &self.organization, now);
         reads::read_counts(&fetch(&mut self.change, query).await?)
     }

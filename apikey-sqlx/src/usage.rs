@@ -1,15 +1,14 @@
 //! Usage: what was counted, written in batches, each once, and summed as it is written.
 
-use std::{collections::BTreeMap, ops::Range, time::SystemTime};
+use std::{collections::BTreeMap, ops::Range};
 
-use apikey_core::KeyDigest;
-use apikey_manager::{Bucket, StoreError, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow, time};
+use apikey_core::{KeyDigest, Timestamp};
+use apikey_manager::{Bucket, StoreError, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow};
 
 use crate::{
     database::{Change, Database},
     error::Failure,
     query::{CHUNK, Names, Query, Value},
-    reads::bound,
     row::Row,
 };
 
@@ -39,7 +38,7 @@ async fn write(change: &mut Change, names: &Names, batch: &UsageBatch) -> Result
     let own = names
         .query("INSERT INTO @usage_batch (id, at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
         .bind(batch.id.as_str())
-        .bind(time::to_millis(batch.at));
+        .bind(batch.at.as_millis());
     if change.execute(own).await? == 0 {
         return Ok(false);
     }
@@ -48,7 +47,7 @@ async fn write(change: &mut Change, names: &Names, batch: &UsageBatch) -> Result
     let mut sums = BTreeMap::<_, Count>::new();
     let mut seen = BTreeMap::new();
     for row in &batch.rows {
-        let [hour, day] = [Bucket::Hour, Bucket::Day].map(|bucket| time::to_millis(bucket.start(row.hour)));
+        let [hour, day] = [Bucket::Hour, Bucket::Day].map(|bucket| bucket.start(row.hour).as_millis());
         hours.entry((row.key.as_str(), hour, row.organization.as_str())).or_default().add(row);
         let parts = [
             Some((WHOLE, "")),
@@ -63,7 +62,7 @@ async fn write(change: &mut Change, names: &Names, batch: &UsageBatch) -> Result
         for (digest, at) in &row.last_used {
             let place = (row.key.as_str(), digest.as_bytes(), digest.algorithm().to_string());
             let last = seen.entry(place).or_insert(i64::MIN);
-            *last = time::to_millis(*at).max(*last);
+            *last = at.as_millis().max(*last);
         }
     }
     let hours: Vec<_> = hours.into_iter().collect();
@@ -140,11 +139,11 @@ fn add_seen(names: &Names, rows: impl ExactSizeIterator<Item = Vec<Value>>) -> Q
 pub(crate) async fn set_seen(
     change: &mut Change,
     names: &Names,
-    seen: &[(&str, &KeyDigest, SystemTime)],
+    seen: &[(&str, &KeyDigest, Timestamp)],
 ) -> Result<(), Failure> {
     for chunk in seen.chunks(CHUNK) {
         let rows = chunk.iter().map(|(key, digest, at)| {
-            vec![(*key).into(), (*digest).into(), digest.algorithm().to_string().into(), time::to_millis(*at).into()]
+            vec![(*key).into(), (*digest).into(), digest.algorithm().to_string().into(), at.as_millis().into()]
         });
         change.execute(add_seen(names, rows)).await?;
     }
@@ -153,7 +152,7 @@ pub(crate) async fn set_seen(
 
 /// A key's usage is summed from its own hours, of which a span has few; all other from the sums.
 pub(crate) fn buckets<'n>(names: &'n Names, asked: &UsageQuery) -> Query<'n> {
-    let (from, to) = (bound(asked.from), bound(asked.to));
+    let (from, to) = (asked.from.as_millis(), asked.to.as_millis());
     let (part, name) = match &asked.of {
         UsageOf::Key(key) => {
             let start = match asked.bucket {
@@ -282,12 +281,12 @@ mod tests {
                 organization: acme(),
                 service_account: Some(account(number % 30)),
                 environment: Some(["live", "test"][number % 2].to_owned()),
-                hour: time::from_millis(hour * 3_600_000),
+                hour: Timestamp::from_millis(hour * 3_600_000).unwrap(),
                 ok: 1,
                 refused: 2,
                 last_used: Vec::new(),
             });
-            let batch = UsageBatch { id: format!("{hour}"), at: time::from_millis(0), rows: rows.collect() };
+            let batch = UsageBatch { id: format!("{hour}"), at: Timestamp::UNIX_EPOCH, rows: rows.collect() };
             assert!(store.add_usage(&batch).await.unwrap());
         }
     }
@@ -310,8 +309,8 @@ mod tests {
                 (0, DAYS * 24, Bucket::Hour, DAYS * 24, DAYS * 24),
                 (30, 40, Bucket::Day, 1, 10),
             ] {
-                let [from, to_moment] = [from, to].map(|hour| time::from_millis(hour * 3_600_000));
-                let hours = to_moment.duration_since(from).unwrap().as_secs() / 3_600;
+                let [from, to_moment] = [from, to].map(|hour| Timestamp::from_millis(hour * 3_600_000).unwrap());
+                let hours = to_moment.saturating_since(from).as_secs() / 3_600;
                 let query = UsageQuery { organization: acme(), of: of.clone(), from, to: to_moment, bucket };
                 // A key's own hours are all there is of it.
                 let read = if is_key { hours as usize } else { read as usize };

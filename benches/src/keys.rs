@@ -34,7 +34,7 @@ pub fn authenticator_with(
 ) -> Authenticator {
     let scopes = ScopeSet::parse("files:read files:write").expect("scopes");
     let resolver = resolver_fn(move |key: PresentedKey| {
-        let id = KeyId::generate(std::time::SystemTime::now()).expect("randomness");
+        let id = KeyId::generate(tower_apikey::Timestamp::now()).expect("randomness");
         let claims = Claims::new(id).with_name("a name of 20 bytes..").with_scopes(scopes.clone());
         std::future::ready(Ok::<_, Infallible>(Some(Resolution::new(key.digest().clone(), claims))))
     });

@@ -1,8 +1,8 @@
 //! What a request that was let in did, told to whoever keeps a record of it. Nothing is looked at unless somebody does.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc};
 
-use apikey_core::{AuthenticatedKey, RequestReport};
+use apikey_core::{AuthenticatedKey, RequestReport, Timestamp};
 use http::{Extensions, HeaderMap, Method, Request, StatusCode, header::USER_AGENT};
 
 use crate::layer::Config;
@@ -44,7 +44,7 @@ pub(crate) type Describe = dyn Fn(&HeaderMap, &Extensions) -> RequestDescription
 pub(crate) struct Record {
     config: Arc<Config>,
     key: AuthenticatedKey,
-    at: SystemTime,
+    at: Timestamp,
     method: Method,
     description: RequestDescription,
     user_agent: Option<Box<str>>,

@@ -97,8 +97,8 @@ pub use apikey_core::{
     NewStaticKey, NoRandomness, NotToken68, OnRevoked, ParseDigestError, ParseKeyError, ParseKeyOutputError, ParsedKey,
     Pepper, PepperError, PepperVersion, PlaintextKey, PresentedKey, Rejection, RejectionKind, RequestReport,
     RequiredScopes, Requirement, Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog,
-    ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick, TrustGate, adapter::WhileLive, resolver_fn,
-    resolver_with, scopes,
+    ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick, Timestamp, TimestampError, TrustGate,
+    adapter::WhileLive, resolver_fn, resolver_with, scopes,
 };
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]

@@ -92,7 +92,7 @@ impl Config {
                     exchange.record = Record::of(request, &key, self);
                 }
                 exchange.expiry = self.expiry_header.as_ref().and_then(|name| {
-                    let value = HeaderValue::try_from(key.expires_at_rfc3339()?).ok()?;
+                    let value = HeaderValue::try_from(format!("{:.0}", key.expires_at()?)).ok()?;
                     Some(Box::new((name.clone(), value)))
                 });
                 let headers = request.headers();

@@ -1,8 +1,7 @@
 //! `/v1/api-keys/{id}/activity`: the requests of a key, one by one.
 
-use std::time::SystemTime;
-
-use apikey_manager::{Activity, Cursor, time};
+use apikey_core::Timestamp;
+use apikey_manager::{Activity, Cursor};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -91,8 +90,8 @@ impl Params for ListActivity {
     params(ListActivity), responses((status = 200, description = "A page of requests.", body = ActivityPage)))]
 pub(crate) async fn list(call: &mut Call, params: ListActivity) -> Result<Reply, Failure> {
     let id = call.key_id()?;
-    let from = params.from.map_or(SystemTime::UNIX_EPOCH, |Moment(from)| from);
-    let to = params.to.map_or_else(|| time::from_millis(i64::MAX), |Moment(to)| to);
+    let from = params.from.map_or(Timestamp::UNIX_EPOCH, |Moment(from)| from);
+    let to = params.to.map_or(Timestamp::MAX, |Moment(to)| to);
     let requests = call.keys().activity(&call.actor, &id, from..to, page(params.limit, params.cursor)).await?;
     let next_cursor = next_cursor(&requests);
     let items = requests.items.into_iter().map(ActivityView::of).collect();

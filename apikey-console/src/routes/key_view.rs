@@ -1,8 +1,6 @@
 //! Keys as answers show them.
 
-use std::time::SystemTime;
-
-use apikey_core::{JsonObject, PlaintextKey, ScopeSet};
+use apikey_core::{JsonObject, PlaintextKey, ScopeSet, Timestamp};
 use apikey_manager::{IssuedKey, KeyRecord};
 use http::{StatusCode, header::LOCATION};
 use serde::Serialize;
@@ -119,7 +117,7 @@ impl Serialize for Secret {
 }
 
 impl KeyView {
-    pub(crate) fn of(key: KeyRecord, now: SystemTime) -> Self {
+    pub(crate) fn of(key: KeyRecord, now: Timestamp) -> Self {
         let (disabled_at, disabled_by) = key.disabled.as_ref().map(|off| (Moment(off.at), off.by.to_string())).unzip();
         let secrets = key.live_secrets(now).map(|secret| SecretView {
             created_at: Moment(secret.created_at),
@@ -156,7 +154,7 @@ impl KeyView {
 }
 
 impl IssuedView {
-    pub(crate) fn of(issued: IssuedKey, now: SystemTime) -> Self {
+    pub(crate) fn of(issued: IssuedKey, now: Timestamp) -> Self {
         let (key, secret) = issued.into_parts();
         IssuedView { key: KeyView::of(key, now), secret: Secret(secret) }
     }

@@ -1,6 +1,6 @@
 //! How much keys were used: of one key, and of the organization, one of its service accounts or environments.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use apikey_manager::{Bucket, ServiceAccountId, UsageOf};
 use http::StatusCode;
@@ -155,7 +155,7 @@ async fn counted(call: &Call, of: UsageOf, span: Span) -> Result<Reply, Failure>
         Bucket::Hour => ("hour", DAY),
     };
     let to = span.to.map_or_else(|| bucket.end(call.keys().now()), |Moment(to)| to);
-    let usual_from = || to.checked_sub(usual).map_or(UNIX_EPOCH, |from| from.max(UNIX_EPOCH));
+    let usual_from = || to.saturating_sub(usual);
     let from = span.from.map_or_else(usual_from, |Moment(from)| from);
     let usage = call.keys().usage(&call.actor, of, from, to, bucket).await?;
     let buckets = usage.buckets.iter();

@@ -1,8 +1,6 @@
 //! What keys did, request by request, for whoever keeps a record of it.
 
-use std::time::SystemTime;
-
-use crate::caller::authenticated_key::AuthenticatedKey;
+use crate::{caller::authenticated_key::AuthenticatedKey, clock::Timestamp};
 
 /// Is told of every request that was let in, once it is answered.
 ///
@@ -29,9 +27,9 @@ pub trait ActivitySink: Send + Sync + 'static {
 /// One request, as its adapter saw it.
 ///
 /// ```
-/// use apikey_core::RequestReport;
+/// use apikey_core::{RequestReport, Timestamp};
 ///
-/// let report = RequestReport::new(std::time::SystemTime::now(), "GET", 200).route("/files/{name}").user_agent("curl/8");
+/// let report = RequestReport::new(Timestamp::now(), "GET", 200).route("/files/{name}").user_agent("curl/8");
 /// assert_eq!(report.route, Some("/files/{name}"));
 /// ```
 ///
@@ -42,7 +40,7 @@ pub trait ActivitySink: Send + Sync + 'static {
 #[non_exhaustive]
 pub struct RequestReport<'a> {
     /// When it came.
-    pub at: SystemTime,
+    pub at: Timestamp,
     /// Its method.
     pub method: &'a str,
     /// The template of the route that took it, such as `/files/{name}`, where the framework knows one.
@@ -58,7 +56,7 @@ pub struct RequestReport<'a> {
 impl<'a> RequestReport<'a> {
     /// A request that came at `at` and was answered with `status`.
     #[must_use]
-    pub fn new(at: SystemTime, method: &'a str, status: u16) -> Self {
+    pub fn new(at: Timestamp, method: &'a str, status: u16) -> Self {
         RequestReport { at, method, route: None, status, address: None, user_agent: None }
     }
 

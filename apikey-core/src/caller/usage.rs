@@ -1,8 +1,11 @@
 //! How often each key was used, for whoever keeps account of it.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
-use crate::key::{KeyDigest, KeyId};
+use crate::{
+    clock::Timestamp,
+    key::{KeyDigest, KeyId},
+};
 
 /// What one secret of a key was used for since usage was last taken; see
 /// [`Authenticator::take_usage`](crate::Authenticator::take_usage).
@@ -27,13 +30,13 @@ pub struct KeyUsage {
     /// Every check that refuses counts. Code that only wants to know asks the claims' scopes instead.
     pub refused: u64,
     /// When the last request was let in, to within some hundredths of a second: the clock of the hit path is a coarse one.
-    pub last_used: SystemTime,
+    pub last_used: Timestamp,
 }
 
 impl KeyUsage {
     /// `requests` of one secret, none of them refused, of a key that belongs to nobody.
     #[must_use]
-    pub fn new(key: KeyId, digest: KeyDigest, requests: u64, last_used: SystemTime) -> Self {
+    pub fn new(key: KeyId, digest: KeyDigest, requests: u64, last_used: Timestamp) -> Self {
         KeyUsage {
             key,
             organization: None,

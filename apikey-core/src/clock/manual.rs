@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Clock, Driven, Tick};
+use super::{Clock, Driven, Tick, Timestamp};
 
 /// A [`Clock`] that stands still until it is moved.
 ///
@@ -33,6 +33,7 @@ struct Shared {
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     tick: Tick,
+    // Finer than a timestamp, so that small steps add up.
     wall: SystemTime,
 }
 
@@ -56,8 +57,8 @@ impl ManualClock {
     }
 
     /// Sets the wall clock alone, as an operator or a time server may; no time passes.
-    pub fn set_wall(&self, wall: SystemTime) {
-        self.reading().wall = wall;
+    pub fn set_wall(&self, wall: impl Into<Timestamp>) {
+        self.reading().wall = wall.into().into();
     }
 
     /// The monotonic reading.
@@ -68,7 +69,11 @@ impl ManualClock {
 
     /// The wall clock's reading.
     #[must_use]
-    pub fn wall(&self) -> SystemTime {
+    pub fn wall(&self) -> Timestamp {
+        self.reading().wall.into()
+    }
+
+    pub(crate) fn system_time(&self) -> SystemTime {
         self.reading().wall
     }
 

@@ -10,9 +10,11 @@ use std::{
 
 #[cfg(feature = "test-util")]
 mod manual;
+mod timestamp;
 
 #[cfg(feature = "test-util")]
 pub use self::manual::ManualClock;
+pub use self::timestamp::{Timestamp, TimestampError};
 
 /// How far the coarse clock may lag, in nanoseconds: Linux moves it with its timer, which ticks every 10 ms or oftener.
 /// Twice that, as a tick may be late.
@@ -125,11 +127,20 @@ impl Clock {
 
     /// The wall clock's reading.
     #[must_use]
-    pub fn wall(&self) -> SystemTime {
+    pub fn wall(&self) -> Timestamp {
+        self.system_time().into()
+    }
+
+    /// Returns the time left until `moment` by the wall clock, to its full precision; zero once `moment` has come.
+    pub(crate) fn until(&self, moment: Timestamp) -> Duration {
+        SystemTime::from(moment).duration_since(self.system_time()).unwrap_or_default()
+    }
+
+    fn system_time(&self) -> SystemTime {
         match &self.0 {
             Kind::System(_) => SystemTime::now(),
             #[cfg(feature = "test-util")]
-            Kind::Manual(clock) => clock.wall(),
+            Kind::Manual(clock) => clock.system_time(),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::{
     any::{Any, TypeId},
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime},
 };
 
 use serde::ser::SerializeMap;
 
 use crate::{
+    clock::Timestamp,
     key::{id::KeyId, json_object::JsonObject},
     scope::ScopeSet,
 };
@@ -42,7 +42,7 @@ pub struct Claims {
     name: Box<str>,
     scopes: ScopeSet,
     environment: Option<Arc<str>>,
-    expires_at: Option<SystemTime>,
+    expires_at: Option<Timestamp>,
     // Boxed: a cached key without any of these should not pay for their room.
     more: Option<Box<More>>,
 }
@@ -91,8 +91,8 @@ impl Claims {
 
     /// Sets the moment from which on the key is refused.
     #[must_use]
-    pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
-        self.expires_at = Some(expires_at);
+    pub fn with_expiry(mut self, expires_at: impl Into<Timestamp>) -> Self {
+        self.expires_at = Some(expires_at.into());
         self
     }
 
@@ -163,22 +163,8 @@ impl Claims {
 
     /// The moment from which on the key is refused.
     #[must_use]
-    pub fn expires_at(&self) -> Option<SystemTime> {
+    pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
-    }
-
-    /// The same moment as RFC 3339 writes it, to the second, in UTC.
-    ///
-    /// ```
-    /// # use std::time::{Duration, SystemTime};
-    /// # use apikey_core::{Claims, KeyId};
-    /// let claims = Claims::new(KeyId::new("k-1")?).with_expiry(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400));
-    /// assert_eq!(claims.expires_at_rfc3339().as_deref(), Some("1970-01-02T00:00:00Z"));
-    /// # Ok::<(), apikey_core::KeyIdError>(())
-    /// ```
-    #[must_use]
-    pub fn expires_at_rfc3339(&self) -> Option<String> {
-        self.expires_at.map(rfc3339)
     }
 
     /// The organization that owns the key.
@@ -257,7 +243,7 @@ impl fmt::Debug for Claims {
             .field("service_account", &self.service_account())
             .field("environment", &self.environment)
             .field("scopes", &self.scopes)
-            .field("expires_at", &self.expires_at.map(rfc3339));
+            .field("expires_at", &self.expires_at);
         claims.finish_non_exhaustive()
     }
 }
@@ -279,7 +265,7 @@ impl serde::Serialize for Claims {
         }
         object.serialize_entry("scopes", &self.scopes)?;
         if let Some(expires_at) = self.expires_at {
-            object.serialize_entry("expires_at", &rfc3339(expires_at))?;
+            object.serialize_entry("expires_at", &expires_at)?;
         }
         if !self.metadata().is_empty() {
             object.serialize_entry("metadata", self.metadata())?;
@@ -288,14 +274,10 @@ impl serde::Serialize for Claims {
     }
 }
 
-/// RFC 3339 has four digits for a year; what lies beyond is given as the last moment it can say, or the first of Unix time.
-fn rfc3339(moment: SystemTime) -> String {
-    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    humantime::format_rfc3339_seconds(moment.clamp(SystemTime::UNIX_EPOCH, last)).to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     #[test]
@@ -311,7 +293,7 @@ mod tests {
             .with_extra(7u8);
         let json = serde_json::json!({
             "key_id": "k", "name": "n", "organization": "o", "service_account": "s", "environment": "live",
-            "scopes": ["a", "b"], "expires_at": "1970-01-02T00:00:00Z", "metadata": {"tier": 2},
+            "scopes": ["a", "b"], "expires_at": "1970-01-02T00:00:00.000Z", "metadata": {"tier": 2},
         });
         assert_eq!(serde_json::to_value(&claims).unwrap(), json);
         assert_eq!(claims.metadata().get("tier"), Some(2.into()));
@@ -322,7 +304,7 @@ mod tests {
     fn given_an_expiry_that_rfc_3339_can_t_say_when_serialized_then_the_nearest_it_can_is_given() {
         let year_10000 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
         let before_unix = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-        for (expiry, said) in [(year_10000, "9999-12-31T23:59:59Z"), (before_unix, "1970-01-01T00:00:00Z")] {
+        for (expiry, said) in [(year_10000, "9999-12-31T23:59:59.999Z"), (before_unix, "1970-01-01T00:00:00.000Z")] {
             let claims = Claims::new(KeyId::new("k").unwrap()).with_expiry(expiry);
             assert_eq!(serde_json::to_value(&claims).unwrap()["expires_at"], said);
             assert!(format!("{claims:?}").contains(said));

@@ -1,8 +1,8 @@
 //! The public name of a key's record: what logs, URLs and audit trails show instead of the secret.
 
-use std::{fmt, str::FromStr, sync::Arc, time::SystemTime};
+use std::{fmt, str::FromStr, sync::Arc};
 
-use crate::key::no_randomness::NoRandomness;
+use crate::{clock::Timestamp, key::no_randomness::NoRandomness};
 
 const MAX_LENGTH: usize = 64;
 const GENERATED_PREFIX: &str = "key_";
@@ -49,12 +49,11 @@ impl KeyId {
     /// # Errors
     ///
     /// When the operating system gives no random bytes.
-    pub fn generate(now: SystemTime) -> Result<Self, NoRandomness> {
+    pub fn generate(now: impl Into<Timestamp>) -> Result<Self, NoRandomness> {
         let mut random = [0u8; 10];
         getrandom::fill(&mut random).map_err(NoRandomness)?;
-        let millis = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let tail = random.iter().fold(0u128, |n, byte| n << 8 | u128::from(*byte));
-        let bits = (millis & ((1 << 48) - 1)) << 80 | tail;
+        let bits = u128::from(now.into().as_millis().unsigned_abs()) << 80 | tail;
         // 26 digits of five bits hold 130; the first carries the upper three of 128.
         let digits = (0..26).rev().map(|place| char::from(BASE32[(bits >> (place * 5)) as usize & 31]));
         Ok(KeyId(GENERATED_PREFIX.chars().chain(digits).collect::<String>().into()))
@@ -118,7 +117,7 @@ mod tests {
 
     #[test]
     fn given_a_later_time_when_generated_then_the_id_sorts_after() {
-        let t = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let t = Timestamp::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let ids: Vec<_> = (0..50).map(|i| KeyId::generate(t + Duration::from_millis(i)).unwrap()).collect();
         assert!(ids.is_sorted());
         assert!(ids.iter().all(|id| id.as_str().len() == 30 && KeyId::new(id.as_str()).is_ok()));
@@ -126,7 +125,7 @@ mod tests {
 
     #[test]
     fn given_one_instant_when_generated_twice_then_the_ids_differ() {
-        let now = SystemTime::now();
+        let now = Timestamp::now();
         assert_ne!(KeyId::generate(now).unwrap(), KeyId::generate(now).unwrap());
     }
 }

@@ -3,9 +3,12 @@
 //! A resolver only looks up. That the digest matches, that the key's window is open and what is cached for how long is
 //! decided by the [`Authenticator`](crate::Authenticator), after the resolver has answered.
 
-use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
+use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
-use crate::key::{Claims, KeyDigest, PlaintextKey};
+use crate::{
+    clock::Timestamp,
+    key::{Claims, KeyDigest, PlaintextKey},
+};
 
 /// Any error, boxed: what a [`Resolver`]'s own error type must turn into.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -115,8 +118,8 @@ pub struct Resolution {
     pub(crate) proof: Proof,
     pub(crate) claims: Claims,
     pub(crate) status: KeyStatus,
-    pub(crate) not_before: Option<SystemTime>,
-    pub(crate) secret_ends_at: Option<SystemTime>,
+    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) secret_ends_at: Option<Timestamp>,
 }
 
 /// Why the record is believed to belong to the presented key.
@@ -175,15 +178,15 @@ impl Resolution {
 
     /// Refuses the key before this moment.
     #[must_use]
-    pub fn with_not_before(mut self, not_before: SystemTime) -> Self {
-        self.not_before = Some(not_before);
+    pub fn with_not_before(mut self, not_before: impl Into<Timestamp>) -> Self {
+        self.not_before = Some(not_before.into());
         self
     }
 
     /// Refuses this secret from this moment on, whatever the key's own expiry: the end of a rotation's overlap.
     #[must_use]
-    pub fn with_secret_end(mut self, ends_at: SystemTime) -> Self {
-        self.secret_ends_at = Some(ends_at);
+    pub fn with_secret_end(mut self, ends_at: impl Into<Timestamp>) -> Self {
+        self.secret_ends_at = Some(ends_at.into());
         self
     }
 
@@ -216,7 +219,7 @@ impl Resolution {
     }
 
     /// The earlier of the key's expiry and its secret's end.
-    pub(crate) fn ends_at(&self) -> Option<SystemTime> {
+    pub(crate) fn ends_at(&self) -> Option<Timestamp> {
         match (self.claims.expires_at(), self.secret_ends_at) {
             (Some(key), Some(secret)) => Some(key.min(secret)),
             (key, secret) => key.or(secret),

@@ -4,11 +4,11 @@
 //! besides, `e`nvironment live only, `x` or `y` for one or two extra headers. Each further line is a header line: `a` for
 //! `Authorization`, `0` or `1` for an extra header, and its value.
 
-use std::{cell::RefCell, collections::HashMap, time::SystemTime};
+use std::{cell::RefCell, collections::HashMap};
 
 use apikey_core::{
     Authenticator, Checksum, Claims, ForeignTokens, KeyFormat, KeyId, KeyStatus, PresentedKey, RejectionKind,
-    Resolution,
+    Resolution, Timestamp,
     adapter::{Authentication, Decision, Header, HeaderLines, RequestView},
     resolver_fn,
 };
@@ -149,7 +149,7 @@ fn look_up(key: &PresentedKey) -> Result<Option<Resolution>, &'static str> {
         Record::Good(id) => Ok(Some(resolution(claims(id)))),
         Record::Disabled => Ok(Some(resolution(claims("no")).with_status(KeyStatus::Disabled))),
         Record::Revoked => Ok(Some(resolution(claims("no")).with_status(KeyStatus::Revoked))),
-        Record::Expired => Ok(Some(resolution(claims("no").with_expiry(SystemTime::UNIX_EPOCH)))),
+        Record::Expired => Ok(Some(resolution(claims("no").with_expiry(Timestamp::UNIX_EPOCH)))),
         Record::Failing => Err("the store is down"),
     }
 }

@@ -1,6 +1,4 @@
-use std::time::SystemTime;
-
-use apikey_core::{Claims, KeyId};
+use apikey_core::{Claims, KeyId, Timestamp};
 
 use super::*;
 use crate::test_store::{Fault, TestStore};
@@ -9,7 +7,7 @@ fn request(number: usize) -> Activity {
     Activity {
         organization: OrganizationId::new("acme").unwrap(),
         key: KeyId::new("k").unwrap(),
-        at: SystemTime::UNIX_EPOCH,
+        at: Timestamp::UNIX_EPOCH,
         method: "GET".to_owned(),
         route: Some(format!("/{number}")),
         status: 200,
@@ -97,7 +95,7 @@ async fn given_a_report_of_an_adapter_when_recorded_then_it_is_kept_short_and_on
         })
     };
     let agent = format!("a\u{7f}{}", "ä".repeat(200));
-    let report = RequestReport::new(SystemTime::UNIX_EPOCH, "GET", 200).route("/7").user_agent(&agent);
+    let report = RequestReport::new(Timestamp::UNIX_EPOCH, "GET", 200).route("/7").user_agent(&agent);
     ActivitySink::record(&log, &key(None), &report);
     ActivitySink::record(&log, &key(Some("acme")), &report);
     log.flush().await.unwrap();

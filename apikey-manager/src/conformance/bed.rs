@@ -7,10 +7,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 
 use super::outcome::{Failure, fail};
 use crate::{
@@ -24,7 +24,6 @@ use crate::{
     },
     record::KeyRecord,
     store::{Change, Changes, Found, FoundKey, KeyStore, StoreError},
-    time,
 };
 
 /// The moment that checks call now: the beginning of an hour.
@@ -60,11 +59,11 @@ impl Bed {
     }
 
     /// So many seconds after now.
-    pub(super) fn at(&self, seconds: i64) -> SystemTime {
-        time::from_millis(NOW + seconds * 1_000)
+    pub(super) fn at(&self, seconds: i64) -> Timestamp {
+        Timestamp::from_millis(NOW + seconds * 1_000).unwrap_or(Timestamp::MAX)
     }
 
-    pub(super) fn now(&self) -> SystemTime {
+    pub(super) fn now(&self) -> Timestamp {
         self.at(0)
     }
 
@@ -260,7 +259,7 @@ pub(super) fn actor(name: &str) -> ActorId {
     ActorId::new(name).expect("a short name")
 }
 
-pub(super) fn switched(at: SystemTime) -> Switched {
+pub(super) fn switched(at: Timestamp) -> Switched {
     Switched { at, by: actor("bob") }
 }
 

@@ -259,7 +259,7 @@ macro_rules! conformance_tests {
                         "Every field of a key and its secrets is kept.",
                     given_a_key_with_nothing_when_read_then_nothing_is_added:
                         "What a key does not have, it does not get.",
-                    given_times_when_read_then_they_are_whole_milliseconds:
+                    given_times_when_read_then_not_a_millisecond_is_lost:
                         "Times are kept to the millisecond, from 1969 to the year 9999.",
                     given_any_unicode_when_read_then_not_a_character_is_changed:
                         "Names, descriptions, reasons and ids keep any Unicode as it was written.",

@@ -1,6 +1,7 @@
 //! What time has made of a key: follows from its record, the moment and the host's thresholds, and is stored nowhere.
 
-use std::time::{Duration, SystemTime};
+use apikey_core::Timestamp;
+use std::time::Duration;
 
 use super::SpikeThreshold;
 use crate::record::{KeyRecord, Status};
@@ -77,26 +78,26 @@ pub enum Due {
     /// It will expire soon.
     Expiring {
         /// The moment.
-        expires_at: SystemTime,
+        expires_at: Timestamp,
         /// The shortest threshold that was passed.
         within: Duration,
     },
     /// It has expired.
     Expired {
         /// The moment.
-        expired_at: SystemTime,
+        expired_at: Timestamp,
     },
     /// It was not used for long.
     Unused {
         /// When it was last used, or else could first have been.
-        since: SystemTime,
+        since: Timestamp,
         /// The threshold.
         after: Duration,
     },
     /// Its newest secret is old.
     RotationDue {
         /// When that secret was made.
-        since: SystemTime,
+        since: Timestamp,
         /// The threshold.
         after: Duration,
     },
@@ -105,13 +106,11 @@ pub enum Due {
 impl Due {
     /// Since when it has been due.
     #[must_use]
-    pub fn moment(&self) -> SystemTime {
+    pub fn moment(&self) -> Timestamp {
         match *self {
-            Due::Expiring { expires_at, within } => expires_at.checked_sub(within).unwrap_or(SystemTime::UNIX_EPOCH),
+            Due::Expiring { expires_at, within } => expires_at.saturating_sub(within),
             Due::Expired { expired_at } => expired_at,
-            Due::Unused { since, after } | Due::RotationDue { since, after } => {
-                since.checked_add(after).unwrap_or(since)
-            }
+            Due::Unused { since, after } | Due::RotationDue { since, after } => since.saturating_add(after),
         }
     }
 }
@@ -122,10 +121,10 @@ impl Due {
 /// key that was issued for less than a threshold is not expiring by it.
 ///
 /// ```
-/// # use std::time::{Duration, SystemTime};
+/// # use std::time::Duration;
 /// # use apikey_core::{KeyDigest, KeyId};
 /// # use apikey_manager::{ActorId, Due, KeyRecord, OrganizationId, Thresholds, due};
-/// # let issued = SystemTime::UNIX_EPOCH;
+/// # let issued = Timestamp::UNIX_EPOCH;
 /// # let (id, digest) = (KeyId::new("k")?, KeyDigest::sha256_from_bytes([0; 32]));
 /// # let key = KeyRecord::new(id, OrganizationId::new("acme")?, digest, issued, ActorId::new("host")?);
 /// let hundred_days = Duration::from_secs(100 * 24 * 3_600);
@@ -134,7 +133,7 @@ impl Due {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use]
-pub fn due(key: &KeyRecord, now: SystemTime, thresholds: &Thresholds) -> Vec<Due> {
+pub fn due(key: &KeyRecord, now: Timestamp, thresholds: &Thresholds) -> Vec<Due> {
     let mut all = Vec::new();
     let status = key.status(now);
     if let Some(expires_at) = key.expires_at {

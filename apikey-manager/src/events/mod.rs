@@ -1,6 +1,7 @@
 //! What the host is told of its keys: what was [done](Event::Issued) to them as it is done, and what time has made of them
 //! when it is [due](due), by one [sweep](sweep) for all nodes.
 
+use apikey_core::Timestamp;
 mod deliver;
 mod due;
 mod spike;
@@ -8,10 +9,7 @@ pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 pub use self::sweep::Retention;
 pub(crate) use self::{
@@ -48,7 +46,7 @@ pub enum Event {
         /// The key.
         key: Arc<KeyHead>,
         /// The moment.
-        expires_at: SystemTime,
+        expires_at: Timestamp,
         /// The threshold that was passed: it is at most so long until then.
         within: Duration,
     },
@@ -57,21 +55,21 @@ pub enum Event {
         /// The key.
         key: Arc<KeyHead>,
         /// The moment.
-        expired_at: SystemTime,
+        expired_at: Timestamp,
     },
     /// A key was not used for long.
     Unused {
         /// The key.
         key: Arc<KeyHead>,
         /// When it was last used, or else could first have been.
-        since: SystemTime,
+        since: Timestamp,
     },
     /// A key's newest secret is old.
     RotationDue {
         /// The key.
         key: Arc<KeyHead>,
         /// When that secret was made.
-        since: SystemTime,
+        since: Timestamp,
     },
     /// A key was used far more than it usually is.
     UsageSpike {

@@ -1,6 +1,7 @@
 //! A key that is suddenly used far more than it usually is: by mistake, or by a thief.
 
-use std::time::{Duration, SystemTime};
+use apikey_core::Timestamp;
+use std::time::Duration;
 
 use crate::query::{Bucket, HOUR, UsageBucket};
 
@@ -50,13 +51,13 @@ impl SpikeThreshold {
 
     /// Is `hour` of a key created at `created_at` a spike? `usage` has its hours and those before it, in any order.
     #[must_use]
-    pub fn spike(&self, hour: SystemTime, created_at: SystemTime, usage: &[UsageBucket]) -> Option<Spike> {
+    pub fn spike(&self, hour: Timestamp, created_at: Timestamp, usage: &[UsageBucket]) -> Option<Spike> {
         let requests = usage.iter().find(|counted| counted.start == hour).map_or(0, total);
         if requests < self.minimum {
             return None;
         }
         let begins = usual_from(hour, created_at);
-        let hours = hour.duration_since(begins).unwrap_or_default().as_secs() / HOUR.as_secs();
+        let hours = hour.saturating_since(begins).as_secs() / HOUR.as_secs();
         if hours < u64::from(LEAST) {
             return None;
         }
@@ -80,7 +81,7 @@ impl Default for SpikeThreshold {
 #[non_exhaustive]
 pub struct Spike {
     /// The hour's beginning.
-    pub hour: SystemTime,
+    pub hour: Timestamp,
     /// Its requests, those refused for a missing scope included.
     pub requests: u64,
     /// The median of the hours before it.
@@ -88,15 +89,15 @@ pub struct Spike {
 }
 
 /// The hour to look at, at `now`: the last one whose counts have surely been written. And when that came to be.
-pub(super) fn last_written_hour(now: SystemTime) -> Option<(SystemTime, SystemTime)> {
-    let end = Bucket::Hour.start(now.checked_sub(WRITTEN_AFTER)?);
-    Some((end.checked_sub(HOUR)?, end + WRITTEN_AFTER))
+pub(super) fn last_written_hour(now: Timestamp) -> (Timestamp, Timestamp) {
+    let end = Bucket::Hour.start(now.saturating_sub(WRITTEN_AFTER));
+    (end.saturating_sub(HOUR), end.saturating_add(WRITTEN_AFTER))
 }
 
 /// The beginning of the hours that say what is usual, before `hour`.
-pub(super) fn usual_from(hour: SystemTime, created_at: SystemTime) -> SystemTime {
-    let first_full = Bucket::Hour.start(created_at + HOUR - Duration::from_millis(1));
-    hour.checked_sub(HOUR * USUAL).unwrap_or(SystemTime::UNIX_EPOCH).max(first_full).min(hour)
+pub(super) fn usual_from(hour: Timestamp, created_at: Timestamp) -> Timestamp {
+    let first_full = Bucket::Hour.end(created_at.saturating_sub(Duration::from_millis(1)));
+    hour.saturating_sub(HOUR * USUAL).max(first_full).min(hour)
 }
 
 fn total(counted: &UsageBucket) -> u64 {

@@ -8,10 +8,10 @@ use std::{
     fmt,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use apikey_core::{Clock, KeyId};
+use apikey_core::{Clock, KeyId, Timestamp};
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
@@ -23,7 +23,6 @@ use crate::{
     query::{Bucket, HOUR, Prune, UsageOf, UsageQuery},
     record::{KeyHead, KeyRecord, Status},
     store::{KeyStore, StoreError},
-    time,
 };
 
 /// The marker's name.
@@ -89,8 +88,8 @@ impl Retention {
     }
 
     /// What is old enough to go at `now`.
-    pub(crate) fn prune(&self, now: SystemTime) -> Prune {
-        let before = |span: Option<Duration>| span.and_then(|span| now.checked_sub(span));
+    pub(crate) fn prune(&self, now: Timestamp) -> Prune {
+        let before = |span: Option<Duration>| span.map(|span| now.saturating_sub(span));
         Prune {
             usage_before: before(self.usage),
             activity_before: before(self.activity),
@@ -167,8 +166,8 @@ pub(super) struct Sweeper {
 /// What the marker says.
 #[derive(Clone, Debug, PartialEq)]
 struct Marker {
-    until: SystemTime,
-    claim: Option<(SystemTime, String)>,
+    until: Timestamp,
+    claim: Option<(Timestamp, String)>,
 }
 
 impl Sweeper {
@@ -176,7 +175,7 @@ impl Sweeper {
         // Any name will do that no other node has. Without randomness two of one millisecond may sweep at once, and tell
         // things twice.
         let now = clock.wall();
-        let node = KeyId::generate(now).map_or_else(|_| format!("at_{}", time::to_millis(now)), |id| id.to_string());
+        let node = KeyId::generate(now).map_or_else(|_| format!("at_{}", now.as_millis()), |id| id.to_string());
         Sweeper { store, clock, settings, events, node }
     }
 
@@ -189,7 +188,7 @@ impl Sweeper {
 
     /// Sweeps, unless another node does or has just done. `true` if it did.
     pub(super) async fn sweep(&self) -> Result<bool, StoreError> {
-        let now = time::truncated(self.clock.wall());
+        let now = self.clock.wall();
         let found = self.store.marker(MARKER).await?;
         let marker = found.as_deref().and_then(Marker::parse);
         // A clock that was far ahead must not end all sweeps until then.
@@ -214,7 +213,7 @@ impl Sweeper {
     }
 
     /// `false` if the claim was lost.
-    async fn tell_what_is_due(&self, claim: &mut Claim<'_>, now: SystemTime) -> Result<bool, StoreError> {
+    async fn tell_what_is_due(&self, claim: &mut Claim<'_>, now: Timestamp) -> Result<bool, StoreError> {
         let mut after = None;
         loop {
             let keys = self.store.scan(after.as_ref(), PAGE).await?;
@@ -224,11 +223,11 @@ impl Sweeper {
             after = Some(last.id.clone());
             for key in keys {
                 let head = Arc::new(KeyHead::from(&key));
-                let is_new = |moment: SystemTime| moment > claim.until && moment <= now;
+                let is_new = |moment: Timestamp| moment > claim.until && moment <= now;
                 let due = due(&key, now, &self.settings.thresholds);
                 let mut events: Vec<_> =
                     due.into_iter().filter(|due| is_new(due.moment())).map(|due| Event::of(&head, due)).collect();
-                if last_written_hour(now).is_some_and(|(_, moment)| is_new(moment)) {
+                if is_new(last_written_hour(now).1) {
                     let spike = self.spike(&key, now).await?;
                     events.extend(spike.map(|spike| Event::UsageSpike { key: Arc::clone(&head), spike }));
                 }
@@ -246,10 +245,9 @@ impl Sweeper {
         }
     }
 
-    async fn spike(&self, key: &KeyRecord, now: SystemTime) -> Result<Option<Spike>, StoreError> {
-        let (Some(threshold), Some((hour, _))) = (self.settings.thresholds.spike, last_written_hour(now)) else {
-            return Ok(None);
-        };
+    async fn spike(&self, key: &KeyRecord, now: Timestamp) -> Result<Option<Spike>, StoreError> {
+        let Some(threshold) = self.settings.thresholds.spike else { return Ok(None) };
+        let (hour, _) = last_written_hour(now);
         // Most keys were not used since, and need no look at their usage.
         if key.last_used_at.is_none_or(|at| at < hour) || key.status(now) == Status::Revoked {
             return Ok(None);
@@ -270,7 +268,7 @@ impl Sweeper {
 struct Claim<'s> {
     sweeper: &'s Sweeper,
     /// Until when keys were swept before.
-    until: SystemTime,
+    until: Timestamp,
     /// What the marker is as far as is known.
     written: Option<String>,
 }
@@ -291,7 +289,7 @@ impl Claim<'_> {
         }
     }
 
-    async fn finish(mut self, now: SystemTime) -> Result<bool, StoreError> {
+    async fn finish(mut self, now: Timestamp) -> Result<bool, StoreError> {
         self.write(Marker::done(now)).await
     }
 
@@ -306,13 +304,14 @@ impl Claim<'_> {
 }
 
 impl Marker {
-    fn done(until: SystemTime) -> Self {
+    fn done(until: Timestamp) -> Self {
         Marker { until, claim: None }
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
-        let moment = |words: &mut std::str::Split<'_, char>| words.next()?.parse().ok().map(time::from_millis);
+        let moment =
+            |words: &mut std::str::Split<'_, char>| words.next()?.parse().ok().and_then(Timestamp::from_millis);
         let until = moment(&mut words)?;
         let claim = moment(&mut words).zip(words.next().map(str::to_owned));
         Some(Marker { until, claim })
@@ -321,9 +320,9 @@ impl Marker {
 
 impl fmt::Display for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", time::to_millis(self.until))?;
+        write!(f, "{}", self.until.as_millis())?;
         match &self.claim {
-            Some((until, node)) => write!(f, " {} {node}", time::to_millis(*until)),
+            Some((until, node)) => write!(f, " {} {node}", until.as_millis()),
             None => Ok(()),
         }
     }

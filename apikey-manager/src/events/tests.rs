@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use apikey_core::{Clock, KeyDigest, KeyId, ManualClock};
+use apikey_core::{Clock, KeyDigest, KeyId, ManualClock, Timestamp};
 
 use crate::record::KeyRecord;
 
@@ -14,11 +14,11 @@ use crate::{
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-fn start() -> SystemTime {
+fn start() -> Timestamp {
     ManualClock::new().wall()
 }
 
-fn key(id: &str, created_at: SystemTime) -> KeyRecord {
+fn key(id: &str, created_at: Timestamp) -> KeyRecord {
     let acme = OrganizationId::new("acme").unwrap();
     let mut digest = [0; 32];
     digest[..id.len()].copy_from_slice(id.as_bytes());
@@ -34,8 +34,8 @@ fn given_records_of_every_kind_when_asked_what_is_due_then_what_the_thresholds_s
     type Change = Box<dyn Fn(&mut KeyRecord)>;
     let revoked = Revocation { at: now, by: host.clone(), reason: String::new() };
     let disabled = Switched { at: now, by: host };
-    let expires = |at: SystemTime| move |key: &mut KeyRecord| key.expires_at = Some(at);
-    let cases: Vec<(&str, SystemTime, Change, &[&str])> = vec![
+    let expires = |at: Timestamp| move |key: &mut KeyRecord| key.expires_at = Some(at);
+    let cases: Vec<(&str, Timestamp, Change, &[&str])> = vec![
         ("new", now, Box::new(|_| {}), &[]),
         ("old and never used", old, Box::new(|_| {}), &["unused", "rotation"]),
         ("old and used", old, Box::new(move |key| key.last_used_at = Some(now - DAY)), &["rotation"]),

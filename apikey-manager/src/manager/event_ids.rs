@@ -1,11 +1,8 @@
 //! Ids of audit events. Events of one millisecond sort in the order in which this process made them.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::SystemTime,
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use apikey_core::{KeyId, NoRandomness};
+use apikey_core::{KeyId, NoRandomness, Timestamp};
 
 /// Where a generated id tells the time: 48 bits in base 32, after `key_`.
 const TIME: std::ops::Range<usize> = 4..14;
@@ -17,7 +14,7 @@ impl EventIds {
     /// What the ids of an operation's events begin with: the time, the operation's number, and what no other process has.
     ///
     /// The manager's operations on one organization take their numbers one after another, under that organization's lock.
-    pub(super) fn next(&self, now: SystemTime) -> Result<String, NoRandomness> {
+    pub(super) fn next(&self, now: Timestamp) -> Result<String, NoRandomness> {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
         let id = KeyId::generate(now)?;
         let (time, random) = (&id.as_str()[TIME], &id.as_str()[TIME.end..]);
@@ -34,7 +31,7 @@ mod tests {
     #[test]
     fn given_events_of_one_millisecond_when_named_then_they_sort_as_they_were_made() {
         let ids = EventIds::default();
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let now = Timestamp::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let mut made: Vec<_> = (0..1_000).map(|_| ids.next(now).unwrap()).collect();
         assert!(made.is_sorted());
         let before = made.clone();

@@ -18,7 +18,6 @@ use crate::{
     record::KeyRecord,
     rights::Level,
     store::Change,
-    time,
     validate::{FieldError, Fields, is_foreign_id},
 };
 
@@ -186,7 +185,7 @@ impl Operation {
         {
             fields.push("service_account", "unknown", "there is no such service account");
         }
-        let expires_at = row.expires_at.map(time::truncated);
+        let expires_at = row.expires_at;
         if let Err(ManageError::Invalid(errors)) = self.check_expiry("expires_at", None, expires_at, limits) {
             errors.into_iter().for_each(|error| fields.push(error.field, error.code, error.message));
         }
@@ -197,7 +196,7 @@ impl Operation {
             Some(id) => id,
             None => KeyId::generate(self.now)?,
         };
-        let created_at = row.created_at.map_or(self.now, time::truncated);
+        let created_at = row.created_at.unwrap_or(self.now);
         let organization = self.actor.organization.clone();
         let mut key = KeyRecord::new(id, organization, digests[0].clone(), created_at, self.actor.id.clone());
         key.name = row.name;

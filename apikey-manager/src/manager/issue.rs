@@ -1,18 +1,14 @@
 //! Issuing: a record, a secret that is shown once, and the room for both.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use apikey_core::{GenerateKeyError, JsonObject, KeyId, KeyOutput, PlaintextKey, ScopeSet};
+use apikey_core::{GenerateKeyError, JsonObject, KeyId, KeyOutput, PlaintextKey, ScopeSet, Timestamp};
 use serde_json::{Map, Value};
 
 use super::{KeyManager, Shared, operation::Operation};
 use crate::{
     account::ServiceAccountId, actor::Actor, audit::Action, error::ManageError, hint::hint_of, limits::Limits,
-    record::KeyRecord, rights::Level, time, validate::Fields,
+    record::KeyRecord, rights::Level, validate::Fields,
 };
 
 /// The most scopes that a key is granted at once.
@@ -28,7 +24,7 @@ pub enum Expiry {
     /// Never.
     Never,
     /// At this moment.
-    At(SystemTime),
+    At(Timestamp),
     /// So long after it is issued.
     In(Duration),
 }
@@ -53,7 +49,7 @@ pub struct NewKey {
     scopes: Vec<String>,
     environment: Option<String>,
     service_account: Option<ServiceAccountId>,
-    not_before: Option<SystemTime>,
+    not_before: Option<Timestamp>,
     expiry: Expiry,
     metadata: Map<String, Value>,
 }
@@ -89,8 +85,8 @@ impl NewKey {
     }
 
     /// It is not let in before this moment.
-    pub fn not_before(mut self, not_before: SystemTime) -> Self {
-        self.not_before = Some(not_before);
+    pub fn not_before(mut self, not_before: impl Into<Timestamp>) -> Self {
+        self.not_before = Some(not_before.into());
         self
     }
 
@@ -101,8 +97,8 @@ impl NewKey {
     }
 
     /// It expires at this moment.
-    pub fn expires_at(self, expires_at: SystemTime) -> Self {
-        self.expiry(Expiry::At(expires_at))
+    pub fn expires_at(self, expires_at: impl Into<Timestamp>) -> Self {
+        self.expiry(Expiry::At(expires_at.into()))
     }
 
     /// It expires so long after it is issued.
@@ -207,7 +203,7 @@ pub(super) struct Draft {
     pub(super) scopes: ScopeSet,
     pub(super) environment: Option<String>,
     pub(super) service_account: Option<ServiceAccountId>,
-    pub(super) not_before: Option<SystemTime>,
+    pub(super) not_before: Option<Timestamp>,
     pub(super) expiry: Expiry,
     pub(super) metadata: JsonObject,
 }
@@ -239,7 +235,7 @@ impl Draft {
         {
             fields.push("expires_in", "too_short", "a lifetime is longer than zero");
         }
-        if not_before.is_some_and(|not_before| time::truncated(not_before) < shared.now()) {
+        if not_before.is_some_and(|not_before| not_before < shared.now()) {
             fields.push("not_before", "past", "must not be in the past");
         }
         fields.finish().map_err(ManageError::Invalid)?;
@@ -307,7 +303,7 @@ impl Operation {
         key.environment = draft.environment;
         key.service_account = draft.service_account;
         key.created_by_key = self.actor.key.clone();
-        key.not_before = draft.not_before.map(time::truncated);
+        key.not_before = draft.not_before;
         key.expires_at = expires_at;
         key.metadata = draft.metadata;
         self.may_hand_out(&key)?;
@@ -322,17 +318,17 @@ impl Operation {
         Ok(IssuedKey::new(key, secret))
     }
 
-    fn expiry_of(&self, draft: &Draft, limits: &Limits) -> Result<Option<SystemTime>, ManageError> {
+    fn expiry_of(&self, draft: &Draft, limits: &Limits) -> Result<Option<Timestamp>, ManageError> {
         let after = |lifetime| {
-            let end = self.now.checked_add(lifetime).filter(|end| *end <= crate::validate::last_moment());
+            let end = self.now.checked_add(lifetime);
             let message = "the lifetime ends after the year 9999";
             end.ok_or_else(|| ManageError::field("expires_in", "too_late", message)).map(Some)
         };
         let (field, asked) = match draft.expiry {
             Expiry::Default => ("expires_at", limits.default_lifetime.map_or(Ok(None), after)?),
             Expiry::Never => ("expires_at", None),
-            Expiry::At(moment) => ("expires_at", Some(time::truncated(moment))),
-            Expiry::In(lifetime) => ("expires_in", after(lifetime)?.map(time::truncated)),
+            Expiry::At(moment) => ("expires_at", Some(moment)),
+            Expiry::In(lifetime) => ("expires_in", after(lifetime)?),
         };
         self.check_expiry(field, draft.not_before, asked, limits)?;
         Ok(asked)
@@ -342,8 +338,8 @@ impl Operation {
     pub(super) fn check_expiry(
         &self,
         field: &'static str,
-        not_before: Option<SystemTime>,
-        expires_at: Option<SystemTime>,
+        not_before: Option<Timestamp>,
+        expires_at: Option<Timestamp>,
         limits: &Limits,
     ) -> Result<(), ManageError> {
         let mut fields = Fields::default();
@@ -354,7 +350,7 @@ impl Operation {
             }
             Some(expires_at) => {
                 let longest = limits.longest_lifetime;
-                let lifetime = expires_at.duration_since(self.now).unwrap_or_default();
+                let lifetime = expires_at.saturating_since(self.now);
                 if let Some(longest) = longest.filter(|longest| lifetime > *longest) {
                     let longest = humantime::format_duration(longest);
                     fields.push(field, "too_late", format!("the organization's plan allows at most {longest}"));
@@ -371,7 +367,7 @@ impl fmt::Display for Expiry {
         match self {
             Expiry::Default => f.write_str("as the plan says"),
             Expiry::Never => f.write_str("never"),
-            Expiry::At(moment) => write!(f, "at {}", humantime::format_rfc3339_seconds(*moment)),
+            Expiry::At(moment) => write!(f, "at {moment:.0}"),
             Expiry::In(lifetime) => write!(f, "in {}", humantime::format_duration(*lifetime)),
         }
     }

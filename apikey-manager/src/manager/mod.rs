@@ -22,15 +22,9 @@ mod turns;
 mod update;
 mod windows;
 
-use std::{
-    fmt,
-    future::Future,
-    panic::resume_unwind,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, future::Future, panic::resume_unwind, sync::Arc, time::Duration};
 
-use apikey_core::{Authenticator, Clock, KeyFormat, KeyHasher, Scope, ScopeCatalog};
+use apikey_core::{Authenticator, Clock, KeyFormat, KeyHasher, Scope, ScopeCatalog, Timestamp};
 use tokio::{runtime::Handle, sync::Mutex, time::Instant};
 
 use self::{event_ids::EventIds, readers::Readers, turns::Turns, windows::Windows};
@@ -54,7 +48,6 @@ use crate::{
     limits::LimitsOf,
     record::KeyRecord,
     store::{KeyStore, StoreError},
-    time,
     usage::UsageWriter,
 };
 
@@ -129,8 +122,8 @@ pub(crate) struct Background {
 }
 
 impl Shared {
-    pub(crate) fn now(&self) -> SystemTime {
-        time::truncated(self.clock.wall())
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.wall()
     }
 }
 
@@ -154,7 +147,7 @@ impl KeyManager {
 
     /// The time by the manager's clock: what a key's [`status`](crate::KeyRecord::status) is to be asked for.
     #[must_use]
-    pub fn now(&self) -> SystemTime {
+    pub fn now(&self) -> Timestamp {
         self.0.now()
     }
 

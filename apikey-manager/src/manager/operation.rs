@@ -1,8 +1,8 @@
 //! One change: the transaction, who asks for it, and what the cache has to hear of once it is made.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
-use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeCatalog};
+use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeCatalog, Timestamp};
 use serde_json::{Map, Value};
 
 use super::{
@@ -28,7 +28,7 @@ pub(super) struct Operation {
     pub(super) transaction: Box<dyn Transaction>,
     pub(super) actor: Actor,
     pub(super) standing: Standing,
-    pub(super) now: SystemTime,
+    pub(super) now: Timestamp,
     changes: Vec<Change>,
     effects: Vec<Effect>,
     events: Vec<Event>,
@@ -322,7 +322,7 @@ async fn rights_of(
     transaction: &mut dyn Transaction,
     key: &KeyId,
     secret: Option<&KeyDigest>,
-    now: SystemTime,
+    now: Timestamp,
 ) -> Result<Rights, ManageError> {
     let record = transaction.key(key).await?.ok_or(Forbidden::NotLive)?;
     let is_live = matches!(record.status(now), Status::Active | Status::Rotating);
@@ -352,15 +352,15 @@ fn keep(of: Limited, used: u64, more: u64, allowed: u64) -> Result<(), ManageErr
 const METADATA: &str = "metadata";
 
 /// A key as the audit trail shows it: neither secrets nor their digests.
-pub(super) fn describe_key(key: &KeyRecord, now: SystemTime) -> Map<String, Value> {
+pub(super) fn describe_key(key: &KeyRecord, now: Timestamp) -> Map<String, Value> {
     let mut shown = describe_record(key, now);
     shown.insert(METADATA.to_owned(), key.metadata.to_map().into());
     shown
 }
 
 /// The same without its metadata.
-fn describe_record(key: &KeyRecord, now: SystemTime) -> Map<String, Value> {
-    let moment = |moment: SystemTime| Value::from(rfc3339(moment));
+fn describe_record(key: &KeyRecord, now: Timestamp) -> Map<String, Value> {
+    let moment = |moment: Timestamp| Value::from(moment.to_string());
     let mut shown = Map::new();
     let mut show = |field: &str, value: Option<Value>| {
         shown.insert(field.to_owned(), value.unwrap_or(Value::Null));
@@ -404,11 +404,6 @@ pub(super) fn difference(
     let was = before.iter().filter(|(field, _)| changed(field)).map(|(field, value)| (field.clone(), value.clone()));
     let is = after.iter().filter(|(field, _)| changed(field)).map(|(field, value)| (field.clone(), value.clone()));
     (was.collect(), is.collect())
-}
-
-fn rfc3339(moment: SystemTime) -> String {
-    let moment = moment.clamp(SystemTime::UNIX_EPOCH, crate::validate::last_moment());
-    humantime::format_rfc3339_millis(moment).to_string()
 }
 
 #[cfg(test)]

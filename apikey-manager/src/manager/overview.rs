@@ -1,7 +1,5 @@
 //! How much keys were used, and how much of a plan.
 
-use std::time::SystemTime;
-
 use super::KeyManager;
 use crate::{
     actor::Actor,
@@ -11,6 +9,7 @@ use crate::{
     store::Counts,
     validate::Fields,
 };
+use apikey_core::Timestamp;
 
 /// How many days a span of usage has at most: by the hour those of a month, by the day those of a year, and one more for
 /// months and years that begin in another time zone.
@@ -59,7 +58,6 @@ impl KeyManager {
     /// and `to` is later than `from`, by at most 32 days by the hour, and 367 by the day; [`Busy`](ManageError::Busy).
     ///
     /// ```
-    /// # use std::time::SystemTime;
     /// # use apikey_manager::{Actor, Bucket, KeyManager, ManageError, Usage, UsageOf};
     /// # async fn usage(keys: &KeyManager, actor: &Actor) -> Result<Usage, ManageError> {
     /// // The last 24 hours, up to the end of the one that has begun.
@@ -71,8 +69,8 @@ impl KeyManager {
         &self,
         actor: &Actor,
         of: UsageOf,
-        from: SystemTime,
-        to: SystemTime,
+        from: Timestamp,
+        to: Timestamp,
         bucket: Bucket,
     ) -> Result<Usage, ManageError> {
         self.may_read(actor)?;
@@ -109,7 +107,7 @@ impl KeyManager {
     }
 }
 
-fn check_span(fields: &mut Fields, from: SystemTime, to: SystemTime, bucket: Bucket) {
+fn check_span(fields: &mut Fields, from: Timestamp, to: Timestamp, bucket: Bucket) {
     for (field, moment) in [("from", from), ("to", to)] {
         if Bucket::Hour.start(moment) != moment {
             let message = "must be a full hour in UTC, such as 14:00:00Z: usage is counted by the hour";
@@ -117,13 +115,11 @@ fn check_span(fields: &mut Fields, from: SystemTime, to: SystemTime, bucket: Buc
         }
     }
     let days = longest_span(bucket);
-    match to.duration_since(from) {
-        Ok(span) if span.is_zero() => fields.push("to", "before_start", "must be later than from"),
-        Ok(span) if span > days * Bucket::Day.length() => {
-            let by = if bucket == Bucket::Hour { "hour" } else { "day" };
-            fields.push("to", "too_late", format!("at most {days} days can be asked for by the {by}"));
-        }
-        Ok(_) => {}
-        Err(_) => fields.push("to", "before_start", "must be later than from"),
+    let span = to.saturating_since(from);
+    if span.is_zero() {
+        fields.push("to", "before_start", "must be later than from");
+    } else if span > days * Bucket::Day.length() {
+        let by = if bucket == Bucket::Hour { "hour" } else { "day" };
+        fields.push("to", "too_late", format!("at most {days} days can be asked for by the {by}"));
     }
 }

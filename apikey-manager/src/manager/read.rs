@@ -1,9 +1,9 @@
 //! Seeing keys, accounts and what was done to them. Every one of these needs `keys:read`, and a turn among the
 //! [readers](super::readers).
 
-use std::{ops::Range, time::SystemTime};
+use std::ops::Range;
 
-use apikey_core::KeyId;
+use apikey_core::{KeyId, Timestamp};
 
 use super::KeyManager;
 use crate::{
@@ -186,7 +186,7 @@ impl KeyManager {
         &self,
         actor: &Actor,
         id: &KeyId,
-        span: Range<SystemTime>,
+        span: Range<Timestamp>,
         request: PageRequest,
     ) -> Result<Page<Activity>, ManageError> {
         self.may_read(actor)?;

@@ -217,10 +217,10 @@ impl Flushes {
 
 #[cfg(test)]
 mod tests {
-    use std::{ops::Range, pin::Pin, time::SystemTime};
+    use std::{ops::Range, pin::Pin};
 
     use apikey_core::{
-        KeyFormat, KeyId,
+        KeyFormat, KeyId, Timestamp,
         adapter::{Authentication, Header, HeaderLines, RequestView},
     };
     use futures_util::future::join_all;
@@ -245,7 +245,7 @@ mod tests {
     }
 
     /// The hour of a moment, and the one before.
-    fn around(now: SystemTime) -> Range<SystemTime> {
+    fn around(now: Timestamp) -> Range<Timestamp> {
         let hour = Bucket::Hour.start(now);
         hour - HOUR..hour + HOUR
     }

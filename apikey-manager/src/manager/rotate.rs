@@ -14,7 +14,6 @@ use crate::{
     record::{KeyRecord, SecretRecord, Status},
     rights::Level,
     store::{Change, Made},
-    time,
 };
 
 /// How long the secret that a rotation replaces lives on.
@@ -113,7 +112,7 @@ impl Operation {
         if let Some(old) = key.secrets.first_mut() {
             old.superseded_at.get_or_insert(now);
             if let Overlap::For(overlap) = overlap {
-                let end = time::truncated(now + overlap);
+                let end = now + overlap;
                 old.ends_at = Some(old.ends_at.map_or(end, |earlier| earlier.min(end)));
             }
         }

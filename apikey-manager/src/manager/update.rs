@@ -1,8 +1,8 @@
 //! Changing what people wrote about a key, what it may do, and until when.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
-use apikey_core::{JsonObject, KeyId};
+use apikey_core::{JsonObject, KeyId, Timestamp};
 use serde_json::{Map, Value};
 
 use super::{KeyManager, Shared, operation::Operation};
@@ -13,7 +13,6 @@ use crate::{
     record::{KeyRecord, Status},
     rights::Level,
     store::Made,
-    time,
     validate::Fields,
 };
 
@@ -49,16 +48,6 @@ impl<T: Default> Set<T> {
     }
 }
 
-impl Set<SystemTime> {
-    fn apply_to_moment(self, field: &mut Option<SystemTime>) {
-        match self {
-            Set::Keep => {}
-            Set::Clear => *field = None,
-            Set::To(moment) => *field = Some(time::truncated(moment)),
-        }
-    }
-}
-
 /// A change of a key's record. What is not said stays.
 ///
 /// ```
@@ -73,8 +62,8 @@ pub struct KeyUpdate {
     name: Set<String>,
     description: Set<String>,
     scopes: Set<Vec<String>>,
-    not_before: Set<SystemTime>,
-    expires_at: Set<SystemTime>,
+    not_before: Set<Timestamp>,
+    expires_at: Set<Timestamp>,
     metadata: Set<Map<String, Value>>,
 }
 
@@ -109,13 +98,13 @@ impl KeyUpdate {
     }
 
     /// From when on it is let in; cleared, at once.
-    pub fn not_before(mut self, not_before: Set<SystemTime>) -> Self {
+    pub fn not_before(mut self, not_before: Set<Timestamp>) -> Self {
         self.not_before = not_before;
         self
     }
 
     /// When it expires; cleared, never.
-    pub fn expires_at(mut self, expires_at: Set<SystemTime>) -> Self {
+    pub fn expires_at(mut self, expires_at: Set<Timestamp>) -> Self {
         self.expires_at = expires_at;
         self
     }
@@ -161,8 +150,8 @@ impl KeyManager {
             update.description.apply_to(&mut key.description);
             scopes.apply_to(&mut key.scopes);
             update.metadata.map(JsonObject::from).apply_to(&mut key.metadata);
-            update.not_before.apply_to_moment(&mut key.not_before);
-            update.expires_at.apply_to_moment(&mut key.expires_at);
+            update.not_before.map(Some).apply_to(&mut key.not_before);
+            update.expires_at.map(Some).apply_to(&mut key.expires_at);
             operation.refresh(&id);
             if key == before {
                 operation.commit().await?;
@@ -200,7 +189,7 @@ impl KeyUpdate {
             fields.metadata(metadata);
         }
         if let Set::To(not_before) = &self.not_before
-            && time::truncated(*not_before) < shared.now()
+            && *not_before < shared.now()
         {
             fields.push("not_before", "past", "must not be in the past");
         }

@@ -6,10 +6,9 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::SystemTime,
 };
 
-use apikey_core::{Authenticator, Clock, KeyDigest, KeyId};
+use apikey_core::{Authenticator, Clock, KeyDigest, KeyId, Timestamp};
 use tokio::{runtime::Handle, task::AbortHandle, time::sleep};
 
 use crate::record::KeyRecord;
@@ -22,8 +21,8 @@ pub(crate) struct Windows(Mutex<HashMap<KeyId, AbortHandle>>);
 #[derive(Clone, Debug)]
 pub(super) struct Ends {
     key: KeyId,
-    expires_at: Option<SystemTime>,
-    secrets: Vec<(KeyDigest, SystemTime)>,
+    expires_at: Option<Timestamp>,
+    secrets: Vec<(KeyDigest, Timestamp)>,
 }
 
 impl Ends {
@@ -37,12 +36,12 @@ impl Ends {
     }
 
     /// The next of them.
-    fn next(&self, now: SystemTime) -> Option<SystemTime> {
+    fn next(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = self.secrets.iter().map(|(_, end)| *end).chain(self.expires_at);
         ends.filter(|end| *end > now).min()
     }
 
-    fn end_what_is_over(&self, authenticator: &Authenticator, now: SystemTime) {
+    fn end_what_is_over(&self, authenticator: &Authenticator, now: Timestamp) {
         if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
             authenticator.revoke(&self.key);
             return;
@@ -67,7 +66,7 @@ impl Windows {
         let (authenticator, clock, key) = (authenticator.clone(), clock.clone(), ends.key.clone());
         let task = runtime.spawn(async move {
             while let Some(end) = ends.next(clock.wall()) {
-                sleep(end.duration_since(clock.wall()).unwrap_or_default()).await;
+                sleep(end.saturating_since(clock.wall())).await;
                 ends.end_what_is_over(&authenticator, clock.wall());
             }
         });

@@ -3,21 +3,17 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Bound,
-    time::SystemTime,
 };
 
-use apikey_core::KeyId;
+use apikey_core::{KeyId, Timestamp};
 
-use crate::{
-    query::{Activity, ActivityQuery},
-    time,
-};
+use crate::query::{Activity, ActivityQuery};
 
 /// How many requests are kept, of all keys together.
 const MOST: usize = 100_000;
 
 /// In which order a key's requests stand: by time, then as they were added.
-type Place = (KeyId, SystemTime, u64);
+type Place = (KeyId, Timestamp, u64);
 
 #[derive(Default)]
 pub(super) struct ActivityLog {
@@ -29,7 +25,6 @@ pub(super) struct ActivityLog {
 
 impl ActivityLog {
     pub(super) fn add(&mut self, mut request: Activity) {
-        request.at = time::truncated(request.at);
         let texts = [&mut request.route, &mut request.address, &mut request.user_agent];
         for text in texts.into_iter().flatten().chain([&mut request.method]) {
             *text = text.replace('\0', "\u{fffd}");
@@ -61,7 +56,7 @@ impl ActivityLog {
             .collect()
     }
 
-    pub(super) fn remove_older(&mut self, before: SystemTime) -> u64 {
+    pub(super) fn remove_older(&mut self, before: Timestamp) -> u64 {
         let kept = self.requests.len();
         self.requests.retain(|(_, at, _), _| *at >= before);
         let removed = kept - self.requests.len();
@@ -83,7 +78,7 @@ mod tests {
         let request = Activity {
             organization: OrganizationId::new("acme").unwrap(),
             key: KeyId::new("key").unwrap(),
-            at: time::from_millis(0),
+            at: Timestamp::UNIX_EPOCH,
             method: "GET".to_owned(),
             route: None,
             status: 200,
@@ -91,12 +86,13 @@ mod tests {
             user_agent: None,
         };
         let last = MOST as i64 + 10;
+        let at = |millis| Timestamp::from_millis(millis).unwrap();
         for millis in 0..last {
-            log.add(Activity { at: time::from_millis(millis), ..request.clone() });
+            log.add(Activity { at: at(millis), ..request.clone() });
         }
         assert_eq!(log.requests.len(), MOST);
-        assert_eq!(log.requests.values().next().unwrap().at, time::from_millis(10));
-        assert_eq!(log.remove_older(time::from_millis(last - 1)), MOST as u64 - 1);
+        assert_eq!(log.requests.values().next().unwrap().at, at(10));
+        assert_eq!(log.remove_older(at(last - 1)), MOST as u64 - 1);
         assert_eq!((log.requests.len(), log.added.len()), (1, 1));
     }
 }

@@ -1,8 +1,6 @@
 //! What a commit does: each change in its order, and on a conflict all of them undone.
 
-use std::time::SystemTime;
-
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 
 use super::state::State;
 use crate::{
@@ -11,7 +9,6 @@ use crate::{
     organization::{OrganizationId, OrganizationRecord},
     record::{KeyRecord, Revocation, SecretRecord},
     store::{Change, Changes, KeyState, Lineage, StoreError},
-    time,
 };
 
 /// Takes one change back.
@@ -48,9 +45,7 @@ impl State {
             Change::InsertKey(key) => self.insert_key(organization, *key),
             Change::UpdateKey(key) => self.update_key(organization, *key),
             Change::SetState(state) => self.set_state(organization, *state),
-            Change::EndSecrets(id, version, digests, at) => {
-                self.end_secrets(organization, &id, version, &digests, time::truncated(at))
-            }
+            Change::EndSecrets(id, version, digests, at) => self.end_secrets(organization, &id, version, &digests, at),
             Change::Lineage(lineage) => Ok(self.add_lineage(organization, lineage)),
             Change::RetireSecrets(id, digests) => self.retire_secrets(organization, &id, &digests),
             Change::DeleteKey(id) => self.delete_key(organization, &id),
@@ -69,17 +64,15 @@ impl State {
             return Err(StoreError::conflict("the key's id is taken"));
         }
         self.are_digests_free(&key.secrets.iter().collect::<Vec<_>>())?;
-        let key = kept_key(key);
         let id = key.id.clone();
         self.put_key(key);
         Ok(Box::new(move |state| drop(state.take_key(&id))))
     }
 
-    fn update_key(&mut self, organization: &OrganizationId, key: KeyRecord) -> Result<Undo, StoreError> {
+    fn update_key(&mut self, organization: &OrganizationId, mut key: KeyRecord) -> Result<Undo, StoreError> {
         let before = self.key(organization, &key.id).ok_or_else(|| gone("key"))?.clone();
         is_own(organization, &key.organization)?;
         is_next(before.version, key.version)?;
-        let mut key = kept_key(key);
         let is_new = |secret: &&SecretRecord| before.secrets.iter().all(|known| known.digest != secret.digest);
         let new: Vec<_> = key.secrets.iter().filter(is_new).collect();
         self.are_digests_free(&new)?;
@@ -118,7 +111,7 @@ impl State {
         id: &KeyId,
         version: u64,
         digests: &[KeyDigest],
-        at: SystemTime,
+        at: Timestamp,
     ) -> Result<Undo, StoreError> {
         let mut key = self.key(organization, id).ok_or_else(|| gone("key"))?.clone();
         key.version = version;
@@ -180,7 +173,7 @@ impl State {
             return Err(StoreError::conflict("the service account's id is taken"));
         }
         let id = account.id.clone();
-        self.put_account(kept_account(account));
+        self.put_account(account);
         Ok(Box::new(move |state| drop(state.take_account(&id))))
     }
 
@@ -189,7 +182,7 @@ impl State {
         is_own(organization, &account.organization)?;
         is_next(before.version, account.version)?;
         self.take_account(&account.id);
-        self.put_account(kept_account(account));
+        self.put_account(account);
         Ok(Box::new(move |state| {
             state.take_account(&before.id);
             state.put_account(before);
@@ -208,11 +201,7 @@ impl State {
         record: OrganizationRecord,
     ) -> Result<Undo, StoreError> {
         is_own(organization, &record.id)?;
-        let suspended = record.suspended.map(|mut suspended| {
-            suspended.at = time::truncated(suspended.at);
-            suspended
-        });
-        let before = std::mem::replace(&mut self.owned(organization).suspended, suspended);
+        let before = std::mem::replace(&mut self.owned(organization).suspended, record.suspended);
         let organization = organization.clone();
         Ok(Box::new(move |state| state.owned(&organization).suspended = before))
     }
@@ -225,9 +214,8 @@ impl State {
         Ok(Box::new(move |state| drop(state.markers.remove(&name))))
     }
 
-    fn add_event(&mut self, organization: &OrganizationId, mut event: AuditEvent) -> Result<Undo, StoreError> {
+    fn add_event(&mut self, organization: &OrganizationId, event: AuditEvent) -> Result<Undo, StoreError> {
         is_own(organization, &event.organization)?;
-        event.at = time::truncated(event.at);
         let place = (event.at, event.id.clone());
         let organization = organization.clone();
         let events = &mut self.owned(&organization).audit;
@@ -267,36 +255,6 @@ fn gone(what: &str) -> StoreError {
 
 fn digests(key: &KeyRecord) -> impl Iterator<Item = KeyDigest> + '_ {
     key.secrets.iter().map(|secret| secret.digest.clone())
-}
-
-/// The record as a database would keep it.
-fn kept_key(mut key: KeyRecord) -> KeyRecord {
-    key.created_at = time::truncated(key.created_at);
-    for moment in [&mut key.not_before, &mut key.expires_at, &mut key.last_used_at] {
-        *moment = moment.map(time::truncated);
-    }
-    if let Some(disabled) = &mut key.disabled {
-        disabled.at = time::truncated(disabled.at);
-    }
-    if let Some(revoked) = &mut key.revoked {
-        revoked.at = time::truncated(revoked.at);
-    }
-    for secret in &mut key.secrets {
-        secret.created_at = time::truncated(secret.created_at);
-        let SecretRecord { superseded_at, ends_at, ended_at, last_used_at, .. } = secret;
-        for moment in [superseded_at, ends_at, ended_at, last_used_at] {
-            *moment = moment.map(time::truncated);
-        }
-    }
-    key
-}
-
-fn kept_account(mut account: ServiceAccount) -> ServiceAccount {
-    account.created_at = time::truncated(account.created_at);
-    if let Some(disabled) = &mut account.disabled {
-        disabled.at = time::truncated(disabled.at);
-    }
-    account
 }
 
 /// Whether a text of it has a NUL character. Ids can't have one.

@@ -12,10 +12,9 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
-    time::SystemTime,
 };
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
@@ -149,7 +148,7 @@ impl KeyStore for MemoryStore {
         Ok(self.read().organization(id))
     }
 
-    async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError> {
+    async fn counts(&self, organization: &OrganizationId, now: Timestamp) -> Result<Counts, StoreError> {
         Ok(self.read().counts(organization, now))
     }
 
@@ -179,11 +178,11 @@ impl KeyStore for MemoryStore {
         Ok(self.read().activity.page(query))
     }
 
-    async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
+    async fn prune(&self, prune: &Prune, now: Timestamp) -> Result<Pruned, StoreError> {
         Ok(self.write().prune(prune, now))
     }
 
-    async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
+    async fn expiring(&self, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
         Ok(self.read().expiring(from, to, limit))
     }
 
@@ -224,7 +223,6 @@ mod tests {
     use crate::{
         actor::ActorId,
         store::{Change, Changes},
-        time,
     };
 
     fn organization(n: usize) -> OrganizationId {
@@ -236,7 +234,7 @@ mod tests {
         let store = MemoryStore::new();
         let digest = KeyDigest::sha256_from_bytes([0xab; 32]);
         let actor = ActorId::new("someone").unwrap();
-        let key = KeyRecord::new(KeyId::new("key").unwrap(), organization(1), digest, time::from_millis(1), actor);
+        let key = KeyRecord::new(KeyId::new("key").unwrap(), organization(1), digest, Timestamp::UNIX_EPOCH, actor);
         let mut changes = Changes::default();
         changes.changes.push(Change::InsertKey(Box::new(key)));
         store.begin(&organization(1)).await.unwrap().commit(changes).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apikey_core::{KeyDigest, KeyId, ScopeSet};
+use apikey_core::{KeyDigest, KeyId, ScopeSet, Timestamp};
 
 use super::state::State;
 use crate::{
@@ -131,7 +131,7 @@ fn filter_of(selection: &Selection) -> impl Fn(&KeyRecord) -> bool {
         Selection::Environment(environment) => filter.environment = Some(environment),
         Selection::Everything => {}
     }
-    move |key| only.as_ref().is_none_or(|only| key.id == *only) && filter.matches(key, std::time::UNIX_EPOCH)
+    move |key| only.as_ref().is_none_or(|only| key.id == *only) && filter.matches(key, Timestamp::UNIX_EPOCH)
 }
 
 fn targets_of(key: &KeyRecord, held: &Held, query: &ReachQuery) -> Vec<Target> {

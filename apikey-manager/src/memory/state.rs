@@ -3,10 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::Bound,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 
 use super::{activity::ActivityLog, usage::Counted};
 use crate::{
@@ -30,7 +30,7 @@ pub(super) struct State {
     pub(super) accounts: HashMap<ServiceAccountId, ServiceAccount>,
     pub(super) organizations: HashMap<OrganizationId, Owned>,
     pub(super) markers: HashMap<String, String>,
-    pub(super) batches: BTreeSet<(SystemTime, String)>,
+    pub(super) batches: BTreeSet<(Timestamp, String)>,
     pub(super) batch_ids: HashSet<String>,
     pub(super) activity: ActivityLog,
     pub(super) revision: u64,
@@ -40,11 +40,11 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Owned {
     pub(super) suspended: Option<Switched>,
-    pub(super) keys: BTreeSet<(SystemTime, KeyId)>,
-    pub(super) accounts: BTreeSet<(SystemTime, ServiceAccountId)>,
-    pub(super) audit: BTreeMap<(SystemTime, String), AuditEvent>,
+    pub(super) keys: BTreeSet<(Timestamp, KeyId)>,
+    pub(super) accounts: BTreeSet<(Timestamp, ServiceAccountId)>,
+    pub(super) audit: BTreeMap<(Timestamp, String), AuditEvent>,
     pub(super) lineage: Vec<Lineage>,
-    pub(super) usage: BTreeMap<(SystemTime, KeyId), Vec<Counted>>,
+    pub(super) usage: BTreeMap<(Timestamp, KeyId), Vec<Counted>>,
 }
 
 impl State {
@@ -107,7 +107,7 @@ impl State {
 
     pub(super) fn keys(&self, query: &KeyQuery) -> Vec<KeyRecord> {
         let Some(owned) = self.organizations.get(&query.organization) else { return Vec::new() };
-        let place = |(at, id): &(SystemTime, KeyId)| comes_after(*at, id.as_str(), query.after.as_ref());
+        let place = |(at, id): &(Timestamp, KeyId)| comes_after(*at, id.as_str(), query.after.as_ref());
         let wanted = |key: &&KeyRecord| query.filter.matches(key, query.now);
         let keys = before(&owned.keys, query.after.as_ref()).filter(|row| place(row)).map(|(_, id)| &self.keys[id]);
         keys.filter(wanted).take(query.limit).cloned().collect()
@@ -118,7 +118,7 @@ impl State {
         keys.map(|(_, id)| &self.keys[id])
     }
 
-    pub(super) fn ids(&self, organization: &OrganizationId, filter: &KeyFilter, now: SystemTime) -> Vec<KeyId> {
+    pub(super) fn ids(&self, organization: &OrganizationId, filter: &KeyFilter, now: Timestamp) -> Vec<KeyId> {
         self.keys_of(organization).filter(|key| filter.matches(key, now)).map(|key| key.id.clone()).collect()
     }
 
@@ -132,7 +132,7 @@ impl State {
 
     pub(super) fn accounts(&self, query: &AccountQuery) -> Vec<ServiceAccount> {
         let Some(owned) = self.organizations.get(&query.organization) else { return Vec::new() };
-        let place = |(at, id): &(SystemTime, ServiceAccountId)| comes_after(*at, id.as_str(), query.after.as_ref());
+        let place = |(at, id): &(Timestamp, ServiceAccountId)| comes_after(*at, id.as_str(), query.after.as_ref());
         let rows = before(&owned.accounts, query.after.as_ref()).filter(|row| place(row));
         rows.map(|(_, id)| &self.accounts[id]).take(query.limit).cloned().collect()
     }
@@ -143,7 +143,7 @@ impl State {
         record
     }
 
-    pub(super) fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Counts {
+    pub(super) fn counts(&self, organization: &OrganizationId, now: Timestamp) -> Counts {
         let Some(owned) = self.organizations.get(organization) else { return Counts::default() };
         let keys = owned.keys.iter().filter(|(_, id)| self.keys[id].status(now).is_counted()).count();
         Counts { keys: keys as u64, service_accounts: owned.accounts.len() as u64 }
@@ -168,7 +168,7 @@ impl State {
         events.filter(wanted).take(query.limit).cloned().collect()
     }
 
-    pub(super) fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Vec<KeyRecord> {
+    pub(super) fn expiring(&self, from: Timestamp, to: Timestamp, limit: usize) -> Vec<KeyRecord> {
         let is_due = |key: &&KeyRecord| {
             key.revoked.is_none() && key.expires_at.is_some_and(|expires_at| from <= expires_at && expires_at < to)
         };
@@ -182,7 +182,7 @@ impl State {
         self.keys.range((start, Bound::Unbounded)).map(|(_, key)| key).take(limit).cloned().collect()
     }
 
-    pub(super) fn prune(&mut self, prune: &Prune, now: SystemTime) -> Pruned {
+    pub(super) fn prune(&mut self, prune: &Prune, now: Timestamp) -> Pruned {
         let mut pruned = Pruned::default();
         for owned in self.organizations.values_mut() {
             pruned.usage += remove_older(&mut owned.usage, prune.usage_before.map(|before| Bucket::Day.start(before)));
@@ -193,8 +193,8 @@ impl State {
         pruned
     }
 
-    pub(super) fn forget_batches(&mut self, now: SystemTime) {
-        let Some(oldest) = now.checked_sub(BATCH_MEMORY) else { return };
+    pub(super) fn forget_batches(&mut self, now: Timestamp) {
+        let oldest = now.saturating_sub(BATCH_MEMORY);
         let kept = self.batches.split_off(&(oldest, String::new()));
         for (_, id) in std::mem::replace(&mut self.batches, kept) {
             self.batch_ids.remove(&id);
@@ -204,17 +204,17 @@ impl State {
 
 /// Newest first, from about where `after` is: what lies later is left out, what is of the same moment is not.
 fn before<'a, I: Ord>(
-    rows: &'a BTreeSet<(SystemTime, I)>,
+    rows: &'a BTreeSet<(Timestamp, I)>,
     after: Option<&'a Cursor>,
-) -> impl Iterator<Item = &'a (SystemTime, I)> {
+) -> impl Iterator<Item = &'a (Timestamp, I)> {
     rows.iter().rev().skip_while(move |(at, _)| after.is_some_and(|after| *at > after.at))
 }
 
-fn comes_after(at: SystemTime, id: &str, after: Option<&Cursor>) -> bool {
+fn comes_after(at: Timestamp, id: &str, after: Option<&Cursor>) -> bool {
     after.is_none_or(|after| !after.id.contains('\0') && (at, id) < (after.at, after.id.as_str()))
 }
 
-fn remove_older<I: Ord, V>(rows: &mut BTreeMap<(SystemTime, I), V>, before: Option<SystemTime>) -> u64 {
+fn remove_older<I: Ord, V>(rows: &mut BTreeMap<(Timestamp, I), V>, before: Option<Timestamp>) -> u64 {
     let Some(before) = before else { return 0 };
     let kept = rows.len();
     rows.retain(|(at, _), _| *at >= before);

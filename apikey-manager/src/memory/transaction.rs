@@ -1,8 +1,6 @@
 //! A change under way: the organization's lock, and the way into the state.
 
-use std::time::SystemTime;
-
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
@@ -37,7 +35,7 @@ impl Transaction for MemoryTransaction {
         Ok(self.store.read().key(&self.organization, id).cloned())
     }
 
-    async fn ids(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyId>, StoreError> {
+    async fn ids(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<Vec<KeyId>, StoreError> {
         Ok(self.store.read().ids(&self.organization, filter, now))
     }
 
@@ -53,7 +51,7 @@ impl Transaction for MemoryTransaction {
         Ok(self.store.read().account(&self.organization, id).cloned())
     }
 
-    async fn counts(&mut self, now: SystemTime) -> Result<Counts, StoreError> {
+    async fn counts(&mut self, now: Timestamp) -> Result<Counts, StoreError> {
         Ok(self.store.read().counts(&self.organization, now))
     }
 

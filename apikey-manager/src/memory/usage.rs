@@ -1,12 +1,12 @@
 //! What was counted: added in batches, each once, and summed when it is asked for.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use apikey_core::Timestamp;
+use std::collections::BTreeMap;
 
 use super::state::State;
 use crate::{
     account::ServiceAccountId,
     query::{Bucket, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow},
-    time,
 };
 
 /// What one key did in one hour, for an account and an environment.
@@ -26,7 +26,7 @@ impl Counted {
 
 impl State {
     pub(super) fn add_usage(&mut self, batch: &UsageBatch) -> bool {
-        let at = time::truncated(batch.at);
+        let at = batch.at;
         self.forget_batches(at);
         if !self.batch_ids.insert(batch.id.clone()) {
             return false;
@@ -39,7 +39,7 @@ impl State {
     fn add_row(&mut self, row: &UsageRow) {
         if let Some(key) = self.keys.get_mut(&row.key) {
             for (digest, at) in &row.last_used {
-                let at = Some(time::truncated(*at));
+                let at = Some(*at);
                 if let Some(secret) = key.secrets.iter_mut().find(|secret| secret.digest == *digest) {
                     secret.last_used_at = secret.last_used_at.max(at);
                     key.last_used_at = key.last_used_at.max(at);
@@ -57,7 +57,7 @@ impl State {
 
     pub(super) fn usage(&self, query: &UsageQuery) -> Vec<UsageBucket> {
         let Some(owned) = self.organizations.get(&query.organization) else { return Vec::new() };
-        let mut buckets: BTreeMap<SystemTime, UsageBucket> = BTreeMap::new();
+        let mut buckets: BTreeMap<Timestamp, UsageBucket> = BTreeMap::new();
         let hours = owned.usage.iter().filter(|((hour, _), _)| (query.from..query.to).contains(hour));
         for ((hour, key), counted) in hours.flat_map(|(place, counted)| counted.iter().map(move |of| (place, of))) {
             let is_asked_for = match &query.of {

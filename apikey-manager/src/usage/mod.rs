@@ -25,9 +25,8 @@ use tokio::{
 use self::pending::Pending;
 use crate::{
     backoff::Backoff,
-    query::HOUR,
+    query::Bucket,
     store::{KeyStore, StoreError},
-    time,
 };
 
 /// A write that takes longer than this is given up; whether it was made is then not known, and it is made again.
@@ -199,8 +198,8 @@ impl Shared {
 
     /// The interval, or what is left of the hour if that is less: what was used in one hour is not counted to the next.
     fn until_next_taking(&self) -> Duration {
-        let into_hour = time::to_millis(self.clock.wall()).rem_euclid(HOUR.as_millis() as i64).unsigned_abs();
-        self.settings.interval.min(HOUR - Duration::from_millis(into_hour))
+        let now = self.clock.wall();
+        self.settings.interval.min(Bucket::Hour.end(now).saturating_since(now))
     }
 
     /// Takes what was counted.

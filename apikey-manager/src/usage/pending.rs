@@ -3,10 +3,10 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use apikey_core::{KeyDigest, KeyId, KeyUsage, NoRandomness};
+use apikey_core::{KeyDigest, KeyId, KeyUsage, NoRandomness, Timestamp};
 
 use crate::{
     account::ServiceAccountId,
@@ -20,7 +20,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(23 * 3_600);
 /// Rows that wait, and the batch that is being written.
 #[derive(Debug)]
 pub(super) struct Pending {
-    rows: HashMap<(KeyId, SystemTime), Row>,
+    rows: HashMap<(KeyId, Timestamp), Row>,
     /// Refusals of requests that were counted as good ones before; the next good ones make up for them.
     owed: HashMap<KeyId, u64>,
     sending: Option<Sending>,
@@ -34,7 +34,7 @@ struct Row {
     environment: Option<Arc<str>>,
     ok: u64,
     refused: u64,
-    last_used: Vec<(KeyDigest, SystemTime)>,
+    last_used: Vec<(KeyDigest, Timestamp)>,
 }
 
 impl Row {
@@ -46,7 +46,7 @@ impl Row {
         Row { organization, service_account, environment, ok: 0, refused: 0, last_used: Vec::new() }
     }
 
-    fn of(self, key: KeyId, hour: SystemTime) -> UsageRow {
+    fn of(self, key: KeyId, hour: Timestamp) -> UsageRow {
         let Row { organization, service_account, environment, ok, refused, last_used } = self;
         let environment = environment.map(|environment| environment.to_string());
         UsageRow { key, organization, service_account, environment, hour, ok, refused, last_used }
@@ -103,11 +103,11 @@ impl Pending {
     pub(super) fn next_batch(
         &mut self,
         size: usize,
-        now: SystemTime,
+        now: Timestamp,
     ) -> Result<(Option<UsageBatch>, u64), NoRandomness> {
         let is_forgotten = |sending: &mut Sending| {
             sending.may_hold |= sending.is_under_way;
-            sending.may_hold && now.duration_since(sending.batch.at).is_ok_and(|age| age > KNOWN_FOR)
+            sending.may_hold && now.saturating_since(sending.batch.at) > KNOWN_FOR
         };
         let lost = self.sending.take_if(is_forgotten).map_or(0, |sending| requests_of(&sending.batch));
         if self.sending.is_none() && !self.rows.is_empty() {

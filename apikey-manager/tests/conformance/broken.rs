@@ -3,15 +3,15 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion};
+use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion, Timestamp};
 use apikey_manager::{
     AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Bucket, Counts, Cursor, Found,
     FoundKey, KeyFilter, KeyQuery, KeyRecord, KeyStore, MemoryStore, OrganizationId, OrganizationRecord, Prune, Pruned,
     Reach, ReachQuery, Selection, ServiceAccount, ServiceAccountId, StoreError, Transaction, UsageBatch, UsageBucket,
-    UsageOf, UsageQuery, UsageRow, time,
+    UsageOf, UsageQuery, UsageRow,
 };
 use async_trait::async_trait;
 use serde_json::Value;
@@ -39,7 +39,7 @@ pub(crate) struct Notes {
     pub(crate) secrets_left: HashMap<KeyId, Vec<KeyDigest>>,
     pub(crate) commits: u64,
     pub(crate) made: u64,
-    usage_pruned_before: Option<SystemTime>,
+    usage_pruned_before: Option<Timestamp>,
     batches: u64,
     prunes: u64,
 }
@@ -317,8 +317,8 @@ impl KeyStore for Broken {
         self.inner.organization(id).await
     }
 
-    async fn counts(&self, organization: &OrganizationId, now: SystemTime) -> Result<Counts, StoreError> {
-        let now = if self.is(Fault::CountsEverything) { SystemTime::UNIX_EPOCH } else { now };
+    async fn counts(&self, organization: &OrganizationId, now: Timestamp) -> Result<Counts, StoreError> {
+        let now = if self.is(Fault::CountsEverything) { Timestamp::UNIX_EPOCH } else { now };
         match self.fault {
             Fault::CountsNothing => Ok(Counts::default()),
             _ => self.inner.counts(organization, now).await,
@@ -443,7 +443,7 @@ impl KeyStore for Broken {
         Ok(self.ordered(self.inner.activity(&query).await?))
     }
 
-    async fn prune(&self, prune: &Prune, now: SystemTime) -> Result<Pruned, StoreError> {
+    async fn prune(&self, prune: &Prune, now: Timestamp) -> Result<Pruned, StoreError> {
         self.notes().prunes += 1;
         let mut prune = *prune;
         {
@@ -464,7 +464,7 @@ impl KeyStore for Broken {
         self.inner.prune(&prune, now).await
     }
 
-    async fn expiring(&self, from: SystemTime, to: SystemTime, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
+    async fn expiring(&self, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<KeyRecord>, StoreError> {
         let mut keys = match self.fault {
             Fault::ExpiringTellsRevoked => {
                 let mut keys = self.inner.scan(None, ALL).await?;
@@ -537,8 +537,8 @@ impl Broken {
     }
 }
 
-fn in_seconds(at: SystemTime) -> SystemTime {
-    time::from_millis(time::to_millis(at).div_euclid(1_000) * 1_000)
+fn in_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millis() / 1_000 * 1_000).unwrap()
 }
 
 fn cut(id: &KeyId) -> KeyId {

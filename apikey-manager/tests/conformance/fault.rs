@@ -337,7 +337,7 @@ faults! {
     /// What is absent is read as empty.
     AbsentIsEmpty: [given_a_key_with_nothing_when_read_then_nothing_is_added],
     /// Times are kept to the second.
-    TimesInSeconds: [given_times_when_read_then_they_are_whole_milliseconds],
+    TimesInSeconds: [given_times_when_read_then_not_a_millisecond_is_lost],
     /// Texts are trimmed.
     TrimsTexts: [given_any_unicode_when_read_then_not_a_character_is_changed],
     /// Numbers are kept as floating-point.

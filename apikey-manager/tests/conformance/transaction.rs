@@ -1,8 +1,8 @@
 //! Its transactions.
 
-use std::{mem, time::SystemTime};
+use std::mem;
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
     Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeyStore, OrganizationId, OrganizationRecord,
     Reach, ReachQuery, SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Transaction,
@@ -66,7 +66,7 @@ impl Transaction for BrokenTransaction {
         Ok(key.map(|key| self.store.told(key)))
     }
 
-    async fn ids(&mut self, filter: &KeyFilter, now: SystemTime) -> Result<Vec<KeyId>, StoreError> {
+    async fn ids(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<Vec<KeyId>, StoreError> {
         let query = KeyQuery {
             organization: self.organization.clone(),
             filter: filter.clone(),
@@ -98,7 +98,7 @@ impl Transaction for BrokenTransaction {
         self.store.inner.account(&self.organization, id).await
     }
 
-    async fn counts(&mut self, now: SystemTime) -> Result<Counts, StoreError> {
+    async fn counts(&mut self, now: Timestamp) -> Result<Counts, StoreError> {
         let counts = self.store.counts(&self.organization, now).await;
         yield_now().await;
         counts

@@ -1,12 +1,9 @@
 //! Keys and their secrets.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::SystemTime,
-};
+use std::collections::{HashMap, HashSet};
 
-use apikey_core::{KeyDigest, KeyId};
-use apikey_manager::{KeyRecord, KeyState, SecretRecord, StoreError, time};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
+use apikey_manager::{KeyRecord, KeyState, SecretRecord, StoreError};
 
 use super::{
     CHUNK, Writer,
@@ -42,10 +39,10 @@ impl Writer<'_> {
                 secret.digest.algorithm().to_string().into(),
                 key.as_str().into(),
                 (*number).into(),
-                time::to_millis(secret.created_at).into(),
-                secret.superseded_at.map(time::to_millis).into(),
-                secret.ends_at.map(time::to_millis).into(),
-                secret.ended_at.map(time::to_millis).into(),
+                secret.created_at.as_millis().into(),
+                secret.superseded_at.map(Timestamp::as_millis).into(),
+                secret.ends_at.map(Timestamp::as_millis).into(),
+                secret.ended_at.map(Timestamp::as_millis).into(),
             ]
         });
         let insert = "INSERT INTO @secret \
@@ -90,8 +87,8 @@ impl Writer<'_> {
             let mut named = HashSet::new();
             for secret in key.secrets.iter().filter(|secret| named.insert(&secret.digest)) {
                 let Some(known) = stored(secret) else { continue };
-                let [superseded_at, ends_at, ended_at] =
-                    [secret.superseded_at, secret.ends_at, secret.ended_at].map(|moment| moment.map(time::to_millis));
+                let [superseded_at, ends_at, ended_at] = [secret.superseded_at, secret.ends_at, secret.ended_at]
+                    .map(|moment| moment.map(Timestamp::as_millis));
                 // Whoever has not heard that a secret was ended doesn't revive it.
                 let window = [superseded_at, ends_at, known.window[2].or(ended_at)];
                 if known.window != window {
@@ -154,7 +151,7 @@ impl Writer<'_> {
         id: &KeyId,
         to_version: u64,
         digests: &[KeyDigest],
-        at: SystemTime,
+        at: Timestamp,
     ) -> Result<(), StoreError> {
         let set = "UPDATE @key SET version = $3 WHERE id = $1 AND organization = $2 AND version = $3 - 1";
         let mut set = self.names.query(set).bind(id.as_str()).bind(self.organization.as_str());
@@ -167,7 +164,7 @@ impl Writer<'_> {
                        ends_at = CASE WHEN ends_at < $4 THEN ends_at ELSE $4 END \
                        WHERE key_id = $1 AND digest = $2 AND algorithm = $3";
             let end = self.names.query(end).bind(id.as_str()).bind(digest);
-            let end = end.bind(digest.algorithm().to_string()).bind(time::to_millis(at));
+            let end = end.bind(digest.algorithm().to_string()).bind(at.as_millis());
             if self.execute(end).await? != 1 {
                 return Err(StoreError::conflict("there is no such secret"));
             }

@@ -1,7 +1,7 @@
 //! Records as rows.
 
-use apikey_core::{JsonObject, KeyId};
-use apikey_manager::{AuditEvent, KeyRecord, Revocation, ServiceAccount, ServiceAccountId, StoreError, Switched, time};
+use apikey_core::{JsonObject, KeyId, Timestamp};
+use apikey_manager::{AuditEvent, KeyRecord, Revocation, ServiceAccount, ServiceAccountId, StoreError, Switched};
 
 use crate::query::Value;
 
@@ -26,12 +26,12 @@ pub(super) fn key_values(key: &KeyRecord) -> Result<Vec<Value>, StoreError> {
         key.environment.as_deref().into(),
         key.hint.as_str().into(),
         key.scopes.as_str().into(),
-        time::to_millis(key.created_at).into(),
+        key.created_at.as_millis().into(),
         key.created_by.as_str().into(),
         key.created_by_key.as_ref().map(KeyId::as_str).into(),
-        key.not_before.map(time::to_millis).into(),
-        key.expires_at.map(time::to_millis).into(),
-        key.last_used_at.map(time::to_millis).into(),
+        key.not_before.map(Timestamp::as_millis).into(),
+        key.expires_at.map(Timestamp::as_millis).into(),
+        key.last_used_at.map(Timestamp::as_millis).into(),
         disabled_at,
         disabled_by,
         revoked_at,
@@ -51,7 +51,7 @@ pub(super) fn account_values(account: &ServiceAccount) -> Vec<Value> {
         account.description.as_str().into(),
         disabled_at,
         disabled_by,
-        time::to_millis(account.created_at).into(),
+        account.created_at.as_millis().into(),
         account.created_by.as_str().into(),
         i64::try_from(account.version).unwrap_or(i64::MAX).into(),
     ]
@@ -60,7 +60,7 @@ pub(super) fn account_values(account: &ServiceAccount) -> Vec<Value> {
 pub(super) fn event_values(event: &AuditEvent) -> Vec<Value> {
     vec![
         event.id.as_str().into(),
-        time::to_millis(event.at).into(),
+        event.at.as_millis().into(),
         event.organization.as_str().into(),
         event.actor.as_str().into(),
         event.action.as_str().into(),
@@ -72,13 +72,13 @@ pub(super) fn event_values(event: &AuditEvent) -> Vec<Value> {
 }
 
 pub(super) fn switched(switched: Option<&Switched>) -> (Value, Value) {
-    let at = switched.map(|switched| time::to_millis(switched.at));
+    let at = switched.map(|switched| switched.at.as_millis());
     (at.into(), switched.map(|switched| switched.by.as_str()).into())
 }
 
 pub(super) fn revoked(revoked: Option<&Revocation>) -> [Value; 3] {
     [
-        revoked.map(|revoked| time::to_millis(revoked.at)).into(),
+        revoked.map(|revoked| revoked.at.as_millis()).into(),
         revoked.map(|revoked| revoked.by.as_str()).into(),
         revoked.map(|revoked| revoked.reason.as_str()).into(),
     ]

@@ -1,11 +1,8 @@
 //! Whatever is done to it, a store in a database answers as the one in memory does.
 
-use std::{
-    fmt::Debug,
-    time::{Duration, SystemTime},
-};
+use std::fmt::Debug;
 
-use apikey_core::{KeyDigest, PepperVersion, ScopeSet};
+use apikey_core::{KeyDigest, PepperVersion, ScopeSet, Timestamp};
 use apikey_manager::{
     AccountQuery, Action, ActorId, AuditEvent, AuditFilter, AuditQuery, Bucket, Change, Cursor, Found, FoundKey,
     KeyFilter, KeyQuery, KeyRecord, KeyState, KeyStore, Lineage, Made, MemoryStore, OrganizationId, OrganizationRecord,
@@ -35,18 +32,15 @@ impl Dice {
         of[self.roll(of.len() as u64) as usize].clone()
     }
 
-    fn moment(&mut self) -> SystemTime {
-        // Not whole milliseconds: what a store can't keep has to be left out alike.
-        at(1_000_000 + self.roll(40) as i64) + Duration::from_micros(self.roll(2) * 500)
+    fn moment(&mut self) -> Timestamp {
+        at(1_000_000 + self.roll(40) as i64)
     }
 
-    /// Any moment that somebody may ask for: a near one, or one that no store can keep.
-    fn any_moment(&mut self) -> SystemTime {
-        let ends = [Duration::from_secs(i64::MAX as u64), Duration::from_secs(1 << 40)];
-        let end = self.pick(&ends);
+    /// Any moment that somebody may ask for: a near one, the first or the last.
+    fn any_moment(&mut self) -> Timestamp {
         match self.roll(8) {
-            0 => SystemTime::UNIX_EPOCH + end,
-            1 => SystemTime::UNIX_EPOCH - end,
+            0 => Timestamp::UNIX_EPOCH,
+            1 => Timestamp::MAX,
             _ => self.moment(),
         }
     }
@@ -152,7 +146,7 @@ impl Dice {
                     ended.push(foreign);
                 }
                 let version = key.version + u64::from(self.roll(10) != 0);
-                Change::EndSecrets(key.id, version, ended, apikey_manager::time::truncated(self.moment()))
+                Change::EndSecrets(key.id, version, ended, self.moment())
             }
             (14.., Some(key)) => {
                 let presented = model.key(organization, &id(self.roll(40))).await.unwrap();

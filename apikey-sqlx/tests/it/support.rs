@@ -1,9 +1,9 @@
 //! Stores to test, and records to put in.
 
-use std::{fs, path::PathBuf, time::SystemTime};
+use std::{fs, path::PathBuf};
 
-use apikey_core::{KeyDigest, KeyId};
-use apikey_manager::{ActorId, Change, Changes, KeyRecord, KeyStore, OrganizationId, StoreError, time};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
+use apikey_manager::{ActorId, Change, Changes, KeyRecord, KeyStore, OrganizationId, StoreError};
 use apikey_sqlx::{SqlOptions, SqlStore};
 use apikey_testkit::PrivatePostgres;
 use tempfile::TempDir;
@@ -73,8 +73,8 @@ pub(crate) fn acme() -> OrganizationId {
     OrganizationId::new("acme").unwrap()
 }
 
-pub(crate) fn at(millis: i64) -> SystemTime {
-    time::from_millis(millis)
+pub(crate) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis).unwrap()
 }
 
 pub(crate) fn digest(n: u64) -> KeyDigest {

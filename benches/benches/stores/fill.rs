@@ -1,8 +1,9 @@
 //! Keys by the hundred thousand, as an import brings them: one organization has a tenth of all, the others a thousand
 //! each, about.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use apikey_core::Timestamp;
 use apikey_manager::{Actor, ImportKey, OrganizationId};
 
 use crate::place::{Place, format};
@@ -29,7 +30,7 @@ pub(crate) async fn fill(place: &Place, count: usize) -> Filled {
     let keys = place.builder().build().expect("a manager");
     let format = format();
     let organizations = (count / 1_000).max(2);
-    let now = SystemTime::now();
+    let now = Timestamp::now();
     let mut requests = Vec::with_capacity(count);
     let start = Instant::now();
     let mut big = Duration::ZERO;

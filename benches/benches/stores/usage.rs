@@ -1,8 +1,9 @@
 //! What was counted, written as the manager writes it: 500 keys in a transaction, one batch after another.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use apikey_benches::rounds::median;
+use apikey_core::Timestamp;
 use apikey_manager::{KeyStore, UsageBatch, UsageRow};
 
 use crate::place::Place;
@@ -15,7 +16,7 @@ pub(crate) async fn measure(place: &Place) {
     let mut rates = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
         // An hour of its own for each round, in which keys are first new and then known.
-        let hour = SystemTime::UNIX_EPOCH + Duration::from_secs(3_600 * round as u64);
+        let hour = Timestamp::UNIX_EPOCH + Duration::from_secs(3_600 * round as u64);
         for (pass, rates) in rates.iter_mut().enumerate() {
             let start = Instant::now();
             for (number, keys) in keys.chunks(BATCH).enumerate() {
@@ -30,7 +31,7 @@ pub(crate) async fn measure(place: &Place) {
                     last_used: vec![(key.secrets[0].digest.clone(), hour)],
                 });
                 let id = format!("bench-{round}-{pass}-{number}");
-                let batch = UsageBatch { id, at: SystemTime::now(), rows: rows.collect() };
+                let batch = UsageBatch { id, at: Timestamp::now(), rows: rows.collect() };
                 assert!(place.store.add_usage(&batch).await.expect("usage is added"));
             }
             rates.push(keys.len() as f64 / start.elapsed().as_secs_f64());

@@ -3,12 +3,12 @@
 use std::{
     hint::black_box,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use apikey_benches::{keys::Order, rounds::median};
 use apikey_core::{
-    Authenticator, Claims, KeyId, PresentedKey, Resolution, ScopeSet,
+    Authenticator, Claims, KeyId, PresentedKey, Resolution, ScopeSet, Timestamp,
     adapter::{Authentication, Header, HeaderLines, RequestView},
     resolver_fn,
 };
@@ -52,7 +52,7 @@ impl Contender {
             Contender::Plain(plain) => {
                 let token = request.strip_prefix("Bearer ").expect("a scheme");
                 let key = plain.find(&Sha256::digest(token)).await.expect("a key that is known");
-                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a date").as_millis() as i64;
+                let now = Timestamp::now().as_millis();
                 assert!(key.revoked_at.is_none() && key.expires_at.is_none_or(|expires_at| now < expires_at));
                 black_box(key.scopes);
             }

@@ -1,10 +1,9 @@
 //! What a key did in the last day: how many requests were let in, and how many lacked a scope.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use actix_apikey::{AuthenticatedKey, BoxError};
 use apikey_sqlx::{Bucket, KeyManager, UsageBucket, UsageOf};
-use humantime::format_rfc3339_seconds;
 use serde::Serialize;
 
 use crate::keys;
@@ -30,7 +29,7 @@ struct Hour {
 /// The usage of `key`, for its holder. The service asks for it, since few keys may see what all others do.
 pub(crate) async fn of(key: &AuthenticatedKey, keys: &KeyManager) -> Result<KeyUsage, BoxError> {
     // Usage is counted by the hour: the one that has begun is the last of these.
-    let to = Bucket::Hour.end(SystemTime::now());
+    let to = Bucket::Hour.end(keys.now());
     let usage = keys.usage(&keys::host()?, UsageOf::Key(key.key_id().clone()), to - DAY, to, Bucket::Hour).await?;
     let hours = usage.buckets.into_iter().map(Hour::from).collect();
     Ok(KeyUsage { key_id: key.key_id().to_string(), ok: usage.ok, refused: usage.refused, hours })
@@ -38,6 +37,6 @@ pub(crate) async fn of(key: &AuthenticatedKey, keys: &KeyManager) -> Result<KeyU
 
 impl From<UsageBucket> for Hour {
     fn from(UsageBucket { start, ok, refused }: UsageBucket) -> Self {
-        Hour { hour: format_rfc3339_seconds(start).to_string(), ok, refused }
+        Hour { hour: format!("{start:.0}"), ok, refused }
     }
 }

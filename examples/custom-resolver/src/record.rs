@@ -1,8 +1,6 @@
 //! What travels between the service and the verifier: JSON that both sides read with these types.
 
-use std::time::SystemTime;
-
-use axum_apikey::{Claims, KeyDigest, KeyId, KeyStatus, Resolution, ScopeError, ScopeSet};
+use axum_apikey::{Claims, KeyDigest, KeyId, KeyStatus, Resolution, ScopeError, ScopeSet, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The `code` of the 404 that says: there is no such key.
@@ -33,8 +31,8 @@ pub struct Record {
     /// Whether it may be used at all.
     pub status: Status,
     /// From when on it may not, in RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339")]
-    pub expires_at: Option<SystemTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Whether a key may be used. A status that is not known here is an error, and lets nobody in.
@@ -73,23 +71,5 @@ impl TryFrom<Record> for Resolution {
             Status::Disabled => KeyStatus::Disabled,
             Status::Revoked => KeyStatus::Revoked,
         }))
-    }
-}
-
-pub(crate) mod rfc3339 {
-    use std::time::SystemTime;
-
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(crate) fn serialize<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
-        match time {
-            Some(time) => serializer.collect_str(&humantime::format_rfc3339(*time)),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
-        let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| humantime::parse_rfc3339(&text).map_err(de::Error::custom)).transpose()
     }
 }

@@ -1,6 +1,6 @@
 //! What the account used and has left: requests of its keys, and room for files.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use apikey_sqlx::{Bucket, KeyManager, UsageOf};
 use axum_apikey::BoxError;
@@ -38,7 +38,7 @@ struct Balance {
 /// The account as it is, with `stored` bytes in its files.
 pub(crate) async fn read(environment: Environment, keys: &KeyManager, stored: usize) -> Result<Account, BoxError> {
     // Usage is counted by the hour: the one that has begun is the last of these.
-    let (host, to) = (keys::host(environment)?, Bucket::Hour.end(SystemTime::now()));
+    let (host, to) = (keys::host(environment)?, Bucket::Hour.end(keys.now()));
     let usage = keys.usage(&host, UsageOf::Organization, to - MONTH, to, Bucket::Day).await?;
     Ok(Account {
         environment: environment.name(),

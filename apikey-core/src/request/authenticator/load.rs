@@ -7,6 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
 use futures_util::{FutureExt, future::select};
@@ -126,10 +127,7 @@ impl Inner {
             Err((reason, until)) => return self.refuse(load, lookup, called, reason, Some(key), until),
         };
         let ends = match resolution.ends_at() {
-            Some(ends_at) => {
-                let left = ends_at.duration_since(self.shared.clock.wall()).unwrap_or_default();
-                now.saturating_add(left)
-            }
+            Some(ends_at) => now.saturating_add(self.shared.clock.until(ends_at)),
             None => Tick::NEVER,
         };
         // From the call on, not from the answer: the store may have changed while the answer travelled.
@@ -170,14 +168,13 @@ impl Inner {
             KeyStatus::Disabled => return refuse(Reason::Disabled),
             KeyStatus::Revoked => return refuse(Reason::Revoked),
         }
-        let wall = self.shared.clock.wall();
-        if resolution.ends_at().is_some_and(|ends_at| ends_at <= wall) {
+        let clock = &self.shared.clock;
+        if resolution.ends_at().is_some_and(|ends_at| ends_at <= clock.wall()) {
             return refuse(Reason::Expired);
         }
-        if let Some(wait) = resolution.not_before.and_then(|start| start.duration_since(wall).ok())
-            && !wait.is_zero()
-        {
-            return Err((Reason::NotYetValid, self.shared.clock.now().saturating_add(wait)));
+        let wait = resolution.not_before.map_or(Duration::ZERO, |start| clock.until(start));
+        if !wait.is_zero() {
+            return Err((Reason::NotYetValid, clock.now().saturating_add(wait)));
         }
         Ok(digest)
     }

@@ -217,7 +217,7 @@ impl Authenticator {
                 digest: entry.digest(),
                 requests: counted.requests,
                 refused: counted.refused,
-                last_used: wall.checked_sub(ago).unwrap_or(wall),
+                last_used: wall.saturating_sub(ago),
             });
         });
         let lost = usage.take_lost();

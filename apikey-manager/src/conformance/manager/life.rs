@@ -1,5 +1,6 @@
 //! The states of a key, and the ways between them.
 
+use apikey_core::Timestamp;
 use std::{sync::Arc, time::Duration};
 
 use super::stage::Stage;
@@ -127,7 +128,7 @@ pub(in crate::conformance) async fn given_a_secret_that_ends_when_rotated_again_
     let stage = Stage::new(bed)?;
     let (keys, host, bed) = (&stage.keys, &stage.host, &stage.bed);
     let key = stage.issue().await?;
-    let mut ends: Vec<(String, Option<std::time::SystemTime>)> = Vec::new();
+    let mut ends: Vec<(String, Option<Timestamp>)> = Vec::new();
     let seconds = |seconds| Overlap::For(Duration::from_secs(seconds));
     let overlaps = [seconds(100), seconds(1_000), Overlap::UntilEnded, seconds(50), seconds(10_000), Overlap::None];
     for (n, overlap) in overlaps.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apikey_core::KeyId;
+use apikey_core::{KeyId, Timestamp};
 
 use crate::{
     account::ServiceAccountId,
@@ -274,7 +274,7 @@ async fn agrees_with_the_model(bed: &Bed, filters: &[KeyFilter]) -> Outcome {
 }
 
 /// Just before, at and after the moments at which generated keys begin and end, and now.
-fn moments(bed: &Bed) -> [std::time::SystemTime; 5] {
+fn moments(bed: &Bed) -> [Timestamp; 5] {
     [bed.at(-101), bed.at(-100), bed.now(), bed.at(100), bed.at(101)]
 }
 

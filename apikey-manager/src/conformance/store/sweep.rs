@@ -1,12 +1,8 @@
 //! What jobs do over all organizations: prune, look for keys about to expire, look at every key.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use apikey_core::KeyId;
+use apikey_core::{KeyId, Timestamp};
 
 use super::activity::{kept, request};
 use crate::{
@@ -200,7 +196,7 @@ pub(in crate::conformance) async fn given_keys_of_every_organization_when_scanne
 }
 
 /// A key with an hour of usage, a request and an event of now; and the moment long ago before which is pruned.
-async fn old(bed: &Bed) -> Result<(KeyRecord, SystemTime), crate::conformance::Failure> {
+async fn old(bed: &Bed) -> Result<(KeyRecord, Timestamp), crate::conformance::Failure> {
     let key = bed.key(&bed.organization("ours"));
     let event = bed.event(&key.organization, Action::KeyIssued, &key.id);
     bed.commit(&key.organization, [insertion(&key), Change::Audit(event)]).await?;

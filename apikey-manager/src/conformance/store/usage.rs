@@ -1,6 +1,7 @@
 //! What was counted is counted once, adds up, and outlives its keys.
 
-use std::{sync::Arc, time::SystemTime};
+use apikey_core::Timestamp;
+use std::sync::Arc;
 
 use crate::{
     conformance::{
@@ -270,7 +271,7 @@ pub(in crate::conformance) async fn given_uses_in_any_order_when_added_then_the_
         let last_used = told.into_iter().map(|(digest, at)| (digest.clone(), bed.at(at))).collect();
         let row = UsageRow { last_used, ..bed.used(&key, 1, 0) };
         bed.store.add_usage(&bed.batch([row])).await?;
-        let used = |key: &KeyRecord| -> [Option<SystemTime>; 3] {
+        let used = |key: &KeyRecord| -> [Option<Timestamp>; 3] {
             [key.secrets[0].last_used_at, key.secrets[1].last_used_at, key.last_used_at]
         };
         let expected = [newer_used, older_used, key_used].map(|at| at.map(|at| bed.at(at)));

@@ -1,6 +1,6 @@
 //! What the verifier answers. Its callers have keys as well: operators, and the services that ask.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::{
     Json, Router,
@@ -13,7 +13,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use axum_apikey::{
-    ApiKeyLayer, Authenticator, BoxError, KeyId, LingerLayer, Lingering, RequireScope, ScopeSet, scopes,
+    ApiKeyLayer, Authenticator, BoxError, KeyId, LingerLayer, Lingering, RequireScope, ScopeSet, Timestamp, scopes,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -80,8 +80,8 @@ struct NewKey {
     #[serde(default)]
     name: String,
     scopes: ScopeSet,
-    #[serde(default, with = "crate::record::rfc3339")]
-    expires_at: Option<SystemTime>,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
 }
 
 async fn issue(

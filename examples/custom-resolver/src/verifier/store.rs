@@ -5,11 +5,11 @@ use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
 };
 
 use axum_apikey::{
     BoxError, KeyDigest, KeyFormat, KeyHasher, KeyId, PlaintextKey, PresentedKey, Resolution, Resolver, ScopeSet,
+    Timestamp,
 };
 use tempfile::NamedTempFile;
 
@@ -91,7 +91,7 @@ impl KeyStore {
         id: KeyId,
         name: String,
         scopes: ScopeSet,
-        expires_at: Option<SystemTime>,
+        expires_at: Option<Timestamp>,
     ) -> Result<PlaintextKey, StoreError> {
         let key = self.0.format.generate().map_err(failed)?;
         let digest = KeyHasher::sha256().digest(&key);
