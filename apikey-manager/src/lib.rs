@@ -40,12 +40,6 @@
 //!   those, and touches keys that may do more than the actor.
 //! - A key that asks is judged by its record, read under the same lock as what it wants to change.
 //! - Suspending organizations, importing and the first key are the host's alone.
-//!
-//! # Crate features
-//!
-//! | feature | adds |
-//! |---|---|
-//! | `conformance` | the checks that a store has to pass |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -54,9 +48,6 @@ mod activity;
 mod actor;
 mod audit;
 mod backoff;
-#[cfg(feature = "conformance")]
-#[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
-pub mod conformance;
 mod error;
 mod events;
 mod hint;

@@ -20,7 +20,7 @@ use crate::{
 
 /// Keeps the records of keys.
 ///
-/// Implement it for a database of your own, and let the conformance suite (feature `conformance`) say what is missing.
+/// Implement it for a database of your own, and let the checks of `apikey-conformance` say what is missing.
 ///
 /// No text has a NUL character, since some databases keep none: what is asked for with one is not found, and what is to be
 /// kept with one is refused; of activity alone, which callers make up, it becomes U+FFFD.

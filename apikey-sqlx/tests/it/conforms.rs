@@ -1,23 +1,9 @@
-//! What every store has to do, asked of both.
+//! Both stores do what a store must.
 
 mod sqlite {
-    use apikey_manager::conformance::Fixture;
-
-    use crate::support::Place;
-
-    apikey_manager::conformance_tests!(async || {
-        let place = Place::sqlite();
-        Fixture::new(place.open().await).keeping(place)
-    });
+    apikey_conformance::test_store!(crate::support::sqlite_fixture);
 }
 
 mod postgres {
-    use apikey_manager::conformance::Fixture;
-
-    use crate::support::Place;
-
-    apikey_manager::conformance_tests!(async || {
-        let place = Place::postgres()?;
-        Some(Fixture::new(place.open().await).keeping(place))
-    });
+    apikey_conformance::test_store!(crate::support::postgres_fixture);
 }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use apikey_conformance::Fixture;
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{ActorId, Change, Changes, KeyRecord, KeyStore, OrganizationId, StoreError};
 use apikey_sqlx::{SqlOptions, SqlStore};
@@ -67,6 +68,16 @@ impl Place {
         let folder = self.folder.as_ref().unwrap().path();
         fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect()
     }
+}
+
+pub(crate) async fn sqlite_fixture() -> Fixture {
+    let place = Place::sqlite();
+    Fixture::new(place.open().await).keeping(place)
+}
+
+pub(crate) async fn postgres_fixture() -> Option<Fixture> {
+    let place = Place::postgres()?;
+    Some(Fixture::new(place.open().await).keeping(place))
 }
 
 pub(crate) fn acme() -> OrganizationId {

@@ -1,0 +1,18 @@
+//! What a store must do, one subject a file.
+
+pub(crate) mod activity;
+pub(crate) mod atomicity;
+pub(crate) mod audit;
+pub(crate) mod finding;
+pub(crate) mod isolation;
+pub(crate) mod lineage;
+pub(crate) mod lists;
+pub(crate) mod locking;
+pub(crate) mod markers;
+pub(crate) mod revision;
+pub(crate) mod round_trip;
+pub(crate) mod sweep;
+pub(crate) mod text;
+pub(crate) mod uniqueness;
+pub(crate) mod updates;
+pub(crate) mod usage;

@@ -1,0 +1,355 @@
+//! What a store can do wrong, and the checks that find it.
+
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])+ $fault:ident: [$($check:ident),+ $(,)?],)+) => {
+        /// One rule, broken.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Fault {
+            /// None: to show that it is the faults that are found, and not what carries them.
+            Nothing,
+            $($(#[doc = $doc])+ $fault,)+
+        }
+
+        impl Fault {
+            /// Every fault, and the names of the checks that must find it. Others may as well.
+            pub(crate) const TABLE: &[(Fault, &[&str])] = &[$((Fault::$fault, &[$(stringify!($check)),+]),)+];
+        }
+    };
+}
+
+faults! {
+    /// Each change of a transaction is a transaction.
+    CommitsOneByOne: [a_conflict_at_the_end_undoes_everything],
+    /// The first change is kept when the caller goes away.
+    StopsHalfway: [a_commit_dropped_midway_is_whole_or_absent],
+    /// A dropped transaction keeps its lock.
+    LeaksLock: [a_dropped_transaction_releases_its_lock],
+    /// A large transaction is cut off.
+    KeepsFiveHundred: [a_thousand_keys_fit_one_transaction],
+    /// Changes are applied from the last to the first.
+    LastChangeFirst: [changes_are_applied_in_order],
+    /// Transactions don't exclude each other.
+    NoLock: [
+        the_second_change_waits_and_sees_the_first,
+        fifty_callers_that_count_and_add_keep_the_limit,
+        fifty_changes_of_one_key_are_all_kept,
+    ],
+    /// Some commits are acknowledged and lost.
+    LosesCommits: [organizations_change_at_once],
+    /// Reads take the organization's lock.
+    ReadsWait: [reads_do_not_wait_for_changes],
+    /// A digest that is taken is no obstacle.
+    AcceptsTakenDigests: [
+        a_taken_digest_is_refused_everywhere,
+        ten_that_insert_one_digest_at_once_make_one_key,
+    ],
+    /// A digest that comes twice in one transaction is no obstacle.
+    AcceptsDigestsTwice: [one_digest_twice_in_a_transaction_is_refused],
+    /// An id that is taken is no obstacle.
+    AcceptsTakenIds: [a_taken_id_is_refused_everywhere],
+    /// The digests of deleted keys are free.
+    ForgetsDeletedDigests: [
+        digests_of_a_deleted_key_are_refused,
+        a_retired_secret_is_never_found_again,
+    ],
+    /// The ids of deleted keys are free.
+    ForgetsDeletedIds: [
+        the_id_of_a_deleted_key_is_refused,
+    ],
+    /// Only what the own organization has is told to be taken.
+    TakenByOwnOnly: [
+        taken_digests_and_ids_span_organizations,
+    ],
+    /// Any version may be written over.
+    AcceptsStaleVersions: [
+        a_stale_version_is_refused,
+        setting_the_state_changes_nothing_else,
+        an_ended_secret_is_marked_for_good,
+    ],
+    /// A change of a row that isn't there is done by doing nothing.
+    SkipsUnknownRows: [
+        changing_an_unknown_row_is_refused,
+        retiring_the_last_secret_is_refused,
+    ],
+    /// An update forgets a field.
+    UpdateKeepsDescription: [an_update_replaces_every_field],
+    /// An update can't clear a field.
+    UpdateKeepsExpiry: [an_update_replaces_every_field],
+    /// The update of an account forgets a field.
+    UpdateKeepsAccountsDescription: [an_account_update_replaces_every_field],
+    /// An update writes when the key was last used.
+    UpdateWritesLastUse: [an_update_keeps_the_last_use],
+    /// Secrets come the oldest first.
+    OldestSecretFirst: [the_newest_secret_comes_first],
+    /// An update changes no windows.
+    UpdateKeepsWindows: [
+        an_update_sets_the_windows_of_secrets,
+    ],
+    /// Retired secrets stay.
+    RetiresNothing: [
+        a_retired_secret_is_never_found_again,
+    ],
+    /// A key's last use goes with the secret that it was made with.
+    RetireForgetsLastUse: [a_retired_secret_is_never_found_again],
+    /// An update removes the secrets that it doesn't name.
+    UpdateRemovesSecrets: [an_update_keeps_the_secrets_it_omits],
+    /// Only one of many digests is looked for.
+    FindsOneOfMany: [each_of_many_digests_finds_its_own_key],
+    /// A key is found under its newest secret whatever was asked.
+    FindsNewestSecret: [each_of_many_digests_finds_its_own_key],
+    /// Digests are compared by their bytes alone.
+    FindsAnyAlgorithm: [equal_bytes_of_another_algorithm_find_nothing],
+    /// Revoked keys are not found.
+    FindHidesRevoked: [a_found_key_tells_why_it_is_not_live],
+    /// Whether an account is disabled is not told.
+    FindForgetsAccounts: [
+        a_found_key_tells_its_accounts_state,
+    ],
+    /// An account that is gone counts as enabled.
+    FindForgivesGoneAccounts: [a_found_key_tells_its_accounts_state],
+    /// Whether an organization is suspended is not told.
+    FindForgetsSuspension: [
+        a_found_key_tells_of_a_suspension,
+    ],
+    /// Deleted keys are found.
+    FindsDeleted: [a_deleted_key_is_not_found],
+    /// What is found is read in two statements.
+    FindReadsTwice: [a_found_key_is_of_one_moment],
+    /// Lists begin with the oldest.
+    OldestFirst: [
+        the_newest_key_comes_first_and_ids_order_ties,
+        pages_of_accounts_have_no_gaps,
+        pages_of_events_have_no_gaps,
+        pages_show_requests_of_one_moment_once,
+    ],
+    /// Ids are sorted as people would.
+    SortsIdsWithoutCase: [
+        the_newest_key_comes_first_and_ids_order_ties,
+        a_scan_shows_every_key_once_by_id,
+    ],
+    /// A cursor is a time.
+    CursorsForgetIds: [
+        pages_show_keys_of_one_moment_once,
+        pages_of_accounts_have_no_gaps,
+        pages_of_events_have_no_gaps,
+        pages_show_requests_of_one_moment_once,
+    ],
+    /// A list goes on where it should end.
+    GoesOnAfterAPlace: [
+        a_list_ends_at_a_given_place,
+    ],
+    /// Pages may be larger than was asked.
+    IgnoresLimits: [
+        a_list_ends_at_a_given_place,
+        pages_show_keys_of_one_moment_once,
+        activity_is_told_of_one_key_and_span,
+        expiring_keys_come_soonest_first,
+    ],
+    /// The status is that of another moment.
+    FiltersStatusLate: [
+        keys_are_filtered_by_status,
+    ],
+    /// The environment is not filtered by.
+    FiltersNoEnvironment: [
+        keys_are_filtered_by_environment,
+    ],
+    /// The account is not filtered by.
+    FiltersNoAccount: [
+        keys_are_filtered_by_account,
+    ],
+    /// The creator is not filtered by.
+    FiltersNoCreator: [
+        keys_are_filtered_by_creator,
+    ],
+    /// The creating key is not filtered by.
+    FiltersNoCreatingKey: [keys_are_filtered_by_creating_key],
+    /// Nothing is followed.
+    FollowsNoLineage: [
+        lineage_reaches_everything_that_was_made,
+    ],
+    /// Lineage is followed though nobody asked.
+    FollowsLineageUnasked: [lineage_reaches_everything_that_was_made],
+    /// A step has no end.
+    ReachIgnoresLimits: [
+        steps_reach_each_selected_key_once,
+    ],
+    /// The key that asks may end before the others.
+    ReachForgetsTheLast: [steps_reach_each_selected_key_once],
+    /// A secret that was ended is closed by its window alone.
+    EndsWithoutMark: [
+        an_ended_secret_is_marked_for_good,
+        every_field_of_a_key_is_kept,
+    ],
+    /// A key can't be enabled again.
+    StateKeepsDisabled: [setting_the_state_changes_nothing_else],
+    /// Of several filters one is enough.
+    FiltersByAny: [several_filters_must_all_hold],
+    /// Within a change only a page is listed.
+    ChangesListAPage: [keys_are_listed_within_a_change],
+    /// Expired keys count.
+    CountsEverything: [
+        expired_and_revoked_keys_do_not_count,
+    ],
+    /// `%` and `_` stand for other characters.
+    TextHasWildcards: [wildcards_stand_for_themselves],
+    /// All letters lose their case.
+    TextFoldsEverything: [only_ascii_letters_lose_their_case],
+    /// Text is found in ASCII only.
+    TextIsAscii: [any_unicode_is_found],
+    /// Parts of ids are found.
+    TextFindsPartsOfIds: [only_whole_ids_are_found],
+    /// A text with NUL is an outage.
+    NulIsAnOutage: [a_nul_finds_and_changes_nothing],
+    /// A text ends at its NUL.
+    NulEndsTexts: [a_nul_finds_and_changes_nothing],
+    /// Ids are looked up in every organization.
+    ReadsReachAcross: [
+        another_organizations_rows_are_not_found,
+    ],
+    /// Changes reach rows of every organization.
+    ChangesReachAcross: [
+        changing_another_organizations_rows_is_refused,
+    ],
+    /// Rows are written for whichever organization they name.
+    WritesForOthers: [rows_of_another_organization_are_not_written],
+    /// Events are not filtered.
+    AuditIgnoresFilters: [events_are_filtered],
+    /// Events forget their request.
+    AuditForgetsRequests: [
+        every_field_of_an_event_is_kept,
+    ],
+    /// An event takes the place of another with its id.
+    AuditIsOverwritten: [an_event_is_never_overwritten],
+    /// Events go with what they tell of.
+    AuditGoesWithKeys: [
+        events_outlive_their_key,
+    ],
+    /// Batches are added as often as they come.
+    CountsBatchesTwice: [a_batch_counts_once],
+    /// Counts wrap around at 32 bits.
+    CountsInThirtyTwoBits: [batches_add_up],
+    /// Only the whole organization's usage is known.
+    UsageIgnoresWhose: [
+        usage_is_told_by_account_and_environment,
+    ],
+    /// Usage begins with the first hour that begins within the span.
+    UsageSkipsFirstHour: [hours_come_oldest_first],
+    /// Usage comes the newest first.
+    UsageNewestFirst: [hours_come_oldest_first],
+    /// Usage goes with its key.
+    UsageGoesWithKeys: [usage_outlives_its_key],
+    /// A row of an unknown key spoils the batch.
+    UsageFailsForUnknownKeys: [
+        usage_of_a_deleted_key_is_still_added,
+    ],
+    /// A row of an unknown key is left out.
+    UsageSkipsUnknownKeys: [
+        usage_of_a_deleted_key_is_still_added,
+    ],
+    /// A row of an unknown key counts for the organization, and for nothing within it.
+    UsageForgetsWhoseItWas: [
+        usage_of_a_deleted_key_is_still_added,
+    ],
+    /// A day counts whole, though only a part of it is asked for.
+    UsageRoundsToDays: [the_parts_of_a_span_add_up],
+    /// Usage comes by the hour, whatever is asked for.
+    UsageKnowsNoDays: [the_parts_of_a_span_add_up],
+    /// A span includes the hour that begins at its end.
+    UsageIncludesEnd: [
+        hours_come_oldest_first,
+        the_parts_of_a_span_add_up,
+    ],
+    /// The last use is whatever was told last.
+    LastUseMovesBack: [the_last_use_never_moves_back],
+    /// Every third batch is acknowledged and lost.
+    LosesBatches: [batches_added_at_once_are_all_counted],
+    /// A batch's rows are added one by one, its id at the end.
+    AddsRowsOneByOne: [a_batch_dropped_midway_counts_once],
+    /// Requests forget their address.
+    ActivityForgetsAddresses: [every_field_of_a_request_is_kept],
+    /// A span of activity includes its end.
+    ActivityIncludesEnd: [activity_is_told_of_one_key_and_span],
+    /// More is pruned than was asked for.
+    PrunesTooMuch: [
+        usage_is_pruned_by_whole_days,
+        younger_activity_is_not_pruned,
+        younger_events_are_not_pruned,
+    ],
+    /// Nothing is pruned.
+    PrunesNothing: [
+        usage_is_pruned_by_whole_days,
+        younger_activity_is_not_pruned,
+        younger_events_are_not_pruned,
+    ],
+    /// Hours go by themselves, and stay in the sums of their days.
+    PrunesPartsOfDays: [usage_is_pruned_by_whole_days],
+    /// What was not asked for is pruned too.
+    PrunesUnasked: [pruning_nothing_keeps_everything],
+    /// Pruning forgets the ids of all batches.
+    PruneForgetsBatches: [the_id_of_a_batch_is_known_for_a_day],
+    /// The ids of batches are kept for ever.
+    PruneKeepsBatches: [the_id_of_a_batch_is_known_for_a_day],
+    /// Revoked keys are told to expire.
+    ExpiringTellsRevoked: [expiring_keys_come_soonest_first],
+    /// The latest expiry comes first.
+    ExpiringLatestFirst: [expiring_keys_come_soonest_first],
+    /// Revoked keys are not scanned.
+    ScanSkipsRevoked: [a_scan_shows_every_key_once_by_id],
+    /// No change takes a revision.
+    RevisionStands: [only_changes_that_affect_callers_take_a_revision],
+    /// Every change takes a revision.
+    RevisionAlwaysMoves: [only_changes_that_affect_callers_take_a_revision],
+    /// A refused change takes a revision.
+    RevisionMovesOnRefusal: [a_change_that_is_not_committed_takes_no_revision],
+    /// Two changes share a revision.
+    RevisionsRepeat: [no_two_changes_share_a_revision],
+    /// The revision is seen before the change.
+    RevisionComesFirst: [a_revision_covers_every_change_up_to_it],
+    /// When a key was last used is not kept from the beginning.
+    InsertForgetsLastUse: [every_field_of_a_key_is_kept],
+    /// What is absent is read as empty.
+    AbsentIsEmpty: [a_bare_key_gains_nothing],
+    /// Times are kept to the second.
+    TimesInSeconds: [times_are_kept_to_the_millisecond],
+    /// Texts are trimmed.
+    TrimsTexts: [unicode_is_kept_as_written],
+    /// Numbers are kept as floating-point.
+    NumbersAreFloats: [metadata_keeps_numbers_and_nesting],
+    /// Ids are cut off.
+    CutsIds: [ids_of_any_length_and_case_are_kept],
+    /// Digests forget their pepper.
+    ForgetsPeppers: [digests_of_every_algorithm_are_kept],
+    /// A marker that is set may be set again.
+    MarkersAreSetAgain: [
+        a_marker_is_set_once,
+        one_of_ten_sets_the_marker,
+    ],
+    /// A marker advances from wherever it is.
+    MarkersAdvanceFromAnywhere: [
+        a_marker_advances_only_from_its_value,
+        ten_that_advance_a_marker_make_each_step_once,
+    ],
+    /// Markers are not kept.
+    ForgetsMarkers: [
+        a_marker_is_set_once,
+    ],
+    /// A revocation is not kept.
+    UpdateKeepsRevocation: [
+        an_update_replaces_every_field,
+        setting_the_state_changes_nothing_else,
+    ],
+    /// Scopes are kept as they were issued.
+    UpdateKeepsScopes: [
+        an_update_replaces_every_field,
+    ],
+    /// Nothing counts.
+    CountsNothing: [
+        expired_and_revoked_keys_do_not_count,
+    ],
+    /// Nothing is deleted.
+    DeletesNothing: [
+        a_deleted_key_is_not_found,
+    ],
+    /// The store is never ready.
+    CheckFails: [a_working_store_passes_its_check],
+}

@@ -1,0 +1,14 @@
+//! The rules that the manager keeps by means of its store.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+mod bad_input;
+mod bed;
+mod bootstrap;
+mod groups;
+mod imports;
+mod life;
+mod limits;
+mod rights;
+mod stage;
+mod trail;
