@@ -1,7 +1,7 @@
-//! Which scopes a service knows, and which reach which: roles and implications.
+//! The scopes a service knows, its roles, and which scopes imply others.
 //!
-//! What a grant covers by its form is for [`ScopeSet`]. A catalog is asked where a key is loaded or
-//! issued, never on a request whose key is cached.
+//! Wildcards are [`ScopeSet`]'s. A catalog is used when a key is loaded or issued, never on a request whose key is
+//! cached.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::{
     set::{ScopeSet, grant_covers},
 };
 
-/// The scopes of a service, with descriptions, roles and what implies what.
+/// The scopes of a service with their descriptions, roles and implications.
 ///
 /// ```
 /// use apikey_core::{Scope, ScopeCatalog, ScopeError, ScopeSet};
@@ -26,12 +26,10 @@ use super::{
 /// # Ok::<(), ScopeError>(())
 /// ```
 ///
-/// [`scopes!`](crate::scopes) makes one from doc comments; [`merge`](Self::merge) joins those of
-/// several groups.
+/// [`scopes!`](crate::scopes) builds one from doc comments. [`merge`](Self::merge) combines several.
 ///
-/// Security: a role's name is a name like any other, so a wildcard reaches it: with a role
-/// `team:lead`, a grant of `team:*` has all that the role grants. A role named without `:` is
-/// reached by its name and by `*` only.
+/// Security: a wildcard covers roles by their names. With a role `team:lead`, a grant of `team:*` includes everything
+/// that the role grants. A role without `:` in its name is covered by its name and by `*` alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScopeCatalog {
     descriptions: BTreeMap<Scope, String>,
@@ -40,7 +38,7 @@ pub struct ScopeCatalog {
 }
 
 impl ScopeCatalog {
-    /// A catalog that knows nothing yet.
+    /// Creates an empty catalog.
     ///
     /// ```
     /// use apikey_core::ScopeCatalog;
@@ -52,7 +50,7 @@ impl ScopeCatalog {
         Self::default()
     }
 
-    /// Makes a scope known, or describes it anew.
+    /// Adds a scope, or replaces its description.
     ///
     /// ```
     /// use apikey_core::{Scope, ScopeCatalog};
@@ -63,15 +61,14 @@ impl ScopeCatalog {
     /// assert_eq!(catalog.scopes().next(), Some((&READ, "List and download files.")));
     /// ```
     ///
-    /// The lines of a paragraph are joined; a blank line stays between paragraphs. An empty
-    /// description leaves an earlier one as it is.
+    /// Lines of a paragraph are joined; blank lines between paragraphs stay. An empty description keeps an earlier one.
     #[must_use]
     pub fn scope(mut self, scope: Scope, description: impl AsRef<str>) -> Self {
         self.describe(scope, reflow(description.as_ref()));
         self
     }
 
-    /// Lets a name stand for several grants.
+    /// Adds a role: a name that stands for several grants.
     ///
     /// ```
     /// use apikey_core::{ScopeCatalog, ScopeError, ScopeSet};
@@ -81,11 +78,11 @@ impl ScopeCatalog {
     /// # Ok::<(), ScopeError>(())
     /// ```
     ///
-    /// Grants may name other roles. Those of a role that exists are added to it.
+    /// Grants may name other roles. If the role exists already, the grants are added to it.
     ///
     /// # Errors
     ///
-    /// When the name isn't a [`Scope`], or one of the grants isn't one of a [`ScopeSet`].
+    /// Returns an error if the name isn't a [`Scope`] or a grant is malformed.
     pub fn role<I>(mut self, name: impl AsRef<str>, grants: I) -> Result<Self, ScopeError>
     where
         I: IntoIterator,
@@ -95,7 +92,7 @@ impl ScopeCatalog {
         Ok(self)
     }
 
-    /// Lets whoever has one scope have others too.
+    /// Adds an implication: a key with one scope has the others, too.
     ///
     /// ```
     /// use apikey_core::{Scope, ScopeCatalog, ScopeError, ScopeSet};
@@ -108,11 +105,11 @@ impl ScopeCatalog {
     /// # Ok::<(), ScopeError>(())
     /// ```
     ///
-    /// Implications hold transitively, and cycles are harmless. They don't make a scope known.
+    /// Implications are transitive, and cycles are harmless. An implication doesn't add its scopes to the catalog.
     ///
     /// # Errors
     ///
-    /// When one of the names isn't a [`Scope`]; for wildcards there are roles.
+    /// Returns an error if a name isn't a [`Scope`]. For wildcards, use a role.
     pub fn implies<I>(mut self, scope: impl AsRef<str>, implied: I) -> Result<Self, ScopeError>
     where
         I: IntoIterator,
@@ -124,8 +121,7 @@ impl ScopeCatalog {
         Ok(self)
     }
 
-    /// Knows what both know: roles and implications of one name are joined, of two descriptions
-    /// `other`'s is kept.
+    /// Combines two catalogs. Roles and implications of the same name are joined; of two descriptions, `other`'s is kept.
     ///
     /// ```
     /// use apikey_core::scopes;
@@ -151,7 +147,7 @@ impl ScopeCatalog {
         self
     }
 
-    /// The effective grants: those given, names of roles included, and everything they reach.
+    /// Returns the effective grants: the given ones, including names of roles, and everything they include.
     ///
     /// ```
     /// use apikey_core::{ScopeCatalog, ScopeError, ScopeSet};
@@ -161,12 +157,11 @@ impl ScopeCatalog {
     /// # Ok::<(), ScopeError>(())
     /// ```
     ///
-    /// A wildcard reaches what the names it covers reach. What is reached and lies under a wildcard
-    /// of the result is left out, as it would add nothing; `*` stays `*`.
+    /// A wildcard includes what the names it covers include. Grants that a wildcard of the result covers are left out; `*`
+    /// stays `*`.
     ///
-    /// Security: a set that [covers](ScopeSet::covers_grants) another still does when both are
-    /// expanded, and expanding twice changes nothing. So an effective set that covers what it hands
-    /// out covers what that will become.
+    /// Security: if a set [covers](ScopeSet::covers_grants) another, it still does after both are expanded. Expanding twice
+    /// changes nothing.
     #[must_use]
     pub fn expand(&self, granted: &ScopeSet) -> ScopeSet {
         if self.roles.is_empty() && self.implications.is_empty() {
@@ -193,7 +188,7 @@ impl ScopeCatalog {
             .flat_map(|(_, grants)| grants.iter())
     }
 
-    /// The grants that this catalog can't explain, such as misspelt ones.
+    /// Returns the grants that the catalog doesn't know, such as misspelt ones.
     ///
     /// ```
     /// use apikey_core::{Scope, ScopeCatalog, ScopeError, ScopeSet};
@@ -204,7 +199,7 @@ impl ScopeCatalog {
     /// # Ok::<(), ScopeError>(())
     /// ```
     ///
-    /// Known are scopes, roles, wildcards that cover at least one known scope, and `*`.
+    /// Scopes, roles, `*`, and wildcards that cover at least one known scope are known.
     #[must_use]
     pub fn unknown(&self, granted: &ScopeSet) -> Vec<String> {
         granted.iter().filter(|grant| !self.knows(grant)).map(str::to_owned).collect()
@@ -216,7 +211,7 @@ impl ScopeCatalog {
             || self.descriptions.keys().any(|scope| grant_covers(grant.as_bytes(), scope.as_str().as_bytes()))
     }
 
-    /// The known scopes and their descriptions, sorted by scope.
+    /// Returns the scopes and their descriptions, sorted by scope.
     ///
     /// ```
     /// use apikey_core::{Scope, ScopeCatalog};
@@ -230,7 +225,7 @@ impl ScopeCatalog {
         self.descriptions.iter().map(|(scope, description)| (scope, description.as_str()))
     }
 
-    /// The roles and what each was given, sorted by name.
+    /// Returns the roles and the grants of each, sorted by name.
     ///
     /// ```
     /// use apikey_core::{ScopeCatalog, ScopeError};
@@ -257,7 +252,7 @@ fn add(edges: &mut BTreeMap<Scope, ScopeSet>, name: Scope, grants: &ScopeSet) {
     *kept = kept.union(grants);
 }
 
-/// Doc comments break lines where the source does, which means nothing to who reads a description.
+/// Joins the lines of each paragraph: a doc comment's line breaks mean nothing to readers of a description.
 fn reflow(text: &str) -> String {
     let mut flowed = String::new();
     let mut separator = "";

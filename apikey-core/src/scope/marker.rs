@@ -1,11 +1,11 @@
-//! Scopes as types: the trait every marker has and the macro that declares them.
+//! Scopes as types: the trait of marker types, and the macro that declares them.
 //!
-//! What a tuple of markers requires is in [`requirement`](super::requirement); the catalog a group
-//! makes is [`ScopeCatalog`](crate::ScopeCatalog).
+//! Tuples of markers are in [`requirement`](super::requirement). A group's catalog is a
+//! [`ScopeCatalog`](crate::ScopeCatalog).
 
 use super::name::Scope;
 
-/// A type that stands for one scope.
+/// A type that names one scope.
 ///
 /// ```
 /// use apikey_core::{Scope, ScopeMarker};
@@ -15,8 +15,8 @@ use super::name::Scope;
 /// assert_eq!(FilesRead::SCOPE, Scope::from_static("files:read"));
 /// ```
 ///
-/// Every marker is also [`RequiredScopes`](crate::RequiredScopes). [`scopes!`](crate::scopes)
-/// declares markers together with their catalog; a type of one's own may be one too.
+/// Every marker also implements [`RequiredScopes`](crate::RequiredScopes). [`scopes!`](crate::scopes) declares markers
+/// together with their catalog. Other types may implement the trait as well.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` isn't a scope",
     label = "not declared with `scopes!`",
@@ -35,7 +35,7 @@ pub trait ScopeMarker: Send + Sync + 'static {
     const SCOPE: Scope;
 }
 
-/// Declares scopes: a marker type for each, and a type with the catalog of all.
+/// Declares scopes: one marker type each, and one type with the catalog of all of them.
 ///
 /// ```
 /// use apikey_core::{ScopeMarker, scopes};
@@ -55,12 +55,12 @@ pub trait ScopeMarker: Send + Sync + 'static {
 /// assert_eq!(described, ["List and download files.", "Upload and replace files."]);
 /// ```
 ///
-/// Markers have the visibility of their group and are `Debug`, `Clone` and `Copy`. A doc comment
-/// becomes the description in the catalog, as [`ScopeCatalog::scope`](crate::ScopeCatalog::scope)
-/// has it, and may be left out. Other attributes go to the type. One call may declare several
-/// groups, whose catalogs [`merge`](crate::ScopeCatalog::merge).
+/// Markers have the visibility of their group and implement `Debug`, `Clone` and `Copy`. A doc comment is optional and
+/// becomes the scope's description, as with [`ScopeCatalog::scope`](crate::ScopeCatalog::scope). Other attributes apply
+/// to the type. One call may declare several groups; combine their catalogs with
+/// [`merge`](crate::ScopeCatalog::merge).
 ///
-/// A malformed scope doesn't compile, nor does one that a group declares twice:
+/// A malformed scope, or one that a group declares twice, doesn't compile:
 ///
 /// ```compile_fail,E0080
 /// apikey_core::scopes! { Files { FilesRead = "files read" } }

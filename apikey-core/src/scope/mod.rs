@@ -1,4 +1,4 @@
-//! What keys may do: names, granted sets, what routes require, and the catalog that says which scope reaches which.
+//! What keys may do: scope names, granted sets, the requirements of routes, and the catalog of roles and implications.
 
 mod catalog;
 mod marker;

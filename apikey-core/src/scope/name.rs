@@ -1,10 +1,10 @@
-//! The name of one thing a key may do, and the error every malformed name ends in.
+//! The name of a scope, and the error for malformed names.
 
 use std::{borrow::Borrow, borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The name of one thing a key may do, such as `files:read`.
+/// The name of one permission, such as `files:read`.
 ///
 /// ```
 /// use apikey_core::{Scope, ScopeError};
@@ -16,15 +16,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// # Ok::<(), ScopeError>(())
 /// ```
 ///
-/// A scope is 1 to [`MAX_LEN`](Self::MAX_LEN) characters out of `A–Z a–z 0–9 . _ : -`. It is
-/// compared byte for byte, so `Files:read` is another scope. The alphabet is a subset of the scope
-/// token of RFC 6749 §3.3 without anything that would need quoting in a header, a URL or a log
-/// line.
+/// A scope has 1 to [`MAX_LEN`](Self::MAX_LEN) characters of `A–Z a–z 0–9 . _ : -`. It is compared byte for byte:
+/// `Files:read` is a different scope. The alphabet is a subset of RFC 6749 §3.3's scope token, without characters that
+/// need quoting in a header, a URL or a log line.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(Cow<'static, str>);
 
 impl Scope {
-    /// The most characters a scope may have.
+    /// The longest a scope may be, in characters.
     ///
     /// ```
     /// use apikey_core::Scope;
@@ -34,7 +33,7 @@ impl Scope {
     /// ```
     pub const MAX_LEN: usize = 128;
 
-    /// Takes a name for a scope if it is one.
+    /// Parses a scope.
     ///
     /// ```
     /// use apikey_core::{Scope, ScopeError};
@@ -47,8 +46,8 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// When the name is empty, too long or contains a character outside the alphabet. Wildcards
-    /// belong to grants, see [`ScopeSet`]; here they are refused.
+    /// Returns an error if the name is empty, too long or contains another character. Wildcards are grants, see
+    /// [`ScopeSet`], and an error here.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Result<Self, ScopeError> {
         let name = name.into();
         match defect(&name) {
@@ -57,7 +56,7 @@ impl Scope {
         }
     }
 
-    /// Takes a literal for a scope; in a constant, a malformed one doesn't compile.
+    /// Creates a scope from a literal. In a constant, a malformed one doesn't compile.
     ///
     /// ```
     /// use apikey_core::Scope;
@@ -73,7 +72,7 @@ impl Scope {
     ///
     /// # Panics
     ///
-    /// When the name isn't a scope. Use [`Scope::new`] for names that aren't part of the program.
+    /// Panics if the name isn't a scope. Use [`Scope::new`] for names that aren't literals.
     #[must_use]
     pub const fn from_static(name: &'static str) -> Self {
         match defect(name) {
@@ -86,7 +85,7 @@ impl Scope {
         }
     }
 
-    /// The name itself.
+    /// Returns the name.
     ///
     /// ```
     /// use apikey_core::Scope;
@@ -98,7 +97,7 @@ impl Scope {
         &self.0
     }
 
-    /// Stops the build when a group of [`scopes!`](crate::scopes) names a scope twice.
+    /// Fails the build if a group of [`scopes!`](crate::scopes) declares a scope twice.
     #[doc(hidden)]
     pub const fn assert_distinct(names: &[&str]) {
         let mut later = 1;
@@ -113,7 +112,7 @@ impl Scope {
     }
 }
 
-/// Why a name was not taken for a [`Scope`], or for one of the grants of a [`ScopeSet`].
+/// The error for a malformed [`Scope`], or a malformed grant of a [`ScopeSet`].
 ///
 /// ```
 /// use apikey_core::Scope;
@@ -122,8 +121,7 @@ impl Scope {
 /// assert!(error.to_string().starts_with(r#"scope "files read": character ' ' is not one of"#));
 /// ```
 ///
-/// Security: the message quotes what was refused, escaped to ASCII and cut short, so that it can go
-/// into a log or a terminal whoever the name came from.
+/// Security: the message quotes the malformed name, escaped to ASCII and truncated, so it is safe in logs and terminals.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct ScopeError(Reason);
@@ -150,8 +148,7 @@ impl ScopeError {
 
     pub(super) const NOTHING_REQUIRED: Self = Self(Reason::NothingRequired);
 
-    /// `name` is what was checked, `quoted` what the caller wrote: of a wildcard grant, only the
-    /// stem is checked.
+    /// `name` was checked, `quoted` was written by the caller: of a wildcard grant, only the stem is checked.
     pub(super) fn describe(quoted: &str, name: &str, defect: Defect) -> Self {
         Self(match defect {
             Defect::Empty => Reason::Empty,
@@ -177,7 +174,7 @@ fn quote(text: &str) -> Box<str> {
 pub(super) enum Defect {
     Empty,
     TooLong,
-    /// The byte offset of the first character outside the alphabet.
+    /// Returns the byte offset of the first character outside the alphabet.
     Character(usize),
 }
 
@@ -186,7 +183,7 @@ pub(super) const fn defect(name: &str) -> Option<Defect> {
     if bytes.is_empty() {
         return Some(Defect::Empty);
     }
-    // Before the characters, so that a hostile megabyte is refused without being read.
+    // Checked before the characters, so that a hostile megabyte isn't read.
     if bytes.len() > Scope::MAX_LEN {
         return Some(Defect::TooLong);
     }
@@ -200,7 +197,7 @@ pub(super) const fn defect(name: &str) -> Option<Defect> {
     None
 }
 
-/// `==` on strings is not `const`.
+/// Compares strings: `==` is not `const`.
 const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() != b.len() {

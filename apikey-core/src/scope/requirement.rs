@@ -1,7 +1,7 @@
-//! What a route needs: as a value ([`Requirement`]) and as a type ([`RequiredScopes`]).
+//! The scopes that a route requires, as a value ([`Requirement`]) and as a type ([`RequiredScopes`]).
 //!
-//! Middleware holds the value, extractors name the type. Both only ask a [`ScopeSet`]; the answer
-//! to the caller who lacks a scope is chosen elsewhere.
+//! Middleware holds the value, extractors name the type. The answer to callers that lack a scope is
+//! [`Rejection`](crate::Rejection)'s.
 
 use std::{convert::Infallible, fmt, marker::PhantomData};
 
@@ -11,7 +11,7 @@ use super::{
     set::ScopeSet,
 };
 
-/// The scopes a route needs: one out of each of its groups.
+/// The scopes that a route requires: at least one of each group.
 ///
 /// ```
 /// use apikey_core::{Requirement, ScopeError, ScopeSet};
@@ -24,18 +24,17 @@ use super::{
 /// # Ok::<(), ScopeError>(())
 /// ```
 ///
-/// `Display` is for logs. Where the scopes are known when the program is written, name them as a
-/// type instead, see [`RequiredScopes`].
+/// `Display` is for logs. If the scopes are known at compile time, name them as a type: see [`RequiredScopes`].
 ///
-/// Security: a requirement can't be empty, so none is met by a key without grants.
+/// Security: a requirement is never empty, so a key without grants meets none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
-    /// Neither this nor a group is ever empty.
+    /// Neither the list nor a group is ever empty.
     groups: Vec<Vec<Scope>>,
 }
 
 impl Requirement {
-    /// Needs each of these scopes.
+    /// Requires all of these scopes.
     ///
     /// ```
     /// use apikey_core::{Requirement, ScopeError, ScopeSet};
@@ -48,7 +47,7 @@ impl Requirement {
     ///
     /// # Errors
     ///
-    /// When one of them isn't a scope, or there are none.
+    /// Returns an error if one isn't a scope or the list is empty.
     pub fn all<I>(scopes: I) -> Result<Self, ScopeError>
     where
         I: IntoIterator,
@@ -58,7 +57,7 @@ impl Requirement {
         Ok(Self::of_groups(scopes.into_iter().map(|scope| vec![scope])))
     }
 
-    /// Needs at least one of these scopes.
+    /// Requires at least one of these scopes.
     ///
     /// ```
     /// use apikey_core::{Requirement, ScopeError, ScopeSet};
@@ -79,7 +78,7 @@ impl Requirement {
         Ok(Self::of_groups([parse(scopes)?]))
     }
 
-    /// Needs what both need.
+    /// Requires what both requirements require.
     ///
     /// ```
     /// use apikey_core::{Requirement, Scope};
@@ -92,7 +91,7 @@ impl Requirement {
         Self::of_groups(self.groups.into_iter().chain(other.groups))
     }
 
-    /// Whether a key with these grants may pass.
+    /// Returns `true` if a key with these grants meets the requirement.
     ///
     /// ```
     /// use apikey_core::{Requirement, ScopeError, ScopeSet};
@@ -103,14 +102,13 @@ impl Requirement {
     /// # Ok::<(), ScopeError>(())
     /// ```
     ///
-    /// Roles and implied scopes count only in a set that a [`ScopeCatalog`](crate::ScopeCatalog)
-    /// expanded.
+    /// Roles and implied scopes count only after a [`ScopeCatalog`](crate::ScopeCatalog) has expanded the set.
     #[must_use]
     pub fn is_met_by(&self, granted: &ScopeSet) -> bool {
         self.groups.iter().all(|group| granted.covers_any(group))
     }
 
-    /// The `scope` parameter of a challenge (RFC 6750 §3): the scopes needed, joined by spaces.
+    /// Returns the `scope` parameter of a challenge (RFC 6750 §3): the required scopes, joined by spaces.
     ///
     /// ```
     /// use apikey_core::{Requirement, ScopeError};
@@ -121,8 +119,8 @@ impl Requirement {
     /// # Ok::<(), ScopeError>(())
     /// ```
     ///
-    /// `None` when there is a choice: the parameter can only say "all of these". The text needs no
-    /// quoting within a quoted string.
+    /// Returns `None` if a group has alternatives: the parameter can only express "all of these". The text needs no escaping
+    /// within a quoted string.
     #[must_use]
     pub fn challenge_scope(&self) -> Option<String> {
         let names: Option<Vec<&str>> = self
@@ -136,9 +134,7 @@ impl Requirement {
         names.map(|names| names.join(" "))
     }
 
-    /// Callers guarantee at least one group and at least one scope in each; what is said twice is
-    /// kept once.
-    /// The sets of scopes of which any one is enough.
+    /// Returns the sets of scopes of which any one is enough.
     #[cfg(feature = "utoipa")]
     pub(crate) fn alternatives(&self) -> Vec<Vec<&str>> {
         self.groups.iter().fold(vec![Vec::new()], |chosen, group| {
@@ -149,6 +145,7 @@ impl Requirement {
         })
     }
 
+    /// Callers pass at least one group, and at least one scope in each. Duplicates are dropped.
     fn of_groups(groups: impl IntoIterator<Item = Vec<Scope>>) -> Self {
         Self { groups: distinct(groups.into_iter().map(distinct)) }
     }
@@ -178,7 +175,7 @@ impl From<Scope> for Requirement {
     }
 }
 
-/// A marker's value stands for its requirement, and a tuple of markers for all of theirs.
+/// Converts a marker's value, or a tuple of markers, into its requirement.
 impl<S: RequiredScopes> From<S> for Requirement {
     fn from(_: S) -> Self {
         S::requirement()
@@ -203,7 +200,7 @@ impl fmt::Display for Requirement {
     }
 }
 
-/// Scopes named by a type, for signatures such as `RequireScope<FilesRead>`.
+/// Scopes required by a type, for signatures such as `RequireScope<FilesRead>`.
 ///
 /// ```
 /// use apikey_core::{AnyOf, RequiredScopes, ScopeError, ScopeSet};
@@ -220,13 +217,13 @@ impl fmt::Display for Requirement {
 /// # Ok::<(), ScopeError>(())
 /// ```
 ///
-/// | type | needs |
+/// | type | requires |
 /// |---|---|
 /// | a marker from [`scopes!`](crate::scopes) | its scope |
 /// | a tuple of 1 to 8 of these types | all of them |
 /// | [`AnyOf`] a tuple of 1 to 8 markers | at least one |
 ///
-/// Own types may implement it; both functions must then say the same.
+/// Other types may implement it. Both functions must then agree.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` doesn't name scopes that can be required",
     label = "not a scope, a tuple of scopes or `AnyOf` scopes",
@@ -234,7 +231,7 @@ impl fmt::Display for Requirement {
     note = "`(A, B)` needs both scopes, `AnyOf<(A, B)>` one of them, up to 8 each"
 )]
 pub trait RequiredScopes: Send + Sync + 'static {
-    /// Whether a key with these grants may pass; this runs on every request and doesn't allocate.
+    /// Returns `true` if a key with these grants meets the requirement. Runs on every request and doesn't allocate.
     ///
     /// ```
     /// use apikey_core::{RequiredScopes, ScopeError, ScopeSet};
@@ -246,7 +243,7 @@ pub trait RequiredScopes: Send + Sync + 'static {
     /// ```
     fn met_by(granted: &ScopeSet) -> bool;
 
-    /// The same as a value, for the challenge and the log when it isn't met.
+    /// Returns the requirement as a value, for the challenge and the log when it isn't met.
     ///
     /// ```
     /// use apikey_core::RequiredScopes;
@@ -268,7 +265,7 @@ impl<M: ScopeMarker> RequiredScopes for M {
     }
 }
 
-/// At least one of a tuple's scopes, as a type that has no values.
+/// Requires at least one of a tuple's scopes. The type has no values.
 ///
 /// ```
 /// use apikey_core::{AnyOf, RequiredScopes, ScopeError, ScopeSet};
@@ -279,12 +276,11 @@ impl<M: ScopeMarker> RequiredScopes for M {
 /// # Ok::<(), ScopeError>(())
 /// ```
 ///
-/// The alternatives are markers, not tuples or further choices; a tuple may contain several
-/// `AnyOf`.
+/// The alternatives are markers, not tuples or further alternatives. A tuple may contain several `AnyOf`.
 #[derive(Debug, Clone, Copy)]
 pub struct AnyOf<T> {
     _never: Infallible,
-    /// A function's result, so that the type is `Send` and `Sync` whatever `T` is.
+    /// A function's result: it makes the type `Send` and `Sync` for any `T`.
     _alternatives: PhantomData<fn() -> T>,
 }
 

@@ -1,7 +1,7 @@
-//! What a key was granted, and whether that covers what is asked for.
+//! The grants of a key, and whether they cover a scope.
 //!
-//! The one place where wildcards are understood. Roles and implied scopes are expanded before, by
-//! the [catalog](crate::ScopeCatalog); a set only compares bytes.
+//! Wildcards are interpreted here alone. Roles and implied scopes were expanded before, by the
+//! [catalog](crate::ScopeCatalog); a set only compares bytes.
 
 use std::{fmt, str::FromStr};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::name::{Scope, ScopeError, defect};
 
-/// The grants of a key, in order and each once.
+/// The grants of a key, sorted and without duplicates.
 ///
 /// ```
 /// use apikey_core::{Scope, ScopeError, ScopeSet};
@@ -20,20 +20,20 @@ use super::name::{Scope, ScopeError, defect};
 /// # Ok::<(), ScopeError>(())
 /// ```
 ///
-/// A grant is one of three:
+/// There are three kinds of grants:
 ///
 /// | grant | covers |
 /// |---|---|
-/// | a scope, `files:read` | that scope and no other: not `files:read:own` |
-/// | a scope and `:*`, `files:*` | what goes on after `files:`, so neither `files` nor `files:` |
+/// | a scope, `files:read` | that scope alone, not `files:read:own` |
+/// | a scope and `:*`, `files:*` | longer scopes that start with `files:`, not `files` or `files:` |
 /// | `*` | every scope |
 ///
-/// A set is one allocation (none when empty): the sorted grants joined by spaces, the form of RFC
-/// 6749 §3.3. Questions about coverage don't allocate.
+/// A set is one allocation (none if empty): the sorted grants joined by spaces, as in RFC 6749 §3.3. Checks don't
+/// allocate.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct ScopeSet(Box<str>);
 
-/// Are these grants as a set keeps them: valid, in order, each once, one space between any two?
+/// Returns `true` if the grants are in a set's own form: valid, sorted, unique, separated by single spaces.
 fn is_canonical(grants: &str) -> bool {
     let mut before = "";
     grants.split(' ').all(|grant| {
@@ -44,7 +44,7 @@ fn is_canonical(grants: &str) -> bool {
 }
 
 impl ScopeSet {
-    /// A set that covers nothing.
+    /// Creates a set that covers nothing.
     ///
     /// ```
     /// use apikey_core::{Scope, ScopeSet};
@@ -56,7 +56,7 @@ impl ScopeSet {
         Self::default()
     }
 
-    /// Reads grants separated by ASCII whitespace; no grants are an empty set.
+    /// Parses grants separated by ASCII whitespace. Without grants, the set is empty.
     ///
     /// ```
     /// use apikey_core::{ScopeError, ScopeSet};
@@ -67,11 +67,10 @@ impl ScopeSet {
     ///
     /// # Errors
     ///
-    /// When one of the grants is none of the three kinds; `*` anywhere but alone or after a final
-    /// `:`, for example.
+    /// Returns an error if a grant is malformed, for example if `*` stands anywhere but alone or after a final `:`.
     pub fn parse(grants: &str) -> Result<Self, ScopeError> {
         match is_canonical(grants) {
-            // As a store kept it, and reads it for every key that it looks up.
+            // The form in which stores keep it; they parse it for every key that they look up.
             true => Ok(Self(grants.into())),
             false => Self::from_grants(grants.split_ascii_whitespace()),
         }
@@ -89,7 +88,7 @@ impl ScopeSet {
     ///
     /// # Errors
     ///
-    /// As [`parse`](Self::parse); besides, an item that is empty or contains a space is no grant.
+    /// As [`parse`](Self::parse). An item that is empty or contains a space is malformed, too.
     pub fn from_grants<I>(grants: I) -> Result<Self, ScopeError>
     where
         I: IntoIterator,
@@ -102,7 +101,7 @@ impl ScopeSet {
         Ok(Self::from_checked(grants.iter().map(AsRef::as_ref)))
     }
 
-    /// For grants that were checked already.
+    /// Creates a set from grants that were checked already.
     pub(crate) fn from_checked<'a>(grants: impl Iterator<Item = &'a str>) -> Self {
         let mut grants: Vec<&str> = grants.collect();
         grants.sort_unstable();
@@ -110,7 +109,7 @@ impl ScopeSet {
         Self(grants.join(" ").into_boxed_str())
     }
 
-    /// Whether a grant covers this scope.
+    /// Returns `true` if a grant covers this scope.
     ///
     /// ```
     /// use apikey_core::{Scope, ScopeError, ScopeSet};
@@ -125,7 +124,7 @@ impl ScopeSet {
         self.covers_grant(scope.as_str())
     }
 
-    /// Whether each of these scopes is covered; true when there are none.
+    /// Returns `true` if all of these scopes are covered, also if there are none.
     ///
     /// ```
     /// use apikey_core::{Scope, ScopeError, ScopeSet};
@@ -140,7 +139,7 @@ impl ScopeSet {
         scopes.into_iter().all(|scope| self.covers(scope))
     }
 
-    /// Whether at least one of these scopes is covered; false when there are none.
+    /// Returns `true` if at least one of these scopes is covered.
     ///
     /// ```
     /// use apikey_core::{Scope, ScopeError, ScopeSet};
@@ -154,7 +153,7 @@ impl ScopeSet {
         scopes.into_iter().any(|scope| self.covers(scope))
     }
 
-    /// Whether everything `other` grants, wildcards included, is granted here too.
+    /// Returns `true` if every grant of `other`, wildcards included, is covered.
     ///
     /// ```
     /// use apikey_core::{ScopeError, ScopeSet};
@@ -165,15 +164,14 @@ impl ScopeSet {
     /// # Ok::<(), ScopeError>(())
     /// ```
     ///
-    /// Security: this is the question to ask before one key hands rights to another. Ask it of sets
-    /// that went through [`ScopeCatalog::expand`](crate::ScopeCatalog::expand), as a role's name
-    /// says nothing about what it grants.
+    /// Security: check this before one key grants rights to another. Expand both sets with
+    /// [`ScopeCatalog::expand`](crate::ScopeCatalog::expand) first, because a role's name doesn't tell what it grants.
     #[must_use]
     pub fn covers_grants(&self, other: &Self) -> bool {
         other.iter().all(|grant| self.covers_grant(grant))
     }
 
-    /// The grants of both.
+    /// Returns the grants of both sets.
     ///
     /// ```
     /// use apikey_core::{ScopeError, ScopeSet};
@@ -187,7 +185,7 @@ impl ScopeSet {
         Self::from_checked(self.iter().chain(other.iter()))
     }
 
-    /// The grants, in byte order.
+    /// Returns the grants in byte order.
     ///
     /// ```
     /// use apikey_core::{ScopeError, ScopeSet};
@@ -200,7 +198,7 @@ impl ScopeSet {
         self.0.split_ascii_whitespace()
     }
 
-    /// How many grants there are.
+    /// Returns the number of grants.
     ///
     /// ```
     /// use apikey_core::{ScopeError, ScopeSet};
@@ -213,7 +211,7 @@ impl ScopeSet {
         self.iter().count()
     }
 
-    /// Whether there are no grants, so that nothing is covered.
+    /// Returns `true` if there are no grants, so that nothing is covered.
     ///
     /// ```
     /// use apikey_core::ScopeSet;
@@ -225,7 +223,7 @@ impl ScopeSet {
         self.0.is_empty()
     }
 
-    /// The sorted grants joined by single spaces, as a scope parameter has them (RFC 6749 §3.3).
+    /// Returns the sorted grants joined by single spaces, as in a scope parameter (RFC 6749 §3.3).
     ///
     /// ```
     /// use apikey_core::{ScopeError, ScopeSet};
@@ -243,10 +241,10 @@ impl ScopeSet {
     }
 }
 
-/// Whether one grant covers another grant or a scope.
+/// Returns `true` if a grant covers another grant or a scope.
 ///
-/// Scopes and wildcards need no distinction on the right: `a:b:*` lies under `a:*` as `a:b:c` does,
-/// and nothing but `*` itself can cover `*`, as no scope contains one.
+/// The right side may be a scope or a wildcard: `a:*` covers `a:b:*` as it covers `a:b:c`. Only `*` covers `*`, because
+/// no scope contains one.
 pub(crate) fn grant_covers(grant: &[u8], wanted: &[u8]) -> bool {
     match grant.split_last() {
         Some((b'*', stem)) => wanted.len() > stem.len() && wanted.starts_with(stem),
@@ -254,10 +252,10 @@ pub(crate) fn grant_covers(grant: &[u8], wanted: &[u8]) -> bool {
     }
 }
 
-/// Whether the answer is yes for one of the grants.
+/// Returns `true` if `covers` holds for one of the grants.
 ///
-/// This runs on every request. Looking for the spaces eight bytes at a time takes half as long as
-/// `split` or a loop over bytes does.
+/// This runs on every request. Finding the spaces eight bytes at a time takes half as long as `split` or a loop over
+/// bytes.
 fn any_grant(grants: &[u8], mut covers: impl FnMut(&[u8]) -> bool) -> bool {
     const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
     const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);

@@ -1,4 +1,4 @@
-//! Where keys come from: the trait that services implement, and keys from a file or the environment.
+//! Where keys come from: the resolver trait, and keys from a file or the environment.
 
 mod resolver;
 mod static_keys;

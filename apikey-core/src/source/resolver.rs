@@ -1,7 +1,7 @@
-//! Where keys come from: the trait a service implements, what it is given and what it answers.
+//! The trait that looks keys up, its input and its answer.
 //!
-//! A resolver only looks up. That the digest matches, that the key's window is open and what is cached for how long is
-//! decided by the [`Authenticator`](crate::Authenticator), after the resolver has answered.
+//! A resolver only looks up. The [`Authenticator`](crate::Authenticator) then compares the digest, checks the key's window
+//! and decides what is cached for how long.
 
 use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -10,13 +10,13 @@ use crate::{
     key::{Claims, KeyDigest, PlaintextKey},
 };
 
-/// Any error, boxed: what a [`Resolver`]'s own error type must turn into.
+/// Any boxed error. A [`Resolver`]'s error type converts into it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Looks a presented key up in a store: a table, a file, another service.
 ///
-/// Asked only on a cache miss, and only for keys whose format and checksum hold. Concurrent requests with one key share
-/// one call. A call may be dropped at any await point (its callers hung up, or the resolver timeout passed).
+/// It is called on a cache miss, for keys with a valid format and checksum. Concurrent requests with one key share a
+/// call. A call may be dropped at any await point, when its callers hang up or the resolver timeout passes.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -36,17 +36,17 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 ///
 /// # Errors
 ///
-/// An error means "can't tell": the request is answered 503 and nothing is cached. A key that doesn't exist is
-/// `Ok(None)`. A panic counts as an error.
+/// An error means that the store can't tell: the request is answered 503 and nothing is cached. A key that doesn't exist
+/// is `Ok(None)`. A panic counts as an error.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not resolve API keys",
     note = "implement `Resolver`, or wrap a closure in `resolver_fn` or `resolver_with`"
 )]
 pub trait Resolver: Send + Sync + 'static {
-    /// What can go wrong with the store.
+    /// The error of a failed look-up.
     type Error: Into<BoxError>;
 
-    /// Finds the record of `key`, if there is one.
+    /// Looks up the record of `key`.
     fn resolve(&self, key: &PresentedKey) -> impl Future<Output = Result<Option<Resolution>, Self::Error>> + Send;
 }
 
@@ -58,9 +58,9 @@ impl<R: Resolver> Resolver for Arc<R> {
     }
 }
 
-/// A key as a caller presented it, with the digests a store may know it by.
+/// A key as a caller presented it, with the digests under which a store may keep it.
 ///
-/// Cheap to clone; the plaintext is wiped when the last clone goes.
+/// Clones are cheap. The plaintext is wiped when the last one is dropped.
 #[derive(Clone)]
 pub struct PresentedKey(Arc<Parts>);
 
@@ -75,7 +75,7 @@ impl PresentedKey {
         PresentedKey(Arc::new(Parts { plaintext, digests, environment }))
     }
 
-    /// The key itself, for resolvers that must pass it on to whoever verifies it.
+    /// Returns the key itself, for resolvers that pass it to another verifier.
     ///
     /// Stores should look keys up by [`digests`](PresentedKey::digests).
     #[must_use]
@@ -83,19 +83,19 @@ impl PresentedKey {
         &self.0.plaintext
     }
 
-    /// The digest under the pepper that issues (or plain SHA-256 where there is none).
+    /// Returns the digest under the issuing pepper, or plain SHA-256 without peppers.
     #[must_use]
     pub fn digest(&self) -> &KeyDigest {
         &self.0.digests[0]
     }
 
-    /// One digest for each accepted pepper, the issuing one first. A store looks them all up at once.
+    /// Returns one digest for each accepted pepper, the issuing one first. A store looks all of them up at once.
     #[must_use]
     pub fn digests(&self) -> &[KeyDigest] {
         &self.0.digests
     }
 
-    /// The environment the key's text names, where its format has one.
+    /// Returns the environment in the key's text, if its format has environments.
     #[must_use]
     pub fn environment(&self) -> Option<&str> {
         self.0.environment.as_deref()
@@ -122,31 +122,31 @@ pub struct Resolution {
     pub(crate) secret_ends_at: Option<Timestamp>,
 }
 
-/// Why the record is believed to belong to the presented key.
+/// How the record is known to belong to the presented key.
 #[derive(Clone, Debug)]
 pub(crate) enum Proof {
     Digest(KeyDigest),
     Vouched,
 }
 
-/// Whether a key's record lets it be used at all. Windows of time are apart from this.
+/// The state of a key's record, apart from its window of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyStatus {
-    /// In use.
+    /// The key may be used.
     #[default]
     Active,
-    /// Switched off; may be switched on again.
+    /// The key is disabled and can be enabled again.
     Disabled,
-    /// Ended for good.
+    /// The key is revoked for good.
     Revoked,
 }
 
 impl Resolution {
-    /// An active key with `claims`, stored under `digest`.
+    /// Creates the answer for an active key that is stored under `digest`.
     ///
-    /// Give the digest **as stored**: the authenticator compares it in constant time with those of the presented key, so
-    /// that a store which answers with another key's record lets nobody in.
+    /// Pass the digest **as stored**. The authenticator compares it in constant time with those of the presented key, so a
+    /// store that answers with another key's record lets nobody in.
     #[must_use]
     pub fn new(digest: KeyDigest, claims: Claims) -> Self {
         Resolution {
@@ -158,39 +158,38 @@ impl Resolution {
         }
     }
 
-    /// An active key with `claims`, where the resolver itself has made sure that the presented key is this one, for
-    /// example by having another service verify it.
+    /// Creates the answer for an active key that the resolver has verified itself, for example by asking another service.
     ///
     /// # Security
     ///
-    /// No digest is compared. A resolver that looks a digest up should use [`new`](Resolution::new).
+    /// No digest is compared. Resolvers that look a digest up should use [`new`](Resolution::new).
     #[must_use]
     pub fn vouched(claims: Claims) -> Self {
         Resolution { proof: Proof::Vouched, claims, status: KeyStatus::Active, not_before: None, secret_ends_at: None }
     }
 
-    /// Sets whether the key may be used; [`Active`](KeyStatus::Active) unless said.
+    /// Sets the status. The default is [`Active`](KeyStatus::Active).
     #[must_use]
     pub fn with_status(mut self, status: KeyStatus) -> Self {
         self.status = status;
         self
     }
 
-    /// Refuses the key before this moment.
+    /// Rejects the key before this moment.
     #[must_use]
     pub fn with_not_before(mut self, not_before: impl Into<Timestamp>) -> Self {
         self.not_before = Some(not_before.into());
         self
     }
 
-    /// Refuses this secret from this moment on, whatever the key's own expiry: the end of a rotation's overlap.
+    /// Rejects this secret from this moment on, apart from the key's own expiry: the end of a rotation's overlap.
     #[must_use]
     pub fn with_secret_end(mut self, ends_at: impl Into<Timestamp>) -> Self {
         self.secret_ends_at = Some(ends_at.into());
         self
     }
 
-    /// Changes the claims, in a resolver that wraps another.
+    /// Changes the claims, for resolvers that wrap another.
     ///
     /// ```
     /// # use apikey_core::{Claims, KeyDigest, KeyId, Resolution};
@@ -206,19 +205,19 @@ impl Resolution {
         self
     }
 
-    /// The key's claims.
+    /// Returns the key's claims.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// Whether the key may be used.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> KeyStatus {
         self.status
     }
 
-    /// The earlier of the key's expiry and its secret's end.
+    /// Returns the earlier of the key's expiry and its secret's end.
     pub(crate) fn ends_at(&self) -> Option<Timestamp> {
         match (self.claims.expires_at(), self.secret_ends_at) {
             (Some(key), Some(secret)) => Some(key.min(secret)),
@@ -227,7 +226,7 @@ impl Resolution {
     }
 }
 
-/// A resolver made of a closure that is given the [`PresentedKey`] key.
+/// Creates a resolver from a closure that takes the [`PresentedKey`].
 ///
 /// ```
 /// use apikey_core::{Claims, KeyId, Resolution, resolver_fn};
@@ -254,10 +253,10 @@ where
     ResolverFn(resolve)
 }
 
-/// A resolver made of a state and a function of both state and key; the state is cloned for each call, so make it a
-/// pool, a client or an `Arc`.
+/// Creates a resolver from a state and a function of state and key. The state is cloned for each call: use a pool, a
+/// client or an `Arc`.
 ///
-/// An async closure that captures nothing fits:
+/// The function may be an async closure that captures nothing:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -282,10 +281,10 @@ where
     ResolverWith { state, resolve }
 }
 
-/// See [`resolver_fn`].
+/// The resolver of [`resolver_fn`].
 pub struct ResolverFn<F>(F);
 
-/// See [`resolver_with`].
+/// The resolver of [`resolver_with`].
 pub struct ResolverWith<S, F> {
     state: S,
     resolve: F,
@@ -330,10 +329,10 @@ impl<S, F> fmt::Debug for ResolverWith<S, F> {
     }
 }
 
-/// What a load ends with.
+/// The result of a load.
 pub(crate) type Resolved = Result<Option<Resolution>, BoxError>;
 
-/// [`Resolver`] with its type forgotten. Only a cache miss boxes a future.
+/// A type-erased [`Resolver`]. Only a cache miss boxes a future.
 pub(crate) trait ErasedResolver: Send + Sync {
     fn load(self: Arc<Self>, key: PresentedKey) -> Pin<Box<dyn Future<Output = Resolved> + Send>>;
 }

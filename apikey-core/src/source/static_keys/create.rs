@@ -36,8 +36,8 @@ impl StaticKeys {
     ///
     /// # Errors
     ///
-    /// When the key can't be shown on `output`, or the file can't be made; then there is no file. Otherwise those of
-    /// [`from_file`](StaticKeys::from_file).
+    /// Returns an error if the key can't be shown on `output` or the file can't be created; no file is left then. Otherwise
+    /// as [`from_file`](StaticKeys::from_file).
     #[cfg_attr(docsrs, doc(cfg(feature = "toml")))]
     pub fn open_or_create(
         path: impl AsRef<Path>,

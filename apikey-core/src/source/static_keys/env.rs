@@ -1,4 +1,4 @@
-//! The one-line form: `id digest scope…`, for environment variables.
+//! The one-line form of a key, `id digest scope…`, for environment variables.
 
 use std::env::VarError;
 
@@ -6,11 +6,11 @@ use super::{Entry, Problem, StaticKeys, StaticKeysError, claims, parse_digest, p
 use crate::{scope::ScopeSet, source::resolver::Resolution};
 
 impl StaticKeys {
-    /// Reads keys from the environment variable `name`; its form is that of [`parse`](StaticKeys::parse).
+    /// Reads keys from the environment variable `name`, in the form of [`parse`](StaticKeys::parse).
     ///
     /// # Errors
     ///
-    /// When the variable is not set, and whatever `parse` refuses.
+    /// Returns an error if the variable is not set, or as [`parse`](StaticKeys::parse).
     pub fn from_env(name: &str) -> Result<Self, StaticKeysError> {
         match std::env::var(name) {
             Ok(text) => StaticKeys::parse(&text),
@@ -19,13 +19,13 @@ impl StaticKeys {
         }
     }
 
-    /// Reads keys from lines of `id digest scope…`; `;` ends an entry as a line's end does.
+    /// Parses lines of `id digest scope…`. `;` separates entries as a line break does.
     ///
-    /// The id is the key's name, too. One `;` or line's end may close the list.
+    /// The id is also the key's name. The list may end with one `;` or line break.
     ///
     /// # Errors
     ///
-    /// An empty list, an empty, malformed or repeated entry; the error says in which line.
+    /// Returns an error that names the line if an entry is empty, malformed or repeated, or if the list is empty.
     pub fn parse(text: &str) -> Result<Self, StaticKeysError> {
         let body = text.trim_end_matches(['\r', '\n', ' ']);
         let body = body.strip_suffix(';').unwrap_or(body);
@@ -34,7 +34,7 @@ impl StaticKeys {
         }
         let lines = body.split('\n').enumerate().map(|(n, line)| (n + 1, line.trim_end_matches('\r')));
         let entries = lines.flat_map(|(line, text)| {
-            // A line may end with the separator, too.
+            // A line may also end with the separator.
             let text = text.trim_end().strip_suffix(';').unwrap_or(text);
             text.split(';').map(move |entry| parse_entry(line, entry).map_err(|problem| problem.at(line)))
         });

@@ -1,4 +1,4 @@
-//! A new key for the list: the secret for its holder, the entry for the configuration.
+//! Generates a key: the secret for its holder, and the entry for the configuration.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::{
     scope::{ScopeError, ScopeSet},
 };
 
-/// A key that was just made: shown to its holder once, and kept as an entry.
+/// A new key: the secret to show to its holder once, and the entry to keep.
 ///
 /// ```
 /// use apikey_core::{KeyFormat, KeyHasher, NewStaticKey, StaticKeys};
@@ -26,27 +26,27 @@ pub struct NewStaticKey {
     scopes: ScopeSet,
 }
 
-/// Why no key was made.
+/// The error for a key that can't be generated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateStaticKeyError {
-    /// The id is none.
+    /// The id is malformed.
     #[error("the id is malformed")]
     Id(#[from] KeyIdError),
-    /// A scope is none.
+    /// A scope is malformed.
     #[error("a scope is malformed")]
     Scope(#[from] ScopeError),
-    /// The format makes no keys, or there is no randomness.
+    /// The format can't issue keys, or the operating system has no randomness.
     #[error(transparent)]
     Key(#[from] GenerateKeyError),
 }
 
 impl NewStaticKey {
-    /// Makes a key of `format`, in its default environment.
+    /// Generates a key of `format`, in its default environment.
     ///
     /// # Errors
     ///
-    /// When the id or a scope is malformed, `format` only verifies, or the operating system gives no random bytes.
+    /// Returns an error if the id or a scope is malformed, `format` only verifies, or the operating system has no randomness.
     pub fn generate<S: AsRef<str>>(
         format: &KeyFormat,
         hasher: &KeyHasher,
@@ -60,23 +60,23 @@ impl NewStaticKey {
         Ok(NewStaticKey { secret, id, digest, scopes })
     }
 
-    /// The key itself.
+    /// Returns the secret.
     #[must_use]
     pub fn secret(&self) -> &PlaintextKey {
         &self.secret
     }
 
-    /// The entry for [`StaticKeys::parse`](crate::StaticKeys::parse): one line without its end.
+    /// Returns the entry for [`StaticKeys::parse`](crate::StaticKeys::parse): one line, without a line break.
     #[must_use]
     pub fn env_entry(&self) -> String {
         let entry = format!("{} {} {}", self.id, self.digest, self.scopes);
         entry.trim_end().to_owned()
     }
 
-    /// The entry for a TOML file of keys (feature `toml`): a table with its line's end.
+    /// Returns the entry for a TOML file of keys (feature `toml`): a table that ends with a line break.
     #[must_use]
     pub fn toml_entry(&self) -> String {
-        // Ids, digests and scopes have no character that a TOML string would have to escape.
+        // Ids, digests and scopes contain no character that a TOML string must escape.
         let scopes: Vec<_> = self.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
         format!("[[key]]\nid = \"{}\"\ndigest = \"{}\"\nscopes = [{}]\n", self.id, self.digest, scopes.join(", "))
     }

@@ -1,4 +1,4 @@
-//! Keys that stand in configuration, hashed: for a service with a handful of callers and no database.
+//! Hashed keys in configuration, for services with a handful of callers and no database.
 
 #[cfg(feature = "toml")]
 mod create;
@@ -17,12 +17,12 @@ use crate::{
     source::resolver::{PresentedKey, Resolution, Resolver},
 };
 
-/// Keys from an environment variable or a file, known by their digests.
+/// Keys from an environment variable or a file, kept as digests.
 ///
-/// The configuration holds no secret: whoever reads it can't call the service. [`NewStaticKey`] makes a key and the entry
-/// to put here. Digests under a pepper need the [`KeyHasher`](crate::KeyHasher) that accepts it.
+/// The configuration contains no secret: reading it doesn't let anybody call the service. [`NewStaticKey`] generates a key
+/// and its entry. Digests under a pepper need a [`KeyHasher`](crate::KeyHasher) that accepts the pepper.
 ///
-/// One entry a line, or separated by `;`: the key's id, its digest, its scopes.
+/// Each line is an entry, or `;` separates entries: the key's id, its digest, its scopes.
 ///
 /// ```
 /// use apikey_core::{Authenticator, StaticKeys};
@@ -37,7 +37,7 @@ pub struct StaticKeys {
     keys: HashMap<KeyDigest, Resolution>,
 }
 
-/// What is wrong with a list of keys, and in which line.
+/// The error for a malformed list of keys.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{}{}{problem}",
@@ -82,7 +82,7 @@ enum Problem {
 }
 
 impl StaticKeysError {
-    /// The line of the entry at fault, counted from 1, where one is.
+    /// Returns the line of the malformed entry, counted from 1, if there is one.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         self.line
@@ -103,7 +103,7 @@ impl Problem {
     }
 }
 
-/// An entry as it was read, before it is compared with the others.
+/// A parsed entry, before it is compared with the others.
 struct Entry {
     line: usize,
     digest: KeyDigest,
@@ -129,13 +129,13 @@ impl StaticKeys {
         Ok(StaticKeys { keys })
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Always `false`: a list without a key is refused when it is read.
+    /// Returns `false`: a list without keys is an error when it is read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

@@ -1,4 +1,4 @@
-//! The file form: a `[[key]]` table for each key.
+//! The file form of keys: one `[[key]]` table each.
 
 use std::path::Path;
 
@@ -35,11 +35,11 @@ struct Row {
 }
 
 impl StaticKeys {
-    /// Reads keys from the TOML file at `path`; its form is that of [`from_toml`](StaticKeys::from_toml).
+    /// Reads keys from the TOML file at `path`, in the form of [`from_toml`](StaticKeys::from_toml).
     ///
     /// # Errors
     ///
-    /// When the file can't be read, and whatever `from_toml` refuses. Each names the file.
+    /// Returns an error that names the file if it can't be read, or as [`from_toml`](StaticKeys::from_toml).
     #[cfg_attr(docsrs, doc(cfg(feature = "toml")))]
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, StaticKeysError> {
         let path = path.as_ref();
@@ -49,10 +49,10 @@ impl StaticKeys {
             .map_err(|error| StaticKeysError { file: Some(path.display().to_string()), ..error })
     }
 
-    /// Reads keys from TOML: a `[[key]]` table for each.
+    /// Parses keys from TOML: one `[[key]]` table each.
     ///
-    /// `id` and `digest` are needed; `name`, `organization`, `service_account`, `environment`, `scopes`, `not_before`,
-    /// `expires_at` (date-times with an offset) and `disabled` are not. Other fields are refused.
+    /// `id` and `digest` are required. `name`, `organization`, `service_account`, `environment`, `scopes`, `not_before`,
+    /// `expires_at` (date-times with an offset) and `disabled` are optional. Other fields are an error.
     ///
     /// ```
     /// let keys = apikey_core::StaticKeys::from_toml(r#"
@@ -69,7 +69,7 @@ impl StaticKeys {
     ///
     /// # Errors
     ///
-    /// An empty list, an empty, malformed or repeated entry; the error says in which line.
+    /// Returns an error that names the line if an entry is malformed or repeated, or if the list is empty.
     #[cfg_attr(docsrs, doc(cfg(feature = "toml")))]
     pub fn from_toml(text: &str) -> Result<Self, StaticKeysError> {
         let line_of = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
@@ -88,7 +88,7 @@ impl StaticKeys {
     }
 }
 
-/// Turns a row into an entry; a problem comes with where in the text it stands.
+/// Converts a row into an entry. An error carries its position in the text.
 fn entry(row: Row, line: usize) -> Result<Entry, (usize, Problem)> {
     let id_at = row.id.span().start;
     let digest_at = row.digest.span().start;
@@ -125,7 +125,7 @@ fn entry(row: Row, line: usize) -> Result<Entry, (usize, Problem)> {
 fn moment(field: &'static str, value: Spanned<Datetime>) -> Result<Timestamp, (usize, Problem)> {
     let at = value.span().start;
     let value = value.into_inner();
-    // TOML has local date-times too; without an offset they name no moment.
+    // TOML also has local date-times. Without an offset they name no moment.
     if value.offset.is_none() {
         return Err((at, Problem::field(field, "a date, a time and an offset such as Z are needed")));
     }
