@@ -1,39 +1,146 @@
-//! Who asks: a key, or somebody whom the host itself has logged in. What they may do is the manager's to say.
+//! Who asks, and whether the route is theirs: a key, or somebody whom the host has logged in. What they may do to a
+//! resource is for the manager to decide.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use apikey_core::{
-    AuthenticatedKey, Authenticator, BoxError, Rejection, Requirement, Scope,
+    AuthenticatedKey, Authenticator, Rejection, Requirement,
     adapter::{Authentication, Header, HeaderLines, RequestView},
 };
 use apikey_manager::Actor;
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::MethodRouter,
+};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, ORIGIN},
     request::Parts,
 };
+use tower_apikey::{ApiKeyLayer, OnRevoked};
+use tower_layer::Layer;
+use tower_service::Service;
 
 use crate::{
-    call::Call,
-    problem::{self, Failure, Problem},
-    reply::Reply,
-    service::Config,
+    call::{Caller, Json},
+    config::Config,
+    declaration::{Declaration, Needs},
+    input::{self, Nothing},
+    precondition,
+    problem::{self, Failure, Problem, Unmet},
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const REQUEST_IDS: [HeaderName; 2] = [HeaderName::from_static("x-request-id"), HeaderName::from_static("request-id")];
 
-/// The longest id of a request that the audit trail takes.
-const LONGEST_REQUEST_ID: usize = 128;
+/// Holds requests for `methods` to their declaration, and lets in only those that it is for.
+pub(crate) fn guard<S: Clone + Send + Sync + 'static>(
+    methods: MethodRouter<S>,
+    config: &Arc<Config>,
+    declaration: Declaration,
+) -> MethodRouter<S> {
+    let is_public = matches!(declaration.needs, Needs::Nothing);
+    let methods = methods.route_layer(from_fn_with_state((Arc::clone(config), Arc::new(declaration)), admit));
+    match is_public {
+        true => methods,
+        false => methods.route_layer(from_fn_with_state(Arc::clone(config), authenticate)),
+    }
+}
 
-type LoggedIn = Pin<Box<dyn Future<Output = Result<Option<Actor>, BoxError>> + Send>>;
+/// Whom the host has logged in, on the way from [`authenticate`] to [`admit`].
+#[derive(Clone)]
+struct LoggedIn(Actor);
 
-/// Says who is logged in to the host.
-pub(crate) type Login = Arc<dyn Fn(&Parts) -> LoggedIn + Send + Sync>;
+/// Finds out who asks, by the host's login or by a key.
+async fn authenticate(State(config): State<Arc<Config>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match logged_in(&config, &parts).await {
+        Err(failure) => failure.into_response(),
+        Ok(Some(actor)) => {
+            parts.extensions.insert(LoggedIn(actor));
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Ok(None) => {
+            let layer = ApiKeyLayer::new(config.keys.authenticator()).on_revoked(OnRevoked::Finish);
+            let mut keyed = layer.lingering(config.lingering.clone()).layer(next);
+            match keyed.call(Request::from_parts(parts, body)).await {
+                Ok(response) => response.map(Body::new),
+                Err(never) => match never {},
+            }
+        }
+    }
+}
 
-/// Who has logged in, if anybody has. It must then be the caller's only credential, and what changes something must come
-/// from a page of the host's own.
-pub(crate) async fn logged_in(config: &Config, parts: &Parts) -> Result<Option<Actor>, Failure> {
+type Guard = (Arc<Config>, Arc<Declaration>);
+
+/// Refuses callers without the scope that the route needs, and then what its declaration doesn't mention. No body is read
+/// before.
+async fn admit(State((config, declaration)): State<Guard>, request: Request, next: Next) -> Response {
+    if let Needs::Nothing = declaration.needs {
+        return match refuse_undeclared(&declaration, request).await {
+            Ok(request) => next.run(request).await,
+            Err(failure) => failure.into_response(),
+        };
+    }
+    let (mut parts, body) = request.into_parts();
+    let (actor, key) = match parts.extensions.remove::<LoggedIn>() {
+        Some(LoggedIn(actor)) => (Some(actor), None),
+        None => match tower_apikey::caller(&parts.extensions) {
+            Ok(key) => (Actor::key(key), Some(key.clone())),
+            // The host's authenticator may let requests pass without a key. This one doesn't.
+            Err(rejection) => return Failure::Refused(rejection).into_response(),
+        },
+    };
+    let Some(actor) = actor else { return Failure::from(Problem::forbidden()).into_response() };
+    let caller = Caller::new(&config, actor, key.clone(), &parts);
+    let lacks = match &declaration.needs {
+        Needs::Scope(scope) if !config.keys.has_scope(&caller.actor, scope) => Some(scope.clone()),
+        _ => None,
+    };
+    parts.extensions.insert(caller);
+    let admitted = match lacks {
+        Some(scope) => Err(Failure::Unmet(Unmet::Scope(scope))),
+        None => refuse_undeclared(&declaration, Request::from_parts(parts, body)).await,
+    };
+    let response = match admitted {
+        Ok(request) => next.run(request).await,
+        Err(failure) => failure.into_response(),
+    };
+    in_words_of(key.as_ref(), response)
+}
+
+/// Refuses parameters, a precondition and a body where the route takes none.
+async fn refuse_undeclared(declaration: &Declaration, request: Request) -> Result<Request, Failure> {
+    if !declaration.takes_precondition {
+        precondition::none(request.headers())?;
+    }
+    if !declaration.takes_parameters {
+        input::from_query::<Nothing>(request.uri().query().unwrap_or_default())?;
+    }
+    if !declaration.is_change || declaration.takes_body {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let _: Option<Json<Nothing>> = Json::read(Request::from_parts(parts.clone(), body)).await?;
+    Ok(Request::from_parts(parts, Body::empty()))
+}
+
+/// Gives a refusal of a key the authenticator's form.
+fn in_words_of(key: Option<&AuthenticatedKey>, response: Response) -> Response {
+    let rejection = match (key, response.extensions().get()) {
+        (Some(key), Some(Unmet::Scope(scope))) => key.require_scopes(&Requirement::from(scope.clone())).err(),
+        // Its handle has heard of it by now.
+        (Some(key), Some(Unmet::Live)) => key.require_live().err(),
+        _ => None,
+    };
+    rejection.map_or(response, |rejection| Failure::Refused(rejection).into_response())
+}
+
+/// Returns whom the host has logged in. The login must be the only credential, and changes must come from a page of the
+/// host's own.
+async fn logged_in(config: &Config, parts: &Parts) -> Result<Option<Actor>, Failure> {
     let Some(login) = &config.login else { return Ok(None) };
     let actor = login(parts).await.map_err(|error| {
         problem::report(error.as_ref());
@@ -42,7 +149,9 @@ pub(crate) async fn logged_in(config: &Config, parts: &Parts) -> Result<Option<A
     let Some(actor) = actor else { return Ok(None) };
     let authenticator = config.keys.authenticator();
     if has_key(parts, &authenticator) {
-        return Err(refuse(&authenticator, &TwoCredentials).await.map_or(Failure::NotLive, Failure::Refused));
+        return Err(refuse(&authenticator, &TwoCredentials)
+            .await
+            .map_or(Failure::Unmet(Unmet::Live), Failure::Refused));
     }
     let is_write = !matches!(parts.method, Method::GET | Method::HEAD);
     match is_write && !is_same_site(&parts.headers, &config.origins) {
@@ -54,7 +163,7 @@ pub(crate) async fn logged_in(config: &Config, parts: &Parts) -> Result<Option<A
     }
 }
 
-/// Has the request a credential that is a key's?
+/// Returns `true` if the request has a credential that is a key's.
 fn has_key(parts: &Parts, authenticator: &Authenticator) -> bool {
     let is_bearer = |value: &HeaderValue| {
         let scheme = value.as_bytes().split(|byte| *byte == b' ').next();
@@ -65,7 +174,7 @@ fn has_key(parts: &Parts, authenticator: &Authenticator) -> bool {
         || authenticator.extra_headers().iter().any(|name| parts.headers.contains_key(&**name))
 }
 
-/// Browsers tell what page a request comes from, and no page can make them tell otherwise.
+/// Returns `true` if the browser says that the request comes from a page of the host's own. No page can forge that.
 fn is_same_site(headers: &HeaderMap, origins: &[String]) -> bool {
     let only = |name: &HeaderName| {
         let mut values = headers.get_all(name).iter();
@@ -73,36 +182,6 @@ fn is_same_site(headers: &HeaderMap, origins: &[String]) -> bool {
     };
     only(&SEC_FETCH_SITE) == Some("same-origin")
         || only(&ORIGIN).is_some_and(|origin| origins.iter().any(|own| own.eq_ignore_ascii_case(origin)))
-}
-
-/// The actor of a call, with the request's id for the audit trail.
-pub(crate) fn named(actor: Actor, headers: &HeaderMap) -> Actor {
-    let is_id =
-        |id: &&str| (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    let id = REQUEST_IDS.iter().find_map(|name| headers.get(name)).and_then(|value| value.to_str().ok());
-    match id.filter(is_id) {
-        Some(id) => actor.with_request_id(id),
-        None => actor,
-    }
-}
-
-/// Has the caller what the route needs? Asked before a body is read; the manager asks again.
-pub(crate) fn check(call: &Call, needed: Option<&Scope>) -> Result<(), Failure> {
-    match needed {
-        Some(scope) if !call.keys().has_scope(&call.actor, scope) => Err(Failure::Lacks(scope.clone())),
-        _ => Ok(()),
-    }
-}
-
-/// A failure as it is answered to the caller, in the authenticator's words where it has some.
-pub(crate) fn answer(failure: Failure, call: &Call) -> Reply {
-    let rejection = match (&failure, &call.key) {
-        (Failure::Lacks(scope), Some(key)) => key.require_scopes(&Requirement::from(scope.clone())).err(),
-        // Its handle has heard of it by now.
-        (Failure::NotLive, Some(key)) => key.require_live().err(),
-        _ => None,
-    };
-    rejection.map_or(failure, Failure::Refused).into_response()
 }
 
 async fn refuse(authenticator: &Authenticator, view: &(impl RequestView + Sync)) -> Option<Rejection> {

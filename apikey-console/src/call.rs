@@ -1,227 +1,191 @@
-//! One call, as the routes get it: who asks, for which resource, with which query, headers and body.
+//! What handlers take: who asks, the id in the path, the parameters of the query and the body.
 
-use std::{
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
-use apikey_core::{AuthenticatedKey, BoxError, JsonObject, KeyId};
-use apikey_manager::{Actor, KeyManager, ServiceAccountId};
-use bytes::{Buf, Bytes};
+use apikey_core::{AuthenticatedKey, JsonObject};
+use apikey_manager::{Actor, KeyManager};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Request};
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE},
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
     request::Parts,
 };
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, LengthLimitError, Limited, combinators::UnsyncBoxBody};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
-use tower_apikey::LingerBody;
 
 use crate::{
-    access,
-    input::{Fields, Input, NoFields, Params, Query},
+    config::Config,
+    input::{self, Input},
     problem::{Failure, Problem},
-    routes::Found,
-    service::Config,
 };
 
-/// A request's body, of whatever type it came in.
-pub(crate) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
-
-pub(crate) fn any_body<B>(body: B) -> AnyBody
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    let whole = |mut data: B::Data| data.copy_to_bytes(data.remaining());
-    body.map_frame(move |frame| frame.map_data(whole)).map_err(Into::into).boxed_unsync()
-}
-
-/// A request's body, as calls have it. A type of its own, as compilers can't tell that a future which holds the boxed one
-/// is `Send` for every lifetime of the error.
-pub(crate) struct RequestBody(LingerBody<AnyBody>);
-
-impl RequestBody {
-    pub(crate) fn new(body: LingerBody<AnyBody>) -> Self {
-        RequestBody(body)
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
-}
-
 /// The longest body that is read.
-pub(crate) const MAX_BODY: usize = 64 * 1024;
-/// How long a body may take.
+const MAX_BODY: usize = 64 * 1024;
+/// The longest time that a body may take.
 const SLOWEST_BODY: Duration = Duration::from_secs(30);
+/// The longest id of a request that the audit trail takes.
+const LONGEST_REQUEST_ID: usize = 128;
 
+const REQUEST_IDS: [HeaderName; 2] = [HeaderName::from_static("x-request-id"), HeaderName::from_static("request-id")];
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-pub(crate) struct Call {
-    pub(crate) config: Arc<Config>,
+/// Who asks, once it is known that the route is theirs.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    config: Arc<Config>,
     pub(crate) actor: Actor,
     /// The key that asks, if one does.
     pub(crate) key: Option<AuthenticatedKey>,
-    pub(crate) parts: Parts,
-    /// Never locked: a mutex lets what it holds be shared, which a body can't.
-    body: Mutex<Option<RequestBody>>,
-    /// What stands in the path for `{id}`.
-    pub(crate) id: Option<String>,
+    /// What addresses in answers begin with.
+    root: String,
 }
 
-impl Call {
-    pub(crate) fn new(
-        config: Arc<Config>,
-        actor: Actor,
-        key: Option<AuthenticatedKey>,
-        parts: Parts,
-        body: RequestBody,
-        found: &Found,
-    ) -> Self {
-        let actor = access::named(actor, &parts.headers);
-        Call { config, actor, key, parts, body: Mutex::new(Some(body)), id: found.id.clone() }
+impl Caller {
+    pub(crate) fn new(config: &Arc<Config>, actor: Actor, key: Option<AuthenticatedKey>, parts: &Parts) -> Self {
+        let root = match &config.public_path {
+            Some(public_path) => format!("{public_path}/v1/"),
+            // Relative to the request's own address (RFC 9110 §10.2.2): right wherever the service is mounted. `/a` is
+            // beside its root, and `/a/b` is one below.
+            None => "../".repeat(parts.uri.path().matches('/').count().saturating_sub(1)),
+        };
+        Caller { config: Arc::clone(config), actor: with_request_id(actor, &parts.headers), key, root }
     }
 
     pub(crate) fn keys(&self) -> &KeyManager {
         &self.config.keys
     }
 
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
-    }
-
-    /// The key that the path names. What can't be an id is nobody's.
-    pub(crate) fn key_id(&self) -> Result<KeyId, Failure> {
-        let id = self.id.as_deref().and_then(|id| KeyId::new(id).ok());
-        id.ok_or_else(|| Problem::not_found().into())
-    }
-
-    /// The service account that the path names.
-    pub(crate) fn account_id(&self) -> Result<ServiceAccountId, Failure> {
-        let id = self.id.as_deref().and_then(|id| ServiceAccountId::new(id).ok());
-        id.ok_or_else(|| Problem::not_found().into())
-    }
-
-    /// The parameters of the query; none that are not known.
-    pub(crate) fn params<P: Params>(&self) -> Result<P, Failure> {
-        Query::read(&self.parts.uri)
-    }
-
-    /// The body, which must be there.
-    pub(crate) async fn input<I: Input>(&mut self) -> Result<I, Failure> {
-        match self.read_body().await? {
-            Some(body) => self.parse(&body),
-            None => Err(invalid_json("A body is required.")),
-        }
-    }
-
-    /// The body, or that of `{}` if there is none.
-    pub(crate) async fn optional_input<I: Input>(&mut self) -> Result<I, Failure> {
-        match self.read_body().await? {
-            Some(body) => self.parse(&body),
-            None => Fields::read(serde_json::Map::new()),
-        }
-    }
-
-    /// No body, or an empty object.
-    pub(crate) async fn no_input(&mut self) -> Result<(), Failure> {
-        self.optional_input::<NoFields>().await.map(|NoFields| ())
-    }
-
-    fn parse<I: Input>(&self, body: &[u8]) -> Result<I, Failure> {
-        match JsonObject::read(body) {
-            Ok(object) => Fields::read(object),
-            Err(error) => Err(invalid_json(format!("The body is not a JSON object: {error}."))),
-        }
-    }
-
-    /// The bytes of the body, if it has any. What it is said to be is looked at before any of it is read.
-    async fn read_body(&mut self) -> Result<Option<Bytes>, Failure> {
-        let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(body) = body.filter(|body| !body.is_end_stream()) else { return Ok(None) };
-        if body.size_hint().lower() > MAX_BODY as u64 {
-            return Err(too_large());
-        }
-        let is_known = self.is_json();
-        // Who is let in has to say soon what for: rights are looked at before the body comes.
-        let Ok(collected) = timeout(SLOWEST_BODY, Limited::new(body, MAX_BODY).collect()).await else {
-            let detail = "The body did not come within 30 seconds.";
-            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail).into());
-        };
-        let body = match collected {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
-            Err(_) => {
-                let detail = "The body ended early.";
-                return Err(Problem::new(StatusCode::BAD_REQUEST, "incomplete_body", detail).into());
-            }
-        };
-        match (body.is_empty(), is_known) {
-            (true, _) => Ok(None),
-            (false, true) => Ok(Some(body)),
-            (false, false) => Err(self.unsupported_media_type()),
-        }
-    }
-
-    fn is_json(&self) -> bool {
-        let headers = self.headers();
-        let mut types = headers.get_all(CONTENT_TYPE).iter();
-        let content_type = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
-        let Some(content_type) = content_type else { return false };
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let is_json = essence.eq_ignore_ascii_case("application/json")
-            || (self.parts.method == Method::PATCH && essence.eq_ignore_ascii_case(MERGE_PATCH));
-        let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
-        is_json && headers.get_all(CONTENT_ENCODING).iter().all(is_plain)
-    }
-
-    fn unsupported_media_type(&self) -> Failure {
-        let is_patch = self.parts.method == Method::PATCH;
-        let taken = if is_patch { "application/merge-patch+json" } else { "application/json" };
-        let detail = format!("The body must be {taken}.");
-        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
-        match is_patch {
-            // RFC 5789 §2.2.
-            true => {
-                let accepted = HeaderValue::from_static("application/merge-patch+json, application/json");
-                problem.header(ACCEPT_PATCH, accepted).into()
-            }
-            false => problem.into(),
-        }
-    }
-
-    /// Where `resource`, a path below the API's own, is found.
-    ///
-    /// Without a public path this is relative to the request's own address, which holds wherever the service is mounted
-    /// and whatever stands in front of it (RFC 9110 §10.2.2).
+    /// Returns the address of `resource`, a path below the API's root.
     pub(crate) fn location(&self, resource: &str) -> String {
-        match &self.config.public_path {
-            Some(public_path) => format!("{public_path}/v1/{resource}"),
-            None => {
-                // `/v1/a/b` is one up from `/v1/`, and so on.
-                let up = self.parts.uri.path().matches('/').count().saturating_sub(2);
-                format!("{}{resource}", "../".repeat(up))
-            }
+        format!("{}{resource}", self.root)
+    }
+}
+
+/// Gives the actor the request's id, for the audit trail.
+fn with_request_id(actor: Actor, headers: &HeaderMap) -> Actor {
+    let is_id =
+        |id: &&str| (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let id = REQUEST_IDS.iter().find_map(|name| headers.get(name)).and_then(|value| value.to_str().ok());
+    match id.filter(is_id) {
+        Some(id) => actor.with_request_id(id),
+        None => actor,
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        parts.extensions.get().cloned().ok_or_else(|| Problem::forbidden().into())
+    }
+}
+
+/// The id in the path. What can't be an id names nothing.
+pub(crate) struct PathId<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let id = Path::<String>::from_request_parts(parts, state).await.ok();
+        id.and_then(|Path(id)| id.parse().ok()).map(PathId).ok_or_else(|| Problem::not_found().into())
+    }
+}
+
+/// The parameters of the query.
+pub(crate) struct Query<I>(pub(crate) I);
+
+impl<S: Sync, I: Input> FromRequestParts<S> for Query<I> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        input::from_query(parts.uri.query().unwrap_or_default()).map(Query)
+    }
+}
+
+/// The JSON object in the body; as an `Option`, a body that may be absent.
+pub(crate) struct Json<I>(pub(crate) I);
+
+impl<I: Input> Json<I> {
+    pub(crate) async fn read(request: Request) -> Result<Option<Self>, Failure> {
+        let Some(body) = read_body(request).await? else { return Ok(None) };
+        let object = JsonObject::read(&body)
+            .map_err(|error| invalid_json(format!("The body is not a JSON object: {error}.")))?;
+        input::from_object(object).map(|input| Some(Json(input)))
+    }
+}
+
+impl<S: Sync, I: Input> OptionalFromRequest<S> for Json<I> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Failure> {
+        Json::read(request).await
+    }
+}
+
+impl<S: Sync, I: Input> FromRequest<S> for Json<I> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        Json::read(request).await?.ok_or_else(|| invalid_json("A body is required."))
+    }
+}
+
+/// Reads the body, if there is one. Its type is looked at before any of it is read.
+async fn read_body(request: Request) -> Result<Option<Bytes>, Failure> {
+    let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return Ok(None);
+    }
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    // A caller is let in before its body comes, so the body must come soon.
+    let Ok(collected) = timeout(SLOWEST_BODY, Limited::new(body, MAX_BODY).collect()).await else {
+        let detail = "The body did not arrive within 30 seconds.";
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail).into());
+    };
+    let body = match collected {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Err(_) => {
+            let detail = "The body ended early.";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "incomplete_body", detail).into());
         }
+    };
+    match (body.is_empty(), is_json(&parts)) {
+        (true, _) => Ok(None),
+        (false, true) => Ok(Some(body)),
+        (false, false) => Err(unsupported_media_type(&parts.method)),
+    }
+}
+
+fn is_json(parts: &Parts) -> bool {
+    let mut types = parts.headers.get_all(CONTENT_TYPE).iter();
+    let content_type = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
+    let Some(content_type) = content_type else { return false };
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let is_json = essence.eq_ignore_ascii_case("application/json")
+        || (parts.method == Method::PATCH && essence.eq_ignore_ascii_case(MERGE_PATCH));
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    is_json && parts.headers.get_all(CONTENT_ENCODING).iter().all(is_plain)
+}
+
+fn unsupported_media_type(method: &Method) -> Failure {
+    let problem = |media_type: &str| {
+        let detail = format!("The body must be {media_type}.");
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    };
+    match *method {
+        // RFC 5789 §2.2.
+        Method::PATCH => {
+            let accepted = HeaderValue::from_static("application/merge-patch+json, application/json");
+            problem(MERGE_PATCH).header(ACCEPT_PATCH, accepted).into()
+        }
+        _ => problem("application/json").into(),
     }
 }
 
@@ -230,14 +194,5 @@ fn invalid_json(detail: impl Into<String>) -> Failure {
 }
 
 fn too_large() -> Failure {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "A body has at most 64 KiB.").into()
-}
-
-/// The path is known, and the method is not.
-pub(crate) fn method_not_allowed(allowed: &str) -> Problem {
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method.");
-    match HeaderValue::from_str(allowed) {
-        Ok(allowed) => problem.header(ALLOW, allowed),
-        Err(_) => problem,
-    }
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "A body may have at most 64 KiB.").into()
 }

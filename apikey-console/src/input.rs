@@ -1,34 +1,87 @@
-//! What callers send: the fields of a body and the parameters of a query, each read by name. Whatever is wrong is told at
-//! once, and what nobody asked for is refused.
+//! Reads bodies and queries with serde, and collects every mistake instead of stopping at the first one.
+//!
+//! serde hands a type's field names to the deserializer. So [`Members`] offers each field in turn, whether it was sent or
+//! not, notes what is wrong with it, and goes on with a stand-in. What remains afterwards has no field.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{fmt, marker::PhantomData, str::FromStr};
 
-use apikey_core::KeyId;
-use apikey_manager::{Action, ActorId, Bucket, Cursor, MAX_PAGE, Overlap, PageRequest, ServiceAccountId, Set, Status};
-use http::Uri;
-use serde_json::{Map, Value};
-
-use crate::{
-    json::shown,
-    moment::Moment,
-    problem::{Failure, FieldProblem, Problem},
+use apikey_manager::{Action, Bucket, Cursor, MAX_PAGE, Overlap, PageRequest, Set, Status};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Unexpected, Visitor, value::StrDeserializer},
+    forward_to_deserialize_any,
 };
+use serde_json::{Map, Value};
+use utoipa::openapi::{RefOr, Schema};
 
-/// A body's fields, as a type that reads itself.
-pub(crate) trait Input: Sized {
-    /// Fields that a resource has and nobody may set.
-    const READ_ONLY: &'static [&'static str] = &[];
+use crate::problem::{Failure, FieldProblem, Problem};
 
-    fn read(fields: &mut Fields) -> Self;
+/// The longest part of an unknown name that is repeated in an answer, in characters.
+const LONGEST_NAME: usize = 64;
+
+/// The fields of a body or the parameters of a query.
+pub(crate) trait Input: DeserializeOwned {
+    /// The resource that the input makes or changes. Its other fields are read-only.
+    fn resource() -> Option<RefOr<Schema>> {
+        None
+    }
+
+    /// Notes what is wrong with fields that are good by themselves.
+    fn check(&self, _mistakes: &mut Vec<FieldProblem>) {}
 }
 
-/// A query's parameters.
-pub(crate) trait Params: Sized {
-    fn read(query: &mut Query) -> Self;
+/// No fields, or no parameters.
+#[derive(Deserialize)]
+pub(crate) struct Nothing {}
+
+impl Input for Nothing {}
+
+/// Reads the members of a JSON object.
+pub(crate) fn from_object<I: Input>(members: Map<String, Value>) -> Result<I, Failure> {
+    read(members, "field", Vec::new())
 }
 
-/// A mistake in a value: where within it, which, and in words.
+/// Reads the parameters of a query.
+pub(crate) fn from_query<I: Input>(query: &str) -> Result<I, Failure> {
+    let mut parameters = Map::new();
+    let mut mistakes = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if parameters.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
+            mistakes.push(Mistake::new("repeated", "must be given once").of(&shortened(&name)));
+        }
+    }
+    read(parameters, "parameter", mistakes)
+}
+
+fn read<I: Input>(members: Map<String, Value>, kind: &str, mistakes: Vec<FieldProblem>) -> Result<I, Failure> {
+    let mut members = Members { names: [].iter(), next: "", members, mistakes };
+    let input = I::deserialize(&mut members);
+    let Members { members, mut mistakes, .. } = members;
+    let resource = if members.is_empty() { None } else { I::resource() };
+    let resource = resource.and_then(|schema| serde_json::to_value(schema).ok()).unwrap_or_default();
+    mistakes.extend(members.keys().map(|name| match resource["properties"].get(name) {
+        Some(_) => Mistake::new("read_only", "is read-only").of(name),
+        None => Mistake::new("unknown", format!("is not a known {kind}")).of(&shortened(name)),
+    }));
+    let input = input.map_err(|mistake| mistakes.push(mistake.of(""))).ok();
+    if let Some(input) = &input {
+        input.check(&mut mistakes);
+    }
+    input.filter(|_| mistakes.is_empty()).ok_or_else(|| Problem::invalid(mistakes).into())
+}
+
+/// A name that a client sent, short enough to be repeated.
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+/// A mistake in a value.
+#[derive(Debug)]
 pub(crate) struct Mistake {
+    /// Where in the value, such as `[2]`.
     at: String,
     code: &'static str,
     message: String,
@@ -39,289 +92,288 @@ impl Mistake {
         Mistake { at: String::new(), code, message: message.into() }
     }
 
-    fn malformed(expected: &str) -> Self {
+    fn malformed(expected: impl fmt::Display) -> Self {
         Mistake::new("malformed", format!("must be {expected}"))
     }
 
-    fn of_field(self, field: &str) -> FieldProblem {
+    fn of(self, field: &str) -> FieldProblem {
         FieldProblem { field: format!("{field}{}", self.at), code: self.code, message: self.message }
     }
 }
 
-/// The members of a JSON object, taken out one by one.
-#[derive(Default)]
-pub(crate) struct Fields {
-    object: Map<String, Value>,
-    errors: Vec<FieldProblem>,
-    #[cfg(test)]
-    pub(crate) asked: Vec<&'static str>,
+impl std::error::Error for Mistake {}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
-impl Fields {
-    /// Reads an `I` out of a JSON object.
-    pub(crate) fn read<I: Input>(object: Map<String, Value>) -> Result<I, Failure> {
-        let mut fields = Fields { object, ..Fields::default() };
-        let input = I::read(&mut fields);
-        let Fields { object, mut errors, .. } = fields;
-        errors.extend(object.keys().map(|name| match I::READ_ONLY.contains(&name.as_str()) {
-            true => Mistake::new("read_only", "can't be set").of_field(name),
-            false => Mistake::new("unknown", "there is no such field").of_field(&shown(name)),
-        }));
-        match errors.is_empty() {
-            true => Ok(input),
-            false => Err(Problem::invalid(errors).into()),
+impl de::Error for Mistake {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Mistake::new("malformed", message.to_string())
+    }
+
+    fn invalid_type(_: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Mistake::malformed(expected)
+    }
+
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        match unexpected {
+            Unexpected::Str(_) => Mistake::new("unknown", format!("must be {expected}")),
+            _ => Mistake::new("out_of_range", format!("must be {expected}")),
         }
     }
 
-    fn take(&mut self, name: &'static str) -> Option<Value> {
-        #[cfg(test)]
-        self.asked.push(name);
-        self.object.remove(name)
+    fn missing_field(_: &'static str) -> Self {
+        Mistake::new("required", "is required")
+    }
+}
+
+/// What a client sent, and which of its members are still to be read.
+struct Members {
+    names: std::slice::Iter<'static, &'static str>,
+    next: &'static str,
+    members: Map<String, Value>,
+    mistakes: Vec<FieldProblem>,
+}
+
+impl<'de> Deserializer<'de> for &mut Members {
+    type Error = Mistake;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        self.names = names.iter();
+        visitor.visit_map(self)
     }
 
-    /// A field that must be there; what is returned without it is never used.
-    pub(crate) fn required<T: FromJson + Default>(&mut self, name: &'static str) -> T {
-        match self.take(name) {
-            Some(value) => self.convert(name, value).unwrap_or_default(),
-            None => {
-                self.refuse(name, Mistake::new("required", "is required"));
-                T::default()
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Mistake> {
+        Err(Mistake::malformed("an object"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+impl<'de> MapAccess<'de> for &mut Members {
+    type Error = Mistake;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mistake> {
+        let Some(name) = self.names.next() else { return Ok(None) };
+        self.next = name;
+        seed.deserialize(StrDeserializer::new(name)).map(Some)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Mistake> {
+        seed.deserialize(Member(self.members.remove(self.next)))
+    }
+
+    fn next_value<T: Deserialize<'de>>(&mut self) -> Result<T, Mistake> {
+        T::deserialize(Member(self.members.remove(self.next))).or_else(|mistake| {
+            self.mistakes.push(mistake.of(self.next));
+            let empty = || T::deserialize(Member(Some(Value::String(String::new()))));
+            T::deserialize(Member(Some(Value::Null))).or_else(|_| empty())
+        })
+    }
+}
+
+/// A member's value; `None` if the member is absent.
+struct Member(Option<Value>);
+
+impl Member {
+    /// The value, unless it is absent or `wanted` makes nothing of it.
+    fn get<T>(self, expected: &str, wanted: impl FnOnce(Value) -> Option<T>) -> Result<T, Mistake> {
+        let value = self.0.ok_or_else(|| de::Error::missing_field(""))?;
+        wanted(value).ok_or_else(|| Mistake::malformed(expected))
+    }
+}
+
+/// JSON Schema takes 60.0 for an integer, and so do clients that have no other numbers.
+fn whole(value: &Value) -> Option<u64> {
+    let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and within a double's range")]
+    let whole = value.as_f64().filter(is_whole).map(|number| number as u64);
+    value.as_u64().or(whole)
+}
+
+impl<'de> Deserializer<'de> for Member {
+    type Error = Mistake;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        self.get("", Some)?.deserialize_any(visitor).map_err(de::Error::custom)
+    }
+
+    /// An absent member is `none`, and `null` is `unit`: see [`Given`].
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match self.0 {
+            None => visitor.visit_none(),
+            Some(Value::Null) => visitor.visit_unit(),
+            Some(value) => visitor.visit_some(Member(Some(value))),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        visitor.visit_bool(self.get("true or false", |value| value.as_bool())?)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        visitor.visit_u64(self.get("a whole number of at least 0", |value| whole(&value))?)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        visitor.visit_string(self.get("a string", |value| match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        })?)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        self.deserialize_string(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        let items = self.get("an array", |value| match value {
+            Value::Array(items) => Some(items),
+            _ => None,
+        })?;
+        visitor.visit_seq(Items(items.into_iter().enumerate()))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        let object = self.get("an object", |value| value.is_object().then_some(value))?;
+        object.deserialize_map(visitor).map_err(de::Error::custom)
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct newtype_struct tuple
+        tuple_struct struct enum identifier ignored_any
+    }
+}
+
+struct Items(std::iter::Enumerate<std::vec::IntoIter<Value>>);
+
+impl<'de> SeqAccess<'de> for Items {
+    type Error = Mistake;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mistake> {
+        let Some((at, item)) = self.0.next() else { return Ok(None) };
+        let read = seed.deserialize(Member(Some(item)));
+        read.map(Some).map_err(|mistake| Mistake { at: format!("[{at}]{}", mistake.at), ..mistake })
+    }
+}
+
+/// A field that says different things when it is absent and when it is null.
+#[derive(Clone, Debug)]
+pub(crate) enum Given<T> {
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Any<T> {
+            type Value = Given<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value or null")
+            }
+
+            fn visit_none<E>(self) -> Result<Given<T>, E> {
+                Ok(Given::Absent)
+            }
+
+            fn visit_unit<E>(self) -> Result<Given<T>, E> {
+                Ok(Given::Null)
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Given<T>, D::Error> {
+                T::deserialize(deserializer).map(Given::Value)
             }
         }
-    }
 
-    /// A field that may be left out, or be null.
-    pub(crate) fn optional<T: FromJson>(&mut self, name: &'static str) -> Option<T> {
-        match self.take(name)? {
-            Value::Null => None,
-            value => self.convert(name, value),
-        }
-    }
-
-    /// A field where leaving it out and null say different things.
-    pub(crate) fn set<T: FromJson>(&mut self, name: &'static str) -> Set<T> {
-        match self.take(name) {
-            None => Set::Keep,
-            Some(Value::Null) => Set::Clear,
-            Some(value) => self.convert(name, value).map_or(Set::Keep, Set::To),
-        }
-    }
-
-    /// How long a replaced secret lives on: seconds, or null until it is ended.
-    pub(crate) fn overlap(&mut self, name: &'static str) -> Overlap {
-        match self.set::<u64>(name) {
-            Set::To(0) => Overlap::None,
-            Set::To(seconds) => Overlap::For(Duration::from_secs(seconds)),
-            Set::Clear => Overlap::UntilEnded,
-            Set::Keep => {
-                // Both are surprises to somebody, so neither is the default.
-                if !self.errors.iter().any(|error| error.field == name) {
-                    self.mistake(name, "required", "is required: seconds, or null");
-                }
-                Overlap::None
-            }
-        }
-    }
-
-    /// Something that fields say together is wrong.
-    pub(crate) fn mistake(&mut self, name: &'static str, code: &'static str, message: &str) {
-        self.refuse(name, Mistake::new(code, message));
-    }
-
-    fn convert<T: FromJson>(&mut self, name: &'static str, value: Value) -> Option<T> {
-        T::from_json(value).map_err(|mistake| self.refuse(name, mistake)).ok()
-    }
-
-    fn refuse(&mut self, name: &'static str, mistake: Mistake) {
-        self.errors.push(mistake.of_field(name));
+        deserializer.deserialize_option(Any(PhantomData))
     }
 }
 
-/// What a field's value becomes.
-pub(crate) trait FromJson: Sized {
-    fn from_json(value: Value) -> Result<Self, Mistake>;
-}
-
-impl FromJson for String {
-    fn from_json(value: Value) -> Result<Self, Mistake> {
-        match value {
-            Value::String(text) => Ok(text),
-            _ => Err(Mistake::malformed("a string")),
+impl<T> From<Given<T>> for Set<T> {
+    fn from(given: Given<T>) -> Self {
+        match given {
+            Given::Absent => Set::Keep,
+            Given::Null => Set::Clear,
+            Given::Value(value) => Set::To(value),
         }
     }
 }
 
-impl FromJson for bool {
-    fn from_json(value: Value) -> Result<Self, Mistake> {
-        value.as_bool().ok_or_else(|| Mistake::malformed("true or false"))
+/// How long a replaced secret stays valid: seconds, or null. There is no default, as each would surprise somebody.
+pub(crate) fn overlap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Overlap, D::Error> {
+    match Given::deserialize(deserializer)? {
+        Given::Absent => Err(de::Error::missing_field("")),
+        Given::Null => Ok(Overlap::UntilEnded),
+        Given::Value(0) => Ok(Overlap::None),
+        Given::Value(seconds) => Ok(Overlap::For(std::time::Duration::from_secs(seconds))),
     }
 }
 
-impl FromJson for u64 {
-    fn from_json(value: Value) -> Result<Self, Mistake> {
-        // 60.0 is an integer to JSON Schema, and to clients that know no other numbers.
-        let whole =
-            value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number));
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "whole, and within a double's range"
-        )]
-        let number = value.as_u64().or(whole.map(|number| number as u64));
-        number.ok_or_else(|| Mistake::malformed("a whole number of at least 0"))
-    }
+/// A value that is written as a string.
+pub(crate) fn parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| text.parse().map_err(de::Error::custom)).transpose()
 }
 
-impl FromJson for Map<String, Value> {
-    fn from_json(value: Value) -> Result<Self, Mistake> {
-        match value {
-            Value::Object(members) => Ok(members),
-            _ => Err(Mistake::malformed("an object")),
+/// One of the names in `all`.
+fn one_of<'de, D, T>(deserializer: D, all: impl IntoIterator<Item = (T, &'static str)>) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let mut names = Vec::new();
+    for (value, name) in all {
+        if name == text {
+            return Ok(Some(value));
         }
+        names.push(name);
     }
+    let expected = format!("one of: {}", names.join(", "));
+    Err(de::Error::invalid_value(Unexpected::Str(&text), &expected.as_str()))
 }
 
-impl<T: FromJson> FromJson for Vec<T> {
-    fn from_json(value: Value) -> Result<Self, Mistake> {
-        let Value::Array(items) = value else { return Err(Mistake::malformed("an array")) };
-        let item = |(at, item)| {
-            T::from_json(item).map_err(|mistake| Mistake { at: format!("[{at}]{}", mistake.at), ..mistake })
-        };
-        items.into_iter().enumerate().map(item).collect()
-    }
+pub(crate) fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Status>, D::Error> {
+    one_of(deserializer, Status::ALL.into_iter().map(|status| (status, status.as_str())))
 }
 
-/// Whatever is written as a string.
-macro_rules! from_text {
-    ($($type:ty),+ $(,)?) => {$(
-        impl FromJson for $type {
-            fn from_json(value: Value) -> Result<Self, Mistake> {
-                FromText::from_text(&String::from_json(value)?)
-            }
-        }
-    )+};
+pub(crate) fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Action>, D::Error> {
+    one_of(deserializer, Action::ALL.iter().map(|action| (*action, action.as_str())))
 }
 
-from_text!(ActorId, KeyId, Moment, ServiceAccountId);
-
-/// What a parameter's text becomes.
-pub(crate) trait FromText: Sized {
-    fn from_text(text: &str) -> Result<Self, Mistake>;
+pub(crate) fn bucket<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bucket>, D::Error> {
+    one_of(deserializer, [(Bucket::Hour, "hour"), (Bucket::Day, "day")])
 }
 
-impl FromText for String {
-    fn from_text(text: &str) -> Result<Self, Mistake> {
-        Ok(text.to_owned())
-    }
-}
-
-impl FromText for Moment {
-    fn from_text(text: &str) -> Result<Self, Mistake> {
-        Moment::parse(text).ok_or_else(|| Mistake::malformed("a date and time as in RFC 3339, from 1970 on"))
-    }
-}
-
-impl FromText for ActorId {
-    fn from_text(text: &str) -> Result<Self, Mistake> {
-        ActorId::new(text).map_err(|error| Mistake::new("malformed", error.to_string()))
-    }
-}
-
-impl FromText for ServiceAccountId {
-    fn from_text(text: &str) -> Result<Self, Mistake> {
-        ServiceAccountId::new(text).map_err(|_| Mistake::malformed("the id of a service account"))
-    }
-}
-
-impl FromText for KeyId {
-    fn from_text(text: &str) -> Result<Self, Mistake> {
-        KeyId::new(text).map_err(|_| Mistake::malformed("the id of a key"))
-    }
-}
-
-impl FromText for Cursor {
-    fn from_text(text: &str) -> Result<Self, Mistake> {
-        text.parse().map_err(|_| Mistake::malformed("the next_cursor of a page"))
-    }
-}
-
-impl FromText for Status {
-    fn from_text(text: &str) -> Result<Self, Mistake> {
-        Status::named(text).ok_or_else(|| one_of(Status::ALL.iter().map(|status| status.as_str())))
-    }
-}
-
-impl FromText for Action {
-    fn from_text(text: &str) -> Result<Self, Mistake> {
-        Action::named(text).ok_or_else(|| one_of(Action::ALL.iter().map(|action| action.as_str())))
-    }
-}
-
-impl FromText for Bucket {
-    fn from_text(text: &str) -> Result<Self, Mistake> {
-        match text {
-            "hour" => Ok(Bucket::Hour),
-            "day" => Ok(Bucket::Day),
-            _ => Err(one_of(["hour", "day"])),
-        }
-    }
-}
-
-/// How long a page may be.
+/// The longest page that a query asks for.
+#[derive(Debug)]
 pub(crate) struct Limit(usize);
 
-impl FromText for Limit {
-    fn from_text(text: &str) -> Result<Self, Mistake> {
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let limit = text.parse().ok().filter(|limit| digits && (1..=MAX_PAGE).contains(limit));
-        limit.map(Limit).ok_or_else(|| Mistake::new("out_of_range", "must be a whole number from 1 to 200"))
-    }
-}
-
-fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> Mistake {
-    let names: Vec<_> = names.into_iter().collect();
-    Mistake::new("unknown", format!("must be one of: {}", names.join(", ")))
-}
-
-/// The parameters of a query, taken out one by one.
-#[derive(Default)]
-pub(crate) struct Query {
-    values: BTreeMap<String, String>,
-    errors: Vec<FieldProblem>,
-    #[cfg(test)]
-    pub(crate) asked: Vec<&'static str>,
-}
-
-impl Query {
-    /// Reads a `P` out of the query of `uri`.
-    pub(crate) fn read<P: Params>(uri: &Uri) -> Result<P, Failure> {
-        let mut query = Query::default();
-        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-            let name = name.into_owned();
-            if query.values.insert(name.clone(), value.into_owned()).is_some() {
-                query.errors.push(Mistake::new("repeated", "comes twice").of_field(&shown(&name)));
-            }
-        }
-        let params = P::read(&mut query);
-        let Query { values, mut errors, .. } = query;
-        errors.extend(
-            values.keys().map(|name| Mistake::new("unknown", "there is no such parameter").of_field(&shown(name))),
-        );
-        match errors.is_empty() {
-            true => Ok(params),
-            false => Err(Problem::invalid(errors).into()),
-        }
-    }
-
-    pub(crate) fn optional<T: FromText>(&mut self, name: &'static str) -> Option<T> {
-        #[cfg(test)]
-        self.asked.push(name);
-        let text = self.values.remove(name)?;
-        T::from_text(&text).map_err(|mistake| self.errors.push(mistake.of_field(name))).ok()
-    }
-
-    pub(crate) fn mistake(&mut self, name: &'static str, code: &'static str, message: &str) {
-        self.errors.push(Mistake::new(code, message).of_field(name));
+        let expected = format!("a whole number from 1 to {MAX_PAGE}");
+        limit.map(Limit).ok_or_else(|| de::Error::invalid_value(Unexpected::Other("a number"), &expected.as_str()))
     }
 }
 
@@ -334,20 +386,98 @@ pub(crate) fn page(limit: Option<Limit>, cursor: Option<Cursor>) -> PageRequest 
     }
 }
 
-/// No parameters.
-pub(crate) struct NoParams;
+#[cfg(test)]
+mod tests {
+    use axum::{body::to_bytes, response::IntoResponse};
+    use serde_json::json;
 
-impl Params for NoParams {
-    fn read(_: &mut Query) -> Self {
-        NoParams
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Sent {
+        name: String,
+        count: Option<u64>,
+        tags: Option<Vec<String>>,
+        flag: Option<bool>,
+        notes: Option<Map<String, Value>>,
+        end: Given<u64>,
+        #[serde(deserialize_with = "overlap")]
+        overlap: Overlap,
     }
-}
 
-/// No fields.
-pub(crate) struct NoFields;
+    impl Input for Sent {
+        fn check(&self, mistakes: &mut Vec<FieldProblem>) {
+            if self.count == Some(13) {
+                mistakes.push(FieldProblem::new("count", "unlucky", "must be another number"));
+            }
+        }
+    }
 
-impl Input for NoFields {
-    fn read(_: &mut Fields) -> Self {
-        NoFields
+    async fn mistakes<I: fmt::Debug>(read: Result<I, Failure>) -> Vec<String> {
+        let body = to_bytes(read.unwrap_err().into_response().into_body(), 64 * 1024).await.unwrap();
+        let problem: Value = serde_json::from_slice(&body).unwrap();
+        let told =
+            |error: &Value| format!("{}: {}", error["field"].as_str().unwrap(), error["message"].as_str().unwrap());
+        problem["errors"].as_array().unwrap().iter().map(told).collect()
+    }
+
+    fn read(value: Value) -> Result<Sent, Failure> {
+        let Value::Object(members) = value else { unreachable!() };
+        from_object(members)
+    }
+
+    #[tokio::test]
+    async fn every_field_at_fault_is_told_at_once() {
+        let sent = json!({
+            "tags": ["a", 1, 2], "count": 1.5, "flag": "yes", "notes": [], "end": -1, "overlap": "60", "colour": 1,
+        });
+        let expected = [
+            "name: is required",
+            "count: must be a whole number of at least 0",
+            "tags[1]: must be a string",
+            "flag: must be true or false",
+            "notes: must be an object",
+            "end: must be a whole number of at least 0",
+            "overlap: must be a whole number of at least 0",
+            "colour: is not a known field",
+        ];
+        assert_eq!(mistakes(read(sent)).await, expected);
+        assert_eq!(mistakes(read(json!({}))).await, ["name: is required", "overlap: is required"]);
+        let sent = json!({"name": "x", "overlap": 1, "count": 13, "x": 1});
+        assert_eq!(mistakes(read(sent)).await, ["x: is not a known field", "count: must be another number"]);
+    }
+
+    #[test]
+    fn good_fields_are_read_and_null_is_not_absence() {
+        let sent = json!({"name": "x", "count": 60.0, "tags": null, "notes": {"a": [1, null]}, "overlap": null});
+        let sent = read(sent).unwrap();
+        assert_eq!((sent.name.as_str(), sent.count, sent.tags, sent.flag), ("x", Some(60), None, None));
+        assert_eq!(Value::Object(sent.notes.unwrap()), json!({"a": [1, null]}));
+        assert!(matches!((sent.end, sent.overlap), (Given::Absent, Overlap::UntilEnded)));
+        let sent = read(json!({"name": "x", "end": null, "overlap": 0})).unwrap();
+        assert!(matches!((sent.end, sent.overlap), (Given::Null, Overlap::None)));
+    }
+
+    #[tokio::test]
+    async fn parameters_are_read_and_refused_like_fields() {
+        #[derive(Debug, Deserialize)]
+        struct Sought {
+            limit: Option<Limit>,
+            #[serde(deserialize_with = "status")]
+            status: Option<Status>,
+        }
+
+        impl Input for Sought {}
+
+        let sought = from_query::<Sought>("status=active&limit=5").unwrap();
+        assert!(matches!(sought, Sought { limit: Some(Limit(5)), status: Some(Status::Active) }));
+        let names = "must be one of: active, rotating, not_yet_valid, disabled, expired, revoked";
+        let expected = [
+            "limit: must be given once",
+            "limit: must be a whole number from 1 to 200",
+            &format!("status: {names}"),
+            "page: is not a known parameter",
+        ];
+        assert_eq!(mistakes(from_query::<Sought>("limit=1&page=2&limit=0&status=x")).await, expected);
     }
 }

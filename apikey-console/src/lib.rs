@@ -66,15 +66,16 @@
 
 mod access;
 mod call;
+mod config;
+mod declaration;
+mod document;
 mod input;
-mod json;
-mod moment;
-mod openapi;
+mod merge_patch;
 mod precondition;
 mod problem;
 mod reply;
 mod routes;
+mod schema;
 mod service;
-mod texts;
 
 pub use self::service::{Console, ResponseBody, ResponseFuture};

@@ -1,8 +1,10 @@
 //! Preconditions (RFC 9110 §13): entity tags are versions in quotes.
 
+use axum::extract::FromRequestParts;
 use http::{
     HeaderMap, HeaderName, StatusCode,
     header::{IF_MATCH, IF_NONE_MATCH},
+    request::Parts,
 };
 
 use crate::problem::{Failure, Problem};
@@ -26,13 +28,25 @@ impl Tags {
 }
 
 /// `If-Match`, in which weak tags match nothing (§13.1.1).
-pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Tags>, Failure> {
-    tags(headers, &IF_MATCH, false)
+pub(crate) struct IfMatch(pub(crate) Option<Tags>);
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        tags(&parts.headers, &IF_MATCH, false).map(IfMatch)
+    }
 }
 
 /// `If-None-Match`, in which weak tags match (§13.1.2).
-pub(crate) fn if_none_match(headers: &HeaderMap) -> Result<Option<Tags>, Failure> {
-    tags(headers, &IF_NONE_MATCH, true)
+pub(crate) struct IfNoneMatch(pub(crate) Option<Tags>);
+
+impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        tags(&parts.headers, &IF_NONE_MATCH, true).map(IfNoneMatch)
+    }
 }
 
 /// Refuses `If-Match` where it would not be looked at.
@@ -40,7 +54,7 @@ pub(crate) fn none(headers: &HeaderMap) -> Result<(), Failure> {
     match headers.contains_key(IF_MATCH) {
         false => Ok(()),
         true => {
-            let detail = "This can't be made to depend on If-Match.";
+            let detail = "If-Match is not supported here.";
             Err(Problem::new(StatusCode::BAD_REQUEST, "unsupported_precondition", detail).into())
         }
     }
@@ -54,7 +68,7 @@ pub(crate) fn failed() -> Failure {
 
 /// Others change the resource faster than it can be read.
 pub(crate) fn busy() -> Failure {
-    let detail = "Others keep changing the same thing at the same time. Try again.";
+    let detail = "Others keep changing the resource. Try again.";
     Problem::new(StatusCode::CONFLICT, "conflict", detail).into()
 }
 

@@ -5,15 +5,20 @@ use std::error::Error;
 
 use apikey_core::{Rejection, Scope};
 use apikey_manager::{Busy, FieldError, Forbidden, ManageError, StoreError};
+use axum::{
+    Extension,
+    body::Body,
+    response::{IntoResponse, Response},
+};
 use http::{
-    HeaderName, HeaderValue, Response, StatusCode,
+    HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
-use http_body_util::Full;
 use serde::Serialize;
-use utoipa::ToSchema;
-
-use crate::reply::Reply;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 /// The most mistakes that are told of one request; the manager tells no more either.
 const MAX_ERRORS: usize = 50;
@@ -32,10 +37,16 @@ pub(crate) enum Failure {
     Problem(Box<Problem>),
     /// What the authenticator answers, in its own words.
     Refused(Rejection),
-    /// The caller lacks this scope.
-    Lacks(Scope),
+    /// The caller may not, in words that depend on who it is.
+    Unmet(Unmet),
+}
+
+/// What a caller lacks. A response that says so bears it in its extensions, for the authenticator's words.
+#[derive(Clone, Debug)]
+pub(crate) enum Unmet {
+    Scope(Scope),
     /// The caller's rights ended meanwhile.
-    NotLive,
+    Live,
 }
 
 /// A problem, as it is sent.
@@ -47,6 +58,7 @@ pub(crate) struct Problem {
 
 /// A problem (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Problem)]
 struct ProblemBody {
     /// Always `about:blank`: `code` tells problems apart.
@@ -92,8 +104,8 @@ pub(crate) struct FieldProblem {
 /// The schema's name in the OpenAPI document.
 pub(crate) const SCHEMA: &str = "Problem";
 
-pub(crate) fn schema() -> impl Into<utoipa::openapi::RefOr<utoipa::openapi::Schema>> {
-    <ProblemBody as utoipa::PartialSchema>::schema()
+pub(crate) fn schema() -> RefOr<Schema> {
+    ProblemBody::schema()
 }
 
 impl Problem {
@@ -141,11 +153,13 @@ impl Problem {
     fn retry_after(self, seconds: u64) -> Self {
         self.header(RETRY_AFTER, seconds.into())
     }
+}
 
-    pub(crate) fn into_response(self) -> Reply {
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
         // Texts and numbers alone: this can't fail.
         let body = serde_json::to_vec(&self.body).unwrap_or_default();
-        let mut response = Response::new(Full::from(body));
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = StatusCode::from_u16(self.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -172,8 +186,8 @@ impl From<ManageError> for Failure {
         let code = error.code();
         let told = error.to_string();
         match error {
-            ManageError::Forbidden(Forbidden::Needs(scope)) => Failure::Lacks(Scope::from_static(scope)),
-            ManageError::Forbidden(Forbidden::NotLive) => Failure::NotLive,
+            ManageError::Forbidden(Forbidden::Needs(scope)) => Failure::Unmet(Unmet::Scope(Scope::from_static(scope))),
+            ManageError::Forbidden(Forbidden::NotLive) => Failure::Unmet(Unmet::Live),
             ManageError::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, code, sentence(&told)).into(),
             ManageError::Invalid(fields) => {
                 Problem::invalid(fields.into_iter().map(FieldProblem::from).collect()).into()
@@ -255,6 +269,12 @@ pub(crate) fn report(error: &dyn Error) {
     tracing::error!(target: "apikey", error = causes, "a management request failed");
 }
 
+impl FieldProblem {
+    pub(crate) fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        FieldProblem { field: field.into(), code, message: message.into() }
+    }
+}
+
 impl From<FieldError> for FieldProblem {
     fn from(error: FieldError) -> Self {
         // What the API calls otherwise than the manager.
@@ -276,23 +296,28 @@ fn sentence(text: &str) -> String {
 }
 
 impl Failure {
-    /// The answer to a caller who has no key, or of whom nothing is known.
-    pub(crate) fn into_response(self) -> Reply {
-        match self {
-            Failure::Problem(problem) => problem.into_response(),
-            Failure::Refused(rejection) => tower_apikey::refusal(rejection),
-            Failure::Lacks(scope) => {
-                let detail = format!("This needs the scope {scope}.");
-                Problem::new(StatusCode::FORBIDDEN, "insufficient_scope", detail).into_response()
-            }
-            Failure::NotLive => Problem::forbidden().into_response(),
-        }
-    }
-
     /// A mistake of the service's own.
     pub(crate) fn internal(error: &dyn Error) -> Self {
         report(error);
         internal().into()
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let unmet = match self {
+            Failure::Problem(problem) => return problem.into_response(),
+            Failure::Refused(rejection) => return tower_apikey::refusal(rejection).map(Body::new),
+            Failure::Unmet(unmet) => unmet,
+        };
+        let problem = match &unmet {
+            Unmet::Scope(scope) => {
+                let detail = format!("This needs the scope {scope}.");
+                Problem::new(StatusCode::FORBIDDEN, "insufficient_scope", detail)
+            }
+            Unmet::Live => Problem::forbidden(),
+        };
+        (Extension(unmet), problem).into_response()
     }
 }
 
@@ -302,8 +327,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn given_the_manager_s_errors_when_answered_then_each_has_its_status_and_code() {
+    #[tokio::test]
+    async fn given_the_manager_s_errors_when_answered_then_each_has_its_status_and_code() {
         let secret = || std::io::Error::other("password=hunter2");
         let cases: Vec<(ManageError, u16, &str)> = vec![
             (ManageError::Invalid(Vec::new()), 422, "invalid"),
@@ -331,8 +356,9 @@ mod tests {
             let response = Failure::from(error).into_response();
             assert_eq!(response.status(), status, "{told}");
             assert_eq!(response.headers().contains_key(RETRY_AFTER), matches!(status, 429 | 503), "{told}");
-            let body = format!("{:?}", response.body());
-            assert!(body.contains(&format!(r#"\"code\":\"{code}\""#)), "{told}: {body}");
+            let body = axum::body::to_bytes(response.into_body(), 64 * 1024).await.unwrap();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            assert!(body.contains(&format!("\"code\":\"{code}\"")), "{told}: {body}");
             assert!(!body.contains("hunter2"), "{told}: {body}");
         }
     }

@@ -3,26 +3,24 @@
 use std::io;
 
 use apikey_manager::{Cursor, Page};
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Response, StatusCode,
+    HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, ETAG},
 };
-use http_body_util::Full;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::problem::Failure;
 
-pub(crate) type Reply = Response<Full<Bytes>>;
-
 /// A resource, for its reader alone and to be asked for anew each time.
-pub(crate) fn json<T: Serialize>(status: StatusCode, resource: &T) -> Result<Reply, Failure> {
+pub(crate) fn json<T: Serialize>(status: StatusCode, resource: &T) -> Result<Response, Failure> {
     cached(status, resource, "private, no-cache")
 }
 
 /// A resource with a secret in it, which nothing on the way may keep.
-pub(crate) fn secret<T: Serialize>(status: StatusCode, resource: &T) -> Result<Reply, Failure> {
+pub(crate) fn secret<T: Serialize>(status: StatusCode, resource: &T) -> Result<Response, Failure> {
     respond(status, Bytes::from_owner(wiped(resource)?), "no-store")
 }
 
@@ -50,7 +48,7 @@ impl io::Write for Length {
 }
 
 /// A resource of this version.
-pub(crate) fn versioned<T: Serialize>(resource: &T, version: u64) -> Result<Reply, Failure> {
+pub(crate) fn versioned<T: Serialize>(resource: &T, version: u64) -> Result<Response, Failure> {
     json(StatusCode::OK, resource).map(|reply| with(reply, ETAG, &etag(version)))
 }
 
@@ -59,21 +57,21 @@ pub(crate) fn next_cursor<T>(page: &Page<T>) -> Option<String> {
     page.next.as_ref().map(Cursor::to_string)
 }
 
-pub(crate) fn no_content() -> Reply {
-    let mut reply = Response::new(Full::default());
+pub(crate) fn no_content() -> Response {
+    let mut reply = Response::new(Body::empty());
     *reply.status_mut() = StatusCode::NO_CONTENT;
     with(reply, CACHE_CONTROL, "private, no-cache")
 }
 
 /// The reader has this version already (RFC 9110 §15.4.5).
-pub(crate) fn not_modified(version: u64) -> Reply {
-    let mut reply = Response::new(Full::default());
+pub(crate) fn not_modified(version: u64) -> Response {
+    let mut reply = Response::new(Body::empty());
     *reply.status_mut() = StatusCode::NOT_MODIFIED;
     with(with(reply, CACHE_CONTROL, "private, no-cache"), ETAG, &etag(version))
 }
 
 /// `reply` with one more header. Values are made of ids, numbers and words: none is malformed.
-pub(crate) fn with(mut reply: Reply, name: HeaderName, value: &str) -> Reply {
+pub(crate) fn with(mut reply: Response, name: HeaderName, value: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(value) {
         reply.headers_mut().insert(name, value);
     }
@@ -84,13 +82,13 @@ fn etag(version: u64) -> String {
     format!("\"{version}\"")
 }
 
-fn cached<T: Serialize>(status: StatusCode, resource: &T, cache_control: &'static str) -> Result<Reply, Failure> {
+fn cached<T: Serialize>(status: StatusCode, resource: &T, cache_control: &'static str) -> Result<Response, Failure> {
     let body = serde_json::to_vec(resource).map_err(|error| Failure::internal(&error))?;
     respond(status, body.into(), cache_control)
 }
 
-fn respond(status: StatusCode, body: Bytes, cache_control: &'static str) -> Result<Reply, Failure> {
-    let mut reply = Response::new(Full::from(body));
+fn respond(status: StatusCode, body: Bytes, cache_control: &'static str) -> Result<Response, Failure> {
+    let mut reply = Response::new(Body::from(body));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

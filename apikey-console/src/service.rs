@@ -1,4 +1,4 @@
-//! The service: from a request to the route it asks for, by way of whoever asks.
+//! The console as a tower service: the router, and what holds for every answer.
 
 use std::{
     convert::Infallible,
@@ -11,28 +11,21 @@ use std::{
 
 use apikey_core::BoxError;
 use apikey_manager::{Actor, KeyManager};
-use bytes::Bytes;
+use axum::{Router, body::Body as AnyBody};
+use bytes::{Buf, Bytes};
 use http::{
-    HeaderValue, Method, Request, Response,
-    header::{CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS},
+    HeaderValue, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS},
     request::Parts,
 };
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Empty, combinators::UnsyncBoxBody};
-use tower_apikey::{
-    ApiKeyLayer, ApiKeyService, FinishLayer, FinishService, LingerBody, LingerFuture, LingerLayer, LingerService,
-    Lingering, OnRevoked, caller,
-};
+use http_body_util::BodyExt;
+use tower::util::MapResponse;
+use tower_apikey::{FinishLayer, LingerLayer, Lingering};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{
-    access::{self, Login},
-    call::{self, AnyBody, Call, RequestBody},
-    problem::{Failure, Problem},
-    reply::Reply,
-    routes::{self, Found, Run},
-};
+use crate::{config::Config, routes};
 
 /// The management of keys as a tower service: a REST API under `v1`, for keys with `keys:read`, `keys:write` or
 /// `keys:admin`, and for whoever the host has logged in.
@@ -65,17 +58,8 @@ use crate::{
 /// key comes from [`KeyManager::bootstrap`] or from the host's own code. No layer of the host's is needed around it.
 #[derive(Clone)]
 pub struct Console {
-    routes: LingerService<Routes>,
-}
-
-#[derive(Clone)]
-pub(crate) struct Config {
-    pub(crate) keys: KeyManager,
-    /// Without a slash at its end.
-    pub(crate) public_path: Option<String>,
-    pub(crate) origins: Vec<String>,
-    pub(crate) login: Option<Login>,
-    lingering: Lingering,
+    config: Arc<Config>,
+    router: Router,
 }
 
 impl Console {
@@ -92,16 +76,12 @@ impl Console {
     }
 
     fn of(config: Config) -> Self {
-        let lingering = LingerLayer::with(config.lingering.clone());
-        Console { routes: lingering.layer(Routes::of(Arc::new(config))) }
-    }
-
-    fn config(&self) -> &Config {
-        &self.routes.get_ref().config
+        let config = Arc::new(config);
+        Console { router: routes::router(&config), config }
     }
 
     fn with(self, set: impl FnOnce(&mut Config)) -> Self {
-        let mut config = self.config().clone();
+        let mut config = Config::clone(&self.config);
         set(&mut config);
         Console::of(config)
     }
@@ -191,76 +171,6 @@ impl Console {
     }
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
-
-/// All routes, and who may ask for them.
-#[derive(Clone)]
-struct Routes {
-    config: Arc<Config>,
-    guarded: FinishService<ApiKeyService<Guarded>>,
-}
-
-impl Routes {
-    fn of(config: Arc<Config>) -> Self {
-        let guarded = guarded(&config, Guarded { config: Arc::clone(&config) });
-        Routes { config, guarded }
-    }
-
-    async fn answer(mut self, mut request: Request<RequestBody>) -> Response<ResponseBody> {
-        let found = match routes::find(request.method(), request.uri().path()) {
-            Ok(found) => found,
-            Err(failure) => return failure.into_response().map(ResponseBody::new),
-        };
-        let (parts, body) = request.into_parts();
-        if let Run::Public(run) = found.route.run {
-            let reply = run(&self.config, &parts).await.unwrap_or_else(Failure::into_response);
-            return reply.map(ResponseBody::new);
-        }
-        let login = access::logged_in(&self.config, &parts).await;
-        match login {
-            Err(failure) => failure.into_response().map(ResponseBody::new),
-            Ok(Some(actor)) => {
-                let call = Call::new(self.config, actor, None, parts, body, &found);
-                found.route.call(call).await.map(ResponseBody::new)
-            }
-            Ok(None) => {
-                request = Request::from_parts(parts, body);
-                request.extensions_mut().insert(found);
-                match self.guarded.call(request).await {
-                    Ok(response) => response.map(ResponseBody::new),
-                    Err(never) => match never {},
-                }
-            }
-        }
-    }
-}
-
-impl Service<Request<LingerBody<AnyBody>>> for Routes {
-    type Response = Response<ResponseBody>;
-    type Error = Infallible;
-    type Future = Answering;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<LingerBody<AnyBody>>) -> Self::Future {
-        let routes = self.clone();
-        let is_head = request.method() == Method::HEAD;
-        let request = request.map(RequestBody::new);
-        Box::pin(async move { Ok(finish(routes.answer(request).await, is_head)) })
-    }
-}
-
-/// `routes` behind the authentication by keys.
-///
-/// Changes run to their end and are answered, also when a key ends itself: this layer is told so, and by the other one
-/// whatever layers the host has further out.
-fn guarded(config: &Config, routes: Guarded) -> FinishService<ApiKeyService<Guarded>> {
-    let layer = ApiKeyLayer::new(config.keys.authenticator()).on_revoked(OnRevoked::Finish);
-    FinishLayer.layer(layer.lingering(config.lingering.clone()).layer(routes))
-}
-
 impl<B> Service<Request<B>> for Console
 where
     B: Body + Send + 'static,
@@ -276,75 +186,50 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        ResponseFuture(self.routes.call(request.map(call::any_body)))
+        let routes = MapResponse::new(self.router.clone(), finish);
+        // Changes run to their end and are answered, even when a key ends itself. Layers of the host learn of it here.
+        let routes = FinishLayer.layer(routes);
+        let mut routes = LingerLayer::with(self.config.lingering.clone()).layer(routes);
+        ResponseFuture(Box::pin(routes.call(request.map(any_body))))
     }
 }
 
-/// What holds for every answer.
-fn finish(mut response: Response<ResponseBody>, is_head: bool) -> Response<ResponseBody> {
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if is_head {
-        // RFC 9110 §9.3.2: no content, but the length that GET would have.
-        if let Some(length) = response.body().size_hint().exact().filter(|length| *length > 0) {
-            response.headers_mut().insert(CONTENT_LENGTH, length.into());
-        }
-        *response.body_mut() = ResponseBody::new(Empty::new());
-    }
-    response
+fn any_body<B>(body: B) -> AnyBody
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let whole = |mut data: B::Data| data.copy_to_bytes(data.remaining());
+    AnyBody::new(body.map_frame(move |frame| frame.map_data(whole)))
 }
 
-/// The routes that need a credential, behind the layer.
-#[derive(Clone)]
-struct Guarded {
-    config: Arc<Config>,
-}
-
-impl Service<Request<RequestBody>> for Guarded {
-    type Response = Reply;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+/// Adds what every answer has, and mends what the router adds.
+fn finish(mut response: Response<AnyBody>) -> Response<ResponseBody> {
+    let status = response.status();
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // RFC 9110 §8.6: 204 has no length, and 304 has the length of what it stands for.
+        headers.remove(CONTENT_LENGTH);
     }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let config = Arc::clone(&self.config);
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let key = match caller(&parts.extensions) {
-                Ok(key) => key.clone(),
-                // The host's authenticator lets requests pass without a key; this doesn't.
-                Err(rejection) => return Ok(tower_apikey::refusal(rejection)),
-            };
-            let (Some(found), Some(actor)) = (parts.extensions.remove::<Found>(), Actor::key(&key)) else {
-                return Ok(Problem::forbidden().into_response());
-            };
-            let call = Call::new(config, actor, Some(key), parts, body, &found);
-            Ok(found.route.call(call).await)
-        })
+    let allowed =
+        headers.get(ALLOW).and_then(|allowed| allowed.to_str().ok()).map(|allowed| allowed.replace(',', ", "));
+    if let Some(Ok(allowed)) = allowed.map(HeaderValue::try_from) {
+        headers.insert(ALLOW, allowed);
     }
+    response.map(ResponseBody)
 }
 
 /// The response body of a [`Console`].
-pub struct ResponseBody(UnsyncBoxBody<Bytes, BoxError>);
-
-impl ResponseBody {
-    fn new<B>(body: B) -> Self
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        ResponseBody(body.map_err(Into::into).boxed_unsync())
-    }
-}
+pub struct ResponseBody(AnyBody);
 
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        Pin::new(&mut self.0).poll_frame(cx).map_err(axum::Error::into_inner)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -358,7 +243,7 @@ impl Body for ResponseBody {
 
 /// The response future of a [`Console`].
 #[must_use = "futures do nothing unless polled"]
-pub struct ResponseFuture(LingerFuture<Answering>);
+pub struct ResponseFuture(Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>);
 
 impl Future for ResponseFuture {
     type Output = Result<Response<ResponseBody>, Infallible>;
@@ -370,7 +255,7 @@ impl Future for ResponseFuture {
 
 impl fmt::Debug for Console {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let config = self.config();
+        let config = &self.config;
         f.debug_struct("Console")
             .field("keys", &config.keys)
             .field("public_path", &config.public_path)

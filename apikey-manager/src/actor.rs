@@ -1,6 +1,6 @@
 //! Who asks for a change, and with which rights. What rights allow is for [`rights`](crate::rights) to say.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use apikey_core::{AuthenticatedKey, KeyDigest, KeyId, ScopeSet, Timestamp};
 
@@ -38,6 +38,14 @@ impl ActorId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for ActorId {
+    type Err = IdError;
+
+    fn from_str(id: &str) -> Result<Self, IdError> {
+        ActorId::new(id)
     }
 }
 

@@ -1,21 +1,19 @@
-//! Who may do what: every route of the API, asked by everybody.
-
-use std::collections::BTreeSet;
+//! Who may do what: every route that the served document names, asked by everybody.
 
 use apikey_manager::{NewAccount, ServiceAccountId};
 use serde_json::{Value, json};
 
-use crate::stand::{Stand, code, json as parsed, on_each, secret_of};
+use crate::stand::{Stand, code, fields, json as parsed, on_each, secret_of};
 
 /// What a route needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Needs {
     /// No credential at all.
     Nothing,
     /// Any credential.
     Credential,
     /// This scope.
-    Scope(&'static str),
+    Scope(String),
 }
 
 /// What stands for `{id}`.
@@ -28,64 +26,88 @@ enum Of {
     Account,
 }
 
+/// A route, as the document tells it.
 struct Row {
-    method: &'static str,
-    path: &'static str,
+    method: String,
+    path: String,
     needs: Needs,
     of: Of,
     /// A body that is taken.
     body: Option<Value>,
     /// The status for somebody who may.
     done: u16,
+    takes_precondition: bool,
 }
 
-fn row(method: &'static str, path: &'static str, needs: Needs, of: Of, body: Option<Value>, done: u16) -> Row {
-    Row { method, path, needs, of, body, done }
+/// The routes of the document that `stand` serves.
+async fn matrix(stand: &Stand) -> Vec<Row> {
+    let document = stand.get("/keys/v1/openapi.json").expect(200).await;
+    let paths = document["paths"].as_object().unwrap().iter();
+    let rows: Vec<Row> = paths
+        .flat_map(|(path, item)| {
+            item.as_object().unwrap().iter().map(move |(method, operation)| (path, method, operation))
+        })
+        .map(|(path, method, operation)| row(&document, path, method, operation))
+        .collect();
+    assert!(rows.len() >= 30, "{} routes", rows.len());
+    rows
 }
 
-fn matrix() -> Vec<Row> {
-    let (read, write, admin) = (Needs::Scope("keys:read"), Needs::Scope("keys:write"), Needs::Scope("keys:admin"));
-    let named = || Some(json!({"name": "x"}));
-    let overlap = || Some(json!({"overlap_seconds": 0}));
-    vec![
-        row("GET", "/health", Needs::Nothing, Of::None, None, 200),
-        row("GET", "/openapi.json", Needs::Nothing, Of::None, None, 200),
-        row("GET", "/whoami", Needs::Credential, Of::None, None, 200),
-        row("POST", "/self-revoke", Needs::Credential, Of::None, None, 200),
-        row("GET", "/scopes", read, Of::None, None, 200),
-        row("GET", "/limits", read, Of::None, None, 200),
-        row("GET", "/usage", read, Of::None, None, 200),
-        row("GET", "/audit-events", read, Of::None, None, 200),
-        row("GET", "/api-keys", read, Of::None, None, 200),
-        row("POST", "/api-keys", write, Of::None, named(), 201),
-        row("POST", "/api-keys/bulk-revoke", write, Of::None, Some(json!({"environment": "test"})), 200),
-        row("GET", "/api-keys/{id}", read, Of::Key, None, 200),
-        row("PATCH", "/api-keys/{id}", write, Of::Key, named(), 200),
-        row("DELETE", "/api-keys/{id}", write, Of::Key, None, 204),
-        row("POST", "/api-keys/{id}/rotate", write, Of::Key, overlap(), 200),
-        row("POST", "/api-keys/{id}/end-overlap", write, Of::Key, None, 200),
-        row("POST", "/api-keys/{id}/duplicate", write, Of::Key, None, 201),
-        row("POST", "/api-keys/{id}/disable", write, Of::Key, None, 200),
-        row("POST", "/api-keys/{id}/enable", write, Of::Key, None, 200),
-        row("POST", "/api-keys/{id}/revoke", write, Of::Key, None, 200),
-        row("GET", "/api-keys/{id}/usage", read, Of::KeyOrNone, None, 200),
-        row("GET", "/api-keys/{id}/activity", read, Of::Key, None, 200),
-        row("GET", "/service-accounts", read, Of::None, None, 200),
-        row("POST", "/service-accounts", admin, Of::None, named(), 201),
-        row("GET", "/service-accounts/{id}", read, Of::Account, None, 200),
-        row("PATCH", "/service-accounts/{id}", admin, Of::Account, named(), 200),
-        row("DELETE", "/service-accounts/{id}", admin, Of::Account, None, 204),
-        row("POST", "/service-accounts/{id}/disable", admin, Of::Account, None, 200),
-        row("POST", "/service-accounts/{id}/enable", admin, Of::Account, None, 200),
-        row("POST", "/service-accounts/{id}/rotate-all", admin, Of::Account, overlap(), 200),
-    ]
+fn row(document: &Value, path: &str, method: &str, operation: &Value) -> Row {
+    let needs = match operation["security"].as_array().unwrap().as_slice() {
+        [] => Needs::Nothing,
+        [only] => match only["api_key"].as_array().unwrap().as_slice() {
+            [] => Needs::Credential,
+            [scope] => Needs::Scope(scope.as_str().unwrap().to_owned()),
+            _ => panic!("{operation}"),
+        },
+        _ => panic!("{operation}"),
+    };
+    let of = match path {
+        _ if !path.contains("{id}") => Of::None,
+        "/api-keys/{id}/usage" => Of::KeyOrNone,
+        _ if path.starts_with("/api-keys/") => Of::Key,
+        _ if path.starts_with("/service-accounts/") => Of::Account,
+        _ => panic!("what is {path} of?"),
+    };
+    let has = |place: &str| operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == place);
+    let done = operation["responses"].as_object().unwrap().keys().find_map(|status| match status.parse() {
+        Ok(done @ 200..300) => Some(done),
+        _ => None,
+    });
+    Row {
+        method: method.to_uppercase(),
+        path: path.to_owned(),
+        needs,
+        of,
+        body: operation.get("requestBody").map(|body| smallest(document, body)),
+        done: done.unwrap(),
+        takes_precondition: has("header"),
+    }
+}
+
+/// The smallest body that is taken.
+fn smallest(document: &Value, body: &Value) -> Value {
+    let reference = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
+    let name = reference.rsplit('/').next().unwrap();
+    if name == "BulkRevocation" {
+        // A schema can't say that one of several is required.
+        return json!({"environment": "test"});
+    }
+    let required = document["components"]["schemas"][name]["required"].as_array().into_iter().flatten();
+    let member = |name: &Value| match name.as_str().unwrap() {
+        "name" => ("name".to_owned(), json!("x")),
+        "overlap_seconds" => ("overlap_seconds".to_owned(), json!(0)),
+        other => panic!("a value for {other}"),
+    };
+    required.map(member).collect()
 }
 
 impl Row {
     async fn ask(&self, stand: &Stand, secret: Option<&str>, id: &str) -> support::wire::Answer {
         let span = if self.path.ends_with("usage") { "?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z" } else { "" };
         let path = format!("/keys/v1{}{span}", self.path.replace("{id}", id));
-        let mut request = stand.request(self.method, &path);
+        let mut request = stand.request(&self.method, &path);
         if let Some(secret) = secret {
             request = request.key(secret);
         }
@@ -109,40 +131,43 @@ async fn account(stand: &Stand, organization: &str) -> ServiceAccountId {
     stand.keys.create_account(&stand.host(organization), NewAccount::new("ci")).await.unwrap().id
 }
 
-/// The scopes by which one may, of those there are.
-fn scopes_that_suffice(needs: Needs) -> &'static [&'static str] {
-    match needs {
-        Needs::Nothing | Needs::Credential => &["files:read", "keys:read", "keys:write", "keys:admin"],
-        Needs::Scope("keys:read") => &["keys:read", "keys:write", "keys:admin"],
-        Needs::Scope("keys:write") => &["keys:write", "keys:admin"],
-        Needs::Scope(_) => &["keys:admin"],
+/// The scopes that imply this one.
+fn scopes_that_suffice(scope: &str) -> &'static [&'static str] {
+    match scope {
+        "keys:read" => &["keys:read", "keys:write", "keys:admin"],
+        "keys:write" => &["keys:write", "keys:admin"],
+        "keys:admin" => &["keys:admin"],
+        _ => panic!("what implies {scope}?"),
     }
 }
 
 #[tokio::test]
-async fn given_the_served_document_when_its_routes_are_listed_then_the_matrix_has_each_with_what_it_needs() {
+async fn given_every_route_when_sent_what_it_does_not_declare_then_it_refuses() {
     on_each(async |stand| {
-        let document = stand.get("/keys/v1/openapi.json").expect(200).await;
-        let mut served = BTreeSet::new();
-        for (path, item) in document["paths"].as_object().unwrap() {
-            for (method, operation) in item.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
-                let needs = match operation["security"].as_array().unwrap().as_slice() {
-                    [] => "nothing".to_owned(),
-                    [only] => only["api_key"].as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect(),
-                    _ => panic!("{operation}"),
-                };
-                served.insert((method.to_uppercase(), path.clone(), needs));
+        let admin = stand.admin().await;
+        for row in matrix(&stand).await {
+            let id = row.target(&stand, "acme").await;
+            let path = format!("/keys/v1{}", row.path.replace("{id}", &id));
+            let ask = |query: &str, body: &Value| {
+                let request = stand.request(&row.method, &format!("{path}{query}")).key(&admin);
+                if row.method == "GET" { request } else { request.json(body) }
+            };
+            let body = row.body.clone().unwrap_or(json!({}));
+            let told = format!("{} {}", row.method, row.path);
+            let answer = ask("?nothing=1", &body).send().await;
+            assert_eq!(fields(&answer), ["nothing: unknown"], "{told}");
+            let answer = ask("", &body).header("if-match", "nonsense").send().await;
+            match (row.method.as_str(), row.takes_precondition) {
+                ("GET", _) => assert_eq!(answer.status, row.done, "{told}: {answer:?}"),
+                (_, true) => assert_eq!(code(&answer), "invalid_precondition", "{told}"),
+                (_, false) => assert_eq!(code(&answer), "unsupported_precondition", "{told}"),
+            }
+            if row.method != "GET" {
+                let mut body = body;
+                body["nothing"] = json!(1);
+                assert_eq!(fields(&ask("", &body).send().await), ["nothing: unknown"], "{told}");
             }
         }
-        let rows = matrix().into_iter().map(|row| {
-            let needs = match row.needs {
-                Needs::Nothing => "nothing",
-                Needs::Credential => "",
-                Needs::Scope(scope) => scope,
-            };
-            (row.method.to_owned(), row.path.to_owned(), needs.to_owned())
-        });
-        assert_eq!(served, rows.collect());
     })
     .await;
 }
@@ -150,8 +175,7 @@ async fn given_the_served_document_when_its_routes_are_listed_then_the_matrix_ha
 #[tokio::test]
 async fn given_every_route_when_asked_with_each_scope_then_only_those_that_suffice_may() {
     on_each(async |stand| {
-        for row in matrix() {
-            let enough = scopes_that_suffice(row.needs);
+        for row in matrix(&stand).await {
             for scope in ["files:read", "files:write", "keys:read", "keys:write", "keys:admin"] {
                 // So that nothing is refused for what the target may do.
                 let own = if scope.starts_with("keys:") { vec![scope, "files:read"] } else { vec![scope] };
@@ -159,9 +183,8 @@ async fn given_every_route_when_asked_with_each_scope_then_only_those_that_suffi
                 let id = row.target(&stand, "acme").await;
                 let answer = row.ask(&stand, Some(&secret), &id).await;
                 let told = format!("{} {} with {scope}: {answer:?}", row.method, row.path);
-                let may = enough.contains(&scope) || row.needs == Needs::Nothing || row.needs == Needs::Credential;
-                match row.needs {
-                    Needs::Scope(needed) if !may => {
+                match &row.needs {
+                    Needs::Scope(needed) if !scopes_that_suffice(needed).contains(&scope) => {
                         assert_eq!((answer.status, code(&answer).as_str()), (403, "insufficient_scope"), "{told}");
                         let challenge = answer.header("www-authenticate").unwrap();
                         assert!(challenge.contains("error=\"insufficient_scope\""), "{told}");
@@ -181,7 +204,7 @@ async fn given_no_key_or_a_bad_one_when_any_route_is_asked_then_the_answer_is_th
         let revoked = stand.issue("acme", &["*"]).await;
         stand.keys.revoke(&stand.host("acme"), revoked.id(), "").await.unwrap();
         let revoked = secret_of(&revoked);
-        for row in matrix() {
+        for row in matrix(&stand).await {
             let id = row.target(&stand, "acme").await;
             for (secret, expected) in
                 [(None, "missing_credential"), (Some(revoked.as_str()), "invalid_token"), (Some("x"), "invalid_token")]
@@ -207,7 +230,7 @@ async fn given_no_key_or_a_bad_one_when_any_route_is_asked_then_the_answer_is_th
 async fn given_something_of_another_organization_when_named_then_it_is_as_if_there_were_none() {
     on_each(async |stand| {
         let admin = stand.admin().await;
-        for row in matrix().into_iter().filter(|row| row.of != Of::None) {
+        for row in matrix(&stand).await.into_iter().filter(|row| row.of != Of::None) {
             let theirs = row.target(&stand, "globex").await;
             // Of the same length, and of nobody.
             let nobody = theirs[..theirs.len() - 1].to_owned() + if theirs.ends_with('0') { "1" } else { "0" };

@@ -261,7 +261,7 @@ async fn given_thousands_of_mistakes_when_sent_then_the_answer_is_short_and_says
             (post(json!({"name": "a", "scopes": scopes(5_000)})), 1, "at most 200 scopes are allowed"),
             (post(json!(unknown)), 51, "and 4951 more"),
             (post(long), 1, "at most 100 characters are allowed"),
-            (post(json!({"x".repeat(60_000): 1, "name": "a"})), 1, "there is no such field"),
+            (post(json!({"x".repeat(60_000): 1, "name": "a"})), 1, "is not a known field"),
             (stand.get(&format!("/keys/v1/api-keys?{}", query.join("&"))).key(&admin), 51, "and 250 more"),
             (stand.get(&format!("/keys/v1/api-keys?q={}", "x".repeat(6_000))).key(&admin), 1, "at most 100 characters"),
         ];

@@ -1,17 +1,17 @@
 //! `/v1/api-keys/{id}/activity`: the requests of a key, one by one.
 
-use apikey_core::Timestamp;
+use apikey_core::{KeyId, Timestamp};
 use apikey_manager::{Activity, Cursor};
+use axum::response::Response;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    call::Call,
-    input::{Limit, Params, Query, page},
-    moment::Moment,
+    call::{Caller, PathId, Query},
+    input::{self, Input, Limit, page},
     problem::Failure,
-    reply::{self, Reply, next_cursor},
+    reply::{self, next_cursor},
 };
 
 /// One request of a key.
@@ -19,7 +19,7 @@ use crate::{
 #[schema(as = Activity)]
 pub(crate) struct ActivityView {
     /// When it came.
-    at: Moment,
+    at: Timestamp,
     method: String,
     /// The template of its route, such as `/files/{name}`.
     route: Option<String>,
@@ -44,7 +44,7 @@ pub(crate) struct ActivityPage {
 impl ActivityView {
     fn of(request: Activity) -> Self {
         ActivityView {
-            at: Moment(request.at),
+            at: request.at,
             method: request.method,
             route: request.route,
             status: request.status,
@@ -55,7 +55,7 @@ impl ActivityView {
 }
 
 /// Which requests, and which of their pages.
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListActivity {
     /// The most requests on the page.
@@ -63,36 +63,31 @@ pub(crate) struct ListActivity {
     limit: Option<Limit>,
     /// Where the page begins: the `next_cursor` of the one before.
     #[param(value_type = Option<String>)]
+    #[serde(deserialize_with = "input::parsed")]
     cursor: Option<Cursor>,
     /// At this moment or later.
-    #[param(value_type = Option<Moment>)]
-    from: Option<Moment>,
+    #[param(value_type = Option<Timestamp>)]
+    from: Option<Timestamp>,
     /// Before this moment.
-    #[param(value_type = Option<Moment>)]
-    to: Option<Moment>,
+    #[param(value_type = Option<Timestamp>)]
+    to: Option<Timestamp>,
 }
 
-impl Params for ListActivity {
-    fn read(query: &mut Query) -> Self {
-        ListActivity {
-            limit: query.optional("limit"),
-            cursor: query.optional("cursor"),
-            from: query.optional("from"),
-            to: query.optional("to"),
-        }
-    }
-}
+impl Input for ListActivity {}
 
 /// Lists a key's requests
 ///
 /// Newest first, as far back as the service keeps them, if it does.
 #[utoipa::path(get, path = "/api-keys/{id}/activity", operation_id = "list_api_key_activity", tag = "usage",
     params(ListActivity), responses((status = 200, description = "A page of requests.", body = ActivityPage)))]
-pub(crate) async fn list(call: &mut Call, params: ListActivity) -> Result<Reply, Failure> {
-    let id = call.key_id()?;
-    let from = params.from.map_or(Timestamp::UNIX_EPOCH, |Moment(from)| from);
-    let to = params.to.map_or(Timestamp::MAX, |Moment(to)| to);
-    let requests = call.keys().activity(&call.actor, &id, from..to, page(params.limit, params.cursor)).await?;
+pub(crate) async fn list(
+    caller: Caller,
+    PathId(id): PathId<KeyId>,
+    Query(params): Query<ListActivity>,
+) -> Result<Response, Failure> {
+    let from = params.from.unwrap_or(Timestamp::UNIX_EPOCH);
+    let to = params.to.unwrap_or(Timestamp::MAX);
+    let requests = caller.keys().activity(&caller.actor, &id, from..to, page(params.limit, params.cursor)).await?;
     let next_cursor = next_cursor(&requests);
     let items = requests.items.into_iter().map(ActivityView::of).collect();
     reply::json(StatusCode::OK, &ActivityPage { items, next_cursor })

@@ -1,18 +1,18 @@
 //! `/v1/audit-events`: what was done to keys and service accounts, by whom.
 
-use apikey_core::JsonObject;
+use apikey_core::{JsonObject, Timestamp};
 use apikey_manager::{Action, ActorId, AuditEvent, AuditFilter, Cursor};
+use axum::response::Response;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    call::Call,
-    input::{Limit, Params, Query, page},
-    moment::Moment,
+    call::{Caller, Query},
+    input::{self, Input, Limit, page},
     problem::Failure,
-    reply::{self, Reply, next_cursor},
-    texts::{ActionName, ActorName, WantedId},
+    reply::{self, next_cursor},
+    schema::{ActionName, ActorName, WantedId},
 };
 
 /// One management action.
@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct EventView {
     id: String,
     /// When.
-    at: Moment,
+    at: Timestamp,
     /// By whom: `key:…` for a key.
     actor: String,
     /// What was done.
@@ -53,7 +53,7 @@ impl EventView {
     fn of(event: AuditEvent) -> Self {
         EventView {
             id: event.id,
-            at: Moment(event.at),
+            at: event.at,
             actor: event.actor.to_string(),
             action: event.action.as_str(),
             target: event.target,
@@ -65,7 +65,7 @@ impl EventView {
 }
 
 /// Which events, and which of their pages.
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListEvents {
     /// The most events on the page.
@@ -73,52 +73,43 @@ pub(crate) struct ListEvents {
     limit: Option<Limit>,
     /// Where the page begins: the `next_cursor` of the one before.
     #[param(value_type = Option<String>)]
+    #[serde(deserialize_with = "input::parsed")]
     cursor: Option<Cursor>,
     /// Of this actor.
     #[param(value_type = Option<ActorName>)]
+    #[serde(deserialize_with = "input::parsed")]
     actor: Option<ActorId>,
     /// Of this action, such as `key.issued`.
     #[param(value_type = Option<ActionName>)]
+    #[serde(deserialize_with = "input::action")]
     action: Option<Action>,
     /// About the key, the service account or the organization of this id.
     #[param(value_type = Option<WantedId>)]
     target: Option<String>,
     /// At this moment or later.
-    #[param(value_type = Option<Moment>)]
-    from: Option<Moment>,
+    #[param(value_type = Option<Timestamp>)]
+    from: Option<Timestamp>,
     /// Before this moment.
-    #[param(value_type = Option<Moment>)]
-    to: Option<Moment>,
+    #[param(value_type = Option<Timestamp>)]
+    to: Option<Timestamp>,
 }
 
-impl Params for ListEvents {
-    fn read(query: &mut Query) -> Self {
-        ListEvents {
-            limit: query.optional("limit"),
-            cursor: query.optional("cursor"),
-            actor: query.optional("actor"),
-            action: query.optional("action"),
-            target: query.optional("target"),
-            from: query.optional("from"),
-            to: query.optional("to"),
-        }
-    }
-}
+impl Input for ListEvents {}
 
 /// Lists audit events
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/audit-events", operation_id = "list_audit_events", tag = "audit", params(ListEvents),
     responses((status = 200, description = "A page of events.", body = EventPage)))]
-pub(crate) async fn list(call: &mut Call, params: ListEvents) -> Result<Reply, Failure> {
+pub(crate) async fn list(caller: Caller, Query(params): Query<ListEvents>) -> Result<Response, Failure> {
     let ListEvents { limit, cursor, actor, action, target, from, to } = params;
     let mut filter = AuditFilter::default();
     filter.actor = actor;
     filter.action = action;
     filter.target = target;
-    filter.from = from.map(|Moment(from)| from);
-    filter.to = to.map(|Moment(to)| to);
-    let events = call.keys().audit(&call.actor, filter, page(limit, cursor)).await?;
+    filter.from = from;
+    filter.to = to;
+    let events = caller.keys().audit(&caller.actor, filter, page(limit, cursor)).await?;
     let next_cursor = next_cursor(&events);
     let items = events.items.into_iter().map(EventView::of).collect();
     reply::json(StatusCode::OK, &EventPage { items, next_cursor })

@@ -1,14 +1,16 @@
 //! `/v1/health`: for load balancers and monitors, which have no key.
 
-use http::{HeaderValue, StatusCode, header::CACHE_CONTROL, request::Parts};
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    input::{NoParams, Query},
+    config::Config,
     problem::{Failure, from_store},
-    reply::{self, Reply},
-    service::Config,
+    reply,
 };
 
 /// Keys can be looked up and changed.
@@ -23,8 +25,7 @@ pub(crate) struct Health {
 #[utoipa::path(get, path = "/health", operation_id = "health", tag = "service", responses(
     (status = 200, description = "They can.", body = Health),
 ))]
-pub(crate) async fn health(config: &Config, parts: &Parts) -> Result<Reply, Failure> {
-    Query::read::<NoParams>(&parts.uri)?;
+pub(crate) async fn health(State(config): State<Arc<Config>>) -> Result<Response, Failure> {
     config.keys.readiness().await.map_err(from_store)?;
     let mut reply = reply::json(StatusCode::OK, &Health { status: "ok" })?;
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,37 +1,32 @@
 //! What is done to a single key: rotated, duplicated, switched off and on.
 
+use apikey_core::KeyId;
 use apikey_manager::Overlap;
+use axum::response::Response;
 use http::StatusCode;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::key_view::{IssuedView, KeyView, issued, shown};
 use crate::{
-    call::Call,
-    input::{Fields, Input, NoParams},
+    call::{Caller, Json, PathId},
+    input::{self, Input},
     problem::Failure,
-    reply::{self, Reply},
+    reply,
 };
 
 /// How long the secret that a rotation replaces lives on.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Rotation)]
 pub(crate) struct Rotate {
     /// In seconds; 0: not at all; null: until `end-overlap` is asked for.
     #[schema(value_type = Option<u64>, maximum = 31622400, required = true)]
-    overlap_seconds: Overlap,
+    #[serde(deserialize_with = "input::overlap")]
+    pub(crate) overlap_seconds: Overlap,
 }
 
-impl Input for Rotate {
-    fn read(fields: &mut Fields) -> Self {
-        Rotate { overlap_seconds: fields.overlap("overlap_seconds") }
-    }
-}
-
-impl Rotate {
-    pub(crate) fn overlap(&self) -> Overlap {
-        self.overlap_seconds
-    }
-}
+impl Input for Rotate {}
 
 /// Rotates a key
 ///
@@ -39,11 +34,13 @@ impl Rotate {
 /// that an earlier rotation left behind ends now.
 #[utoipa::path(post, path = "/api-keys/{id}/rotate", operation_id = "rotate_api_key", tag = "keys",
     request_body = Rotate, responses((status = 200, description = "The key, and its new secret.", body = IssuedView)))]
-pub(crate) async fn rotate(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.key_id()?;
-    let overlap = call.input::<Rotate>().await?.overlap();
-    let rotated = call.keys().rotate(&call.actor, &id, overlap).await?;
-    reply::secret(StatusCode::OK, &IssuedView::of(rotated, call.keys().now()))
+pub(crate) async fn rotate(
+    caller: Caller,
+    PathId(id): PathId<KeyId>,
+    Json(sent): Json<Rotate>,
+) -> Result<Response, Failure> {
+    let rotated = caller.keys().rotate(&caller.actor, &id, sent.overlap_seconds).await?;
+    reply::secret(StatusCode::OK, &IssuedView::of(rotated, caller.keys().now()))
 }
 
 /// Ends a rotation's overlap
@@ -51,11 +48,9 @@ pub(crate) async fn rotate(call: &mut Call, _: NoParams) -> Result<Reply, Failur
 /// Only the newest secret is let in from then on.
 #[utoipa::path(post, path = "/api-keys/{id}/end-overlap", operation_id = "end_api_key_overlap", tag = "keys",
     responses((status = 200, description = "The key.", body = KeyView)))]
-pub(crate) async fn end_overlap(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.key_id()?;
-    call.no_input().await?;
-    let key = call.keys().end_overlap(&call.actor, &id).await?;
-    shown(call, key)
+pub(crate) async fn end_overlap(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {
+    let key = caller.keys().end_overlap(&caller.actor, &id).await?;
+    shown(&caller, key)
 }
 
 /// Issues a key like another
@@ -65,11 +60,9 @@ pub(crate) async fn end_overlap(call: &mut Call, _: NoParams) -> Result<Reply, F
     (status = 201, description = "The new key, and its secret.", body = IssuedView,
         headers(("Location" = String, description = "Where the new key is found."))),
 ))]
-pub(crate) async fn duplicate(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.key_id()?;
-    call.no_input().await?;
-    let made = call.keys().duplicate(&call.actor, &id).await?;
-    issued(call, made)
+pub(crate) async fn duplicate(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {
+    let made = caller.keys().duplicate(&caller.actor, &id).await?;
+    issued(&caller, made)
 }
 
 /// Switches a key off
@@ -77,19 +70,15 @@ pub(crate) async fn duplicate(call: &mut Call, _: NoParams) -> Result<Reply, Fai
 /// Nobody is let in with it, and requests under way end. A key that is off stays as it is.
 #[utoipa::path(post, path = "/api-keys/{id}/disable", operation_id = "disable_api_key", tag = "keys",
     responses((status = 200, description = "The key.", body = KeyView)))]
-pub(crate) async fn disable(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.key_id()?;
-    call.no_input().await?;
-    let key = call.keys().disable(&call.actor, &id).await?;
-    shown(call, key)
+pub(crate) async fn disable(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {
+    let key = caller.keys().disable(&caller.actor, &id).await?;
+    shown(&caller, key)
 }
 
 /// Switches a key on again
 #[utoipa::path(post, path = "/api-keys/{id}/enable", operation_id = "enable_api_key", tag = "keys",
     responses((status = 200, description = "The key.", body = KeyView)))]
-pub(crate) async fn enable(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.key_id()?;
-    call.no_input().await?;
-    let key = call.keys().enable(&call.actor, &id).await?;
-    shown(call, key)
+pub(crate) async fn enable(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {
+    let key = caller.keys().enable(&caller.actor, &id).await?;
+    shown(&caller, key)
 }

@@ -2,16 +2,12 @@
 
 use apikey_core::{JsonObject, PlaintextKey, ScopeSet, Timestamp};
 use apikey_manager::{IssuedKey, KeyRecord};
+use axum::response::Response;
 use http::{StatusCode, header::LOCATION};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    call::Call,
-    moment::Moment,
-    problem::Failure,
-    reply::{self, Reply},
-};
+use crate::{call::Caller, problem::Failure, reply};
 
 /// A key: everything but its secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,23 +35,23 @@ pub(crate) struct KeyView {
     /// The service account it was issued to.
     service_account_id: Option<String>,
     /// When it was issued.
-    created_at: Moment,
+    created_at: Timestamp,
     /// Who issued it: `key:…` for a key.
     created_by: String,
     /// The key that issued it.
     created_by_key: Option<String>,
     /// Not let in before this moment.
-    not_before: Option<Moment>,
+    not_before: Option<Timestamp>,
     /// Not let in from this moment on.
-    expires_at: Option<Moment>,
+    expires_at: Option<Timestamp>,
     /// When it was last let in, to within the interval in which usage is written.
-    last_used_at: Option<Moment>,
+    last_used_at: Option<Timestamp>,
     /// Since when it is switched off.
-    disabled_at: Option<Moment>,
+    disabled_at: Option<Timestamp>,
     /// Who switched it off.
     disabled_by: Option<String>,
     /// When it was ended for good.
-    revoked_at: Option<Moment>,
+    revoked_at: Option<Timestamp>,
     /// Who ended it.
     revoked_by: Option<String>,
     /// Why, in their words.
@@ -75,13 +71,13 @@ pub(crate) struct KeyView {
 #[schema(as = SecretWindow)]
 pub(crate) struct SecretView {
     /// When it was made.
-    created_at: Moment,
+    created_at: Timestamp,
     /// When a newer one took its place.
-    superseded_at: Option<Moment>,
+    superseded_at: Option<Timestamp>,
     /// Not let in from this moment on.
-    ends_at: Option<Moment>,
+    ends_at: Option<Timestamp>,
     /// When it was last let in.
-    last_used_at: Option<Moment>,
+    last_used_at: Option<Timestamp>,
 }
 
 /// Where a key stands in its life.
@@ -118,12 +114,12 @@ impl Serialize for Secret {
 
 impl KeyView {
     pub(crate) fn of(key: KeyRecord, now: Timestamp) -> Self {
-        let (disabled_at, disabled_by) = key.disabled.as_ref().map(|off| (Moment(off.at), off.by.to_string())).unzip();
+        let (disabled_at, disabled_by) = key.disabled.as_ref().map(|off| (off.at, off.by.to_string())).unzip();
         let secrets = key.live_secrets(now).map(|secret| SecretView {
-            created_at: Moment(secret.created_at),
-            superseded_at: secret.superseded_at.map(Moment),
-            ends_at: secret.ends_at.map(Moment),
-            last_used_at: secret.last_used_at.map(Moment),
+            created_at: secret.created_at,
+            superseded_at: secret.superseded_at,
+            ends_at: secret.ends_at,
+            last_used_at: secret.last_used_at,
         });
         KeyView {
             id: key.id.to_string(),
@@ -136,15 +132,15 @@ impl KeyView {
             hint: key.hint,
             scopes: key.scopes,
             service_account_id: key.service_account.map(|account| account.to_string()),
-            created_at: Moment(key.created_at),
+            created_at: key.created_at,
             created_by: key.created_by.to_string(),
             created_by_key: key.created_by_key.map(|key| key.to_string()),
-            not_before: key.not_before.map(Moment),
-            expires_at: key.expires_at.map(Moment),
-            last_used_at: key.last_used_at.map(Moment),
+            not_before: key.not_before,
+            expires_at: key.expires_at,
+            last_used_at: key.last_used_at,
             disabled_at,
             disabled_by,
-            revoked_at: key.revoked.as_ref().map(|revoked| Moment(revoked.at)),
+            revoked_at: key.revoked.as_ref().map(|revoked| revoked.at),
             revoked_by: key.revoked.as_ref().map(|revoked| revoked.by.to_string()),
             revoked_reason: key.revoked.map(|revoked| revoked.reason),
             metadata: key.metadata,
@@ -161,14 +157,14 @@ impl IssuedView {
 }
 
 /// A key with its entity tag.
-pub(crate) fn shown(call: &Call, key: KeyRecord) -> Result<Reply, Failure> {
+pub(crate) fn shown(caller: &Caller, key: KeyRecord) -> Result<Response, Failure> {
     let version = key.version;
-    reply::versioned(&KeyView::of(key, call.keys().now()), version)
+    reply::versioned(&KeyView::of(key, caller.keys().now()), version)
 }
 
 /// A key that was just issued.
-pub(crate) fn issued(call: &Call, issued: IssuedKey) -> Result<Reply, Failure> {
-    let location = call.location(&format!("api-keys/{}", issued.id()));
-    let reply = reply::secret(StatusCode::CREATED, &IssuedView::of(issued, call.keys().now()))?;
+pub(crate) fn issued(caller: &Caller, issued: IssuedKey) -> Result<Response, Failure> {
+    let location = caller.location(&format!("api-keys/{}", issued.id()));
+    let reply = reply::secret(StatusCode::CREATED, &IssuedView::of(issued, caller.keys().now()))?;
     Ok(reply::with(reply, LOCATION, &location))
 }

@@ -1,15 +1,11 @@
 //! `/v1/limits`: what the organization's plan allows, and what is in use.
 
+use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    call::Call,
-    input::NoParams,
-    problem::Failure,
-    reply::{self, Reply},
-};
+use crate::{call::Caller, problem::Failure, reply};
 
 /// What a plan allows, and what is in use.
 #[derive(Serialize, ToSchema)]
@@ -39,8 +35,8 @@ pub(crate) struct Limit {
 /// Reads what the plan allows
 #[utoipa::path(get, path = "/limits", operation_id = "get_limits", tag = "usage",
     responses((status = 200, description = "What is allowed, and what is in use.", body = LimitsView)))]
-pub(crate) async fn get(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let in_use = call.keys().limits(&call.actor).await?;
+pub(crate) async fn get(caller: Caller) -> Result<Response, Failure> {
+    let in_use = caller.keys().limits(&caller.actor).await?;
     let (limits, used) = (in_use.limits, in_use.used);
     let view = LimitsView {
         keys: Limit { used: used.keys, allowed: limits.allowed_keys() },

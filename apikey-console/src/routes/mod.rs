@@ -1,231 +1,186 @@
-//! The routes: one table that requests are looked up in, the OpenAPI document is completed from, and tests walk.
+//! The routes: what each needs, and the handler that runs.
 
-pub(crate) mod activity;
-pub(crate) mod api_keys;
-pub(crate) mod audit_events;
-pub(crate) mod health;
-pub(crate) mod key_changes;
-pub(crate) mod key_view;
-pub(crate) mod limits;
-pub(crate) mod revocations;
-pub(crate) mod scopes;
-pub(crate) mod service_accounts;
-pub(crate) mod usage;
-pub(crate) mod whoami;
+mod activity;
+mod api_keys;
+mod audit_events;
+mod health;
+mod key_changes;
+mod key_view;
+mod limits;
+mod openapi;
+mod revocations;
+mod scopes;
+mod service_accounts;
+mod usage;
+mod whoami;
 
-use std::{borrow::Cow, future::Future, pin::Pin};
+use std::sync::Arc;
 
-use apikey_core::Scope;
 use apikey_manager::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE};
-use http::{Method, StatusCode, request::Parts};
-use percent_encoding::percent_decode_str;
+use axum::{Extension, Router};
+use http::{StatusCode, Uri};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouter},
+    routes,
+};
 
 use crate::{
     access,
-    call::{Call, method_not_allowed},
-    openapi, precondition,
-    problem::{Failure, Problem},
-    reply::Reply,
-    service::Config,
+    config::Config,
+    declaration::{Declaration, Needs},
+    document,
+    problem::Problem,
 };
 
-/// What a method does at a path.
-pub(crate) struct Route {
-    pub(crate) method: Method,
-    /// Below `/v1`; `{id}` stands for one segment.
-    pub(crate) path: &'static str,
-    /// The scope it needs, where having a credential is not enough.
-    pub(crate) needs: Option<Scope>,
-    pub(crate) run: Run,
+/// All routes, each with what a caller needs. A handler's own attribute says the rest.
+fn all(config: &Arc<Config>) -> OpenApiRouter<Arc<Config>> {
+    let (nothing, credential) = (Needs::Nothing, Needs::Credential);
+    let [read, write, admin] = [KEYS_READ, KEYS_WRITE, KEYS_ADMIN].map(Needs::Scope);
+    Routes { config, router: OpenApiRouter::with_openapi(document::empty()) }
+        .add(&read, routes!(api_keys::list))
+        .add(&write, routes!(api_keys::create))
+        .add(&write, routes!(revocations::bulk_revoke))
+        .add(&read, routes!(api_keys::get))
+        .add(&write, routes!(api_keys::update))
+        .add(&write, routes!(api_keys::delete))
+        .add(&write, routes!(key_changes::rotate))
+        .add(&write, routes!(key_changes::end_overlap))
+        .add(&write, routes!(key_changes::duplicate))
+        .add(&write, routes!(key_changes::disable))
+        .add(&write, routes!(key_changes::enable))
+        .add(&write, routes!(revocations::revoke))
+        .add(&read, routes!(usage::of_key))
+        .add(&read, routes!(activity::list))
+        .add(&credential, routes!(revocations::self_revoke))
+        .add(&read, routes!(service_accounts::list))
+        .add(&admin, routes!(service_accounts::create))
+        .add(&read, routes!(service_accounts::get))
+        .add(&admin, routes!(service_accounts::update))
+        .add(&admin, routes!(service_accounts::delete))
+        .add(&admin, routes!(service_accounts::disable))
+        .add(&admin, routes!(service_accounts::enable))
+        .add(&admin, routes!(service_accounts::rotate_all))
+        .add(&read, routes!(usage::of_organization))
+        .add(&read, routes!(limits::get))
+        .add(&read, routes!(audit_events::list))
+        .add(&read, routes!(scopes::list))
+        .add(&credential, routes!(whoami::get))
+        .add(&nothing, routes!(health::health))
+        .add(&nothing, routes!(openapi::document))
+        .router
 }
 
-#[derive(Clone, Copy)]
-pub(crate) enum Run {
-    /// For anybody.
-    Public(for<'a> fn(&'a Config, &'a Parts) -> Running<'a, Result<Reply, Failure>>),
-    /// For whoever has a credential.
-    Guarded(fn(&mut Call) -> Running<'_, Result<Reply, Failure>>),
-}
-
-type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// The route of a request, and the id in its path.
-#[derive(Clone)]
-pub(crate) struct Found {
-    pub(crate) route: &'static Route,
-    pub(crate) id: Option<String>,
-}
-
-macro_rules! routes {
-    ($($method:ident $path:literal $needs:expr => $module:ident::$handler:ident,)+) => {
-        [$(Route {
-            method: Method::$method,
-            path: $path,
-            needs: $needs,
-            run: Run::Guarded(|call| Box::pin(async move {
-                let params = call.params()?;
-                $module::$handler(call, params).await
-            })),
-        },)+]
-    };
-}
-
-macro_rules! public {
-    ($method:ident $path:literal => $module:ident::$handler:ident) => {
-        Route {
-            method: Method::$method,
-            path: $path,
-            needs: None,
-            run: Run::Public(|config, parts| Box::pin($module::$handler(config, parts))),
-        }
-    };
-}
-
-/// Those that need no credential.
-static PUBLIC: [Route; 2] =
-    [public!(GET "/health" => health::health), public!(GET "/openapi.json" => openapi::document)];
-
-/// Those that do. `None`: any credential will do.
-static GUARDED: [Route; 28] = routes! {
-    GET "/api-keys" Some(KEYS_READ) => api_keys::list,
-    POST "/api-keys" Some(KEYS_WRITE) => api_keys::create,
-    POST "/api-keys/bulk-revoke" Some(KEYS_WRITE) => revocations::bulk_revoke,
-    GET "/api-keys/{id}" Some(KEYS_READ) => api_keys::get,
-    PATCH "/api-keys/{id}" Some(KEYS_WRITE) => api_keys::update,
-    DELETE "/api-keys/{id}" Some(KEYS_WRITE) => api_keys::delete,
-    POST "/api-keys/{id}/rotate" Some(KEYS_WRITE) => key_changes::rotate,
-    POST "/api-keys/{id}/end-overlap" Some(KEYS_WRITE) => key_changes::end_overlap,
-    POST "/api-keys/{id}/duplicate" Some(KEYS_WRITE) => key_changes::duplicate,
-    POST "/api-keys/{id}/disable" Some(KEYS_WRITE) => key_changes::disable,
-    POST "/api-keys/{id}/enable" Some(KEYS_WRITE) => key_changes::enable,
-    POST "/api-keys/{id}/revoke" Some(KEYS_WRITE) => revocations::revoke,
-    GET "/api-keys/{id}/usage" Some(KEYS_READ) => usage::of_key,
-    GET "/api-keys/{id}/activity" Some(KEYS_READ) => activity::list,
-    POST "/self-revoke" None => revocations::self_revoke,
-    GET "/service-accounts" Some(KEYS_READ) => service_accounts::list,
-    POST "/service-accounts" Some(KEYS_ADMIN) => service_accounts::create,
-    GET "/service-accounts/{id}" Some(KEYS_READ) => service_accounts::get,
-    PATCH "/service-accounts/{id}" Some(KEYS_ADMIN) => service_accounts::update,
-    DELETE "/service-accounts/{id}" Some(KEYS_ADMIN) => service_accounts::delete,
-    POST "/service-accounts/{id}/disable" Some(KEYS_ADMIN) => service_accounts::disable,
-    POST "/service-accounts/{id}/enable" Some(KEYS_ADMIN) => service_accounts::enable,
-    POST "/service-accounts/{id}/rotate-all" Some(KEYS_ADMIN) => service_accounts::rotate_all,
-    GET "/usage" Some(KEYS_READ) => usage::of_organization,
-    GET "/limits" Some(KEYS_READ) => limits::get,
-    GET "/audit-events" Some(KEYS_READ) => audit_events::list,
-    GET "/scopes" Some(KEYS_READ) => scopes::list,
-    GET "/whoami" None => whoami::get,
-};
-
-pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    PUBLIC.iter().chain(&GUARDED)
-}
-
-/// The route of a request.
-pub(crate) fn find(method: &Method, path: &str) -> Result<Found, Failure> {
-    let unknown = || {
-        Failure::from(match path {
-            "" | "/" => {
-                let detail = "The API is found under v1, and described by v1/openapi.json.";
-                Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
-            }
-            _ => Problem::not_found(),
+/// The router of all routes, below `/v1`.
+pub(crate) fn router(config: &Arc<Config>) -> Router {
+    let (routes, document) = all(config).split_for_parts();
+    let routes = routes
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The path has no such method.")
         })
-    };
-    let below = path.strip_prefix("/v1").filter(|below| below.starts_with('/')).ok_or_else(unknown)?;
-    let segments: Option<Vec<Cow<'_, str>>> =
-        below[1..].split('/').map(|segment| percent_decode_str(segment).decode_utf8().ok()).collect();
-    let segments = segments.ok_or_else(unknown)?;
-    let at_path: Vec<_> = all().filter_map(|route| Some((route, route.matched(&segments)?))).collect();
-    // A literal segment goes before one that stands for any.
-    let is_literal = at_path.iter().any(|(_, id)| id.is_none());
-    let at_path = at_path.into_iter().filter(|(_, id)| id.is_none() == is_literal);
-    // RFC 9110 §9.3.2: HEAD is GET without the content.
-    let wanted = if method == Method::HEAD { &Method::GET } else { method };
-    let mut allowed = String::new();
-    for (route, id) in at_path {
-        if route.method == wanted {
-            return Ok(Found { route, id });
+        .layer(Extension(Arc::new(document)));
+    Router::new().nest("/v1", routes).fallback(not_found).with_state(Arc::clone(config))
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    match uri.path() {
+        "" | "/" => {
+            let detail = "The API is below v1, and v1/openapi.json describes it.";
+            Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
         }
-        let separator = if allowed.is_empty() { "" } else { ", " };
-        let name = if route.method == Method::GET { "GET, HEAD" } else { route.method.as_str() };
-        allowed.extend([separator, name]);
-    }
-    match allowed.is_empty() {
-        true => Err(unknown()),
-        false => Err(method_not_allowed(&allowed).into()),
+        _ => Problem::not_found(),
     }
 }
 
-impl Route {
-    /// The id in the path, if this is its route.
-    fn matched(&self, segments: &[Cow<'_, str>]) -> Option<Option<String>> {
-        let template = self.path[1..].split('/');
-        if template.clone().count() != segments.len() {
-            return None;
-        }
-        let mut id = None;
-        for (wanted, segment) in template.zip(segments) {
-            match wanted {
-                "{id}" => id = Some(segment.clone().into_owned()),
-                _ if wanted == segment => {}
-                _ => return None,
+struct Routes<'c> {
+    config: &'c Arc<Config>,
+    router: OpenApiRouter<Arc<Config>>,
+}
+
+impl Routes<'_> {
+    /// Adds one route: its handler is held to its declaration, and the document tells it.
+    fn add(mut self, needs: &Needs, (schemas, mut paths, mut methods): UtoipaMethodRouter<Arc<Config>>) -> Self {
+        for (path, item) in &mut paths.paths {
+            for (method, operation) in document::operations(item) {
+                let declaration = Declaration::new(needs.clone(), &method, operation);
+                document::complete(operation, path, &declaration);
+                methods = access::guard(methods, self.config, declaration);
             }
         }
-        Some(id)
-    }
-
-    /// Does what is asked for, if the caller may, and answers.
-    pub(crate) async fn call(&self, mut call: Call) -> Reply {
-        match self.run(&mut call).await {
-            Ok(reply) => reply,
-            Err(failure) => access::answer(failure, &call),
-        }
-    }
-
-    async fn run(&self, call: &mut Call) -> Result<Reply, Failure> {
-        let Run::Guarded(run) = self.run else { return Err(Problem::forbidden().into()) };
-        access::check(call, self.needs.as_ref())?;
-        if !matches!(self.method, Method::GET | Method::PATCH) {
-            precondition::none(call.headers())?;
-        }
-        run(call).await
+        self.router = self.router.routes((schemas, paths, methods));
+        self
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, env, fs};
+
+    use apikey_core::KeyFormat;
+    use apikey_manager::{KeyManager, MemoryStore};
+    use serde_json::Value;
+    use tower_apikey::Lingering;
+
     use super::*;
 
-    fn found(method: Method, path: &str) -> Option<(&'static str, Option<String>)> {
-        find(&method, path).ok().map(|found| (found.route.path, found.id))
+    /// The document as it was when somebody last looked at it.
+    const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+
+    fn document() -> utoipa::openapi::OpenApi {
+        let format = KeyFormat::builder("acme").build().unwrap();
+        let keys = KeyManager::builder(MemoryStore::new()).format(format).build().unwrap();
+        let lingering = Lingering::new();
+        let config = Config { keys, public_path: None, origins: Vec::new(), login: None, lingering };
+        all(&Arc::new(config)).into_openapi()
     }
 
-    #[test]
-    fn given_paths_when_looked_up_then_literal_segments_go_first_and_ids_are_decoded() {
-        let id = |id: &str| Some(id.to_owned());
-        let cases = [
-            (Method::GET, "/v1/api-keys", Some(("/api-keys", None))),
-            (Method::HEAD, "/v1/api-keys", Some(("/api-keys", None))),
-            (Method::GET, "/v1/api-keys/key_1", Some(("/api-keys/{id}", id("key_1")))),
-            (Method::GET, "/v1/api-keys/key%5F1", Some(("/api-keys/{id}", id("key_1")))),
-            (Method::GET, "/v1/api-keys/a%2Fb", Some(("/api-keys/{id}", id("a/b")))),
-            (Method::POST, "/v1/api-keys/bulk-revoke", Some(("/api-keys/bulk-revoke", None))),
-            (Method::GET, "/v1/api-keys/bulk-revoke", None),
-            (Method::POST, "/v1/api-keys/key_1/rotate", Some(("/api-keys/{id}/rotate", id("key_1")))),
-            (Method::PUT, "/v1/api-keys", None),
-            (Method::GET, "/v1/api-keys/", Some(("/api-keys/{id}", id("")))),
-            (Method::GET, "/v1/api-keys/%FF", None),
-            (Method::GET, "/v1", None),
-            (Method::GET, "/v1/", None),
-            (Method::GET, "/v1x/api-keys", None),
-            (Method::GET, "//v1/api-keys", None),
-            (Method::GET, "/v2/api-keys", None),
-            (Method::GET, "/", None),
-            (Method::GET, "", None),
-        ];
-        for (method, path, expected) in cases {
-            assert_eq!(found(method.clone(), path), expected, "{method} {path}");
+    #[tokio::test]
+    async fn given_the_document_when_generated_then_it_is_the_committed_one() {
+        let generated = document().to_pretty_json().unwrap() + "\n";
+        if env::var_os("UPDATE_OPENAPI").is_some() {
+            fs::write(SNAPSHOT, &generated).unwrap();
+        }
+        let committed = fs::read_to_string(SNAPSHOT).unwrap_or_default();
+        assert!(generated == committed, "run with UPDATE_OPENAPI=1 and read how openapi.json changes");
+    }
+
+    #[tokio::test]
+    async fn given_the_document_when_its_inputs_are_listed_then_each_takes_no_other_fields() {
+        let document = serde_json::to_value(document()).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let mut sent = BTreeSet::new();
+        for item in document["paths"].as_object().unwrap().values() {
+            for operation in item.as_object().unwrap().values() {
+                let content = operation["requestBody"]["content"].as_object().cloned().unwrap_or_default();
+                sent.extend(content.values().flat_map(references));
+            }
+        }
+        assert!(sent.contains("NewApiKey"), "{sent:?}");
+        for name in sent {
+            assert_eq!(schemas[&name]["additionalProperties"], false, "{name}");
+        }
+    }
+
+    fn references(value: &Value) -> Vec<String> {
+        match value {
+            Value::Object(members) => members
+                .iter()
+                .flat_map(|(name, value)| match (name.as_str(), value) {
+                    ("$ref", Value::String(reference)) => vec![reference.rsplit('/').next().unwrap().to_owned()],
+                    _ => references(value),
+                })
+                .collect(),
+            Value::Array(items) => items.iter().flat_map(references).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn given_the_document_when_its_references_are_followed_then_each_leads_somewhere() {
+        let document = serde_json::to_value(document()).unwrap();
+        let named = |kind: &str| document["components"][kind].as_object().cloned().unwrap_or_default();
+        let (schemas, responses) = (named("schemas"), named("responses"));
+        for name in references(&document) {
+            assert!(schemas.contains_key(&name) || responses.contains_key(&name), "{name}");
         }
     }
 }

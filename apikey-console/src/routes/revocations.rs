@@ -2,21 +2,23 @@
 
 use apikey_core::KeyId;
 use apikey_manager::{ActorId, BulkRevocation, BulkRevoked, Selection, ServiceAccountId};
+use axum::response::Response;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::key_view::{KeyView, shown};
 use crate::{
-    call::Call,
-    input::{Fields, Input, NoParams},
-    problem::{Failure, Problem},
-    reply::{self, Reply},
-    texts::{ActorName, Id, Remark, Wanted},
+    call::{Caller, Json, PathId},
+    input::{self, Input},
+    problem::{Failure, FieldProblem, Problem},
+    reply,
+    schema::{ActorName, Id, Remark, Wanted},
 };
 
 /// Why a key is ended.
-#[derive(ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Revocation)]
 pub(crate) struct Revoke {
     /// For the audit trail.
@@ -24,14 +26,11 @@ pub(crate) struct Revoke {
     reason: Option<String>,
 }
 
-impl Input for Revoke {
-    fn read(fields: &mut Fields) -> Self {
-        Revoke { reason: fields.optional("reason") }
-    }
-}
+impl Input for Revoke {}
 
 /// Why a key is ended, and what ends with it.
-#[derive(ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = KeyRevocation)]
 pub(crate) struct RevokeKey {
     /// For the audit trail.
@@ -43,11 +42,7 @@ pub(crate) struct RevokeKey {
     descendants: Option<bool>,
 }
 
-impl Input for RevokeKey {
-    fn read(fields: &mut Fields) -> Self {
-        RevokeKey { reason: fields.optional("reason"), descendants: fields.optional("descendants") }
-    }
-}
+impl Input for RevokeKey {}
 
 /// A key that was revoked, alone or with what it made.
 #[derive(Serialize, ToSchema)]
@@ -74,18 +69,21 @@ pub(crate) struct RevokedLine {
 #[utoipa::path(post, path = "/api-keys/{id}/revoke", operation_id = "revoke_api_key", tag = "keys",
     request_body = Option<RevokeKey>,
     responses((status = 200, description = "The key; with `descendants`, what ended with it.", body = RevokedView)))]
-pub(crate) async fn revoke(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.key_id()?;
-    let RevokeKey { reason, descendants } = call.optional_input().await?;
+pub(crate) async fn revoke(
+    caller: Caller,
+    PathId(id): PathId<KeyId>,
+    sent: Option<Json<RevokeKey>>,
+) -> Result<Response, Failure> {
+    let RevokeKey { reason, descendants } = sent.map(|Json(sent)| sent).unwrap_or_default();
     let reason = reason.unwrap_or_default();
     if descendants != Some(true) {
-        let key = call.keys().revoke(&call.actor, &id, reason).await?;
+        let key = caller.keys().revoke(&caller.actor, &id, reason).await?;
         let version = key.version;
-        let alone = RevokedView::Alone(Box::new(KeyView::of(key, call.keys().now())));
+        let alone = RevokedView::Alone(Box::new(KeyView::of(key, caller.keys().now())));
         return reply::versioned(&alone, version);
     }
-    let (key, made) = call.keys().revoke_with_descendants(&call.actor, &id, reason).await?;
-    let line = RevokedLine { key: KeyView::of(key, call.keys().now()), descendants: Revoked::of(made) };
+    let (key, made) = caller.keys().revoke_with_descendants(&caller.actor, &id, reason).await?;
+    let line = RevokedLine { key: KeyView::of(key, caller.keys().now()), descendants: Revoked::of(made) };
     reply::json(StatusCode::OK, &RevokedView::WithDescendants(Box::new(line)))
 }
 
@@ -94,27 +92,31 @@ pub(crate) async fn revoke(call: &mut Call, _: NoParams) -> Result<Reply, Failur
 /// Whoever holds a key may, whatever its scopes.
 #[utoipa::path(post, path = "/self-revoke", operation_id = "self_revoke", tag = "caller", request_body = Option<Revoke>,
     responses((status = 200, description = "The key.", body = KeyView)))]
-pub(crate) async fn self_revoke(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let Revoke { reason } = call.optional_input().await?;
-    if call.key.is_none() {
+pub(crate) async fn self_revoke(caller: Caller, sent: Option<Json<Revoke>>) -> Result<Response, Failure> {
+    let Revoke { reason } = sent.map(|Json(sent)| sent).unwrap_or_default();
+    if caller.key.is_none() {
         return Err(Problem::forbidden().into());
     }
-    let key = call.keys().revoke_self(&call.actor, reason.unwrap_or_default()).await?;
-    shown(call, key)
+    let key = caller.keys().revoke_self(&caller.actor, reason.unwrap_or_default()).await?;
+    shown(&caller, key)
 }
 
 /// Which keys are ended: exactly one of `key_id`, `created_by`, `service_account_id`, `environment` and `everything`.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = BulkRevocation)]
 pub(crate) struct BulkRevoke {
     /// This key: for what it made, with `descendants`.
     #[schema(value_type = Option<Id>)]
+    #[serde(deserialize_with = "input::parsed")]
     key_id: Option<KeyId>,
     /// Those that this actor issued, such as `key:…`.
     #[schema(value_type = Option<ActorName>)]
+    #[serde(deserialize_with = "input::parsed")]
     created_by: Option<ActorId>,
     /// Those of this service account.
     #[schema(value_type = Option<Id>)]
+    #[serde(deserialize_with = "input::parsed")]
     service_account_id: Option<ServiceAccountId>,
     /// Those of this environment.
     #[schema(value_type = Option<Wanted>)]
@@ -130,6 +132,7 @@ pub(crate) struct BulkRevoke {
     dry_run: Option<bool>,
     /// Goes on where another request with the same selection has ended: that one's `next`.
     #[schema(value_type = Option<Id>)]
+    #[serde(deserialize_with = "input::parsed")]
     next: Option<KeyId>,
     /// For the audit trail.
     #[schema(value_type = Option<Remark>)]
@@ -137,26 +140,14 @@ pub(crate) struct BulkRevoke {
 }
 
 impl Input for BulkRevoke {
-    fn read(fields: &mut Fields) -> Self {
-        let read = BulkRevoke {
-            key_id: fields.optional("key_id"),
-            created_by: fields.optional("created_by"),
-            service_account_id: fields.optional("service_account_id"),
-            environment: fields.optional("environment"),
-            everything: fields.optional("everything"),
-            descendants: fields.optional("descendants"),
-            dry_run: fields.optional("dry_run"),
-            next: fields.optional("next"),
-            reason: fields.optional("reason"),
-        };
-        if read.everything == Some(false) {
-            fields.mistake("everything", "malformed", "must be true, or left out");
-        } else if read.selections().count() != 1 {
+    fn check(&self, mistakes: &mut Vec<FieldProblem>) {
+        if self.everything == Some(false) {
+            mistakes.push(FieldProblem::new("everything", "malformed", "must be true, or absent"));
+        } else if self.selections().count() != 1 {
             let message =
                 "exactly one of key_id, created_by, service_account_id, environment and everything must be given";
-            fields.mistake("", "exactly_one", message);
+            mistakes.push(FieldProblem::new("", "exactly_one", message));
         }
-        read
     }
 }
 
@@ -214,8 +205,7 @@ impl Revoked {
 /// is done stays done when a later request fails. A key that asks for itself among others ends last.
 #[utoipa::path(post, path = "/api-keys/bulk-revoke", operation_id = "bulk_revoke_api_keys", tag = "keys",
     request_body = BulkRevoke, responses((status = 200, description = "What was ended.", body = Revoked)))]
-pub(crate) async fn bulk_revoke(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let asked: BulkRevoke = call.input().await?;
+pub(crate) async fn bulk_revoke(caller: Caller, Json(asked): Json<BulkRevoke>) -> Result<Response, Failure> {
     let Some(selection) = asked.selections().next() else {
         return Err(Problem::forbidden().into());
     };
@@ -226,8 +216,8 @@ pub(crate) async fn bulk_revoke(call: &mut Call, _: NoParams) -> Result<Reply, F
         revocation = revocation.after(next);
     }
     let revoked = match asked.dry_run {
-        Some(true) => call.keys().preview_revocation(&call.actor, revocation).await?,
-        _ => call.keys().revoke_selected(&call.actor, revocation).await?,
+        Some(true) => caller.keys().preview_revocation(&caller.actor, revocation).await?,
+        _ => caller.keys().revoke_selected(&caller.actor, revocation).await?,
     };
     reply::json(StatusCode::OK, &Revoked::of(revoked))
 }

@@ -1,16 +1,12 @@
 //! `/v1/scopes`: what keys of this service may be granted.
 
 use apikey_core::ScopeSet;
+use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    call::Call,
-    input::NoParams,
-    problem::Failure,
-    reply::{self, Reply},
-};
+use crate::{call::Caller, problem::Failure, reply};
 
 /// What keys may be granted. A scope's part before `:` may be followed by `*`, and `*` alone is everything.
 #[derive(Serialize, ToSchema)]
@@ -42,8 +38,8 @@ pub(crate) struct RoleView<'a> {
 /// Lists the scopes that keys may be granted
 #[utoipa::path(get, path = "/scopes", operation_id = "list_scopes", tag = "caller",
     responses((status = 200, description = "Scopes and roles.", body = ScopesView)))]
-pub(crate) async fn list(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let catalog = call.keys().catalog();
+pub(crate) async fn list(caller: Caller) -> Result<Response, Failure> {
+    let catalog = caller.keys().catalog();
     let items = catalog.scopes().map(|(name, description)| ScopeView { name: name.as_str(), description });
     let roles = catalog.roles().map(|(name, grants)| RoleView { name, grants });
     reply::json(StatusCode::OK, &ScopesView { items: items.collect(), roles: roles.collect() })

@@ -1,19 +1,23 @@
 //! `/v1/service-accounts`: names for programs, which hold keys as people do.
 
-use apikey_manager::{AccountUpdate, Cursor, ManageError, NewAccount, ServiceAccount, Set};
+use apikey_core::Timestamp;
+use apikey_manager::{AccountUpdate, Cursor, ManageError, NewAccount, ServiceAccount, ServiceAccountId};
+use axum::response::Response;
 use http::{StatusCode, header::LOCATION};
-use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{key_changes::Rotate, key_view::IssuedView};
 use crate::{
-    call::Call,
-    input::{Fields, Input, Limit, NoParams, Params, Query, page},
-    moment::Moment,
-    precondition::{self, Tags},
+    call::{Caller, Json, PathId, Query},
+    input::{self, Given, Input, Limit, page},
+    precondition::{self, IfMatch, IfNoneMatch, Tags},
     problem::Failure,
-    reply::{self, Reply, next_cursor},
-    texts::{Name, Remark},
+    reply::{self, next_cursor},
+    schema::{Name, Remark},
 };
 
 /// A service account.
@@ -29,11 +33,11 @@ pub(crate) struct AccountView {
     /// What it is for.
     description: String,
     /// Since when none of its keys is let in.
-    disabled_at: Option<Moment>,
+    disabled_at: Option<Timestamp>,
     /// Who switched it off.
     disabled_by: Option<String>,
     /// When it was made.
-    created_at: Moment,
+    created_at: Timestamp,
     /// Who made it.
     created_by: String,
     /// Counts its changes; the entity tag.
@@ -58,22 +62,22 @@ impl AccountView {
             organization: account.organization.to_string(),
             name: account.name,
             description: account.description,
-            disabled_at: account.disabled.as_ref().map(|off| Moment(off.at)),
+            disabled_at: account.disabled.as_ref().map(|off| off.at),
             disabled_by: account.disabled.map(|off| off.by.to_string()),
-            created_at: Moment(account.created_at),
+            created_at: account.created_at,
             created_by: account.created_by.to_string(),
             version: account.version,
         }
     }
 }
 
-fn shown(account: ServiceAccount) -> Result<Reply, Failure> {
+fn shown(account: ServiceAccount) -> Result<Response, Failure> {
     let version = account.version;
     reply::versioned(&AccountView::of(account), version)
 }
 
 /// Which page.
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListAccounts {
     /// The most accounts on the page.
@@ -81,29 +85,27 @@ pub(crate) struct ListAccounts {
     limit: Option<Limit>,
     /// Where the page begins: the `next_cursor` of the one before.
     #[param(value_type = Option<String>)]
+    #[serde(deserialize_with = "input::parsed")]
     cursor: Option<Cursor>,
 }
 
-impl Params for ListAccounts {
-    fn read(query: &mut Query) -> Self {
-        ListAccounts { limit: query.optional("limit"), cursor: query.optional("cursor") }
-    }
-}
+impl Input for ListAccounts {}
 
 /// Lists service accounts
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/service-accounts", operation_id = "list_service_accounts", tag = "service accounts",
     params(ListAccounts), responses((status = 200, description = "A page of accounts.", body = AccountPage)))]
-pub(crate) async fn list(call: &mut Call, params: ListAccounts) -> Result<Reply, Failure> {
-    let accounts = call.keys().accounts(&call.actor, page(params.limit, params.cursor)).await?;
+pub(crate) async fn list(caller: Caller, Query(params): Query<ListAccounts>) -> Result<Response, Failure> {
+    let accounts = caller.keys().accounts(&caller.actor, page(params.limit, params.cursor)).await?;
     let next_cursor = next_cursor(&accounts);
     let items = accounts.items.into_iter().map(AccountView::of).collect();
     reply::json(StatusCode::OK, &AccountPage { items, next_cursor })
 }
 
 /// A service account to be made.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = NewServiceAccount)]
 pub(crate) struct CreateAccount {
     /// What people call it.
@@ -114,13 +116,9 @@ pub(crate) struct CreateAccount {
     description: Option<String>,
 }
 
-const READ_ONLY: &[&str] = &["id", "organization", "disabled_at", "disabled_by", "created_at", "created_by", "version"];
-
 impl Input for CreateAccount {
-    const READ_ONLY: &'static [&'static str] = READ_ONLY;
-
-    fn read(fields: &mut Fields) -> Self {
-        CreateAccount { name: fields.required("name"), description: fields.optional("description") }
+    fn resource() -> Option<RefOr<Schema>> {
+        Some(AccountView::schema())
     }
 }
 
@@ -133,11 +131,13 @@ impl Input for CreateAccount {
         )),
     ),
 )]
-pub(crate) async fn create(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let CreateAccount { name, description } = call.input().await?;
+pub(crate) async fn create(
+    caller: Caller,
+    Json(CreateAccount { name, description }): Json<CreateAccount>,
+) -> Result<Response, Failure> {
     let account = NewAccount::new(name).description(description.unwrap_or_default());
-    let made = call.keys().create_account(&call.actor, account).await?;
-    let location = call.location(&format!("service-accounts/{}", made.id));
+    let made = caller.keys().create_account(&caller.actor, account).await?;
+    let location = caller.location(&format!("service-accounts/{}", made.id));
     let mut reply = shown(made)?;
     *reply.status_mut() = StatusCode::CREATED;
     Ok(reply::with(reply, LOCATION, &location))
@@ -152,10 +152,12 @@ pub(crate) async fn create(call: &mut Call, _: NoParams) -> Result<Reply, Failur
         (status = 304, description = "It is of the version that is known."),
     ),
 )]
-pub(crate) async fn get(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.account_id()?;
-    let known = precondition::if_none_match(call.headers())?;
-    let account = call.keys().account(&call.actor, &id).await?;
+pub(crate) async fn get(
+    caller: Caller,
+    PathId(id): PathId<ServiceAccountId>,
+    IfNoneMatch(known): IfNoneMatch,
+) -> Result<Response, Failure> {
+    let account = caller.keys().account(&caller.actor, &id).await?;
     match known.is_some_and(|known| known.has(account.version)) {
         true => Ok(reply::not_modified(account.version)),
         false => shown(account),
@@ -163,22 +165,21 @@ pub(crate) async fn get(call: &mut Call, _: NoParams) -> Result<Reply, Failure> 
 }
 
 /// A change of a service account, as a merge patch (RFC 7396): what is left out stays, null clears.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = ServiceAccountPatch)]
 pub(crate) struct PatchAccount {
     /// What people call it. It can't be cleared.
     #[schema(value_type = Name, required = false)]
-    name: Set<String>,
+    name: Given<String>,
     /// What it is for.
     #[schema(value_type = Option<Remark>, required = false)]
-    description: Set<String>,
+    description: Given<String>,
 }
 
 impl Input for PatchAccount {
-    const READ_ONLY: &'static [&'static str] = READ_ONLY;
-
-    fn read(fields: &mut Fields) -> Self {
-        PatchAccount { name: fields.set("name"), description: fields.set("description") }
+    fn resource() -> Option<RefOr<Schema>> {
+        Some(AccountView::schema())
     }
 }
 
@@ -191,19 +192,21 @@ impl Input for PatchAccount {
             headers(("ETag" = String, description = "Its version."))),
     ),
 )]
-pub(crate) async fn update(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.account_id()?;
-    let wanted = precondition::if_match(call.headers())?;
-    let PatchAccount { name, description } = call.input().await?;
-    let mut update = AccountUpdate::new().name(name).description(description);
+pub(crate) async fn update(
+    caller: Caller,
+    PathId(id): PathId<ServiceAccountId>,
+    IfMatch(wanted): IfMatch,
+    Json(PatchAccount { name, description }): Json<PatchAccount>,
+) -> Result<Response, Failure> {
+    let mut update = AccountUpdate::new().name(name.into()).description(description.into());
     if let Some(wanted @ Tags::Versions(_)) = wanted {
-        let before = call.keys().account(&call.actor, &id).await?;
+        let before = caller.keys().account(&caller.actor, &id).await?;
         if !wanted.has(before.version) {
             return Err(precondition::failed());
         }
         update = update.if_version(before.version);
     }
-    match call.keys().update_account(&call.actor, &id, update).await {
+    match caller.keys().update_account(&caller.actor, &id, update).await {
         Ok(account) => shown(account),
         Err(ManageError::StaleVersion { .. }) => Err(precondition::failed()),
         Err(error) => Err(error.into()),
@@ -215,10 +218,8 @@ pub(crate) async fn update(call: &mut Call, _: NoParams) -> Result<Reply, Failur
 /// Its keys are revoked in the same step.
 #[utoipa::path(delete, path = "/service-accounts/{id}", operation_id = "delete_service_account",
     tag = "service accounts", responses((status = 204, description = "It is gone.")))]
-pub(crate) async fn delete(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.account_id()?;
-    call.no_input().await?;
-    call.keys().delete_account(&call.actor, &id).await?;
+pub(crate) async fn delete(caller: Caller, PathId(id): PathId<ServiceAccountId>) -> Result<Response, Failure> {
+    caller.keys().delete_account(&caller.actor, &id).await?;
     Ok(reply::no_content())
 }
 
@@ -227,19 +228,15 @@ pub(crate) async fn delete(call: &mut Call, _: NoParams) -> Result<Reply, Failur
 /// Nobody is let in with any of its keys, and requests under way end.
 #[utoipa::path(post, path = "/service-accounts/{id}/disable", operation_id = "disable_service_account",
     tag = "service accounts", responses((status = 200, description = "The account.", body = AccountView)))]
-pub(crate) async fn disable(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.account_id()?;
-    call.no_input().await?;
-    shown(call.keys().disable_account(&call.actor, &id).await?)
+pub(crate) async fn disable(caller: Caller, PathId(id): PathId<ServiceAccountId>) -> Result<Response, Failure> {
+    shown(caller.keys().disable_account(&caller.actor, &id).await?)
 }
 
 /// Switches a service account on again
 #[utoipa::path(post, path = "/service-accounts/{id}/enable", operation_id = "enable_service_account",
     tag = "service accounts", responses((status = 200, description = "The account.", body = AccountView)))]
-pub(crate) async fn enable(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.account_id()?;
-    call.no_input().await?;
-    shown(call.keys().enable_account(&call.actor, &id).await?)
+pub(crate) async fn enable(caller: Caller, PathId(id): PathId<ServiceAccountId>) -> Result<Response, Failure> {
+    shown(caller.keys().enable_account(&caller.actor, &id).await?)
 }
 
 /// The keys of an account with their new secrets.
@@ -255,11 +252,13 @@ pub(crate) struct IssuedKeys {
 #[utoipa::path(post, path = "/service-accounts/{id}/rotate-all", operation_id = "rotate_service_account",
     tag = "service accounts", request_body = Rotate,
     responses((status = 200, description = "The keys, and their new secrets.", body = IssuedKeys)))]
-pub(crate) async fn rotate_all(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let id = call.account_id()?;
-    let overlap = call.input::<Rotate>().await?.overlap();
-    let rotated = call.keys().rotate_account(&call.actor, &id, overlap).await?;
-    let now = call.keys().now();
+pub(crate) async fn rotate_all(
+    caller: Caller,
+    PathId(id): PathId<ServiceAccountId>,
+    Json(sent): Json<Rotate>,
+) -> Result<Response, Failure> {
+    let rotated = caller.keys().rotate_account(&caller.actor, &id, sent.overlap_seconds).await?;
+    let now = caller.keys().now();
     let items = rotated.into_iter().map(|issued| IssuedView::of(issued, now)).collect();
     reply::secret(StatusCode::OK, &IssuedKeys { items })
 }

@@ -1,22 +1,17 @@
 //! `/v1/whoami`: what the service takes the caller for.
 
-use apikey_core::ScopeSet;
+use apikey_core::{ScopeSet, Timestamp};
+use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    call::Call,
-    input::NoParams,
-    moment::Moment,
-    problem::Failure,
-    reply::{self, Reply},
-};
+use crate::{call::Caller, problem::Failure, reply};
 
 /// The caller.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Caller)]
-pub(crate) struct Caller {
+pub(crate) struct CallerView {
     /// As the audit trail names it: `key:…` for a key.
     actor: String,
     organization: String,
@@ -24,7 +19,7 @@ pub(crate) struct Caller {
     #[schema(value_type = Vec<String>)]
     scopes: ScopeSet,
     /// Until when.
-    expires_at: Option<Moment>,
+    expires_at: Option<Timestamp>,
     /// Null for somebody who has logged in.
     key: Option<CallingKey>,
 }
@@ -43,20 +38,20 @@ pub(crate) struct CallingKey {
 ///
 /// Any credential will do.
 #[utoipa::path(get, path = "/whoami", operation_id = "whoami", tag = "caller",
-    responses((status = 200, description = "The caller.", body = Caller)))]
-pub(crate) async fn get(call: &mut Call, _: NoParams) -> Result<Reply, Failure> {
-    let key = call.key.as_ref().map(|key| CallingKey {
+    responses((status = 200, description = "The caller.", body = CallerView)))]
+pub(crate) async fn get(caller: Caller) -> Result<Response, Failure> {
+    let key = caller.key.as_ref().map(|key| CallingKey {
         id: key.key_id().to_string(),
         name: key.name().to_owned(),
         environment: key.environment().map(str::to_owned),
         service_account_id: key.service_account().map(str::to_owned),
     });
-    let caller = Caller {
-        actor: call.actor.id().to_string(),
-        organization: call.actor.organization().to_string(),
-        scopes: call.keys().catalog().expand(call.actor.scopes()),
-        expires_at: call.actor.expires_at().map(Moment),
+    let view = CallerView {
+        actor: caller.actor.id().to_string(),
+        organization: caller.actor.organization().to_string(),
+        scopes: caller.keys().catalog().expand(caller.actor.scopes()),
+        expires_at: caller.actor.expires_at(),
         key,
     };
-    reply::json(StatusCode::OK, &caller)
+    reply::json(StatusCode::OK, &view)
 }

@@ -1,18 +1,6 @@
-//! JSON as the API takes it: what a client's names are shown as, and how a merge patch is applied.
+//! Merge patches (RFC 7396).
 
 use serde_json::{Map, Value};
-
-/// How much of a member's name is told back.
-const SHOWN: usize = 64;
-
-/// A name that a client sent, fit to be told back.
-pub(crate) fn shown(name: &str) -> String {
-    let mut shown: String = name.chars().take(SHOWN).collect();
-    if shown.len() < name.len() {
-        shown.push('…');
-    }
-    shown
-}
 
 /// Applies a merge patch to an object (RFC 7396 §2).
 pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {

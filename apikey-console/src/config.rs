@@ -1,0 +1,23 @@
+//! The settings of a console, shared by everything that serves one request.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use apikey_core::BoxError;
+use apikey_manager::{Actor, KeyManager};
+use http::request::Parts;
+use tower_apikey::Lingering;
+
+type LoggedIn = Pin<Box<dyn Future<Output = Result<Option<Actor>, BoxError>> + Send>>;
+
+/// Finds who is logged in to the host.
+pub(crate) type Login = Arc<dyn Fn(&Parts) -> LoggedIn + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) keys: KeyManager,
+    /// Has no slash at its end.
+    pub(crate) public_path: Option<String>,
+    pub(crate) origins: Vec<String>,
+    pub(crate) login: Option<Login>,
+    pub(crate) lingering: Lingering,
+}

@@ -1,0 +1,202 @@
+//! The OpenAPI document: what the routes say of themselves, and what holds for all of them.
+
+use apikey_core::Scope;
+use http::{Method, StatusCode};
+use utoipa::{
+    OpenApi, PartialSchema,
+    openapi::{
+        self, Components, ContentBuilder, ObjectBuilder, Ref, RefOr, Required, ResponseBuilder, Server, Type,
+        path::{Operation, ParameterBuilder, ParameterIn, PathItem},
+        schema::Schema,
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use crate::{
+    declaration::{Declaration, Needs},
+    problem::{self, FieldProblem},
+    schema::{Id, WantedId},
+};
+
+/// The name of the security scheme.
+const SCHEME: &str = "api_key";
+
+/// What all of the document's addresses are below: relative to where it is served, so right wherever that is.
+const SERVER: &str = "../v1";
+
+/// The form of `If-Match` and `If-None-Match` (RFC 9110 §8.8.3).
+const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "API keys",
+        description = "The management of API keys: issue, list, change, rotate, disable, revoke and delete keys, see how they are used, and who did what.",
+    ),
+    tags(
+        (name = "keys", description = "The life of a key."),
+        (name = "service accounts", description = "Names for programs, which hold keys as people do."),
+        (name = "usage", description = "What keys did, and how much of a plan is in use."),
+        (name = "audit", description = "What was done to keys, by whom."),
+        (name = "caller", description = "What the caller is, and may be."),
+        (name = "service", description = "For everybody."),
+    ),
+)]
+struct Document;
+
+/// An answer that many routes have.
+struct Refusal {
+    status: StatusCode,
+    name: &'static str,
+    description: &'static str,
+    when: When,
+}
+
+/// Which routes have it.
+enum When {
+    Always,
+    /// Those that need a credential.
+    Guarded,
+    /// Those with an id in their path.
+    Named,
+    /// Those that read what is kept, some to change it.
+    Reading,
+    /// Those that change something.
+    Changing,
+    /// Those that look at `If-Match`.
+    Versioned,
+}
+
+const fn refusal(status: StatusCode, name: &'static str, when: When, description: &'static str) -> Refusal {
+    Refusal { status, name, description, when }
+}
+
+const REFUSALS: [Refusal; 13] = [
+    refusal(StatusCode::BAD_REQUEST, "Malformed", When::Always, "It is malformed, or has more than one credential."),
+    refusal(StatusCode::UNAUTHORIZED, "Unauthorized", When::Guarded, "The key is missing or not valid."),
+    refusal(StatusCode::FORBIDDEN, "Forbidden", When::Guarded, "The caller may not."),
+    refusal(StatusCode::NOT_FOUND, "NotFound", When::Named, "There is no such thing in the caller's organization."),
+    refusal(
+        StatusCode::CONFLICT,
+        "Conflict",
+        When::Changing,
+        "It can't be done in this state, a limit is reached, or somebody else was faster.",
+    ),
+    refusal(StatusCode::PRECONDITION_FAILED, "Stale", When::Versioned, "It has changed since it was read."),
+    refusal(StatusCode::REQUEST_TIMEOUT, "TooSlow", When::Changing, "The body took longer than 30 seconds."),
+    refusal(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", When::Changing, "The body is longer than 64 KiB."),
+    refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "NotJson", When::Changing, "The body is not said to be JSON."),
+    refusal(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "Invalid",
+        When::Always,
+        "Some fields or parameters can't be taken; each is named.",
+    ),
+    refusal(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Busy",
+        When::Reading,
+        "The caller's organization reads too much at once. `Retry-After` says when to try again.",
+    ),
+    refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Unavailable",
+        When::Always,
+        "The store can't be reached, or too much is read at once. `Retry-After` says when to try again.",
+    ),
+    refusal(StatusCode::GATEWAY_TIMEOUT, "UnknownOutcome", When::Changing, "Whether the change was made is not known."),
+];
+
+/// The document without its routes.
+pub(crate) fn empty() -> openapi::OpenApi {
+    let mut document = Document::openapi();
+    document.servers = Some(vec![Server::new(SERVER)]);
+    let components = document.components.get_or_insert_with(Components::new);
+    components.schemas.insert(problem::SCHEMA.to_owned(), problem::schema());
+    components.schemas.insert("Id".to_owned(), Id::schema());
+    components.schemas.insert("WantedId".to_owned(), WantedId::schema());
+    components.schemas.insert("FieldProblem".to_owned(), FieldProblem::schema());
+    for Refusal { name, description, .. } in REFUSALS {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(problem::SCHEMA))).build();
+        let response = ResponseBuilder::new().description(description).content("application/problem+json", content);
+        components.responses.insert(name.to_owned(), RefOr::T(response.build()));
+    }
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key that the service has issued."))
+        .build();
+    components.add_security_scheme(SCHEME, SecurityScheme::Http(scheme));
+    document
+}
+
+/// The operations at a path.
+pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    let all = [
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// Adds to an operation what follows from its declaration.
+pub(crate) fn complete(operation: &mut Operation, path: &str, declaration: &Declaration) {
+    let has_id = path.contains("{id}");
+    if has_id {
+        let id = ParameterBuilder::new()
+            .name("id")
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .description(Some("The id of a key or a service account."))
+            .schema(Some(Ref::from_schema_name("Id")))
+            .build();
+        operation.parameters.get_or_insert_with(Vec::new).insert(0, RefOr::T(id));
+    }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.parameter_in == ParameterIn::Header
+        {
+            // A header is left out, and never null.
+            let tags = ObjectBuilder::new().schema_type(Type::String).pattern(Some(ENTITY_TAGS));
+            parameter.schema = Some(tags.into());
+        }
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for content in body.content.values_mut() {
+            // A body is left out, and never null.
+            if let RefOr::T(content) = content
+                && let Some(RefOr::T(Schema::OneOf(either))) = &content.schema
+                && let Some(reference) = either.items.iter().find(|schema| matches!(schema, RefOr::Ref(_)))
+            {
+                content.schema = Some(reference.clone());
+            }
+        }
+    }
+    let is_guarded = declaration.needs != Needs::Nothing;
+    let is_versioned = declaration.is_change && declaration.takes_precondition;
+    for refusal in &REFUSALS {
+        let applies = match refusal.when {
+            When::Always => true,
+            When::Guarded => is_guarded,
+            When::Named => has_id,
+            // The scopes that there are stand in the configuration.
+            When::Reading => {
+                (!declaration.is_change || is_versioned)
+                    && matches!(declaration.needs, Needs::Scope(_))
+                    && path != "/scopes"
+            }
+            When::Changing => declaration.is_change,
+            When::Versioned => is_versioned,
+        };
+        if applies {
+            let response = RefOr::Ref(Ref::from_response_name(refusal.name));
+            operation.responses.responses.insert(refusal.status.as_u16().to_string(), response);
+        }
+    }
+    operation.security = Some(match &declaration.needs {
+        Needs::Nothing => Vec::new(),
+        Needs::Credential => vec![SecurityRequirement::new(SCHEME, [""; 0])],
+        Needs::Scope(scope) => vec![SecurityRequirement::new(SCHEME, [Scope::as_str(scope)])],
+    });
+}
