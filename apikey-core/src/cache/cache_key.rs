@@ -1,4 +1,4 @@
-//! What the cache knows a presented key by: its plain SHA-256, so that peppers cost nothing on a hit.
+//! The cache's key: the plain SHA-256 of a presented key, so that peppers cost nothing on a hit.
 
 use std::{
     fmt,
@@ -39,7 +39,7 @@ impl CacheKey {
         block[56..].copy_from_slice(&(8 * token.len() as u64).to_be_bytes());
         let mut state = INITIAL;
         compress256(&mut state, slice::from_ref(&block));
-        // Erased like the hasher's buffer, but not byte by byte.
+        // Overwritten like the hasher's buffer, but not byte by byte.
         block = [0; 64];
         zeroize::optimization_barrier(&block);
         let [a, b, c, d, e, f, g, h] = state.map(u64::from);
@@ -63,7 +63,7 @@ impl CacheKey {
         bytes
     }
 
-    /// Uniform bits, as a digest's are: they place the key in a table without another hash.
+    /// Returns uniform bits, which place the key in a table without another hash.
     #[inline]
     pub(crate) fn words(&self) -> &[u64; 4] {
         &self.0
@@ -92,7 +92,7 @@ impl fmt::Debug for CacheKey {
     }
 }
 
-/// Hashes what is uniform already and nobody outside can choose: a word, as it is.
+/// A hasher for words that are uniform already and that no caller can choose.
 #[derive(Default)]
 pub(crate) struct WordHasher(u64);
 
@@ -104,7 +104,7 @@ impl Hasher for WordHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Only words are hashed with this; anything else still spreads.
+        // Only words are hashed with this. Other input still spreads.
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }

@@ -1,4 +1,4 @@
-//! One verified secret: its claims, and the word that says until when they may be believed.
+//! One verified secret: its claims, and the word that tells until when they are valid.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -27,13 +27,13 @@ use crate::{
 const DEAD: u64 = 0;
 const STALE: u64 = 1;
 
-/// What the entries of one authenticator share.
+/// State that the entries of one authenticator share.
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
     pub(crate) sweep: Arc<Sweep>,
     pub(crate) terms: Arc<Terms>,
-    /// `None` where usage is not counted.
+    /// `None` if usage is not counted.
     pub(crate) usage: Option<Usage>,
 }
 
@@ -44,32 +44,32 @@ impl Shared {
     }
 }
 
-// In this order in memory: what a hit reads shares the first cache line with the handle's own counters.
+// In this order in memory: a hit's reads share the first cache line with the handle's counters.
 #[repr(C)]
 pub(crate) struct Entry {
-    /// One word decides a hit: a tick, fixed at fill, or a mark. Written under the registry's lock.
+    /// The word that decides a hit: a tick that is fixed at fill, or a mark. Written under the registry's lock.
     good_until: AtomicU64,
     cache_key: CacheKey,
-    /// What a hit counts begins on the same line.
+    /// A hit's counter begins on the same line.
     counts: Counts,
-    /// The end of the key's window; unlike `good_until` it does not move with the cache TTL.
+    /// The end of the key's window. Unlike `good_until`, it doesn't depend on the cache TTL.
     ends: Tick,
-    /// The digest the store knows the secret by; `None` where it is the cache key's own.
+    /// The digest under which the store keeps the secret; `None` if it is the cache key's own.
     digest: Option<Box<KeyDigest>>,
     waiters: Mutex<Option<Box<Waiters>>>,
     claims: Claims,
     shared: Arc<Shared>,
 }
 
-/// Who waits for the end.
+/// The waiters for the entry's end.
 #[derive(Default)]
 struct Waiters {
     wakers: Slab<Waker>,
-    /// Does the sweep know of them?
+    /// `true` once the entry is on the sweep's list.
     is_listed: bool,
 }
 
-/// An entry that nobody waits for keeps room for so many; what a rush has needed is given back.
+/// The number of waiters for which an entry without any keeps room.
 const ROOM_KEPT: usize = 32;
 
 impl Entry {
@@ -107,7 +107,7 @@ impl Entry {
         &self.cache_key
     }
 
-    /// Bytes that the entry keeps from others, but for extras of the resolver's.
+    /// Returns the bytes that the entry occupies, without extras of the resolver.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.digest.as_ref().map_or(0, |_| size_of::<KeyDigest>()) + self.claims.heap_bytes()
     }
@@ -116,7 +116,7 @@ impl Entry {
         &self.counts
     }
 
-    /// The digest the store knows the secret by.
+    /// Returns the digest under which the store keeps the secret.
     pub(crate) fn digest(&self) -> KeyDigest {
         match &self.digest {
             Some(digest) => KeyDigest::clone(digest),
@@ -124,7 +124,7 @@ impl Entry {
         }
     }
 
-    /// Is `digest` the secret's? `None` if it can't be told: the secret was found under another algorithm.
+    /// Returns whether `digest` is the secret's, or `None` if the secret was found under another algorithm.
     pub(crate) fn has_digest(&self, digest: &KeyDigest) -> Option<bool> {
         let presented = || digest.algorithm() == DigestAlgorithm::Sha256;
         match &self.digest {
@@ -134,30 +134,30 @@ impl Entry {
         }
     }
 
-    /// May a request be let in on this entry's word at `now`?
+    /// Returns `true` if the entry lets a request in at `now`.
     #[inline]
     pub(crate) fn is_good(&self, now: Tick) -> bool {
         now.as_nanos() < self.good_until.load(Ordering::Acquire)
     }
 
-    /// Has nothing happened to the key since the entry was filled, time apart?
+    /// Returns `true` if the key has not changed since the entry was filled, apart from the passing of time.
     ///
-    /// Who waited for the load is let in on this: the answer may be fresher than any cache TTL allows.
+    /// Waiters for the load are let in by this: the answer may be newer than any cache TTL allows.
     pub(crate) fn is_unmarked(&self) -> bool {
         self.good_until.load(Ordering::Acquire) > STALE
     }
 
-    /// Does the key still stand for those let in before? A stale one does.
+    /// Returns `true` if requests that were let in before may go on. They may while the entry is stale.
     pub(crate) fn is_live(&self) -> bool {
         !self.is_dead() && !self.is_expired(|| self.shared.clock.now())
     }
 
-    /// The end of the key's window.
+    /// Returns the end of the key's window.
     pub(super) fn ends(&self) -> Tick {
         self.ends
     }
 
-    /// Is the window over? Most keys that requests wait on have no end, and need no clock.
+    /// Returns `true` if the window is over. Most keys have no end and need no clock.
     fn is_expired(&self, now: impl FnOnce() -> Tick) -> bool {
         self.ends != Tick::NEVER && self.ends <= now()
     }
@@ -166,7 +166,7 @@ impl Entry {
         self.good_until.load(Ordering::Acquire) == DEAD
     }
 
-    /// Only under the registry's lock; whoever calls wakes the waiters after it.
+    /// Only under the registry's lock. The caller wakes the waiters after releasing it.
     pub(super) fn kill(&self) {
         self.good_until.store(DEAD, Ordering::Release);
     }
@@ -178,10 +178,10 @@ impl Entry {
         }
     }
 
-    /// Wakes all that wait for the end. Never under the registry's lock: a waker may drop a task, and with it an entry.
+    /// Wakes the waiters. Never under the registry's lock: a waker may drop a task, and with it an entry.
     ///
-    /// A waker may also drop what was kept for a living key, a stranger's destructor with it. If one panics, the others
-    /// are woken all the same, and whoever ended the key is none the wiser.
+    /// A waker may also run foreign destructors. If one panics, the others are woken all the same, and the caller doesn't
+    /// notice.
     pub(crate) fn wake_waiters(&self) {
         let waiters = self.waiters.lock().take();
         for (_, waker) in waiters.into_iter().flat_map(|waiters| waiters.wakers.into_iter()) {
@@ -189,20 +189,20 @@ impl Entry {
         }
     }
 
-    /// Leaves `waker` to be woken at the end, in the place `slot` names or a new one. `false` if the end has come.
+    /// Registers `waker` for the entry's end, in `slot` or a new place. Returns `false` if the end has come.
     pub(crate) fn wait(self: &Arc<Self>, slot: &mut Option<usize>, waker: &Waker) -> bool {
         if let Some(slot) = *slot
             && let Some(waiters) = &*self.waiters.lock()
             && waiters.wakers.get(slot).is_some_and(|left| left.will_wake(waker))
         {
-            // Whoever kills the entry takes the wakers after it: while this one is here, it will be woken.
+            // The killer takes the wakers afterwards, so this one will be woken while it is here.
             return self.is_live();
         }
-        // Cloning a waker, and dropping one, may run a stranger's code: neither is done under the lock.
+        // Cloning or dropping a waker may run foreign code: neither is done under the lock.
         let waker = waker.clone();
         let mut waiters = self.waiters.lock();
-        // Looked at under the lock: `kill` comes before `wake_waiters` takes it, so either this sees the mark or that
-        // sees the waker. Of a window that is over the same holds: the sweep reads the clock before it takes the lock.
+        // Checked under the lock: `kill` precedes `wake_waiters`, which takes it, so either this sees the mark or that
+        // sees the waker. The same holds at a window's end: the sweep reads the clock before it takes the lock.
         if !self.is_live() {
             return false;
         }
@@ -219,8 +219,7 @@ impl Entry {
         drop(replaced);
         if is_new {
             self.shared.sweep.list(self);
-            // The window may have ended before the sweep knew. Others may have begun to wait by then, who took the entry
-            // for listed.
+            // The window may have ended before the entry was listed. Others that began to wait meanwhile took it for listed.
             if !self.is_live() {
                 self.wake_waiters();
                 return false;
@@ -242,7 +241,7 @@ impl Entry {
         drop(waker);
     }
 
-    /// Does nobody wait for the end any more? Then the sweep forgets the entry, until somebody does.
+    /// Returns `true` if nobody waits any more. The sweep then forgets the entry until somebody does.
     pub(super) fn is_idle(&self) -> bool {
         match &mut *self.waiters.lock() {
             Some(waiters) => {
@@ -332,7 +331,7 @@ pub(crate) mod tests {
         struct Panics;
         impl Wake for Panics {
             fn wake(self: Arc<Self>) {
-                // Past the hook, which would print it.
+                // `resume_unwind` bypasses the panic hook, which would print it.
                 std::panic::resume_unwind(Box::new(()));
             }
         }

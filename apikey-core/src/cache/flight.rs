@@ -1,7 +1,7 @@
-//! One load per key at a time, shared by all who wait for it.
+//! One load per key at a time, shared by all of its waiters.
 //!
-//! The load is a future that any waiter can drive: when the request that began it hangs up, the others carry it on, and
-//! when the last one does, it is dropped with all it holds.
+//! The load is a future that any waiter can drive. If the request that began it hangs up, another waiter goes on. When the
+//! last waiter hangs up, the load is dropped.
 
 use std::{
     collections::HashMap,
@@ -19,9 +19,9 @@ use super::{
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A load to wait for.
+/// A waiter's handle of a load.
 pub(crate) enum Flight<T: Clone> {
-    /// Nobody else's, and so without the list of who is to be woken.
+    /// A load with one waiter, which needs no list of wakers.
     Alone(Boxed<T>),
     Shared(Shared<Boxed<T>>),
 }
@@ -37,7 +37,7 @@ impl<T: Clone> Future for Flight<T> {
     }
 }
 
-/// The loads under way, by key.
+/// The running loads, by key.
 pub(crate) struct Flights<T: Clone> {
     under_way: Arc<Mutex<UnderWay<T>>>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Flights<T: Clone> {
 struct UnderWay<T: Clone> {
     flights: HashMap<CacheKey, Listed<T>>,
     next_number: u64,
-    /// How many flights have left the list.
+    /// The number of flights that have left the list.
     landed: u64,
 }
 
@@ -59,11 +59,11 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         Flights { under_way: Arc::new(Mutex::new(UnderWay { flights: HashMap::new(), next_number: 0, landed: 0 })) }
     }
 
-    /// The load of `key` under way, or a new one of `load`. Nothing runs before it is polled.
+    /// Joins the running load of `key`, or starts one with `load`. Nothing runs before the first poll.
     ///
-    /// If none is under way, one may have been when the caller looked at the cache. Its answer is there now, as answers are
-    /// cached before flights leave the list; so `look_again` is asked before another begins. It is asked without the lock,
-    /// because caches may run anyone's destructors; if any flight has landed meanwhile, it is asked once more.
+    /// A load may have ended since the caller looked at the cache. Its answer is cached by now, because answers are cached
+    /// before flights leave the list. `look_again` is therefore called before a load starts: without the lock, because
+    /// caches may run foreign destructors, and once more if a flight has landed meanwhile.
     pub(crate) fn join(
         &self,
         key: CacheKey,
@@ -91,14 +91,14 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         }
     }
 
-    /// A load of one's own, for who may not believe one that began before.
+    /// Starts a load that is not shared, for callers that may not use an earlier one's answer.
     pub(crate) fn alone(load: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         Flight::Alone(Box::pin(load))
     }
 }
 
 impl<T: Clone + Send + Sync + 'static> UnderWay<T> {
-    /// Puts a new flight on the list. What it replaces, all have left; it is handed out to be dropped outside the lock.
+    /// Puts a new flight on the list. Returns the abandoned one that it replaces, to be dropped outside the lock.
     fn begin(
         &mut self,
         list: &Arc<Mutex<UnderWay<T>>>,
@@ -118,7 +118,7 @@ impl<T: Clone + Send + Sync + 'static> UnderWay<T> {
     }
 }
 
-/// Takes a flight off the list when it is over: answered, or dropped by all who waited.
+/// Takes a flight off the list when it is answered, or dropped by all waiters.
 struct Landing<T: Clone> {
     under_way: Arc<Mutex<UnderWay<T>>>,
     key: CacheKey,
@@ -129,7 +129,7 @@ impl<T: Clone> Drop for Landing<T> {
     fn drop(&mut self) {
         let mut under_way = self.under_way.lock();
         under_way.landed += 1;
-        // A later flight of the same key may have taken the place of one that all had left.
+        // A later flight of the same key may have replaced an abandoned one.
         let own = under_way.flights.get(&self.key).is_some_and(|listed| listed.number == self.number);
         let over = own.then(|| under_way.flights.remove(&self.key));
         drop(under_way);

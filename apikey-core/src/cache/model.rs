@@ -35,7 +35,7 @@ use crate::{
 
 const SCHEDULES: usize = 20_000;
 
-/// A store with one key, and the place a table would keep its entry in.
+/// A store with one key, and a table's slot for its entry.
 struct World {
     shared: Arc<Shared>,
     is_active: AtomicBool,
@@ -55,11 +55,11 @@ impl World {
         KeyId::new("k").unwrap()
     }
 
-    /// A miss: asks the store, and fills the table with what it said.
+    /// A miss: asks the store and fills the table with the answer.
     fn load(&self) -> Option<Arc<Entry>> {
         let load = self.shared.registry.begin_load();
         let is_active = self.is_active.load(Ordering::SeqCst);
-        // What the store says travels for a while.
+        // The store's answer takes a while to arrive.
         thread::yield_now();
         if !is_active {
             return None;
@@ -204,10 +204,10 @@ fn given_a_waiter_and_the_end_of_its_window_in_any_order_then_no_wake_up_is_miss
                     waits
                 })
             });
-            // Some turns find nothing due: they may forget who has left, and must not forget who waits.
+            // Some turns find nothing due. They may forget waiters that left, and must not forget those that wait.
             (0..4).for_each(|_| manual.advance(Duration::from_millis(100)));
             manual.advance(Duration::from_secs(1));
-            // All first: the one may be told by the other.
+            // All of them first: one may depend on the other.
             let waiting = waiters.map(|waiter| waiter.join().unwrap());
             for (waits, count) in waiting.into_iter().zip(counts) {
                 assert!(!waits || count.0.load(Ordering::SeqCst) == 1, "it waits, and nobody woke it");

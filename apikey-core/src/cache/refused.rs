@@ -1,6 +1,6 @@
-//! Presented keys that were not let in, so that a client which keeps sending one doesn't keep the store busy.
+//! Presented keys that were refused, so that a client that repeats one doesn't keep the store busy.
 //!
-//! Bounded, and apart from the verified keys: a flood of random keys evicts nothing but its like.
+//! The cache is bounded and separate from the verified keys: a flood of random keys evicts only others of its kind.
 
 use std::hash::RandomState;
 
@@ -9,18 +9,18 @@ use moka::sync::Cache;
 use super::cache_key::CacheKey;
 use crate::{clock::Tick, key::KeyId, rejection::Reason};
 
-/// What is remembered of a presented key that was not let in.
+/// A refused key's record.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
     pub(crate) key_id: Option<KeyId>,
     pub(crate) until: Tick,
-    /// The registry's stamp when this was learned; believed while it is still the registry's.
+    /// The registry's stamp when this was learned. The record is valid while the stamp is current.
     pub(crate) refused_since: u64,
 }
 
 #[derive(Debug)]
-// Hashed anew under a secret seed: who sends unknown keys can choose their SHA-256 in part.
+// Hashed again under a secret seed: senders of unknown keys can partly choose their SHA-256.
 pub(crate) struct RefusedKeys(Cache<CacheKey, Refusal, RandomState>);
 
 impl RefusedKeys {

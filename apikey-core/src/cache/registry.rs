@@ -1,7 +1,7 @@
-//! Which entries exist for which key, and what has changed since which load began. All of it under one lock.
+//! The entries of each key, and the changes since each running load began, under one lock.
 //!
-//! The rule that keeps a revoked key out: the question "has anything changed since this load began?" and the insertion
-//! of what it loaded are one step under the lock that every change takes.
+//! This rule keeps a revoked key out: the check for changes since a load began, and the insertion of its result, are one
+//! step under the lock that every change takes.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,33 +18,33 @@ use super::{
 };
 use crate::key::{KeyDigest, KeyId};
 
-/// A log of changes this short is not worth sweeping.
+/// A log of changes up to this length is not swept.
 const SMALL_LOG: usize = 1_024;
 
 #[derive(Default)]
 pub(crate) struct Registry {
     state: Mutex<State>,
-    /// The version of the last change that may have made an unknown key known.
+    /// The version of the last change that may have made a refused key valid.
     refused_since: AtomicU64,
     hasher: RandomState,
-    /// Set by the model that shows what the comparison of versions is for.
+    /// Set by the model's test that the comparison of versions is needed.
     #[cfg(shuttle)]
     pub(super) ignores_changes: bool,
 }
 
 #[derive(Default)]
 struct State {
-    /// Counts changes.
+    /// The number of changes.
     version: u64,
-    /// The last change of everything.
+    /// The version of the last change of all keys.
     everything: u64,
-    /// The last change of each key, as far back as the oldest load under way began.
+    /// The version of each key's last change, back to the beginning of the oldest running load.
     changed: HashMap<KeyId, u64>,
-    /// The size of `changed` at which it is swept next.
+    /// The size at which `changed` is swept next.
     sweep_at: usize,
-    /// How many loads under way began at each version.
+    /// The number of running loads that began at each version.
     loads: BTreeMap<u64, usize>,
-    /// The entries of each key, by the id's hash: the id itself stands in the entries' claims.
+    /// The entries of each key, by the id's hash. The id itself is in the entries' claims.
     entries: HashMap<u64, Handles, BuildWordHasher>,
 }
 
@@ -55,14 +55,14 @@ enum Handles {
     Many(Box<Vec<Weak<Entry>>>),
 }
 
-/// A load under way. While it lives, changes are remembered for it.
+/// A running load. Changes are remembered while it exists.
 pub(crate) struct Load<'r> {
     registry: &'r Registry,
     since: u64,
 }
 
 impl Registry {
-    /// Begins a load: whatever changes from now on will be held against it.
+    /// Begins a load. Its result is discarded if anything relevant changes from now on.
     pub(crate) fn begin_load(&self) -> Load<'_> {
         let mut state = self.state.lock();
         let since = state.version;
@@ -70,10 +70,10 @@ impl Registry {
         Load { registry: self, since }
     }
 
-    /// Kills the entries of `key`, or of one of its secrets. They are returned for their waiters to be woken.
+    /// Kills the entries of `key`, or of one of its secrets. Returns them, so that the caller wakes their waiters.
     ///
-    /// An entry that may be of the secret, though it was filled under a digest of another algorithm, is made stale: the
-    /// store will tell. `evict` takes an entry out of the table, under the lock.
+    /// An entry that was filled under another algorithm's digest may be the secret's: it becomes stale and is loaded again.
+    /// `evict` takes an entry out of the table, under the lock.
     #[must_use]
     pub(crate) fn revoke(
         &self,
@@ -82,7 +82,7 @@ impl Registry {
         mut evict: impl FnMut(&Entry) -> Option<Arc<Entry>>,
     ) -> Vec<Arc<Entry>> {
         let mut state = self.state.lock();
-        // Whichever secret it is: a load under way may find it under another digest.
+        // For any secret: a running load may find it under another digest.
         state.record(key);
         let mut entries = self.entries_near(&state, key);
         let mut evicted = Vec::new();
@@ -102,7 +102,7 @@ impl Registry {
         entries
     }
 
-    /// Makes the entries of `key` stale, and whatever was said of unknown keys.
+    /// Makes the entries of `key` and all refusals stale.
     pub(crate) fn refresh(&self, key: &KeyId) {
         let mut state = self.state.lock();
         state.record(key);
@@ -115,7 +115,7 @@ impl Registry {
         drop(entries);
     }
 
-    /// Makes every entry stale, and whatever was said of unknown keys.
+    /// Makes all entries and all refusals stale.
     pub(crate) fn refresh_all(&self) {
         let mut state = self.state.lock();
         state.version += 1;
@@ -127,19 +127,19 @@ impl Registry {
         drop(entries);
     }
 
-    /// Forgets whatever was said of unknown keys.
+    /// Makes all refusals stale.
     pub(crate) fn forget_refused(&self) {
         let mut state = self.state.lock();
         state.version += 1;
         self.refused_since.store(state.version, Ordering::Release);
     }
 
-    /// The stamp that an answer about an unknown key must bear to be believed.
+    /// Returns the stamp of current refusals.
     pub(crate) fn refused_since(&self) -> u64 {
         self.refused_since.load(Ordering::Acquire)
     }
 
-    /// An entry of `key` is gone. Called as it drops, so its weak handles no longer upgrade.
+    /// Forgets an entry of `key`. Called as it drops, so its weak handles no longer upgrade.
     pub(super) fn forget(&self, key: &KeyId) {
         let hash = self.hasher.hash_one(key);
         let mut state = self.state.lock();
@@ -148,10 +148,9 @@ impl Registry {
         }
     }
 
-    /// The living entries of `key`, and of any key whose id hashes alike.
+    /// Returns the living entries of `key`, and of keys whose ids have the same hash.
     ///
-    /// Each may turn out to be the last handle of its entry, whose drop takes the lock: so all are handed out, to be
-    /// dropped after it.
+    /// Each may be the last handle of its entry, whose drop takes the lock. Drop them after releasing it.
     fn entries_near(&self, state: &State, key: &KeyId) -> Vec<Arc<Entry>> {
         let handles = state.entries.get(&self.hasher.hash_one(key));
         handles.into_iter().flat_map(Handles::upgrade).collect()
@@ -168,9 +167,9 @@ impl State {
 }
 
 impl Load<'_> {
-    /// Registers what was loaded and puts it into the table with `insert`, unless something changed meanwhile.
+    /// Registers a loaded entry and puts it into the table with `insert`, unless something changed meanwhile.
     ///
-    /// Returns what `insert` displaced, to be dropped outside the lock.
+    /// Returns the entries that `insert` displaced, to be dropped outside the lock.
     pub(crate) fn fill<T>(&self, entry: &Arc<Entry>, insert: impl FnOnce() -> T) -> Result<T, Lost> {
         let key = entry.claims().key_id();
         let hash = self.registry.hasher.hash_one(key);
@@ -186,11 +185,10 @@ impl Load<'_> {
         Ok(insert())
     }
 
-    /// Takes a key that is not let in out of the table with `evict`, unless something changed meanwhile.
+    /// Takes a refused key out of the table with `evict`, unless something changed meanwhile.
     ///
-    /// Returns what `evict` took, to be dropped outside the lock, and the stamp that the refusal has to bear. It may be
-    /// put into its cache after this: what comes too late for a change bears an old stamp and is not believed. That cache
-    /// is not ours, and may run anyone's destructors, so it is not touched under the lock.
+    /// Returns the evicted entry, to be dropped outside the lock, and the refusal's stamp. The refusal is cached afterwards,
+    /// because its cache may run foreign destructors. If a change overtakes it, its stamp is old and it is ignored.
     pub(crate) fn refuse<T>(&self, key: Option<&KeyId>, evict: impl FnOnce() -> T) -> Result<(u64, T), Lost> {
         let state = self.registry.state.lock();
         let refused_since = self.registry.refused_since();
@@ -210,7 +208,7 @@ impl Load<'_> {
     }
 }
 
-/// Something changed while the answer was being loaded; it must be loaded again.
+/// Something changed during the load. The answer must be loaded again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lost;
 
@@ -225,7 +223,7 @@ impl Drop for Load<'_> {
         }
         match state.loads.first_key_value().map(|(oldest, _)| *oldest) {
             None => state.changed.clear(),
-            // On a busy service loads overlap without end. Swept each time it has doubled, the log costs each change a
+            // On a busy service there is always a running load. Sweeping the log whenever it has doubled costs each change a
             // constant.
             Some(oldest) if state.changed.len() > state.sweep_at => {
                 state.changed.retain(|_, version| *version > oldest);
@@ -252,7 +250,7 @@ impl Handles {
         handles.iter().filter_map(Weak::upgrade)
     }
 
-    /// Keeps the handles of living entries; `false` if none is left.
+    /// Keeps the handles of living entries. Returns `false` if none is left.
     fn retain_live(&mut self) -> bool {
         match self {
             Handles::One(handle) => handle.strong_count() > 0,

@@ -1,11 +1,10 @@
-//! The one timer of all who wait for keys that expire: it looks for windows that are over, and wakes whoever waits.
+//! The timer for keys that expire: it finds windows that are over and wakes their waiters.
 //!
-//! A revocation is told to the entries; the passing of time is not. So entries with an end that somebody waits for are
-//! listed here. While any is, a thread looks at the list every half second, or sooner if an end is near; with none it
-//! ends. It is a thread, and no task of a runtime, because nothing else outlives the runtimes it serves: actix has one
-//! for each worker, any of them may shut down or stand still, and a body that its client doesn't read is polled by none.
+//! A revocation notifies entries, expiry does not. Entries that have an end and a waiter are therefore listed here. While
+//! the list isn't empty, a thread checks it every half second, or sooner if an end is near. A task would not do: runtimes
+//! may shut down or stall (actix has one for each worker), and no task polls a body that its client doesn't read.
 //!
-//! A clock that is moved by hand turns the sweep by itself, and no thread is started.
+//! A manual clock runs the sweep itself, without a thread.
 
 use std::{
     fmt,
@@ -23,10 +22,10 @@ use crate::{
     telemetry,
 };
 
-/// How long the list is left alone at most. Whatever is listed meanwhile is looked at within that time.
+/// The longest time between two checks of the list.
 const NAP: Duration = Duration::from_millis(500);
 
-/// In every so many turns the list is cleared of what nobody waits for any more.
+/// The number of checks after which entries without waiters are removed.
 const TURNS_A_TIDYING: u32 = 8;
 
 pub(crate) struct Sweep {
@@ -37,7 +36,7 @@ pub(crate) struct Sweep {
 #[derive(Default)]
 struct State {
     listed: Vec<Listed>,
-    /// Does something turn the sweep: a thread, or the clock?
+    /// `true` while a thread or the clock runs the sweep.
     is_driven: bool,
     turns: u32,
 }
@@ -54,7 +53,7 @@ impl Sweep {
         sweep
     }
 
-    /// Has the waiters of `entry` woken when its window is over.
+    /// Lists `entry`, so that its waiters are woken when its window is over.
     pub(super) fn list(self: &Arc<Self>, entry: &Arc<Entry>) {
         let mut state = self.state.lock();
         state.listed.push(Listed { ends: entry.ends(), entry: Arc::downgrade(entry) });
@@ -68,7 +67,7 @@ impl Sweep {
     fn start(self: &Arc<Self>) {
         let sweep = Arc::clone(self);
         if let Err(error) = thread::Builder::new().name("apikey-sweep".to_owned()).spawn(move || sweep.run()) {
-            // Whoever lists the next entry tries again.
+            // The next entry that is listed tries again.
             self.state.lock().is_driven = false;
             telemetry::no_sweep(&error);
         }
@@ -77,7 +76,7 @@ impl Sweep {
     fn run(&self) {
         loop {
             thread::sleep(self.nap());
-            // An entry that is let go of may run a stranger's destructor: what panics there must not end the sweep.
+            // Dropping an entry may run foreign destructors. A panic there must not end the sweep.
             if let Ok(false) = catch_unwind(AssertUnwindSafe(|| self.turn_or_stop())) {
                 return;
             }
@@ -88,18 +87,17 @@ impl Sweep {
         let now = self.clock.now();
         let state = self.state.lock();
         let next = state.listed.iter().map(|listed| listed.ends.saturating_since(now)).min();
-        // Not zero: what is due is taken off the list by the turn that follows.
+        // Not zero: the next check removes entries that are due.
         next.unwrap_or(NAP).clamp(Duration::from_millis(1), NAP)
     }
 
-    /// Wakes the waiters of all keys that have expired. `false` if nothing is listed any more, and nothing drives the
-    /// sweep from now on.
+    /// Wakes the waiters of all expired keys. Returns `false` if the list is empty and the sweep stops.
     fn turn_or_stop(&self) -> bool {
         self.turn_or(|state| state.is_driven = !state.listed.is_empty())
     }
 
     fn turn_or(&self, at_last: impl FnOnce(&mut State)) -> bool {
-        // Before the entries' locks are taken: who finds such a lock free after this turn reads a later time.
+        // Read before the entries' locks are taken: whoever takes such a lock after this check reads a later time.
         let now = self.clock.now();
         let (mut due, mut looked_at) = (Vec::new(), Vec::new());
         let goes_on = {
@@ -114,7 +112,7 @@ impl Sweep {
                 if !tidies {
                     return true;
                 }
-                // What is upgraded may be the last handle by the time it is dropped: not under the lock.
+                // An upgraded handle may be the last one when it is dropped: never under the lock.
                 let entry = listed.entry.upgrade();
                 let is_waited_for = entry.as_ref().is_some_and(|entry| !entry.is_idle());
                 looked_at.extend(entry);
@@ -258,7 +256,7 @@ mod tests {
         }
         assert_eq!(revoked.poll(&mut Context::from_waker(&waker)), Poll::Ready(()));
         assert_eq!(key.require_live().unwrap_err().status(), 401);
-        // Nothing is listed any more: the thread ends, and with it its hold on the sweep.
+        // The list is empty: the thread ends and releases the sweep.
         let waits = std::time::Instant::now();
         while Arc::strong_count(&shared.sweep) > 1 {
             assert!(waits.elapsed() < Duration::from_secs(60), "the thread doesn't end");

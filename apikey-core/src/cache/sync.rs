@@ -1,4 +1,4 @@
-//! Every lock and atomic of the cache, through one door: with `--cfg shuttle` a model checker stands behind it.
+//! The locks and atomics of the cache. With `--cfg shuttle`, those of a model checker.
 
 #[cfg(shuttle)]
 use shuttle::sync as checked;

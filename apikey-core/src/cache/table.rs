@@ -1,11 +1,11 @@
 //! The bounded table of verified keys: buckets of one cache line, seven entries each.
 //!
-//! Readers take no lock. A word of tags says which slots may hold the key, so that a look-up touches one line, the slot
-//! and the entry; its last byte holds a reference bit for each slot, by which victims are chosen (second chance). Each
-//! key has two buckets it may live in, which keeps nearly all of the slots usable.
+//! Readers take no lock. A word of tags tells which slots may contain the key, so that a look-up touches one line, the slot
+//! and the entry. The word's last byte has a reference bit for each slot, for eviction by second chance. Each key may be
+//! in two buckets, so nearly all slots can be used.
 //!
-//! Writers take turns: they run under the registry's lock. They also keep the sum of the entries' bytes within bounds: a
-//! hand goes round the buckets and takes out what was not used since it last came by.
+//! Writers hold the registry's lock. They also bound the sum of the entries' bytes: a clock hand goes round the buckets and
+//! removes entries that were not used since its last visit.
 
 use std::fmt;
 
@@ -21,19 +21,19 @@ use super::{
 };
 
 const SLOTS: usize = 7;
-/// A key goes to its first bucket as long as that has this many slots free; else to the emptier one.
+/// A key goes to its first bucket if that has at least this many free slots, otherwise to the emptier one.
 const ROOM: u32 = 3;
-/// Slots for each key of the capacity asked for, in quarters: with six, of a table filled to its capacity with random
-/// keys about one in ten thousand finds both of its buckets full.
+/// Slots for each key of the capacity, in quarters. With six, about one random key in ten thousand finds both of its
+/// buckets full when the table is filled to its capacity.
 const SLOTS_PER_KEY_IN_QUARTERS: usize = 6;
 
 pub(crate) struct Table {
     buckets: Box<[Bucket]>,
-    /// The most that all entries may have together.
+    /// The most bytes that all entries may have together.
     most_bytes: usize,
-    /// What they have.
+    /// The bytes that they have.
     bytes: AtomicUsize,
-    /// The bucket at which the search for something to take out goes on.
+    /// The bucket at which the clock hand stands.
     hand: AtomicUsize,
 }
 
@@ -46,8 +46,8 @@ struct Bucket {
 }
 
 impl Table {
-    /// A table that holds at least `capacity` keys, give or take the few whose buckets are both full, as long as they have
-    /// no more than `most_bytes` together.
+    /// Creates a table for at least `capacity` keys (apart from the few whose buckets are both full), with at most
+    /// `most_bytes` together.
     pub(crate) fn new(capacity: usize, most_bytes: usize) -> Self {
         let slots = capacity.saturating_mul(SLOTS_PER_KEY_IN_QUARTERS).div_ceil(4);
         let buckets = slots.div_ceil(SLOTS).max(2);
@@ -59,7 +59,7 @@ impl Table {
         }
     }
 
-    /// The entry under `key`, whatever its state.
+    /// Returns the entry of `key`, in any state.
     #[inline]
     pub(crate) fn get(&self, key: &CacheKey) -> Option<Arc<Entry>> {
         let [first, second] = self.homes(key);
@@ -67,10 +67,10 @@ impl Table {
         first.get(tag, key).or_else(|| second.get(tag, key))
     }
 
-    /// Puts `entry` in, in place of one under the same key or, if need be, of some that were not used lately. An entry that
-    /// alone has more bytes than all may have is not kept.
+    /// Inserts `entry`. It replaces one of the same key or, if needed, entries that were not used lately. An entry larger
+    /// than the bound is not kept.
     ///
-    /// Returns the displaced ones, which must be dropped outside the registry's lock.
+    /// Returns the displaced entries, which must be dropped outside the registry's lock.
     pub(crate) fn insert(&self, entry: Arc<Entry>) -> Vec<Arc<Entry>> {
         let added = entry.bytes();
         if added > self.most_bytes {
@@ -80,7 +80,7 @@ impl Table {
         self.bytes.fetch_add(added, Ordering::Relaxed);
         let mut displaced = Vec::from_iter(self.place(entry));
         displaced.iter().for_each(|entry| self.discount(entry));
-        // Twice round at most: the first time may do no more than take the marks of use away.
+        // Two rounds at most: the first may only clear reference bits.
         let mut left = 2 * self.buckets.len();
         while self.bytes.load(Ordering::Relaxed) > self.most_bytes && left > 0 {
             let at = self.hand.fetch_add(1, Ordering::Relaxed) % self.buckets.len();
@@ -100,7 +100,7 @@ impl Table {
         self.bytes.fetch_sub(entry.bytes(), Ordering::Relaxed);
     }
 
-    /// The entry under `key`, without a mark that it was used.
+    /// Returns the entry of `key`, without setting its reference bit.
     fn find(&self, key: &CacheKey) -> Option<Arc<Entry>> {
         let tag = tag_of(key);
         self.homes(key).into_iter().find_map(|bucket| bucket.slots[bucket.find(tag, key)?].load_full())
@@ -121,12 +121,12 @@ impl Table {
             (one, other) if one >= other => first,
             _ => second,
         };
-        // Bits no index and no tag is made of: where to begin looking for a victim.
+        // Bits that are in no index and no tag: the slot at which the search for a victim begins.
         let hand = (key.words()[3] % SLOTS as u64) as usize;
         bucket.put(bucket.empty_or_victim(hand), tag, Some(entry))
     }
 
-    /// Takes out `entry` itself, if it is still there; another under the same key stays.
+    /// Removes `entry` itself, if it is still there. Another entry of the same key stays.
     pub(crate) fn remove(&self, entry: &Entry) -> Option<Arc<Entry>> {
         let key = entry.cache_key();
         let tag = tag_of(key);
@@ -160,7 +160,7 @@ impl Bucket {
             let guard = self.slots[slot].load();
             if guard.as_ref().is_some_and(|entry| entry.cache_key() == key) {
                 let reference = 1 << (8 * SLOTS + slot);
-                // Written only if unset, so that a hot key's line stays shared among cores.
+                // Written only if unset, so that the line of a hot key stays shared among cores.
                 if tags & reference == 0 {
                     self.tags.fetch_or(reference, Ordering::Relaxed);
                 }
@@ -187,13 +187,14 @@ impl Bucket {
         let unused = |slot: &usize| tags & (1 << (8 * SLOTS + slot)) == 0;
         let victim = (hand..SLOTS).chain(0..hand).find(unused);
         victim.unwrap_or_else(|| {
-            // All were used since the last round: a new one begins.
+            // All were used since the last round, so a new round begins.
             self.tags.fetch_and(u64::MAX >> 8, Ordering::Relaxed);
             hand
         })
     }
 
-    /// Takes out what was not used since the last time, while `more` is asked for; the rest is taken for unused from now on.
+    /// Removes entries that were not used since the last visit, while `more` returns `true`, and clears the reference bits of
+    /// the others.
     fn take_unused(&self, mut more: impl FnMut() -> bool, mut taken: impl FnMut(Arc<Entry>)) {
         let tags = self.tags.fetch_and(u64::MAX >> 8, Ordering::Relaxed);
         for slot in (0..SLOTS).filter(|slot| tags & (1 << (8 * SLOTS + slot)) == 0) {
@@ -220,7 +221,7 @@ impl Bucket {
     }
 }
 
-/// The slots whose tag is `tag`, in order.
+/// Returns the slots with this tag, in order.
 #[inline]
 fn slots_with(tags: u64, tag: u8) -> impl Iterator<Item = usize> {
     (0..SLOTS).filter(move |slot| (tags >> (8 * slot)) as u8 == tag)

@@ -1,7 +1,7 @@
-//! What verified keys were used for: counted in their entries, which put themselves on a list the first time.
+//! Counts of requests, kept in the entries of verified keys. An entry puts itself on a list at its first count.
 //!
-//! So a hit pays for one atomic addition, taking the counts costs by what was used and not by what is cached, and an
-//! entry that is evicted or refreshed meanwhile is held by the list until its counts were taken.
+//! A hit costs one atomic addition, and taking the counts costs in proportion to the keys used, not to those cached. The
+//! list keeps entries that are evicted or refreshed until their counts are taken.
 
 use std::mem;
 
@@ -16,27 +16,27 @@ use super::{
 };
 use crate::clock::Tick;
 
-/// One under the model: steps in which nothing can happen hide those in which something can.
+/// One under the model: steps that change nothing hide those that do.
 const SHARDS: usize = if cfg!(shuttle) { 1 } else { 16 };
-/// With this many entries on it the list is long, and whoever waits for that is told.
+/// The length at which the waiter for a long list is notified.
 const LONG: usize = 8_192;
-/// With this many, further entries are turned away and their counts lost: nobody takes them, and memory is bounded.
+/// The length at which further entries are rejected and their counts lost, to bound memory if nobody takes them.
 const LIMIT: usize = 16 * LONG;
 
-/// What one entry counted since it was last asked.
+/// The counts of one entry since they were last taken.
 ///
-/// It is on the list, or somebody is about to put it there, exactly while `requests` is not zero: who makes it other than
-/// zero enlists the entry, and who takes the entry off the list makes it zero.
+/// The entry is on the list, or about to be, exactly while `requests` is not zero: whoever raises it from zero lists the
+/// entry, and whoever takes the entry off the list resets it.
 #[derive(Default)]
 #[repr(C)]
 pub(super) struct Counts {
-    /// The requests let in, times two; the lowest bit says that some were refused.
+    /// Twice the number of requests let in. The lowest bit is set if some were refused.
     requests: AtomicU64,
     last_used: AtomicU64,
     refused: AtomicU64,
 }
 
-/// What was counted of one entry.
+/// The counts taken from one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) requests: u64,
@@ -54,8 +54,8 @@ impl Counts {
 
     /// `true` if the entry has to be enlisted.
     fn refuse(&self) -> bool {
-        // Counted before it is announced: who takes the announcement finds the count, and a count that was found without
-        // one leaves an announcement of nothing.
+        // Counted before it is announced: whoever takes the announcement finds the count. A count that was taken without one
+        // leaves an empty announcement.
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_or(1, Ordering::Release) == 0
     }
@@ -76,16 +76,16 @@ impl Counts {
     }
 }
 
-/// The entries of one authenticator that were used since it was last asked.
+/// The entries of one authenticator that were used since the counts were last taken.
 pub(crate) struct Usage {
     shards: [Shard; SHARDS],
-    /// How many entries are on the list, or about to be put there.
+    /// The number of entries on the list, or about to be.
     listed: AtomicUsize,
     lost: AtomicU64,
     long: usize,
     limit: usize,
     grew_long: Notify,
-    /// Set by the model that shows what the exchange is for.
+    /// Set by the model's test that the exchange is needed.
     #[cfg(shuttle)]
     pub(super) takes_in_two_steps: bool,
 }
@@ -97,7 +97,7 @@ struct Shard(Mutex<Listed>);
 #[derive(Default)]
 struct Listed {
     entries: Vec<Arc<Entry>>,
-    /// Entries refer to the list and the list to entries. Once its authenticator is gone it takes none any more.
+    /// Entries refer to the list and the list to entries. The list accepts none once its authenticator is gone.
     is_closed: bool,
 }
 
@@ -127,7 +127,7 @@ impl Usage {
         }
     }
 
-    /// Counts a scope that was refused to a request that had been let in.
+    /// Counts a request that was let in and then lacked a scope.
     pub(crate) fn refused(&self, entry: &Arc<Entry>) {
         if entry.counts().refuse() {
             self.enlist(entry);
@@ -136,7 +136,7 @@ impl Usage {
 
     #[cold]
     fn enlist(&self, entry: &Arc<Entry>) {
-        // Before it is on the list, so that what is taken off never makes this negative.
+        // Before it is on the list, so that taking it off never makes this negative.
         let listed = self.listed.fetch_add(1, Ordering::Relaxed);
         if listed >= self.limit || !self.push(entry) {
             self.listed.fetch_sub(1, Ordering::Relaxed);
@@ -151,7 +151,7 @@ impl Usage {
         let entry = Arc::clone(entry);
         let mut listed = self.shards[shard].0.lock();
         if listed.is_closed {
-            // The clone may be the last by now, and an entry is never dropped under a lock.
+            // The clone may be the last handle by now. Entries are never dropped under a lock.
             drop(listed);
             drop(entry);
             return false;
@@ -160,7 +160,7 @@ impl Usage {
         true
     }
 
-    /// Takes all that was counted by calls that returned before this one, and perhaps by some under way.
+    /// Takes the counts of all calls that returned before this one, and perhaps of concurrent ones.
     pub(crate) fn take(&self, mut found: impl FnMut(&Entry, Counted)) {
         for shard in &self.shards {
             let entries = mem::take(&mut shard.0.lock().entries);
@@ -187,17 +187,17 @@ impl Usage {
         }
     }
 
-    /// How many requests were lost since this was last asked, because nobody took them.
+    /// Returns the number of requests whose counts were lost since the last call.
     pub(crate) fn take_lost(&self) -> u64 {
         self.lost.swap(0, Ordering::Relaxed)
     }
 
-    /// Completes when the list has grown long since it was last taken.
+    /// Completes when the list has grown long since the counts were last taken.
     pub(crate) async fn grows_long(&self) {
         self.grew_long.notified().await;
     }
 
-    /// Lets go of all entries, and takes no more.
+    /// Drops all entries and accepts no more.
     pub(crate) fn close(&self) {
         for shard in &self.shards {
             let mut listed = shard.0.lock();
@@ -277,7 +277,7 @@ mod tests {
             usage.accepted(entry, at(1));
             assert_eq!(usage.grows_long().now_or_never().is_some(), n == 2, "{n}");
         }
-        // Turned away at each of their requests.
+        // Rejected at each request.
         assert_eq!((usage.take_lost(), usage.take_lost()), (6, 0));
         assert_eq!(taken(&usage).iter().map(|(_, counted)| counted.requests).sum::<u64>(), 10);
         assert_eq!(usage.listed.load(Ordering::Relaxed), 0);

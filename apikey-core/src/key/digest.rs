@@ -1,7 +1,6 @@
-//! What a store keeps instead of a key: 32 bytes, and the algorithm that made them.
+//! The digest that a store keeps instead of a key: 32 bytes and their algorithm.
 //!
-//! A digest is a value with a text form. Making one from a key, and knowing the peppers, is
-//! [`KeyHasher`](crate::KeyHasher)'s part.
+//! [`KeyHasher`](crate::KeyHasher) computes digests and knows the peppers.
 
 use std::{
     fmt,
@@ -13,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-/// The number of a pepper, written `v2`: which secret a digest was made with.
+/// The version of a pepper, written `v2`.
 ///
 /// ```
 /// use apikey_core::PepperVersion;
@@ -23,12 +22,12 @@ use thiserror::Error;
 /// assert!(version > PepperVersion::new(1));
 /// ```
 ///
-/// Versions are names: the greater one need not be the one that issues.
+/// Versions are names. The issuing pepper need not have the greatest one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PepperVersion(u32);
 
 impl PepperVersion {
-    /// Names the pepper with this number.
+    /// Creates the version with this number.
     ///
     /// ```
     /// # use apikey_core::PepperVersion;
@@ -39,7 +38,7 @@ impl PepperVersion {
         Self(version)
     }
 
-    /// The number.
+    /// Returns the number.
     ///
     /// ```
     /// # use apikey_core::PepperVersion;
@@ -57,7 +56,7 @@ impl fmt::Display for PepperVersion {
     }
 }
 
-/// How a [`KeyDigest`] was made; displayed as `sha256` or `hmac-sha256:v2`.
+/// The algorithm of a [`KeyDigest`], displayed as `sha256` or `hmac-sha256:v2`.
 ///
 /// ```
 /// use apikey_core::{DigestAlgorithm, PepperVersion};
@@ -76,7 +75,7 @@ pub enum DigestAlgorithm {
     Sha256,
     /// HMAC-SHA-256 of the whole key under a server-side secret (RFC 2104).
     HmacSha256 {
-        /// The pepper it was keyed with.
+        /// The pepper's version.
         pepper: PepperVersion,
     },
 }
@@ -90,7 +89,7 @@ impl fmt::Display for DigestAlgorithm {
     }
 }
 
-/// A key's digest: what is stored, looked up and compared in place of the key.
+/// A key's digest, which is stored, looked up and compared instead of the key.
 ///
 /// ```
 /// use apikey_core::{KeyDigest, KeyHasher};
@@ -125,7 +124,7 @@ pub struct KeyDigest {
 }
 
 impl KeyDigest {
-    /// Wraps a SHA-256 made elsewhere, such as one read from a binary column.
+    /// Creates a digest from a SHA-256, such as one from a binary column.
     ///
     /// ```
     /// use apikey_core::{DigestAlgorithm, KeyDigest};
@@ -138,7 +137,7 @@ impl KeyDigest {
         Self { algorithm: DigestAlgorithm::Sha256, bytes }
     }
 
-    /// Wraps an HMAC-SHA-256 made elsewhere under the pepper of this version.
+    /// Creates a digest from an HMAC-SHA-256 under the pepper of this version.
     ///
     /// ```
     /// use apikey_core::{KeyDigest, PepperVersion};
@@ -151,7 +150,7 @@ impl KeyDigest {
         Self { algorithm: DigestAlgorithm::HmacSha256 { pepper }, bytes }
     }
 
-    /// The algorithm, and with it the pepper's version.
+    /// Returns the algorithm, including the pepper's version.
     ///
     /// ```
     /// # use apikey_core::{DigestAlgorithm, KeyDigest};
@@ -163,7 +162,7 @@ impl KeyDigest {
         self.algorithm
     }
 
-    /// The 32 bytes without their algorithm, for a store that keeps the two in separate columns.
+    /// Returns the 32 bytes, for stores that keep the algorithm in a column of its own.
     ///
     /// ```
     /// # use apikey_core::KeyDigest;
@@ -237,7 +236,7 @@ fn decode(hex: &str) -> Result<[u8; 32], ParseDigestError> {
     Ok(bytes)
 }
 
-/// Reads `v2`. Only the text `Display` writes is taken: neither `v02` nor `v+2`.
+/// Parses `v2`, and only the text that `Display` writes: not `v02` or `v+2`.
 pub(crate) fn parse_version(text: &str) -> Option<PepperVersion> {
     let digits = text.strip_prefix('v')?;
     let canonical = digits == "0" || !digits.starts_with(['0', '+']);
@@ -271,7 +270,7 @@ impl de::Visitor<'_> for DigestVisitor {
     }
 }
 
-/// Why a text is not a [`KeyDigest`].
+/// The error for a text that is not a [`KeyDigest`].
 ///
 /// ```
 /// use apikey_core::{KeyDigest, ParseDigestError};
@@ -282,7 +281,7 @@ impl de::Visitor<'_> for DigestVisitor {
 ///
 /// # Security
 ///
-/// No message contains the text: where a digest was expected, someone may have put the key.
+/// No message contains the text, which may be a key in the wrong place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseDigestError {

@@ -1,6 +1,6 @@
-//! From a key to its digests: which hash, under which peppers, and which of them issues.
+//! Computes a key's digests: the hash, the accepted peppers, and the one that issues.
 //!
-//! The digest as a value is [`KeyDigest`]; storing and finding it is left to resolvers.
+//! [`KeyDigest`] is the value. Resolvers store and find it.
 
 use std::{env, fmt, fs, iter, path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::key::{
     plaintext::PlaintextKey,
 };
 
-/// Makes the digests that keys are stored and found by.
+/// Computes the digests under which keys are stored and found.
 ///
 /// ```
 /// use apikey_core::{KeyHasher, Pepper, PlaintextKey};
@@ -40,7 +40,7 @@ use crate::key::{
 /// a pepper also keeps someone who can *write* the table from adding a key of their own.
 #[derive(Clone)]
 pub struct KeyHasher {
-    /// The first issues.
+    /// The first one issues.
     accepted: Arc<[Algorithm]>,
 }
 
@@ -51,7 +51,7 @@ enum Algorithm {
 }
 
 impl KeyHasher {
-    /// Plain SHA-256, the default.
+    /// Creates a hasher with plain SHA-256, the default.
     ///
     /// ```
     /// use apikey_core::KeyHasher;
@@ -65,7 +65,7 @@ impl KeyHasher {
         Self { accepted: Arc::new([Algorithm::Sha256]) }
     }
 
-    /// HMAC-SHA-256; this pepper issues and is accepted.
+    /// Creates a hasher with HMAC-SHA-256 under a pepper that issues and is accepted.
     ///
     /// ```
     /// use apikey_core::{KeyHasher, Pepper};
@@ -79,7 +79,7 @@ impl KeyHasher {
         Self { accepted: Arc::new([Algorithm::Peppered(Arc::new(pepper))]) }
     }
 
-    /// Accepts keys stored under this pepper too, without issuing any.
+    /// Accepts keys stored under another pepper, which doesn't issue.
     ///
     /// ```
     /// use apikey_core::{KeyHasher, Pepper};
@@ -101,7 +101,7 @@ impl KeyHasher {
         Ok(self.with(algorithm))
     }
 
-    /// Accepts keys stored as plain SHA-256 too, while a service moves to a pepper.
+    /// Accepts keys stored as plain SHA-256, while a service moves to a pepper.
     ///
     /// ```
     /// use apikey_core::{KeyHasher, Pepper};
@@ -208,7 +208,7 @@ impl KeyHasher {
         hasher.ok_or_else(|| PepperError::new("no pepper is given".to_owned()))
     }
 
-    /// The digest a new key is stored under.
+    /// Returns the digest under which a new key is stored.
     ///
     /// ```
     /// # use apikey_core::{KeyHasher, PlaintextKey};
@@ -223,7 +223,7 @@ impl KeyHasher {
         self.accepted[0].digest(key)
     }
 
-    /// Every digest the key may be stored under: one per accepted algorithm, the issuing one first.
+    /// Returns every digest under which the key may be stored: one for each accepted algorithm, the issuing one first.
     ///
     /// ```
     /// # use apikey_core::{KeyHasher, Pepper, PlaintextKey};
@@ -240,7 +240,7 @@ impl KeyHasher {
         accepted.map(|algorithm| algorithm.digest(key)).collect()
     }
 
-    /// Whether a key stored under this digest can still be found: its algorithm is accepted.
+    /// Returns `true` if keys stored under this digest can be found: its algorithm is accepted.
     ///
     /// ```
     /// use apikey_core::{KeyDigest, KeyHasher, PepperVersion};
@@ -251,7 +251,7 @@ impl KeyHasher {
     /// assert!(!hasher.accepts(&retired));
     /// ```
     ///
-    /// It says nothing about whether a key is right.
+    /// This doesn't check a key.
     #[must_use]
     pub fn accepts(&self, digest: &KeyDigest) -> bool {
         self.accepts_algorithm(digest.algorithm())
@@ -301,7 +301,7 @@ impl Algorithm {
     }
 }
 
-/// Adds one entry to the hasher made of those before it.
+/// Adds one entry to the hasher of the entries before it.
 fn parse_entry(before: Option<KeyHasher>, entry: &str) -> Result<KeyHasher, PepperError> {
     if entry == "sha256" {
         return before

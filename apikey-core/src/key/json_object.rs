@@ -1,8 +1,8 @@
-//! JSON objects as their text: what stores keep, what the cache holds, and what is parsed only when somebody asks.
+//! JSON objects as text, which stores and the cache keep and which is parsed on demand.
 //!
-//! Text is read here by a visitor of our own. `serde_json::Value` gives some member names a meaning of their own as soon
-//! as any crate of the build switches `raw_value` or `arbitrary_precision` on: an object from a stranger would then be
-//! read as embedded JSON, or as a number.
+//! Text is parsed by a visitor of this module. `serde_json::Value` treats some member names specially if any crate of the
+//! build enables `raw_value` or `arbitrary_precision`: a stranger's object would then be read as embedded JSON or as a
+//! number.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -12,12 +12,12 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
-/// How much of a member's name an error repeats.
+/// The longest part of a member's name that an error quotes, in bytes.
 const SHOWN: usize = 64;
 
-/// A JSON object, kept as compact text and parsed when asked for. Clones share the text.
+/// A JSON object, kept as compact text and parsed on demand. Clones share the text.
 ///
-/// What goes in comes out unchanged, whatever features of `serde_json` other crates of the build switch on.
+/// An object reads back unchanged, whatever features of `serde_json` other crates of the build enable.
 ///
 /// ```
 /// use apikey_core::JsonObject;
@@ -34,19 +34,19 @@ pub struct JsonObject(
     Option<Arc<str>>,
 );
 
-/// The text is not a JSON object in which each member has a name of its own.
+/// The error for a text that is not a JSON object with unique member names.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct JsonError(serde_json::Error);
 
 impl JsonObject {
-    /// The object without members.
+    /// Creates an object without members.
     #[must_use]
     pub const fn new() -> Self {
         JsonObject(None)
     }
 
-    /// The compact text.
+    /// Returns the compact text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or("{}")
@@ -58,11 +58,11 @@ impl JsonObject {
         self.0.is_none()
     }
 
-    /// Takes text that a store has kept of [`as_str`](JsonObject::as_str).
+    /// Creates an object from text that a store has kept from [`as_str`](JsonObject::as_str).
     ///
     /// # Errors
     ///
-    /// When it is not the text of an object. That its members have names of their own is not checked again.
+    /// Returns an error if the text is not an object. Duplicate names are not checked again.
     pub fn from_stored(text: &str) -> Result<Self, JsonError> {
         if text == "{}" {
             return Ok(JsonObject(None));
@@ -72,25 +72,24 @@ impl JsonObject {
         checked.map(|()| JsonObject(Some(text.into()))).map_err(JsonError)
     }
 
-    /// One member's value. Parses the text.
+    /// Returns one member's value. Parses the text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value> {
         let text = self.0.as_deref()?;
         serde_json::Deserializer::from_str(text).deserialize_map(MemberVisitor(Some(name))).ok().flatten()
     }
 
-    /// All members. Parses the text.
+    /// Returns all members. Parses the text.
     #[must_use]
     pub fn to_map(&self) -> Map<String, Value> {
         self.0.as_deref().and_then(|text| JsonObject::read(text.as_bytes()).ok()).unwrap_or_default()
     }
 
-    /// The members of the object in `json`, in which every object names each member once (RFC 8259 §4 leaves open what
-    /// a repeated name means).
+    /// Parses an object in which no object repeats a member's name (RFC 8259 §4 doesn't define what a repeated name means).
     ///
     /// # Errors
     ///
-    /// When `json` is not such an object, or nests deeper than 128 levels.
+    /// Returns an error if `json` is not such an object, or nests deeper than 128 levels.
     pub fn read(json: &[u8]) -> Result<Map<String, Value>, JsonError> {
         let read = |json: &[u8]| {
             let mut deserializer = serde_json::Deserializer::from_slice(json);
@@ -100,7 +99,7 @@ impl JsonObject {
         read(json).map_err(JsonError)
     }
 
-    /// Bytes on the heap, shared with clones.
+    /// Returns the bytes on the heap, which clones share.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.0.as_deref().map_or(0, str::len)
     }
@@ -126,7 +125,7 @@ impl fmt::Display for JsonObject {
     }
 }
 
-/// Shows how long the text is: what it says may be anything.
+/// Shows the length of the text alone, because its content may be confidential.
 impl fmt::Debug for JsonObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JsonObject({} bytes)", self.as_str().len())
@@ -139,7 +138,7 @@ impl Serialize for JsonObject {
     }
 }
 
-/// Takes the value of one member, if one is asked for, and passes over the others.
+/// Reads the value of one member, if one is wanted, and skips the others.
 struct MemberVisitor<'n>(Option<&'n str>);
 
 impl<'de> Visitor<'de> for MemberVisitor<'_> {
@@ -161,8 +160,8 @@ impl<'de> Visitor<'de> for MemberVisitor<'_> {
     }
 }
 
-/// A member's name, read as bytes: that is how a real name differs from the one that `serde_json` makes up around a number
-/// of arbitrary precision.
+/// A member's name, read as bytes. A real name differs thereby from the one that `serde_json` makes up around a number of
+/// arbitrary precision.
 struct Name(String);
 
 impl<'de> Deserialize<'de> for Name {
@@ -174,7 +173,7 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// What an object begins with, for a visitor that is given numbers as objects too.
+/// The beginning of an object, for a visitor that receives numbers as objects, too.
 enum Key {
     Member(String),
     Number,
@@ -202,7 +201,7 @@ impl Visitor<'_> for KeyVisitor {
         }
     }
 
-    /// Names from JSON come as bytes, since they were asked for so.
+    /// Names from JSON come as bytes, because they were requested as bytes.
     fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Key, E> {
         Ok(Key::Number)
     }
@@ -314,7 +313,7 @@ fn members<'de, A: MapAccess<'de>>(first: String, mut map: A) -> Result<Map<Stri
     Ok(members)
 }
 
-/// A name that a stranger chose, short enough to be repeated.
+/// A stranger's name, shortened for an error message.
 fn shown(name: &str) -> String {
     let mut shown: String = name.chars().take(SHOWN).collect();
     if shown.len() < name.len() {

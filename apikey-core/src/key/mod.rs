@@ -1,4 +1,4 @@
-//! What a key is: its text and the formats of that, its digests, its id, and what is known of its holder.
+//! What a key is: its text and formats, its digests, its id and its claims.
 
 mod claims;
 mod digest;

@@ -1,4 +1,4 @@
-//! Where a new key is shown to its holder: once, and in no log unless somebody asked for it.
+//! The place where a new key is shown to its holder, once.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use std::{
 
 use super::plaintext::PlaintextKey;
 
-/// Where a new key is shown, once.
+/// The place where a new key is shown, once.
 ///
 /// A service that writes a key to its standard output usually writes it to a log. Therefore the default is the terminal,
 /// and where there is none, as in a container, the operator chooses another place. A setting holds the choice as text:
@@ -38,14 +38,14 @@ pub enum KeyOutput {
     File(PathBuf),
 }
 
-/// The text names no [`KeyOutput`].
+/// The error for a text that is not a [`KeyOutput`].
 #[derive(Debug, thiserror::Error)]
 #[error("must be terminal, stdout, or file: and a path")]
 #[non_exhaustive]
 pub struct ParseKeyOutputError {}
 
 impl KeyOutput {
-    /// Tells whether a key could be shown now. Call it before a key is made, so that none is lost.
+    /// Checks whether a key can be shown. Call this before a key is made, so that none is lost.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl KeyOutput {
         }
     }
 
-    /// Shows `key`, which people call `name`.
+    /// Shows `key`, named `name`.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl KeyOutput {
         }
     }
 
-    /// The folder that a file of this path is in.
+    /// Returns the folder of a file.
     pub(crate) fn folder(path: &Path) -> &Path {
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }

@@ -1,14 +1,14 @@
 //! The secret itself, and the grammar it must satisfy to travel in an `Authorization` header.
 //!
-//! Nothing here knows what a key of this service looks like: that is [`KeyFormat`](crate::KeyFormat)'s
-//! business. What a stored key is compared by is [`KeyDigest`](crate::KeyDigest)'s.
+//! [`KeyFormat`](crate::KeyFormat) knows the shape of a service's keys, [`KeyDigest`](crate::KeyDigest) is what stored keys
+//! are compared by.
 
 use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// An API key in the clear: what a holder sends and what is shown once when it is issued.
+/// An API key in the clear, as its holder sends it and as it is shown once when it is issued.
 ///
 /// ```
 /// use apikey_core::PlaintextKey;
@@ -48,7 +48,7 @@ use zeroize::Zeroizing;
 pub struct PlaintextKey(Zeroizing<String>);
 
 impl PlaintextKey {
-    /// Lends the secret: to send it, to show it to its owner once, or to hash it.
+    /// Returns the secret: to send it, to show it to its owner once, or to hash it.
     ///
     /// ```
     /// # let key: apikey_core::PlaintextKey = "tsk_test_0Zb".parse()?;
@@ -59,13 +59,13 @@ impl PlaintextKey {
     ///
     /// # Security
     ///
-    /// The only way out. Every call is a place to review: what copies the text must clear the copy.
+    /// This is the only way to read it. Review every call: copies of the text must be cleared.
     #[must_use]
     pub fn expose_secret(&self) -> &str {
         &self.0
     }
 
-    /// Takes over text built from characters that are token68 by construction.
+    /// Wraps text whose characters are token68 by construction.
     pub(crate) fn from_token68(text: Zeroizing<String>) -> Self {
         debug_assert!(is_token68(text.as_bytes()));
         Self(text)
@@ -76,7 +76,7 @@ impl TryFrom<String> for PlaintextKey {
     type Error = NotToken68;
 
     fn try_from(text: String) -> Result<Self, NotToken68> {
-        // Wrapped before it is judged, so that refused text is cleared as well.
+        // Wrapped before it is checked, so that malformed text is cleared as well.
         let text = Zeroizing::new(text);
         if is_token68(text.as_bytes()) { Ok(Self(text)) } else { Err(NotToken68(())) }
     }
@@ -96,7 +96,7 @@ impl fmt::Debug for PlaintextKey {
     }
 }
 
-/// The text offered as a key is not a token68.
+/// The error for a text that is not a token68.
 ///
 /// ```
 /// use apikey_core::PlaintextKey;
@@ -112,7 +112,7 @@ impl fmt::Debug for PlaintextKey {
 #[error("not a token68: letters, digits and -._~+/ are allowed, then any number of =")]
 pub struct NotToken68(());
 
-/// Whether `bytes` are `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+/// Returns `true` if `bytes` are `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
 pub(crate) fn is_token68(bytes: &[u8]) -> bool {
     let body = match bytes.iter().rposition(|&byte| byte != b'=') {
         Some(last) => &bytes[..=last],
