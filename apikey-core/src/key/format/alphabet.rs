@@ -1,6 +1,6 @@
-//! The characters the random part is written in, and how many bits they carry.
+//! The characters of a key's random part, and the bits that they carry.
 
-/// Which characters the random part of a key is made of.
+/// The characters of a key's random part.
 ///
 /// ```
 /// use apikey_core::{Alphabet, Checksum, KeyFormat};
@@ -14,11 +14,11 @@
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The digits of a checksum are base62 whatever the alphabet.
+/// A checksum's digits are base62 in any alphabet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Alphabet {
-    /// `0-9A-Za-z`: selected by a double click, the default. 5.95 bits a character.
+    /// `0-9A-Za-z`, the default: a double click selects the whole key. 5.95 bits a character.
     Base62,
     /// `A-Za-z0-9+/` without padding (RFC 4648 §4). 6 bits a character.
     Base64,
@@ -34,7 +34,7 @@ const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl Alphabet {
-    /// What error messages call it.
+    /// Returns the name in error messages.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Base62 => "base62",
@@ -44,7 +44,7 @@ impl Alphabet {
         }
     }
 
-    /// The characters in the order of their values.
+    /// Returns the characters in the order of their values.
     pub(super) const fn characters(self) -> &'static [u8] {
         match self {
             Self::Base62 => BASE62,
@@ -54,7 +54,7 @@ impl Alphabet {
         }
     }
 
-    /// The random characters of a key when nobody says how many: 176 bits or more.
+    /// Returns the default number of random characters: 176 bits or more.
     pub(super) const fn default_length(self) -> usize {
         match self {
             Self::Base62 | Self::Base64 | Self::Base64Url => 30,
@@ -62,20 +62,19 @@ impl Alphabet {
         }
     }
 
-    /// The bits that `length` random characters carry, rounded down.
+    /// Returns the bits that `length` random characters carry, rounded down.
     pub(super) const fn entropy_bits(self, length: usize) -> usize {
         match self {
-            // log2(62), cut to six decimals: rounded down, it can't promise more than there is.
+            // log2(62), truncated to six decimals, so that it is never too high.
             Self::Base62 => length.saturating_mul(5_954_196) / 1_000_000,
             Self::Base64 | Self::Base64Url => length.saturating_mul(6) - self.unused_bits(length) as usize,
             Self::Hex => length.saturating_mul(4),
         }
     }
 
-    /// The low bits of the last of `length` characters that encode no byte, zero in canonical text.
+    /// Returns the low bits of the last of `length` characters that encode no byte. They are zero in canonical text.
     ///
-    /// One character more than a multiple of four encodes no number of bytes, so there is nothing
-    /// to be canonical about and all of its bits are used.
+    /// One character more than a multiple of four encodes no number of bytes, so all of its bits are used.
     pub(super) const fn unused_bits(self, length: usize) -> u32 {
         match (self, length % 4) {
             (Self::Base64 | Self::Base64Url, 2) => 4,
@@ -84,14 +83,14 @@ impl Alphabet {
         }
     }
 
-    /// Whether all of `text` is written in this alphabet.
+    /// Returns `true` if all characters of `text` are in this alphabet.
     pub(super) fn contains_all(self, text: &[u8]) -> bool {
         let member = 1 << self as u8;
         text.iter().all(|&byte| MEMBERS[usize::from(byte)] & member != 0)
     }
 }
 
-/// For each byte the set of alphabets it belongs to, one bit each.
+/// For each byte, the set of alphabets that contain it, one bit each.
 const MEMBERS: [u8; 256] = {
     let mut table = [0; 256];
     let alphabets = [Alphabet::Base62, Alphabet::Base64, Alphabet::Base64Url, Alphabet::Hex];
@@ -151,7 +150,7 @@ mod tests {
         }
         for alphabet in ALL {
             assert!(alphabet.entropy_bits(alphabet.default_length()) >= 176);
-            // Longer never means less, or the shortest length for some bits would not be one.
+            // A longer part never has fewer bits; otherwise a shortest length for some bits would not exist.
             assert!((0..512).all(|n| alphabet.entropy_bits(n) <= alphabet.entropy_bits(n + 1)));
             let _ = alphabet.entropy_bits(usize::MAX);
         }

@@ -1,4 +1,4 @@
-//! Declares a format, and refuses one whose keys could be guessed or could not be told apart.
+//! Builds a format, and rejects one whose keys could be guessed or confused.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::{Alphabet, Checksum, Declared, Environment, KeyFormat, KeyFormatError
 const MIN_ENTROPY_BITS: usize = 128;
 const MAX_NAME_BYTES: usize = 32;
 
-/// Declares a [`KeyFormat`]; made by [`KeyFormat::builder`].
+/// Builds a [`KeyFormat`]. Created by [`KeyFormat::builder`].
 ///
 /// ```
 /// use apikey_core::{Alphabet, Checksum, KeyFormat};
@@ -24,8 +24,8 @@ const MAX_NAME_BYTES: usize = 32;
 /// # Ok::<(), apikey_core::KeyFormatError>(())
 /// ```
 ///
-/// Without more than a prefix: separator `_`, no environment, base62, CRC-32, 30 random characters
-/// (44 in hex) before the checksum. Values are judged by [`build`](Self::build).
+/// The defaults are the separator `_`, no environment, base62, CRC-32 and 30 random characters (44 in hex) before the
+/// checksum. [`build`](Self::build) checks all values.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct KeyFormatBuilder {
@@ -51,7 +51,7 @@ impl KeyFormatBuilder {
         }
     }
 
-    /// Declares an environment, written after the prefix: `live` in `tork_live_…`.
+    /// Adds an environment, which follows the prefix: `live` in `tork_live_…`.
     ///
     /// ```
     /// # use apikey_core::{KeyFormat, ParseKeyError};
@@ -65,14 +65,14 @@ impl KeyFormatBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// The first one declared is the default for [`KeyFormat::generate`]. A name is 1 to 32
-    /// characters of `A-Z a-z 0-9 -` and is compared exactly.
+    /// The first one is the default of [`KeyFormat::generate`]. A name has 1 to 32 characters of `A-Z a-z 0-9 -` and is
+    /// compared exactly.
     pub fn environment(mut self, name: impl Into<String>) -> Self {
         self.environments.push(name.into());
         self
     }
 
-    /// The character after the prefix and after the environment: `_` (the default), `-` or `.`.
+    /// Sets the character after the prefix and after the environment: `_` (the default), `-` or `.`.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -85,7 +85,7 @@ impl KeyFormatBuilder {
         self
     }
 
-    /// The characters of the random part; base62 by default.
+    /// Sets the characters of the random part. The default is base62.
     ///
     /// ```
     /// # use apikey_core::{Alphabet, Checksum, KeyFormat};
@@ -98,7 +98,7 @@ impl KeyFormatBuilder {
         self
     }
 
-    /// Takes as many random characters as are needed to carry at least this many bits.
+    /// Sets the length so that the random characters carry at least this many bits.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -107,13 +107,13 @@ impl KeyFormatBuilder {
     /// # Ok::<(), apikey_core::KeyFormatError>(())
     /// ```
     ///
-    /// Instead of [`length`](Self::length). At least 128.
+    /// At least 128. Excludes [`length`](Self::length).
     pub fn entropy_bits(mut self, bits: u32) -> Self {
         self.entropy_bits = Some(bits);
         self
     }
 
-    /// The number of characters after the head, the checksum's six among them.
+    /// Sets the number of characters after the head, including the checksum's six.
     ///
     /// ```
     /// # use apikey_core::{Checksum, KeyFormat};
@@ -123,13 +123,13 @@ impl KeyFormatBuilder {
     /// # Ok::<(), apikey_core::KeyFormatError>(())
     /// ```
     ///
-    /// Instead of [`entropy_bits`](Self::entropy_bits).
+    /// Excludes [`entropy_bits`](Self::entropy_bits).
     pub fn length(mut self, characters: usize) -> Self {
         self.length = Some(characters);
         self
     }
 
-    /// What the last characters prove; [`Checksum::Crc32`] by default.
+    /// Sets the checksum in the last characters. The default is [`Checksum::Crc32`].
     ///
     /// ```
     /// # use apikey_core::{Checksum, KeyFormat};
@@ -142,7 +142,7 @@ impl KeyFormatBuilder {
         self
     }
 
-    /// Finishes the declaration.
+    /// Builds the format.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -152,10 +152,9 @@ impl KeyFormatBuilder {
     ///
     /// # Errors
     ///
-    /// When the prefix or an environment is not what its method allows or an environment is declared
-    /// twice; when the separator is another character; when both `length` and `entropy_bits` are
-    /// given; when the random part carries fewer than 128 bits; when a key would have more than 512
-    /// bytes. The message names the field.
+    /// Returns an error that names the field if the prefix, the separator or an environment is not allowed, an environment is
+    /// repeated, both `length` and `entropy_bits` are set, the random part carries fewer than 128 bits, or a key would have
+    /// more than 512 bytes.
     pub fn build(self) -> Result<KeyFormat, KeyFormatError> {
         check_name("prefix", &self.prefix, b"._-")?;
         if !['_', '-', '.'].contains(&self.separator) {
@@ -191,7 +190,7 @@ impl KeyFormatBuilder {
         Ok(KeyFormat { shape: Arc::new(Shape::Declared(declared)) })
     }
 
-    /// The length of the random part: as asked for, or the default.
+    /// Returns the length of the random part: the one that was set, or the default.
     fn random_length(&self) -> Result<usize, KeyFormatError> {
         match (self.length, self.entropy_bits) {
             (None, None) => Ok(self.alphabet.default_length()),
@@ -204,7 +203,7 @@ impl KeyFormatBuilder {
     }
 
     fn random_length_within(&self, length: usize) -> Result<usize, KeyFormatError> {
-        // Before the entropy is counted, so that no length overflows it.
+        // Checked before the entropy, so that no length overflows it.
         if length > MAX_BYTES {
             let reason = format!("{length} characters, a key has at most {MAX_BYTES}");
             return Err(KeyFormatError::new("length", reason));

@@ -1,6 +1,6 @@
-//! Six digits at the end of a key that catch typing errors and let scanners drop false alarms.
+//! Six digits at the end of a key. They catch typing errors and spare scanners false alarms.
 //!
-//! They authenticate nobody: whether a key is real is known by its digest alone.
+//! They don't authenticate: only the digest tells whether a key exists.
 
 use std::{fmt, sync::Arc};
 
@@ -14,7 +14,7 @@ use super::{KeyFormatError, alphabet::BASE62};
 const DIGITS: usize = 6;
 const MIN_SECRET_BYTES: usize = 32;
 
-/// The last six characters of a key: none, CRC-32, or keyed.
+/// The checksum in the last six characters of a key.
 ///
 /// ```
 /// use apikey_core::{Checksum, KeyFormat, ParseKeyError};
@@ -28,27 +28,26 @@ const MIN_SECRET_BYTES: usize = 32;
 /// ```
 ///
 /// A checksum is 32 bits, written as six base62 digits (`0-9A-Za-z`), padded with `0` on the left.
-/// It carries no entropy and counts none.
+/// It adds no entropy.
 ///
-/// Formats with keyed checksums are equal when the secrets are.
+/// Formats with keyed checksums are equal if their secrets are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Checksum {
-    /// No checksum: any text of the right shape is looked up.
+    /// No checksum. Any text of the right shape is looked up.
     None,
     /// CRC-32/ISO-HDLC of the random characters, as in GitHub's and npm's tokens; the default.
     ///
-    /// Anyone can compute it, so scanners outside can filter with it. Every wrong character and
-    /// every transposition of neighbours among the random characters is caught; the head is not
-    /// covered, it is compared literally.
+    /// Anyone can compute it, so external scanners can filter with it. It catches every wrong character and every
+    /// transposition of neighbours in the random part. The head is compared literally and not covered.
     Crc32,
-    /// HMAC-SHA-256 of the whole key before it, made by [`keyed`](Self::keyed).
+    /// HMAC-SHA-256 of the whole key before it, created by [`keyed`](Self::keyed).
     Keyed(KeyedChecksum),
 }
 
 impl Checksum {
-    /// A checksum only holders of `secret` can compute: the first 32 bits of HMAC-SHA-256 over the
-    /// whole key before it, prefix and environment included.
+    /// Creates a checksum that only holders of `secret` can compute: the first 32 bits of HMAC-SHA-256 over the whole key
+    /// before it, including prefix and environment.
     ///
     /// ```
     /// use apikey_core::{Checksum, KeyFormat, ParseKeyError};
@@ -63,18 +62,17 @@ impl Checksum {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Someone who floods a service with made-up keys gets one in four billion past it, so next to
-    /// nothing of the flood reaches the store.
+    /// Of a flood of made-up keys, one in four billion passes and reaches the store.
     ///
     /// # Errors
     ///
-    /// When `secret` is shorter than 32 bytes (RFC 2104 §3).
+    /// Returns an error if `secret` is shorter than 32 bytes (RFC 2104 §3).
     ///
     /// # Security
     ///
-    /// The secret itself is not kept, only the hash states HMAC derives from it; the slice stays the
-    /// caller's to clear. The digits are compared in constant time. 32 bits filter, they don't
-    /// authenticate. Changing the secret refuses every key issued before; use one that is no pepper.
+    /// Only the hash states that HMAC derives from the secret are kept; the caller clears the slice. The digits are compared
+    /// in constant time. 32 bits filter and don't authenticate. A changed secret rejects every key issued before. Don't use
+    /// a pepper as the secret.
     pub fn keyed(secret: &[u8]) -> Result<Self, KeyFormatError> {
         if secret.len() < MIN_SECRET_BYTES {
             let length = secret.len();
@@ -85,7 +83,7 @@ impl Checksum {
         Ok(Self::Keyed(KeyedChecksum { state: Arc::new(state) }))
     }
 
-    /// The number of characters it takes.
+    /// Returns the number of characters.
     pub(super) const fn length(&self) -> usize {
         match self {
             Self::None => 0,
@@ -93,7 +91,7 @@ impl Checksum {
         }
     }
 
-    /// The digits for a key, given its head and its random characters.
+    /// Returns the digits for a key, given its head and its random characters.
     pub(super) fn digits(&self, head: &[u8], random: &[u8]) -> Option<[u8; DIGITS]> {
         let value = match self {
             Self::None => return None,
@@ -103,7 +101,7 @@ impl Checksum {
         Some(base62(value))
     }
 
-    /// Whether `presented` are the right digits.
+    /// Returns `true` if `presented` are the right digits.
     pub(super) fn matches(&self, head: &[u8], random: &[u8], presented: &[u8]) -> bool {
         match self.digits(head, random) {
             None => presented.is_empty(),
@@ -140,7 +138,7 @@ impl KeyedChecksum {
 
 impl PartialEq for KeyedChecksum {
     fn eq(&self, other: &Self) -> bool {
-        // The states can't be compared; what they make of the same message tells as much.
+        // The states can't be compared, but their results for one message can.
         let [one, two] = [self, other].map(|checksum| Hmac::clone(&checksum.state).finalize());
         one == two
     }

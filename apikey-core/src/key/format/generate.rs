@@ -1,4 +1,4 @@
-//! Makes new keys: random characters without bias, from the operating system's generator.
+//! Generates keys: unbiased random characters from the operating system's generator.
 
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::{Alphabet, Declared, KeyFormat};
 use crate::key::{no_randomness::NoRandomness, plaintext::PlaintextKey};
 
-/// Why no key was made.
+/// The error for a key that can't be generated.
 ///
 /// ```
 /// use apikey_core::{GenerateKeyError, KeyFormat};
@@ -18,19 +18,19 @@ use crate::key::{no_randomness::NoRandomness, plaintext::PlaintextKey};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GenerateKeyError {
-    /// The format is a legacy one.
+    /// The format is a legacy format.
     #[error("a legacy format verifies keys and can't issue them")]
     VerifyOnly,
-    /// The format doesn't declare the environment asked for.
+    /// The format doesn't declare the requested environment.
     #[error("the format does not declare this environment")]
     UnknownEnvironment,
-    /// The operating system gave no random bytes; trying again rarely helps.
+    /// The operating system gave no random bytes. Retrying rarely helps.
     #[error(transparent)]
     Random(NoRandomness),
 }
 
 impl KeyFormat {
-    /// Makes a key, in the environment declared first if there are any.
+    /// Generates a key, in the environment declared first if there are any.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -47,8 +47,8 @@ impl KeyFormat {
     ///
     /// # Security
     ///
-    /// Every character is drawn with equal probability; buffers are overwritten. Store the
-    /// [digest](crate::KeyHasher::digest), not the key.
+    /// All characters are equally likely, and buffers are overwritten. Store the [digest](crate::KeyHasher::digest), not the
+    /// key.
     pub fn generate(&self) -> Result<PlaintextKey, GenerateKeyError> {
         let declared = self.declared().ok_or(GenerateKeyError::VerifyOnly)?;
         let head = match declared.environments.first() {
@@ -58,7 +58,7 @@ impl KeyFormat {
         declared.generate(head)
     }
 
-    /// Makes a key in a declared environment.
+    /// Generates a key in a declared environment.
     ///
     /// ```
     /// # use apikey_core::{GenerateKeyError, KeyFormat};
@@ -85,7 +85,7 @@ impl KeyFormat {
 
 impl Declared {
     fn generate(&self, head: &str) -> Result<PlaintextKey, GenerateKeyError> {
-        // With room for all of it from the start: growing would leave copies of the secret behind.
+        // Allocated at full length: growing would leave copies of the secret behind.
         let length = head.len() + self.body_length();
         let mut key = Zeroizing::new(String::with_capacity(length));
         key.push_str(head);
@@ -100,7 +100,7 @@ impl Declared {
     }
 }
 
-/// Appends `length` characters, drawn from the bytes that `fill` writes.
+/// Appends `length` characters from the bytes that `fill` writes.
 fn append_random<E>(
     text: &mut String,
     alphabet: Alphabet,
@@ -126,10 +126,10 @@ fn append_random<E>(
     Ok(())
 }
 
-/// One character for one random byte, or none, so that no character is likelier than another.
+/// Returns the character for a random byte, or `None`, so that all characters are equally likely.
 ///
-/// The byte is cut to as many bits as the alphabet needs. A value past its end is thrown away: taken
-/// modulo 62, it would make two characters twice as likely.
+/// The byte is truncated to the bits that the alphabet needs. A value past the alphabet's end is discarded: modulo 62, it
+/// would make two characters twice as likely.
 fn draw(alphabet: Alphabet, byte: u8, unused_bits: u32) -> Option<u8> {
     let characters = alphabet.characters();
     let mask = characters.len().next_power_of_two() - 1;

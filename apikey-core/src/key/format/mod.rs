@@ -1,8 +1,7 @@
-//! What a key looks like, so that a mistyped, truncated or foreign one is refused without a look-up.
+//! The shape of keys, by which mistyped, truncated and foreign ones are rejected without a look-up.
 //!
-//! A [`KeyFormat`] is declared through its builder, issues keys, checks what is presented, and knows
-//! the pattern secret scanners search for. Everything is read by position. Which of several accepted
-//! formats applies, and whether a well-formed key is a real one, others decide.
+//! A [`KeyFormat`] generates keys, checks presented ones by position, and knows the pattern for secret scanners. The
+//! authenticator chooses among several formats and looks keys up.
 
 mod alphabet;
 mod builder;
@@ -21,10 +20,10 @@ pub use checksum::{Checksum, KeyedChecksum};
 pub use generate::GenerateKeyError;
 pub use parse::{ParseKeyError, ParsedKey};
 
-/// The most bytes a key may have: far below what servers allow a header, enough for any key.
+/// The longest a key may be, in bytes: far below the limits of servers for headers.
 const MAX_BYTES: usize = 512;
 
-/// The shape of a service's keys: `tork_live_` and 36 characters, say.
+/// The shape of a service's keys, such as `tork_live_` and 36 characters.
 ///
 /// ```
 /// use apikey_core::KeyFormat;
@@ -38,17 +37,16 @@ const MAX_BYTES: usize = 512;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A key is a head, `tork_` or `tork_live_`, then random characters, then, unless it is turned off,
-/// a checksum of six. Head and lengths are fixed, so a key is read by position: a prefix may contain
-/// the separator, and the random characters may too.
+/// A key has a head (`tork_` or `tork_live_`), random characters, and six characters of checksum unless it is switched
+/// off. Head and lengths are fixed, and keys are parsed by position: the prefix and the random characters may contain the
+/// separator.
 ///
-/// Cloning is cheap. Two formats are equal when they accept and issue the same keys by the same
-/// declaration.
+/// Clones are cheap. Two formats are equal if their declarations are.
 ///
 /// # Security
 ///
-/// Every format that can issue has at least 128 random bits. [`legacy`](Self::legacy) vouches for
-/// nothing: the entropy of keys made elsewhere is not known.
+/// Every format that can issue has at least 128 random bits. The entropy of keys of a [`legacy`](Self::legacy) format is
+/// unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFormat {
     shape: Arc<Shape>,
@@ -64,7 +62,7 @@ enum Shape {
 struct Declared {
     prefix: String,
     separator: char,
-    /// The prefix with its separator, which every key starts with.
+    /// The prefix with its separator: the beginning of every key.
     stem: String,
     environments: Vec<Environment>,
     alphabet: Alphabet,
@@ -80,7 +78,7 @@ struct Environment {
 }
 
 impl KeyFormat {
-    /// Starts the declaration of a format whose keys begin with `prefix`.
+    /// Creates a builder for a format whose keys begin with `prefix`.
     ///
     /// ```
     /// use apikey_core::KeyFormat;
@@ -90,13 +88,12 @@ impl KeyFormat {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// The prefix is 1 to 32 characters of `A-Z a-z 0-9 . _ -`;
-    /// [`build`](KeyFormatBuilder::build) says so when it is not.
+    /// The prefix has 1 to 32 characters of `A-Z a-z 0-9 . _ -`; [`build`](KeyFormatBuilder::build) checks it.
     pub fn builder(prefix: impl Into<String>) -> KeyFormatBuilder {
         KeyFormatBuilder::new(prefix.into())
     }
 
-    /// Accepts keys made elsewhere: any token68 whose length in bytes lies in `lengths`.
+    /// Creates a format for keys of another system: any token68 whose length in bytes is in `lengths`.
     ///
     /// ```
     /// use apikey_core::KeyFormat;
@@ -107,16 +104,15 @@ impl KeyFormat {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// It verifies and can't issue.
+    /// The format can verify keys and can't issue any.
     ///
     /// # Errors
     ///
-    /// When `lengths` is empty, starts at 0 or ends above 512.
+    /// Returns an error if `lengths` is empty, starts at 0 or ends above 512.
     ///
     /// # Security
     ///
-    /// Nothing tells a mistyped legacy key from a real one, so each is looked up. Narrow lengths
-    /// keep more noise out.
+    /// A mistyped legacy key can't be recognized, so each is looked up. Narrow lengths keep more noise out.
     pub fn legacy(lengths: RangeInclusive<usize>) -> Result<Self, KeyFormatError> {
         if lengths.is_empty() {
             return Err(KeyFormatError::new("lengths", "the range is empty"));
@@ -131,7 +127,7 @@ impl KeyFormat {
         Ok(Self { shape: Arc::new(Shape::Legacy(lengths)) })
     }
 
-    /// The prefix as declared, without the separator; `None` for a legacy format.
+    /// Returns the prefix without the separator, or `None` for a legacy format.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -144,7 +140,7 @@ impl KeyFormat {
         self.declared().map(|declared| declared.prefix.as_str())
     }
 
-    /// The declared environments, the default one first; none for a legacy format.
+    /// Returns the environments, the default one first. A legacy format has none.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -159,7 +155,7 @@ impl KeyFormat {
             .map(|environment| environment.name.as_str())
     }
 
-    /// Whether [`generate`](Self::generate) works: not for a legacy format.
+    /// Returns `true` if the format can [`generate`](Self::generate) keys, which a legacy format can't.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -171,7 +167,7 @@ impl KeyFormat {
         self.declared().is_some()
     }
 
-    /// The length in bytes of the longest key this format accepts, never above 512.
+    /// Returns the length in bytes of the longest key that the format accepts, at most 512.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -196,7 +192,7 @@ impl KeyFormat {
 }
 
 impl Declared {
-    /// The characters after the head.
+    /// Returns the number of characters after the head.
     fn body_length(&self) -> usize {
         self.random_length + self.checksum.length()
     }
@@ -207,7 +203,7 @@ impl Declared {
     }
 }
 
-/// A format was declared that can't be, or must not be.
+/// The error for a format that can't be declared.
 ///
 /// ```
 /// use apikey_core::{Checksum, KeyFormat};
@@ -219,8 +215,8 @@ impl Declared {
 /// );
 /// ```
 ///
-/// The message names the field of the declaration and the reason. It is a mistake in the program or
-/// its configuration, so there is nothing to branch on.
+/// The message names the field and the reason. It is a mistake in the program or its configuration, so there is nothing to
+/// branch on.
 #[derive(Debug, Error)]
 #[error("{field}: {reason}")]
 pub struct KeyFormatError {
@@ -282,7 +278,7 @@ mod tests {
         }
         let again = declared().checksum(keyed(1)).build().unwrap();
         assert_eq!(again, formats[6]);
-        // 36 characters are the default, however they were asked for.
+        // 36 characters are the default, in whichever way they were requested.
         assert_eq!(declared().length(36).build().unwrap(), formats[3]);
     }
 

@@ -1,11 +1,11 @@
-//! Judges a presented token by position, one step after another, without allocating.
+//! Checks a presented token by position, step by step, without allocating.
 
 use thiserror::Error;
 
 use super::{Alphabet, Declared, KeyFormat, Shape};
 use crate::key::plaintext::is_token68;
 
-/// What the text of a well-formed key tells.
+/// The parts of a well-formed key's text.
 ///
 /// ```
 /// # use apikey_core::KeyFormat;
@@ -16,14 +16,14 @@ use crate::key::plaintext::is_token68;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It is the holder's claim, made by anyone who can type.
+/// Anyone can write such a text: it proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParsedKey<'f> {
     environment: Option<&'f str>,
 }
 
 impl<'f> ParsedKey<'f> {
-    /// The declared environment the key names; `None` when the format declares none.
+    /// The environment that the key names, or `None` if the format has none.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -37,7 +37,7 @@ impl<'f> ParsedKey<'f> {
     }
 }
 
-/// The step at which a token stopped looking like a key of the format.
+/// The first check that a token failed.
 ///
 /// ```
 /// use apikey_core::{KeyFormat, ParseKeyError};
@@ -56,31 +56,31 @@ impl<'f> ParsedKey<'f> {
 ///
 /// # Security
 ///
-/// For logs and metrics, not for the sender. No message contains the token.
+/// It is for logs and metrics, not for the sender. No message contains the token.
 ///
-/// Ordered by how far the check got.
+/// Variants are in the order of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
 #[non_exhaustive]
 pub enum ParseKeyError {
-    /// It doesn't start with the prefix and its separator.
+    /// The token doesn't start with the prefix and its separator.
     #[error("the prefix is another")]
     Prefix,
-    /// The prefix matches; none of the declared environments follows.
+    /// The prefix is right, but no declared environment follows.
     #[error("no declared environment follows the prefix")]
     Environment,
-    /// It is too long or too short.
+    /// The token is too long or too short.
     #[error("the length is wrong")]
     Length,
-    /// It contains a character that has no place there.
+    /// The token contains a character that is not allowed there.
     #[error("a character is outside the alphabet")]
     Alphabet,
-    /// The shape is right and the checksum wrong: most likely a typing error.
+    /// The shape is right and the checksum is wrong, most likely by a typing error.
     #[error("the checksum does not match")]
     Checksum,
 }
 
 impl KeyFormat {
-    /// Judges whether `token` has this format, checksum included.
+    /// Checks whether `token` has this format, including the checksum.
     ///
     /// ```
     /// # use apikey_core::{KeyFormat, ParseKeyError};
@@ -91,19 +91,18 @@ impl KeyFormat {
     /// # Ok::<(), apikey_core::KeyFormatError>(())
     /// ```
     ///
-    /// Nothing is trimmed, decoded or allocated. A token that passes is token68. In the base64
-    /// alphabets any last character passes, also one that [`generate`](Self::generate) would not
-    /// choose: keys made elsewhere need not be canonical.
+    /// Nothing is trimmed, decoded or allocated. A token that passes is token68. In the base64 alphabets any last character
+    /// passes, even one that [`generate`](Self::generate) doesn't use: other systems' keys need not be canonical.
     ///
     /// # Errors
     ///
-    /// The first step that fails, in the order of [`ParseKeyError`]'s variants. A legacy format
-    /// knows `Length` and `Alphabet`.
+    /// Returns the first check that fails, in the order of [`ParseKeyError`]'s variants. A legacy format has `Length` and
+    /// `Alphabet` alone.
     ///
     /// # Security
     ///
-    /// Passing proves nothing about whether the key exists. Only a keyed checksum is compared in
-    /// constant time; the rest of the format is no secret.
+    /// A token that passes need not exist. Only a keyed checksum is compared in constant time; the rest of the format is
+    /// public.
     pub fn check<'f>(&'f self, token: &[u8]) -> Result<ParsedKey<'f>, ParseKeyError> {
         match &*self.shape {
             Shape::Declared(declared) => declared.check(token),
@@ -113,7 +112,7 @@ impl KeyFormat {
         }
     }
 
-    /// Whether `token` starts with the prefix and its separator, so that it means to be such a key.
+    /// Returns `true` if `token` starts with the prefix and its separator.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -123,7 +122,7 @@ impl KeyFormat {
     /// # Ok::<(), apikey_core::KeyFormatError>(())
     /// ```
     ///
-    /// Legacy keys have no prefix: there it is whether the length lies in the range.
+    /// Legacy keys have no prefix: for them it returns `true` if the length is in the range.
     #[must_use]
     pub fn has_prefix(&self, token: &[u8]) -> bool {
         match &*self.shape {
@@ -154,7 +153,7 @@ impl Declared {
         Ok(ParsedKey { environment })
     }
 
-    /// The head that `token` starts with, and the environment it names.
+    /// Returns the head of `token`, and the environment that it names.
     fn head_of(&self, token: &[u8]) -> Result<(&str, Option<&str>), ParseKeyError> {
         if self.environments.is_empty() {
             return Ok((&self.stem, None));
@@ -164,8 +163,8 @@ impl Declared {
             let head = environment.head.as_str();
             if token.starts_with(head.as_bytes()) {
                 found = Ok((head, Some(environment.name.as_str())));
-                // With `-` as the separator, a token may start with the heads of both `live` and
-                // `live-eu`. They differ in length, so only one of them leaves the right rest.
+                // With the separator `-`, a token may start with the heads of both `live` and `live-eu`. They differ in
+                // length, so only one of them leaves the right rest.
                 if token.len() - head.len() == self.body_length() {
                     break;
                 }
@@ -304,7 +303,7 @@ mod tests {
                     let key = format.generate_for(name).unwrap();
                     let found = checked(&format, key.expose_secret());
                     assert_eq!(found, Ok(Some(name.to_owned())));
-                    // A random part may itself begin like the other environment.
+                    // A random part may begin like the other environment.
                     let head = format!("tsk{separator}{name}{separator}");
                     let tricky = format!("{head}eu{separator}{}", "-".repeat(27));
                     let tricky = checked(&format, &tricky);

@@ -1,9 +1,9 @@
-//! The format as a regular expression, for secret scanners, proxies and log filters.
+//! The regular expression of a format, for secret scanners, proxies and log filters.
 
 use super::{Alphabet, Declared, KeyFormat, Shape};
 
 impl KeyFormat {
-    /// A regular expression that matches the keys of this format by shape.
+    /// Returns a regular expression that matches the keys of this format by shape.
     ///
     /// ```
     /// # use apikey_core::KeyFormat;
@@ -12,12 +12,11 @@ impl KeyFormat {
     /// # Ok::<(), apikey_core::KeyFormatError>(())
     /// ```
     ///
-    /// Anchored at both ends it matches exactly what [`check`](Self::check) accepts before it looks
-    /// at the checksum. It has no anchors of its own, no look-around and no back-references, so the
-    /// `regex` crate, PCRE and GitHub's secret scanning read it alike.
+    /// Anchored at both ends, it matches what [`check`](Self::check) accepts before the checksum. It has no anchors,
+    /// look-around or back-references, so the `regex` crate, PCRE and GitHub's secret scanning read it alike.
     ///
-    /// For a legacy format it is wider than `check`: `=` may stand anywhere but first. Such a
-    /// pattern finds any long word and is of no use to a scanner.
+    /// For a legacy format it matches more than `check`: `=` may be anywhere but first. Such a pattern finds any long word and
+    /// is useless to a scanner.
     #[must_use]
     pub fn regex(&self) -> String {
         match &*self.shape {
@@ -32,10 +31,10 @@ impl KeyFormat {
 
 impl Declared {
     fn regex(&self) -> String {
-        // Of all characters a head may have, only the dot has a meaning outside brackets.
+        // Of all characters that a head may have, only the dot is special outside brackets.
         let stem = self.stem.replace('.', r"\.");
         let separator = if self.separator == '.' { r"\." } else { &self.stem[self.prefix.len()..] };
-        // The longer first: where scanners stop at the first branch that fits, it is the right one.
+        // Longer ones first, for scanners that stop at the first matching branch.
         let mut names: Vec<_> = self.environments.iter().map(|env| env.name.as_str()).collect();
         names.sort_by_key(|name| std::cmp::Reverse(name.len()));
         let environment = match names[..] {
@@ -58,7 +57,7 @@ impl Declared {
     }
 }
 
-/// The alphabet as it is written between brackets.
+/// Returns the alphabet as a character class's content.
 const fn class(alphabet: Alphabet) -> &'static str {
     match alphabet {
         Alphabet::Base62 => "0-9A-Za-z",
