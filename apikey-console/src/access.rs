@@ -1,5 +1,5 @@
-//! Who asks, and whether the route is theirs: a key, or somebody whom the host has logged in. What they may do to a
-//! resource is for the manager to decide.
+//! Authenticates the caller, by a key or the host's login, and checks the scope that the route requires. The manager decides
+//! what the caller may do to a resource.
 
 use std::sync::Arc;
 
@@ -49,11 +49,11 @@ pub(crate) fn guard<S: Clone + Send + Sync + 'static>(
     }
 }
 
-/// Whom the host has logged in, on the way from [`authenticate`] to [`admit`].
+/// The actor whom the host has logged in, on the way from [`authenticate`] to [`admit`].
 #[derive(Clone)]
 struct LoggedIn(Actor);
 
-/// Finds out who asks, by the host's login or by a key.
+/// Authenticates the caller by the host's login or by a key.
 async fn authenticate(State(config): State<Arc<Config>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     match logged_in(&config, &parts).await {
@@ -75,8 +75,8 @@ async fn authenticate(State(config): State<Arc<Config>>, request: Request, next:
 
 type Guard = (Arc<Config>, Arc<Declaration>);
 
-/// Refuses callers without the scope that the route needs, and then what its declaration doesn't mention. No body is read
-/// before.
+/// Rejects callers without the scope that the route requires, and input that its declaration doesn't mention, before the
+/// body is read.
 async fn admit(State((config, declaration)): State<Guard>, request: Request, next: Next) -> Response {
     if let Needs::Nothing = declaration.needs {
         return match refuse_undeclared(&declaration, request).await {
@@ -111,7 +111,7 @@ async fn admit(State((config, declaration)): State<Guard>, request: Request, nex
     in_words_of(key.as_ref(), response)
 }
 
-/// Refuses parameters, a precondition and a body where the route takes none.
+/// Rejects parameters, a precondition and a body if the route takes none.
 async fn refuse_undeclared(declaration: &Declaration, request: Request) -> Result<Request, Failure> {
     if !declaration.takes_precondition {
         precondition::none(request.headers())?;
@@ -127,19 +127,19 @@ async fn refuse_undeclared(declaration: &Declaration, request: Request) -> Resul
     Ok(Request::from_parts(parts, Body::empty()))
 }
 
-/// Gives a refusal of a key the authenticator's form.
+/// Renders a rejection of a key as the authenticator does.
 fn in_words_of(key: Option<&AuthenticatedKey>, response: Response) -> Response {
     let rejection = match (key, response.extensions().get()) {
         (Some(key), Some(Unmet::Scope(scope))) => key.require_scopes(&Requirement::from(scope.clone())).err(),
-        // Its handle has heard of it by now.
+        // The handle reports it by now.
         (Some(key), Some(Unmet::Live)) => key.require_live().err(),
         _ => None,
     };
     rejection.map_or(response, |rejection| Failure::Refused(rejection).into_response())
 }
 
-/// Returns whom the host has logged in. The login must be the only credential, and changes must come from a page of the
-/// host's own.
+/// Returns the actor whom the host has logged in. The login must be the only credential, and changes must come from a page
+/// of the host.
 async fn logged_in(config: &Config, parts: &Parts) -> Result<Option<Actor>, Failure> {
     let Some(login) = &config.login else { return Ok(None) };
     let actor = login(parts).await.map_err(|error| {
@@ -163,7 +163,7 @@ async fn logged_in(config: &Config, parts: &Parts) -> Result<Option<Actor>, Fail
     }
 }
 
-/// Returns `true` if the request has a credential that is a key's.
+/// Returns `true` if the request carries a key.
 fn has_key(parts: &Parts, authenticator: &Authenticator) -> bool {
     let is_bearer = |value: &HeaderValue| {
         let scheme = value.as_bytes().split(|byte| *byte == b' ').next();
@@ -174,7 +174,7 @@ fn has_key(parts: &Parts, authenticator: &Authenticator) -> bool {
         || authenticator.extra_headers().iter().any(|name| parts.headers.contains_key(&**name))
 }
 
-/// Returns `true` if the browser says that the request comes from a page of the host's own. No page can forge that.
+/// Returns `true` if the browser says that the request comes from a page of the host. Pages can't forge this.
 fn is_same_site(headers: &HeaderMap, origins: &[String]) -> bool {
     let only = |name: &HeaderName| {
         let mut values = headers.get_all(name).iter();

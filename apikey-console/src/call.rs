@@ -1,4 +1,4 @@
-//! What handlers take: who asks, the id in the path, the parameters of the query and the body.
+//! The arguments of handlers: the caller, the id in the path, the query's parameters and the body.
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
@@ -25,21 +25,21 @@ use crate::{
 const MAX_BODY: usize = 64 * 1024;
 /// The longest time that a body may take.
 const SLOWEST_BODY: Duration = Duration::from_secs(30);
-/// The longest id of a request that the audit trail takes.
+/// The longest request id that the audit trail records.
 const LONGEST_REQUEST_ID: usize = 128;
 
 const REQUEST_IDS: [HeaderName; 2] = [HeaderName::from_static("x-request-id"), HeaderName::from_static("request-id")];
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// Who asks, once it is known that the route is theirs.
+/// An admitted caller.
 #[derive(Clone)]
 pub(crate) struct Caller {
     config: Arc<Config>,
     pub(crate) actor: Actor,
-    /// The key that asks, if one does.
+    /// The caller's key, unless it is logged in.
     pub(crate) key: Option<AuthenticatedKey>,
-    /// What addresses in answers begin with.
+    /// The beginning of addresses in answers.
     root: String,
 }
 
@@ -64,7 +64,7 @@ impl Caller {
     }
 }
 
-/// Gives the actor the request's id, for the audit trail.
+/// Adds the request's id to the actor, for the audit trail.
 fn with_request_id(actor: Actor, headers: &HeaderMap) -> Actor {
     let is_id =
         |id: &&str| (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
@@ -83,7 +83,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The id in the path. What can't be an id names nothing.
+/// The id in the path. Text that can't be an id is not found.
 pub(crate) struct PathId<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
@@ -134,7 +134,7 @@ impl<S: Sync, I: Input> FromRequest<S> for Json<I> {
     }
 }
 
-/// Reads the body, if there is one. Its type is looked at before any of it is read.
+/// Reads the body, if there is one, after checking its media type.
 async fn read_body(request: Request) -> Result<Option<Bytes>, Failure> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
@@ -143,7 +143,7 @@ async fn read_body(request: Request) -> Result<Option<Bytes>, Failure> {
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(too_large());
     }
-    // A caller is let in before its body comes, so the body must come soon.
+    // A caller is admitted before its body arrives, so the body must arrive soon.
     let Ok(collected) = timeout(SLOWEST_BODY, Limited::new(body, MAX_BODY).collect()).await else {
         let detail = "The body did not arrive within 30 seconds.";
         return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail).into());

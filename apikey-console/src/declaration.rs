@@ -1,4 +1,4 @@
-//! What a route says of itself: the requests for it are held to that, and the OpenAPI document tells it.
+//! A route's declaration. Requests are checked against it, and the OpenAPI document is completed from it.
 
 use apikey_core::Scope;
 use http::Method;
@@ -7,11 +7,11 @@ use utoipa::openapi::{
     path::{Operation, ParameterIn},
 };
 
-/// What a caller needs.
+/// The credential that a route requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     Nothing,
-    /// A key or a login, with whatever scopes.
+    /// A key or a login, with any scopes.
     Credential,
     Scope(Scope),
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI document: what the routes say of themselves, and what holds for all of them.
+//! The OpenAPI document: the routes' own parts, and what holds for all of them.
 
 use apikey_core::Scope;
 use http::{Method, StatusCode};
@@ -21,7 +21,7 @@ use crate::{
 /// The name of the security scheme.
 const SCHEME: &str = "api_key";
 
-/// What all of the document's addresses are below: relative to where it is served, so right wherever that is.
+/// The server's address, relative to the document, so that it is right under any prefix.
 const SERVER: &str = "../v1";
 
 /// The form of `If-Match` and `If-None-Match` (RFC 9110 §8.8.3).
@@ -31,20 +31,20 @@ const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
 #[openapi(
     info(
         title = "API keys",
-        description = "The management of API keys: issue, list, change, rotate, disable, revoke and delete keys, see how they are used, and who did what.",
+        description = "Manages API keys: issue, list, change, rotate, disable, revoke and delete them, and read their usage and audit trail.",
     ),
     tags(
         (name = "keys", description = "The life of a key."),
-        (name = "service accounts", description = "Names for programs, which hold keys as people do."),
-        (name = "usage", description = "What keys did, and how much of a plan is in use."),
-        (name = "audit", description = "What was done to keys, by whom."),
-        (name = "caller", description = "What the caller is, and may be."),
-        (name = "service", description = "For everybody."),
+        (name = "service accounts", description = "Owners of keys that are not people."),
+        (name = "usage", description = "Usage of keys and of the plan."),
+        (name = "audit", description = "Changes of keys, and who made them."),
+        (name = "caller", description = "The caller, and the scopes that it can grant."),
+        (name = "service", description = "Public."),
     ),
 )]
 struct Document;
 
-/// An answer that many routes have.
+/// A response that many routes have.
 struct Refusal {
     status: StatusCode,
     name: &'static str,
@@ -52,18 +52,18 @@ struct Refusal {
     when: When,
 }
 
-/// Which routes have it.
+/// The routes that have a response.
 enum When {
     Always,
-    /// Those that need a credential.
+    /// Routes that require a credential.
     Guarded,
-    /// Those with an id in their path.
+    /// Routes with an id in their path.
     Named,
-    /// Those that read what is kept, some to change it.
+    /// Routes that read the store.
     Reading,
-    /// Those that change something.
+    /// Routes that change something.
     Changing,
-    /// Those that look at `If-Match`.
+    /// Routes that evaluate `If-Match`.
     Versioned,
 }
 
@@ -102,7 +102,7 @@ const REFUSALS: [Refusal; 13] = [
         StatusCode::SERVICE_UNAVAILABLE,
         "Unavailable",
         When::Always,
-        "The store can't be reached, or too much is read at once. `Retry-After` says when to try again.",
+        "The store can't be reached, or too many concurrent reads. `Retry-After` says when to try again.",
     ),
     refusal(StatusCode::GATEWAY_TIMEOUT, "UnknownOutcome", When::Changing, "Whether the change was made is not known."),
 ];
@@ -140,7 +140,7 @@ pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-/// Adds to an operation what follows from its declaration.
+/// Completes an operation from its declaration.
 pub(crate) fn complete(operation: &mut Operation, path: &str, declaration: &Declaration) {
     let has_id = path.contains("{id}");
     if has_id {

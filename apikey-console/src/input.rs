@@ -1,7 +1,7 @@
-//! Reads bodies and queries with serde, and collects every mistake instead of stopping at the first one.
+//! Parses bodies and queries with serde, and collects every mistake instead of stopping at the first one.
 //!
-//! serde hands a type's field names to the deserializer. So [`Members`] offers each field in turn, whether it was sent or
-//! not, notes what is wrong with it, and goes on with a stand-in. What remains afterwards has no field.
+//! serde passes a type's field names to the deserializer. [`Members`] therefore visits each field, sent or not, records what
+//! is wrong with it, and continues with a stand-in. Members that remain afterwards are unknown.
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
@@ -16,17 +16,17 @@ use utoipa::openapi::{RefOr, Schema};
 
 use crate::problem::{Failure, FieldProblem, Problem};
 
-/// The longest part of an unknown name that is repeated in an answer, in characters.
+/// The longest part of an unknown name that an answer quotes, in characters.
 const LONGEST_NAME: usize = 64;
 
 /// The fields of a body or the parameters of a query.
 pub(crate) trait Input: DeserializeOwned {
-    /// The resource that the input makes or changes. Its other fields are read-only.
+    /// Returns the schema of the resource that the input creates or changes. Its other fields are read-only.
     fn resource() -> Option<RefOr<Schema>> {
         None
     }
 
-    /// Notes what is wrong with fields that are good by themselves.
+    /// Records mistakes in fields that are valid by themselves.
     fn check(&self, _mistakes: &mut Vec<FieldProblem>) {}
 }
 
@@ -70,7 +70,7 @@ fn read<I: Input>(members: Map<String, Value>, kind: &str, mistakes: Vec<FieldPr
     input.filter(|_| mistakes.is_empty()).ok_or_else(|| Problem::invalid(mistakes).into())
 }
 
-/// A name that a client sent, short enough to be repeated.
+/// A client's name, shortened for an answer.
 fn shortened(name: &str) -> String {
     match name.char_indices().nth(LONGEST_NAME) {
         Some((end, _)) => format!("{}…", &name[..end]),
@@ -81,7 +81,7 @@ fn shortened(name: &str) -> String {
 /// A mistake in a value.
 #[derive(Debug)]
 pub(crate) struct Mistake {
-    /// Where in the value, such as `[2]`.
+    /// The place in the value, such as `[2]`.
     at: String,
     code: &'static str,
     message: String,
@@ -130,7 +130,7 @@ impl de::Error for Mistake {
     }
 }
 
-/// What a client sent, and which of its members are still to be read.
+/// A client's input, and the members that are still to be read.
 struct Members {
     names: std::slice::Iter<'static, &'static str>,
     next: &'static str,
@@ -187,14 +187,14 @@ impl<'de> MapAccess<'de> for &mut Members {
 struct Member(Option<Value>);
 
 impl Member {
-    /// The value, unless it is absent or `wanted` makes nothing of it.
+    /// Returns the value, converted by `wanted`.
     fn get<T>(self, expected: &str, wanted: impl FnOnce(Value) -> Option<T>) -> Result<T, Mistake> {
         let value = self.0.ok_or_else(|| de::Error::missing_field(""))?;
         wanted(value).ok_or_else(|| Mistake::malformed(expected))
     }
 }
 
-/// JSON Schema takes 60.0 for an integer, and so do clients that have no other numbers.
+/// Accepts 60.0 as an integer, as JSON Schema does and as clients send that have no other numbers.
 fn whole(value: &Value) -> Option<u64> {
     let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and within a double's range")]
@@ -268,7 +268,7 @@ impl<'de> SeqAccess<'de> for Items {
     }
 }
 
-/// A field that says different things when it is absent and when it is null.
+/// A field that means different things if it is absent and if it is null.
 #[derive(Clone, Debug)]
 pub(crate) enum Given<T> {
     Absent,
@@ -314,7 +314,7 @@ impl<T> From<Given<T>> for Set<T> {
     }
 }
 
-/// How long a replaced secret stays valid: seconds, or null. There is no default, as each would surprise somebody.
+/// The overlap of a rotation: seconds, or null. There is no default, because any would surprise somebody.
 pub(crate) fn overlap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Overlap, D::Error> {
     match Given::deserialize(deserializer)? {
         Given::Absent => Err(de::Error::missing_field("")),

@@ -30,37 +30,37 @@
 //!
 //! Below `v1` there are:
 //!
-//! | path | what |
+//! | path | purpose |
 //! |---|---|
 //! | `api-keys`, `api-keys/{id}` | list, issue, read, change (a merge patch, with `If-Match`), delete |
 //! | `api-keys/{id}/…` | `rotate`, `end-overlap`, `duplicate`, `disable`, `enable`, `revoke`; `usage`, `activity` |
-//! | `api-keys/bulk-revoke`, `self-revoke` | end many keys; end one's own |
+//! | `api-keys/bulk-revoke`, `self-revoke` | revoke many keys; revoke the caller's own |
 //! | `service-accounts`, `service-accounts/{id}` | the same for service accounts; `disable`, `enable`, `rotate-all` |
-//! | `usage`, `limits`, `audit-events`, `scopes`, `whoami` | the organization, its plan, its history; what there is, and who asks |
-//! | `health`, `openapi.json` | for everybody |
+//! | `usage`, `limits`, `audit-events`, `scopes`, `whoami` | usage, the plan, the audit trail, grantable scopes, the caller |
+//! | `health`, `openapi.json` | public |
 //!
-//! The document at `v1/openapi.json` says all of it exactly.
+//! The document at `v1/openapi.json` specifies all of it.
 //!
 //! # Errors
 //!
-//! Errors are problems (RFC 9457) with a `code` that stays the same; those of fields and parameters have `errors`.
+//! Errors are problems (RFC 9457) with a stable `code`. Those of fields and parameters have `errors`.
 //!
 //! | status | `code` | when |
 //! |---|---|---|
 //! | 400 | `invalid_json`, `incomplete_body`, `invalid_precondition`, `unsupported_precondition` | the request can't be read |
 //! | 400 | `invalid_request` | more than one credential: a login and a key, or two keys |
-//! | 401 | `missing_credential`, `invalid_token` | as everywhere under the layer |
+//! | 401 | `missing_credential`, `invalid_token` | as under every layer |
 //! | 403 | `insufficient_scope` | with the challenge that names the scope |
-//! | 403 | `forbidden`, `cross_origin` | it would hand out more than the caller has; a change from a foreign page |
-//! | 404, 405 | `not_found`, `method_not_allowed` | what belongs to others is not found, in the same bytes |
+//! | 403 | `forbidden`, `cross_origin` | the call would grant more than the caller has; a change from a foreign page |
+//! | 404, 405 | `not_found`, `method_not_allowed` | other organizations' resources get the same bytes as unknown ones |
 //! | 408 | `request_timeout` | a body took longer than 30 seconds |
-//! | 409 | `wrong_state`, `conflict`, `limit_reached` | the last with `used` and `allowed`: end a key, and try again |
-//! | 412 | `stale_version` | `If-Match` names another version |
+//! | 409 | `wrong_state`, `conflict`, `limit_reached` | the last with `used` and `allowed` |
+//! | 412 | `stale_version` | `If-Match` doesn't match the current version |
 //! | 413, 415 | `body_too_large`, `unsupported_media_type` | more than 64 KiB, or not JSON |
-//! | 422 | `invalid` | each field at fault is named; unknown and read-only ones are |
-//! | 429, 503 | `busy` | with `Retry-After`: the organization, or all together, read too much at once |
+//! | 422 | `invalid` | each wrong field is named, including unknown and read-only ones |
+//! | 429, 503 | `busy` | with `Retry-After`: too many concurrent reads, of the organization or in total |
 //! | 503 | `unavailable` | with `Retry-After` |
-//! | 504 | `unknown_outcome` | the store did not say whether it has made the change: look before trying again |
+//! | 504 | `unknown_outcome` | it is unknown whether the change was made: check before retrying |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,4 +1,4 @@
-//! Preconditions (RFC 9110 §13): entity tags are versions in quotes.
+//! Preconditions (RFC 9110 §13). Entity tags are versions in quotes.
 
 use axum::extract::FromRequestParts;
 use http::{
@@ -9,12 +9,12 @@ use http::{
 
 use crate::problem::{Failure, Problem};
 
-/// What a list of entity tags asks for.
+/// A list of entity tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Tags {
-    /// `*`: whatever there is.
+    /// `*`: any version.
     Any,
-    /// One of these versions. Tags that name none are left out: they match nothing.
+    /// Any of these versions. Tags that name none match nothing and are left out.
     Versions(Vec<u64>),
 }
 
@@ -49,7 +49,7 @@ impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     }
 }
 
-/// Refuses `If-Match` where it would not be looked at.
+/// Rejects `If-Match` on routes that don't evaluate it.
 pub(crate) fn none(headers: &HeaderMap) -> Result<(), Failure> {
     match headers.contains_key(IF_MATCH) {
         false => Ok(()),
@@ -60,7 +60,7 @@ pub(crate) fn none(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-/// The resource is of another version than the caller believes.
+/// The resource's version differs from the caller's.
 pub(crate) fn failed() -> Failure {
     let detail = "The resource has changed since it was read.";
     Problem::new(StatusCode::PRECONDITION_FAILED, "stale_version", detail).into()
@@ -68,7 +68,7 @@ pub(crate) fn failed() -> Failure {
 
 /// Others change the resource faster than it can be read.
 pub(crate) fn busy() -> Failure {
-    let detail = "Others keep changing the resource. Try again.";
+    let detail = "The resource keeps changing. Try again.";
     Problem::new(StatusCode::CONFLICT, "conflict", detail).into()
 }
 

@@ -1,5 +1,4 @@
-//! What a refused request is answered with: problems (RFC 9457) whose `code` and fields programs can branch on. What the
-//! manager's errors come to is decided here, and nowhere else.
+//! Error answers: problems (RFC 9457) with a `code` and fields for programs. The manager's errors are mapped here alone.
 
 use std::error::Error;
 
@@ -20,36 +19,36 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-/// The most mistakes that are told of one request; the manager tells no more either.
+/// The most mistakes that an answer lists. The manager lists no more either.
 const MAX_ERRORS: usize = 50;
-/// The code of what stands for those that are left out.
+/// The code of the entry for mistakes that are left out.
 const MORE: &str = "more";
 
-/// How long a client is asked to wait for a store that can't be reached.
+/// `Retry-After` for a store that can't be reached, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
-/// How long one is asked to wait that reads when too many do.
+/// `Retry-After` for readers when too many read at once, in seconds.
 const BUSY_FOR_SECONDS: u64 = 1;
 
-/// Why a call was not done.
+/// The reason why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Problem(Box<Problem>),
-    /// What the authenticator answers, in its own words.
+    /// A rejection by the authenticator.
     Refused(Rejection),
-    /// The caller may not, in words that depend on who it is.
+    /// The caller may not; the words depend on its credential.
     Unmet(Unmet),
 }
 
-/// What a caller lacks. A response that says so bears it in its extensions, for the authenticator's words.
+/// What a caller lacks. A response carries it in its extensions, so that the authenticator can render it.
 #[derive(Clone, Debug)]
 pub(crate) enum Unmet {
     Scope(Scope),
-    /// The caller's rights ended meanwhile.
+    /// The caller's rights ended during the call.
     Live,
 }
 
-/// A problem, as it is sent.
+/// A problem response.
 #[derive(Debug)]
 pub(crate) struct Problem {
     body: ProblemBody,
@@ -61,43 +60,42 @@ pub(crate) struct Problem {
 #[serde(deny_unknown_fields)]
 #[schema(as = Problem)]
 struct ProblemBody {
-    /// Always `about:blank`: `code` tells problems apart.
+    /// Always `about:blank`. See `code`.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// The status in words.
+    /// The status's reason phrase.
     title: &'static str,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// Which problem it is, for programs.
+    /// The kind of problem, for programs.
     #[schema(examples("invalid"))]
     code: &'static str,
-    /// What went wrong, for people.
+    /// The explanation, for people.
     detail: String,
-    /// Each field or parameter at fault. Of more than 50 mistakes the first 50, and then one of the field `*` and the code
-    /// `more`, which says how many are left out.
+    /// Each wrong field or parameter. After 50, one entry with the field `*` and the code `more` tells how many are left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false, max_items = 51)]
     errors: Vec<FieldProblem>,
-    /// With `limit_reached`: how many are in use.
+    /// With `limit_reached`: the number in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64, required = false)]
     used: Option<u64>,
-    /// With `limit_reached`: how many there may be.
+    /// With `limit_reached`: the number allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64, required = false)]
     allowed: Option<u64>,
 }
 
-/// A field or parameter that can't be taken.
+/// A wrong field or parameter.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FieldProblem {
-    /// Which, such as `expires_at` or `scopes[2]`; empty where several fields together are at fault.
+    /// The field, such as `expires_at` or `scopes[2]`. Empty if several fields are wrong together.
     pub(crate) field: String,
-    /// What is wrong with it, for programs.
+    /// The kind of mistake, for programs.
     #[schema(examples("too_long"))]
     pub(crate) code: &'static str,
-    /// The same for people.
+    /// The explanation, for people.
     pub(crate) message: String,
 }
 
@@ -125,14 +123,14 @@ impl Problem {
         }
     }
 
-    /// Some fields or parameters can't be taken. However many there are, the answer is short.
+    /// Creates the answer for wrong fields or parameters. It is short, however many there are.
     pub(crate) fn invalid(mut errors: Vec<FieldProblem>) -> Self {
         if errors.len() > MAX_ERRORS && errors.last().is_none_or(|last| last.code != MORE) {
             let message = format!("and {} more", errors.len() - MAX_ERRORS);
             errors.truncate(MAX_ERRORS);
             errors.push(FieldProblem { field: "*".to_owned(), code: MORE, message });
         }
-        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Some fields can't be taken.");
+        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Some fields are invalid.");
         problem.body.errors = errors;
         problem
     }
@@ -157,7 +155,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // Texts and numbers alone: this can't fail.
+        // Strings and numbers alone: this can't fail.
         let body = serde_json::to_vec(&self.body).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = StatusCode::from_u16(self.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -228,7 +226,7 @@ impl From<ManageError> for Failure {
 
 pub(crate) fn from_store(error: StoreError) -> Problem {
     if error.is_conflict() {
-        let detail = "Somebody else has changed the same thing at the same time. Try again.";
+        let detail = "The resource was changed concurrently. Try again.";
         Problem::new(StatusCode::CONFLICT, "conflict", detail)
     } else if error.is_unknown() {
         unknown_outcome(&error)
@@ -243,21 +241,22 @@ pub(crate) fn from_store(error: StoreError) -> Problem {
 
 fn unknown_outcome(error: &dyn Error) -> Problem {
     report(error);
-    // No Retry-After: a repetition may do it twice.
-    let detail = "Whether the change was made is not known. Look before trying again.";
+    // No Retry-After: a retry may do it twice.
+    let detail = "It is unknown whether the change was made. Check before retrying.";
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "unknown_outcome", detail)
 }
 
 pub(crate) fn unavailable() -> Problem {
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "This can't be done right now.");
+    let problem =
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service is temporarily unavailable.");
     problem.retry_after(RETRY_AFTER_SECONDS)
 }
 
 fn internal() -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service has made a mistake.")
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed unexpectedly.")
 }
 
-/// Clients are not told why; the operator is.
+/// Logs the cause for the operator. Clients don't learn it.
 pub(crate) fn report(error: &dyn Error) {
     let mut causes = error.to_string();
     let mut source = error.source();
@@ -277,7 +276,7 @@ impl FieldProblem {
 
 impl From<FieldError> for FieldProblem {
     fn from(error: FieldError) -> Self {
-        // What the API calls otherwise than the manager.
+        // The API's names where they differ from the manager's.
         let field = match error.field.as_str() {
             "service_account" => "service_account_id".to_owned(),
             "overlap" => "overlap_seconds".to_owned(),
@@ -289,14 +288,14 @@ impl From<FieldError> for FieldProblem {
     }
 }
 
-/// An error's text as a sentence of its own.
+/// Turns an error's text into a sentence.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).chain(['.']).collect()).unwrap_or_default()
 }
 
 impl Failure {
-    /// A mistake of the service's own.
+    /// An internal error.
     pub(crate) fn internal(error: &dyn Error) -> Self {
         report(error);
         internal().into()

@@ -1,4 +1,4 @@
-//! What a call that was done is answered with.
+//! The answers to successful calls.
 
 use std::io;
 
@@ -14,17 +14,17 @@ use zeroize::Zeroizing;
 
 use crate::problem::Failure;
 
-/// A resource, for its reader alone and to be asked for anew each time.
+/// A resource that only the caller may cache, and must revalidate.
 pub(crate) fn json<T: Serialize>(status: StatusCode, resource: &T) -> Result<Response, Failure> {
     cached(status, resource, "private, no-cache")
 }
 
-/// A resource with a secret in it, which nothing on the way may keep.
+/// A resource that contains a secret and that nothing may cache.
 pub(crate) fn secret<T: Serialize>(status: StatusCode, resource: &T) -> Result<Response, Failure> {
     respond(status, Bytes::from_owner(wiped(resource)?), "no-store")
 }
 
-/// JSON in a buffer that is overwritten when it is dropped, and that never moves while it is written.
+/// JSON in a buffer that is overwritten on drop, and that never moves while it is written.
 fn wiped<T: Serialize>(resource: &T) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut length = Length(0);
     serde_json::to_writer(&mut length, resource).map_err(|error| Failure::internal(&error))?;
@@ -33,7 +33,7 @@ fn wiped<T: Serialize>(resource: &T) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(body)
 }
 
-/// How much was written.
+/// The number of bytes written.
 struct Length(usize);
 
 impl io::Write for Length {
@@ -52,7 +52,7 @@ pub(crate) fn versioned<T: Serialize>(resource: &T, version: u64) -> Result<Resp
     json(StatusCode::OK, resource).map(|reply| with(reply, ETAG, &etag(version)))
 }
 
-/// The `cursor` of the page after this one.
+/// Returns the `cursor` of the next page.
 pub(crate) fn next_cursor<T>(page: &Page<T>) -> Option<String> {
     page.next.as_ref().map(Cursor::to_string)
 }
@@ -63,7 +63,7 @@ pub(crate) fn no_content() -> Response {
     with(reply, CACHE_CONTROL, "private, no-cache")
 }
 
-/// The reader has this version already (RFC 9110 §15.4.5).
+/// The caller has this version already (RFC 9110 §15.4.5).
 pub(crate) fn not_modified(version: u64) -> Response {
     let mut reply = Response::new(Body::empty());
     *reply.status_mut() = StatusCode::NOT_MODIFIED;

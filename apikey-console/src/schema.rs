@@ -1,4 +1,4 @@
-//! The forms that texts have, for the OpenAPI document.
+//! The formats of texts in the OpenAPI document.
 
 use apikey_manager::{Action, text_pattern};
 use utoipa::{
@@ -6,7 +6,7 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
 };
 
-/// What is looked for: any text without control characters, which nothing has.
+/// A search text: any text without control characters.
 const WANTED: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 macro_rules! texts {
@@ -32,21 +32,21 @@ texts! {
     Id = "^[A-Za-z0-9._:-]{1,64}$", 1 to 64;
     /// A scope such as `files:read`, a wildcard such as `files:*` or `*`, or a role.
     Grant = r"^(\*|[A-Za-z0-9._:-]{1,120}|[A-Za-z0-9._:-]{1,118}:\*)$", 1 to 120;
-    /// Somebody, as the audit trail names them: `key:…` for a key. Its characters are those of a name.
+    /// An actor's name, `key:…` for a key. It has the characters of a name.
     ActorName = text_pattern(), 1 to 128;
-    /// What people call something. Something must be seen of it. Characters that show nothing or change how others are shown
-    /// are refused: control characters, controls of direction, characters of no width, separators of lines. U+200C, U+200D,
-    /// U+FE0E and U+FE0F are taken where a script or an emoji needs them, and refused elsewhere.
+    /// A name, with at least one visible character. Invisible characters and those that change how others are displayed are
+    /// not allowed: control characters, directional controls, zero-width characters, line separators. U+200C, U+200D, U+FE0E
+    /// and U+FE0F are allowed where a script or an emoji needs them.
     Name = text_pattern(), 1 to 100;
-    /// What people say of something. Its characters are those of a name; it may be empty.
+    /// A remark. It has the characters of a name and may be empty.
     Remark = text_pattern(), 0 to 500;
-    /// A text that is looked for.
+    /// A search text.
     Wanted = WANTED, 0 to 100;
-    /// An id that is looked for.
+    /// An id to search for.
     WantedId = WANTED, 0 to 128;
 }
 
-/// What was done, such as `key.issued`.
+/// An action, such as `key.issued`.
 pub(crate) struct ActionName;
 
 impl PartialSchema for ActionName {

@@ -1,4 +1,4 @@
-//! The console as a tower service: the router, and what holds for every answer.
+//! The console as a tower service: the router, and the headers of every answer.
 
 use std::{
     convert::Infallible,
@@ -27,8 +27,8 @@ use tower_service::Service;
 
 use crate::{config::Config, routes};
 
-/// The management of keys as a tower service: a REST API under `v1`, for keys with `keys:read`, `keys:write` or
-/// `keys:admin`, and for whoever the host has logged in.
+/// A tower service that manages keys: a REST API under `v1`, for keys with `keys:read`, `keys:write` or `keys:admin` and for
+/// users whom the host has logged in.
 ///
 /// ```
 /// use apikey_console::Console;
@@ -49,13 +49,13 @@ use crate::{config::Config, routes};
 ///
 /// # Where it is mounted
 ///
-/// Addresses in its answers are relative, so they are right under any prefix, and behind a proxy that adds or takes off
-/// one. [`public_path`](Console::public_path) makes them absolute, for clients that don't resolve references.
+/// Addresses in answers are relative, so they are right under any prefix and behind a proxy that adds or removes one.
+/// [`public_path`](Console::public_path) makes them absolute, for clients that don't resolve references.
 ///
 /// # Security
 ///
-/// Nothing but `v1/health` and `v1/openapi.json` is answered without a credential, and there is none by default: the first
-/// key comes from [`KeyManager::bootstrap`] or from the host's own code. No layer of the host's is needed around it.
+/// Only `v1/health` and `v1/openapi.json` are public. There is no default credential: the first key comes from
+/// [`KeyManager::bootstrap`] or from the host's own code. The console needs no layer around it.
 #[derive(Clone)]
 pub struct Console {
     config: Arc<Config>,
@@ -63,7 +63,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// The management of `keys`.
+    /// Creates a console for `keys`.
     #[must_use]
     pub fn new(keys: &KeyManager) -> Self {
         Console::of(Config {
@@ -86,7 +86,7 @@ impl Console {
         Console::of(config)
     }
 
-    /// The path at which clients find the service, such as `/api/keys`: for absolute addresses in `Location` and in the
+    /// Sets the path at which clients find the service, such as `/api/keys`, for absolute addresses in `Location` and in the
     /// OpenAPI document.
     ///
     /// Without it the document's server is `../v1`, relative to the document itself, as OpenAPI has it. Swagger UI resolves
@@ -106,7 +106,7 @@ impl Console {
         self.with(|config| config.public_path = Some(public_path))
     }
 
-    /// Lets in whoever the host itself has logged in, beside keys.
+    /// Also lets in users whom the host has logged in.
     ///
     /// ```
     /// # use apikey_console::Console;
@@ -124,9 +124,9 @@ impl Console {
     ///
     /// # Security
     ///
-    /// Browsers send cookies along with whatever a foreign page asks them to. So what changes something is refused
-    /// unless the request says `Sec-Fetch-Site: same-origin`, or its `Origin` is one that was [set](Console::origin). A
-    /// request with a login and a key is refused, too.
+    /// Browsers send cookies with the requests of foreign pages, too. Changes are therefore rejected unless the request has
+    /// `Sec-Fetch-Site: same-origin` or an `Origin` that was [set](Console::origin). A request with a login and a key is
+    /// rejected as well.
     #[must_use]
     pub fn login(self, login: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Self {
         self.login_async(move |parts| {
@@ -135,7 +135,7 @@ impl Console {
         })
     }
 
-    /// [`login`](Console::login) for logins that have to be looked up. If the look-up fails, the answer is 503.
+    /// As [`login`](Console::login), for logins that are looked up. If the look-up fails, the answer is 503.
     ///
     /// ```
     /// # use apikey_console::Console;
@@ -157,14 +157,13 @@ impl Console {
         self.with(|config| config.login = Some(Arc::new(move |parts| Box::pin(login(parts)))))
     }
 
-    /// Takes changes by a login from pages of this origin, such as `https://app.acme.example`, too.
+    /// Also accepts changes by a login from pages of this origin, such as `https://app.acme.example`.
     #[must_use]
     pub fn origin(self, origin: impl AsRef<str>) -> Self {
         self.with(|config| config.origins.push(origin.as_ref().trim_end_matches('/').to_owned()))
     }
 
-    /// Bounds what is read of the bodies of requests that are answered without them, so that their clients have the
-    /// answer.
+    /// Sets the bounds for reading the bodies of rejected requests, so that their clients receive the answer.
     #[must_use]
     pub fn lingering(self, lingering: Lingering) -> Self {
         self.with(|config| config.lingering = lingering)
@@ -187,7 +186,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let routes = MapResponse::new(self.router.clone(), finish);
-        // Changes run to their end and are answered, even when a key ends itself. Layers of the host learn of it here.
+        // Changes run to their end and are answered, even if a key revokes itself. This also tells the host's layers.
         let routes = FinishLayer.layer(routes);
         let mut routes = LingerLayer::with(self.config.lingering.clone()).layer(routes);
         ResponseFuture(Box::pin(routes.call(request.map(any_body))))
@@ -204,7 +203,7 @@ where
     AnyBody::new(body.map_frame(move |frame| frame.map_data(whole)))
 }
 
-/// Adds what every answer has, and mends what the router adds.
+/// Adds the headers of every answer, and corrects those that the router adds.
 fn finish(mut response: Response<AnyBody>) -> Response<ResponseBody> {
     let status = response.status();
     let headers = response.headers_mut();

@@ -68,7 +68,7 @@ impl FromStr for ServiceAccountId {
 pub struct ServiceAccount {
     /// Its id.
     pub id: ServiceAccountId,
-    /// Whose it is.
+    /// The organization.
     pub organization: OrganizationId,
     /// What people call it; 1–100 characters.
     pub name: String,
@@ -76,9 +76,9 @@ pub struct ServiceAccount {
     pub description: String,
     /// Since when, and on whose word, none of its keys is let in.
     pub disabled: Option<Switched>,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// Who made it.
+    /// The actor who created the account.
     pub created_by: ActorId,
     /// Counts its changes, from 1.
     pub version: u64,

@@ -10,19 +10,19 @@ use crate::{actor::ActorId, organization::OrganizationId};
 pub struct AuditEvent {
     /// Sorts by time: `evt_…`.
     pub id: String,
-    /// When.
+    /// The time.
     pub at: Timestamp,
     /// Where.
     pub organization: OrganizationId,
     /// By whom.
     pub actor: ActorId,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// To what: the id of a key or a service account, or of the organization itself.
+    /// The id of the key, the service account or the organization that was changed.
     pub target: String,
     /// What the action changed, as it was; without secrets or digests. `None` where there was nothing.
     pub before: Option<JsonObject>,
-    /// The same, as it is.
+    /// The changed values after the action, or null.
     pub after: Option<JsonObject>,
     /// The request that asked for it.
     pub request_id: Option<String>,

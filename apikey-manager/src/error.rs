@@ -20,7 +20,7 @@ pub enum ManageError {
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// The record has changed since the caller read it.
-    #[error("the record is of version {current} by now")]
+    #[error("the record is at version {current}")]
     StaleVersion {
         /// Its version now.
         current: u64,
@@ -44,7 +44,7 @@ pub enum ManageError {
         allowed: u64,
     },
     /// The host could not say what the organization's plan allows.
-    #[error("the organization's limits are not known")]
+    #[error("the organization's limits are unavailable")]
     Limits(#[source] BoxError),
     /// Keys of an import are known already; none of the batch was taken.
     #[error("{} of the keys can't be imported", .0.len())]
@@ -143,10 +143,10 @@ impl fmt::Display for Limited {
 #[non_exhaustive]
 pub enum Busy {
     /// The actor's own organization.
-    #[error("the organization reads too much at once")]
+    #[error("too many concurrent reads of the organization")]
     Organization,
     /// All organizations together.
-    #[error("too much is read at once")]
+    #[error("too many concurrent reads")]
     Service,
 }
 
@@ -158,13 +158,13 @@ pub enum Forbidden {
     #[error("this needs the scope {0}")]
     Needs(&'static str),
     /// It would hand out what it doesn't have.
-    #[error("what {0} would allow is more than the actor's own scopes do")]
+    #[error("{0} would allow more than the actor's own scopes")]
     BeyondScopes(String),
     /// It would hand out what outlives it.
-    #[error("the key would outlive the one that asks for it")]
+    #[error("the key would outlive the caller's key")]
     BeyondExpiry,
     /// The key that asks is not let in any more.
-    #[error("the key that asks for this is no longer good")]
+    #[error("the caller's key is no longer valid")]
     NotLive,
     /// Only the host may.
     #[error("only the service itself may do this")]

@@ -79,7 +79,7 @@ impl ImportKey {
         self
     }
 
-    /// What it is for.
+    /// The purpose.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
@@ -115,7 +115,7 @@ impl ImportKey {
         self
     }
 
-    /// The host's own notes.
+    /// Additional data of the service.
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata = metadata;
         self

@@ -63,7 +63,7 @@ impl Limits {
         self
     }
 
-    /// Must every new key expire?
+    /// `true` if every new key must expire.
     #[must_use]
     pub fn expiry_required(mut self, required: bool) -> Self {
         self.expiry_required = required;
@@ -94,7 +94,7 @@ impl Limits {
         self.default_lifetime
     }
 
-    /// Must every new key expire?
+    /// `true` if every new key must expire.
     #[must_use]
     pub fn is_expiry_required(&self) -> bool {
         self.expiry_required

@@ -35,7 +35,7 @@ pub struct Cursor {
 
 /// The text is no cursor that a page ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor that a page ended with")]
+#[error("not a cursor from a page")]
 pub struct CursorError(());
 
 impl Cursor {
@@ -68,9 +68,9 @@ impl FromStr for Cursor {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct KeyFilter {
-    /// Keys of this status.
+    /// Only keys of this status.
     pub status: Option<Status>,
-    /// Keys of this environment.
+    /// Only keys of this environment.
     pub environment: Option<String>,
     /// Keys of this service account.
     pub service_account: Option<ServiceAccountId>,
@@ -144,15 +144,15 @@ pub struct AccountQuery {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct AuditFilter {
-    /// Of this actor.
+    /// Only actions of this actor.
     pub actor: Option<ActorId>,
     /// Of this action.
     pub action: Option<Action>,
     /// About this key, account or organization.
     pub target: Option<String>,
-    /// At this moment or later.
+    /// Only at this time or later.
     pub from: Option<Timestamp>,
-    /// Before this moment.
+    /// Only before this time.
     pub to: Option<Timestamp>,
 }
 
@@ -304,9 +304,9 @@ pub struct Target {
 pub struct UsageBucket {
     /// The beginning of the hour or day, in UTC.
     pub start: Timestamp,
-    /// Requests that were let in and had the scopes they needed.
+    /// Accepted requests.
     pub ok: u64,
-    /// Requests that were let in and refused for a missing scope.
+    /// Requests that lacked a scope.
     pub refused: u64,
 }
 
@@ -336,7 +336,7 @@ pub struct UsageRow {
 pub struct UsageBatch {
     /// Unique: a store keeps it for at least a day.
     pub id: String,
-    /// When it was made.
+    /// The time of creation.
     pub at: Timestamp,
     /// Sorted by key, then hour, so that concurrent batches take their row locks in one order.
     pub rows: Vec<UsageRow>,
@@ -358,9 +358,9 @@ pub struct Activity {
     pub route: Option<String>,
     /// The status it was answered with.
     pub status: u16,
-    /// Where it came from.
+    /// The client's address.
     pub address: Option<String>,
-    /// What it said it was.
+    /// The client's `User-Agent`.
     pub user_agent: Option<String>,
 }
 
@@ -385,9 +385,9 @@ pub struct ActivityQuery {
     pub organization: OrganizationId,
     /// Which key.
     pub key: KeyId,
-    /// At this moment or later.
+    /// Only at this time or later.
     pub from: Timestamp,
-    /// Before this moment.
+    /// Only before this time.
     pub to: Timestamp,
     /// What comes after this row.
     pub after: Option<Cursor>,

@@ -18,7 +18,7 @@ use crate::{
 pub struct KeyRecord {
     /// Its public id, for ever the same.
     pub id: KeyId,
-    /// Whose it is.
+    /// The organization.
     pub organization: OrganizationId,
     /// The program it was issued to, if to one.
     pub service_account: Option<ServiceAccountId>,
@@ -33,17 +33,17 @@ pub struct KeyRecord {
     pub hint: String,
     /// What was granted, roles by their names.
     pub scopes: ScopeSet,
-    /// When it was issued.
+    /// The time of issue.
     pub created_at: Timestamp,
     /// Who issued it.
     pub created_by: ActorId,
     /// The key that issued it, if a key did.
     pub created_by_key: Option<KeyId>,
-    /// Not let in before this moment.
+    /// The time before which the key is rejected.
     pub not_before: Option<Timestamp>,
-    /// Not let in from this moment on.
+    /// The time from which it is rejected.
     pub expires_at: Option<Timestamp>,
-    /// When it was last let in, to within the interval in which usage is written.
+    /// The time of the last accepted request, to within the interval at which usage is written.
     pub last_used_at: Option<Timestamp>,
     /// Since when, and on whose word, it is switched off.
     pub disabled: Option<Switched>,
@@ -70,13 +70,13 @@ pub struct KeyHead {
     pub service_account: Option<ServiceAccountId>,
     /// The name people gave it.
     pub name: String,
-    /// The environment it belongs to.
+    /// The environment.
     pub environment: Option<String>,
     /// The hint of its newest secret.
     pub hint: String,
     /// What was granted, roles by their names.
     pub scopes: ScopeSet,
-    /// When it was issued.
+    /// The time of issue.
     pub created_at: Timestamp,
     /// Who issued it.
     pub created_by: ActorId,
@@ -152,15 +152,15 @@ impl From<&KeyRecord> for KeyHead {
 pub struct SecretRecord {
     /// What it is found by.
     pub digest: KeyDigest,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When a newer one took its place.
+    /// The time when a newer secret replaced it.
     pub superseded_at: Option<Timestamp>,
     /// Not let in from this moment on. A superseded secret without one lives until its overlap is ended.
     pub ends_at: Option<Timestamp>,
     /// When somebody ended it. Whatever the clock says, it is not let in any more.
     pub ended_at: Option<Timestamp>,
-    /// When it was last let in.
+    /// The time of the last accepted request.
     pub last_used_at: Option<Timestamp>,
 }
 

@@ -293,21 +293,21 @@ pub struct FoundKey {
     pub is_secret_ended: bool,
     /// The key.
     pub id: KeyId,
-    /// Whose it is.
+    /// The organization.
     pub organization: OrganizationId,
     /// The program it was issued to, if to one.
     pub service_account: Option<ServiceAccountId>,
-    /// What people call it.
+    /// The name.
     pub name: String,
-    /// The environment it belongs to.
+    /// The environment.
     pub environment: Option<String>,
     /// What was granted, roles by their names.
     pub scopes: ScopeSet,
-    /// Not let in before this moment.
+    /// The time before which the key is rejected.
     pub not_before: Option<Timestamp>,
-    /// Not let in from this moment on.
+    /// The time from which it is rejected.
     pub expires_at: Option<Timestamp>,
-    /// The host's own notes.
+    /// Additional data of the service.
     pub metadata: JsonObject,
     /// Is it revoked?
     pub is_revoked: bool,

@@ -76,7 +76,7 @@ impl Fields {
     /// What people tell things apart by: a text in which something can be seen.
     pub(crate) fn label(&mut self, field: &str, label: &str) {
         match text::is_blank(label) && text::hidden(label).is_none() {
-            true => self.push(field, "blank", format!("{field}: something must be seen of it")),
+            true => self.push(field, "blank", "at least one visible character is required"),
             false => self.text(field, label, MAX_NAME),
         }
     }
@@ -104,7 +104,7 @@ impl Fields {
                     field,
                     "hidden_character",
                     format!(
-                        "U+{number:04X} shows nothing here, or changes how other text is shown, and is not allowed"
+                        "U+{number:04X} is invisible here or changes how other text is displayed, and is not allowed"
                     ),
                 ),
             }
@@ -136,7 +136,7 @@ impl Fields {
     /// Where a page begins.
     pub(crate) fn cursor(&mut self, cursor: Option<&Cursor>) {
         if cursor.is_some_and(|cursor| !cursor.is_written()) {
-            self.push("cursor", "malformed", "not a cursor that a page ended with");
+            self.push("cursor", "malformed", "not a cursor from a page");
         }
     }
 

@@ -18,16 +18,16 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Activity)]
 pub(crate) struct ActivityView {
-    /// When it came.
+    /// The time of the request.
     at: Timestamp,
     method: String,
     /// The template of its route, such as `/files/{name}`.
     route: Option<String>,
-    /// What it was answered with.
+    /// The status of the response.
     status: u16,
-    /// Where it came from.
+    /// The client's address.
     address: Option<String>,
-    /// What it said it was.
+    /// The client's `User-Agent`.
     user_agent: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct ActivityView {
 pub(crate) struct ActivityPage {
     #[schema(max_items = 200)]
     items: Vec<ActivityView>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` of the next page, or null on the last one.
     next_cursor: Option<String>,
 }
 
@@ -54,21 +54,21 @@ impl ActivityView {
     }
 }
 
-/// Which requests, and which of their pages.
+/// The parameters of a list of requests.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListActivity {
-    /// The most requests on the page.
+    /// The page size.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<Limit>,
-    /// Where the page begins: the `next_cursor` of the one before.
+    /// The `next_cursor` of the previous page.
     #[param(value_type = Option<String>)]
     #[serde(deserialize_with = "input::parsed")]
     cursor: Option<Cursor>,
-    /// At this moment or later.
+    /// Only at this time or later.
     #[param(value_type = Option<Timestamp>)]
     from: Option<Timestamp>,
-    /// Before this moment.
+    /// Only before this time.
     #[param(value_type = Option<Timestamp>)]
     to: Option<Timestamp>,
 }
@@ -77,7 +77,7 @@ impl Input for ListActivity {}
 
 /// Lists a key's requests
 ///
-/// Newest first, as far back as the service keeps them, if it does.
+/// Newest first, as far back as the service keeps them. Empty if it keeps none.
 #[utoipa::path(get, path = "/api-keys/{id}/activity", operation_id = "list_api_key_activity", tag = "usage",
     params(ListActivity), responses((status = 200, description = "A page of requests.", body = ActivityPage)))]
 pub(crate) async fn list(

@@ -1,4 +1,4 @@
-//! `/v1/api-keys`: keys, listed, issued, read, changed and deleted.
+//! `/v1/api-keys`: list, issue, read, change and delete keys.
 
 use apikey_core::{KeyId, Timestamp};
 use apikey_manager::{
@@ -24,7 +24,7 @@ use crate::{
     schema::{ActorName, Grant, Id, Name, Remark, Wanted},
 };
 
-/// How often a change is tried again when somebody else was faster.
+/// The number of attempts at a change when others change the key, too.
 const ATTEMPTS: usize = 5;
 
 /// A page of keys, newest first.
@@ -33,39 +33,38 @@ const ATTEMPTS: usize = 5;
 pub(crate) struct KeyPage {
     #[schema(max_items = 200)]
     items: Vec<KeyView>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` of the next page, or null on the last one.
     next_cursor: Option<String>,
 }
 
-/// Which keys, and which of their pages.
+/// The parameters of a list of keys.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListKeys {
-    /// The most keys on the page.
+    /// The page size.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<Limit>,
-    /// Where the page begins: the `next_cursor` of the one before.
+    /// The `next_cursor` of the previous page.
     #[param(value_type = Option<String>)]
     #[serde(deserialize_with = "input::parsed")]
     cursor: Option<Cursor>,
-    /// Keys of this status.
+    /// Only keys of this status.
     #[param(value_type = Option<KeyStatus>)]
     #[serde(deserialize_with = "input::status")]
     status: Option<Status>,
-    /// Keys of this environment.
+    /// Only keys of this environment.
     #[param(value_type = Option<Wanted>)]
     environment: Option<String>,
-    /// Keys of the service account of this id.
+    /// Only keys of this service account.
     #[param(value_type = Option<Id>)]
     #[serde(deserialize_with = "input::parsed")]
     service_account: Option<ServiceAccountId>,
-    /// Keys that this actor issued, such as `key:…`.
+    /// Only keys issued by this actor, such as `key:…`.
     #[param(value_type = Option<ActorName>)]
     #[serde(deserialize_with = "input::parsed")]
     created_by: Option<ActorId>,
-    /// Keys with this text in their name, description or hint, or as their id. Case makes no difference to the letters A to
-    /// Z, and to no others; and texts are compared as they were written, so that `é` in one character is not found by `é`
-    /// in two.
+    /// Only keys with this text in their name, description or hint, or with this id. The letters A to Z match in either
+    /// case, others in their own case only. Texts are not normalized: `é` as one character doesn't match `é` as two.
     #[param(value_type = Option<Wanted>)]
     q: Option<String>,
 }
@@ -92,32 +91,32 @@ pub(crate) async fn list(caller: Caller, Query(params): Query<ListKeys>) -> Resu
     reply::json(StatusCode::OK, &KeyPage { items, next_cursor })
 }
 
-/// A key to be issued.
+/// A new key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewApiKey)]
 pub(crate) struct CreateKey {
-    /// What people call it.
+    /// The name.
     #[schema(value_type = Name)]
     name: String,
-    /// What it is for.
+    /// The purpose.
     #[schema(value_type = Option<Remark>)]
     description: Option<String>,
-    /// What it may do: scopes, wildcards such as `files:*`, and roles. Nothing, unless given.
+    /// The grants: scopes, wildcards such as `files:*`, and roles. The default is none.
     #[schema(value_type = Option<Vec<Grant>>, max_items = 200)]
     scopes: Option<Vec<String>>,
-    /// The environment it belongs to; the first one that the service has, unless given.
+    /// The environment. The default is the service's first one.
     environment: Option<String>,
-    /// The service account it is issued to.
+    /// The service account that owns the key.
     #[schema(value_type = Option<Id>)]
     #[serde(deserialize_with = "input::parsed")]
     service_account_id: Option<ServiceAccountId>,
-    /// Not let in from this moment on. Null: never; left out: as the organization's plan says.
+    /// The time from which the key is rejected. Null: never. The default is the organization's plan's.
     #[schema(value_type = Option<Timestamp>, required = false)]
     expires_at: Given<Timestamp>,
-    /// Not let in before this moment.
+    /// The time before which the key is rejected.
     not_before: Option<Timestamp>,
-    /// The host's own notes: up to 8 KiB, up to 8 levels deep.
+    /// Additional data of the service: at most 8 KiB and 8 levels deep.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
 }
@@ -153,10 +152,10 @@ impl CreateKey {
 
 /// Issues a key
 ///
-/// The answer is the only place where its secret appears.
+/// The secret is in this response and can't be read again.
 #[utoipa::path(post, path = "/api-keys", operation_id = "issue_api_key", tag = "keys", request_body = CreateKey, responses(
-    (status = 201, description = "The key, and its secret.", body = IssuedView,
-        headers(("Location" = String, description = "Where the key is found."))),
+    (status = 201, description = "The key and its secret.", body = IssuedView,
+        headers(("Location" = String, description = "The address of the key."))),
 ))]
 pub(crate) async fn create(caller: Caller, Json(sent): Json<CreateKey>) -> Result<Response, Failure> {
     let key = sent.into_key();
@@ -166,34 +165,34 @@ pub(crate) async fn create(caller: Caller, Json(sent): Json<CreateKey>) -> Resul
 
 /// Reads a key
 #[utoipa::path(get, path = "/api-keys/{id}", operation_id = "get_api_key", tag = "keys", responses(
-    (status = 200, description = "The key.", body = KeyView, headers(("ETag" = String, description = "Its version."))),
+    (status = 200, description = "The key.", body = KeyView, headers(("ETag" = String, description = "The version."))),
 ))]
 pub(crate) async fn get(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {
     let key = caller.keys().get(&caller.actor, &id).await?;
     shown(&caller, key)
 }
 
-/// A change of a key, as a merge patch (RFC 7396): what is left out stays, null clears.
+/// A change of a key, as a merge patch (RFC 7396): absent fields stay, null clears.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ApiKeyPatch)]
 pub(crate) struct PatchKey {
-    /// What people call it. It can't be cleared.
+    /// The name. It can't be cleared.
     #[schema(value_type = Name, required = false)]
     name: Given<String>,
-    /// What it is for.
+    /// The purpose.
     #[schema(value_type = Option<Remark>, required = false)]
     description: Given<String>,
-    /// What it may do, all of it.
+    /// The grants, which replace all earlier ones.
     #[schema(value_type = Option<Vec<Grant>>, required = false, max_items = 200)]
     scopes: Given<Vec<String>>,
-    /// Not let in before this moment.
+    /// The time before which the key is rejected.
     #[schema(value_type = Option<Timestamp>, required = false)]
     not_before: Given<Timestamp>,
-    /// Not let in from this moment on; cleared, it never expires.
+    /// The time from which the key is rejected. Null: never.
     #[schema(value_type = Option<Timestamp>, required = false)]
     expires_at: Given<Timestamp>,
-    /// The host's own notes. What is given is merged into what is there, member by member.
+    /// Additional data of the service. It is merged into the existing data, member by member.
     #[schema(value_type = Option<Object>, required = false)]
     metadata: Given<Map<String, Value>>,
 }
@@ -205,7 +204,7 @@ impl Input for PatchKey {
 }
 
 impl PatchKey {
-    /// The change, apart from the metadata that is merged.
+    /// The change without its metadata, which is merged.
     fn into_update(self) -> (KeyUpdate, Given<Map<String, Value>>) {
         let update = KeyUpdate::new()
             .name(self.name.into())
@@ -219,13 +218,13 @@ impl PatchKey {
 
 /// Changes a key
 ///
-/// Requests under way finish under the old record; whatever arrives after the answer is judged by the new one.
+/// Requests under way finish with the old rights. Requests that arrive after the response have the new ones.
 #[utoipa::path(patch, path = "/api-keys/{id}", operation_id = "change_api_key", tag = "keys",
-    params(("If-Match" = Option<String>, Header, description = "The entity tag of the version that is to be changed.")),
+    params(("If-Match" = Option<String>, Header, description = "The entity tag of the version to change.")),
     request_body(content((PatchKey = "application/merge-patch+json"), (PatchKey = "application/json"))),
     responses(
-        (status = 200, description = "The key as it is now.", body = KeyView,
-            headers(("ETag" = String, description = "Its version."))),
+        (status = 200, description = "The changed key.", body = KeyView,
+            headers(("ETag" = String, description = "The version."))),
     ),
 )]
 pub(crate) async fn update(
@@ -241,7 +240,7 @@ pub(crate) async fn update(
                 (Some(versions[0]), metadata.clone().into())
             }
             (None | Some(Tags::Any), Given::Absent | Given::Null) => (None, metadata.clone().into()),
-            // What is merged, or compared with more than one version, has to be read first.
+            // The key is read first if metadata is merged, or if there is more than one version to compare.
             _ => {
                 let before = caller.keys().get(&caller.actor, &id).await?;
                 if wanted.as_ref().is_some_and(|wanted| !wanted.has(before.version)) {
@@ -256,7 +255,7 @@ pub(crate) async fn update(
         }
         match caller.keys().update(&caller.actor, &id, update).await {
             Ok(key) => return shown(&caller, key),
-            // The version is not the caller's: it was only the one that was read.
+            // The version is the one that was read, not the caller's.
             Err(ManageError::StaleVersion { .. }) if !matches!(wanted, Some(Tags::Versions(_))) => {}
             Err(error) => return Err(error.into()),
         }
@@ -276,9 +275,9 @@ fn merged(mut before: Map<String, Value>, patch: &Given<Map<String, Value>>) -> 
 
 /// Deletes a key
 ///
-/// In any state; nobody is let in with it from then on. What the audit trail and the usage say of it stays.
+/// The key may be in any state, and is rejected from then on. Its audit events and usage stay.
 #[utoipa::path(delete, path = "/api-keys/{id}", operation_id = "delete_api_key", tag = "keys", responses(
-    (status = 204, description = "It is gone."),
+    (status = 204, description = "Deleted."),
 ))]
 pub(crate) async fn delete(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {
     caller.keys().delete(&caller.actor, &id).await?;

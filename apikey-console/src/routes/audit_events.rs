@@ -1,4 +1,4 @@
-//! `/v1/audit-events`: what was done to keys and service accounts, by whom.
+//! `/v1/audit-events`: changes of keys and service accounts, and who made them.
 
 use apikey_core::{JsonObject, Timestamp};
 use apikey_manager::{Action, ActorId, AuditEvent, AuditFilter, Cursor};
@@ -20,22 +20,22 @@ use crate::{
 #[schema(as = AuditEvent)]
 pub(crate) struct EventView {
     id: String,
-    /// When.
+    /// The time.
     at: Timestamp,
-    /// By whom: `key:…` for a key.
+    /// The actor, `key:…` for a key.
     actor: String,
-    /// What was done.
+    /// The action.
     #[schema(value_type = ActionName)]
     action: &'static str,
-    /// To what: the id of a key or a service account, or of the organization itself.
+    /// The id of the key, the service account or the organization that was changed.
     target: String,
-    /// What the action changed, as it was; null where there was nothing.
+    /// The changed values before the action, or null.
     #[schema(value_type = Option<Object>)]
     before: Option<JsonObject>,
-    /// The same, as it is.
+    /// The changed values after the action, or null.
     #[schema(value_type = Option<Object>)]
     after: Option<JsonObject>,
-    /// The request that asked for it, by its `X-Request-Id`.
+    /// The `X-Request-Id` of the request.
     request_id: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct EventView {
 pub(crate) struct EventPage {
     #[schema(max_items = 200)]
     items: Vec<EventView>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` of the next page, or null on the last one.
     next_cursor: Option<String>,
 }
 
@@ -64,32 +64,32 @@ impl EventView {
     }
 }
 
-/// Which events, and which of their pages.
+/// The parameters of a list of events.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListEvents {
-    /// The most events on the page.
+    /// The page size.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<Limit>,
-    /// Where the page begins: the `next_cursor` of the one before.
+    /// The `next_cursor` of the previous page.
     #[param(value_type = Option<String>)]
     #[serde(deserialize_with = "input::parsed")]
     cursor: Option<Cursor>,
-    /// Of this actor.
+    /// Only actions of this actor.
     #[param(value_type = Option<ActorName>)]
     #[serde(deserialize_with = "input::parsed")]
     actor: Option<ActorId>,
-    /// Of this action, such as `key.issued`.
+    /// Only this action, such as `key.issued`.
     #[param(value_type = Option<ActionName>)]
     #[serde(deserialize_with = "input::action")]
     action: Option<Action>,
-    /// About the key, the service account or the organization of this id.
+    /// Only actions on the key, the service account or the organization with this id.
     #[param(value_type = Option<WantedId>)]
     target: Option<String>,
-    /// At this moment or later.
+    /// Only at this time or later.
     #[param(value_type = Option<Timestamp>)]
     from: Option<Timestamp>,
-    /// Before this moment.
+    /// Only before this time.
     #[param(value_type = Option<Timestamp>)]
     to: Option<Timestamp>,
 }

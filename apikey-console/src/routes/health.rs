@@ -1,4 +1,4 @@
-//! `/v1/health`: for load balancers and monitors, which have no key.
+//! `/v1/health`: for load balancers and monitors, without a key.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     reply,
 };
 
-/// Keys can be looked up and changed.
+/// The service can look keys up and change them.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(crate) struct Health {
@@ -21,9 +21,9 @@ pub(crate) struct Health {
     status: &'static str,
 }
 
-/// Says whether keys can be looked up and changed
+/// Checks whether keys can be looked up and changed
 #[utoipa::path(get, path = "/health", operation_id = "health", tag = "service", responses(
-    (status = 200, description = "They can.", body = Health),
+    (status = 200, description = "The service is ready.", body = Health),
 ))]
 pub(crate) async fn health(State(config): State<Arc<Config>>) -> Result<Response, Failure> {
     config.keys.readiness().await.map_err(from_store)?;

@@ -1,4 +1,4 @@
-//! What is done to a single key: rotated, duplicated, switched off and on.
+//! Actions on a single key: rotate, end the overlap, duplicate, disable, enable.
 
 use apikey_core::KeyId;
 use apikey_manager::Overlap;
@@ -15,12 +15,12 @@ use crate::{
     reply,
 };
 
-/// How long the secret that a rotation replaces lives on.
+/// The overlap of a rotation: how long the replaced secret stays valid.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Rotation)]
 pub(crate) struct Rotate {
-    /// In seconds; 0: not at all; null: until `end-overlap` is asked for.
+    /// Seconds. 0 ends the old secret now. Null keeps it until `end-overlap`.
     #[schema(value_type = Option<u64>, maximum = 31622400, required = true)]
     #[serde(deserialize_with = "input::overlap")]
     pub(crate) overlap_seconds: Overlap,
@@ -30,10 +30,10 @@ impl Input for Rotate {}
 
 /// Rotates a key
 ///
-/// It keeps its id, scopes, metadata and history, and gets a new secret. A key has at most two secrets that are let in: one
-/// that an earlier rotation left behind ends now.
+/// The key keeps its id, scopes, metadata and history, and gets a new secret. A key has at most two valid secrets: one left
+/// over from an earlier rotation ends now.
 #[utoipa::path(post, path = "/api-keys/{id}/rotate", operation_id = "rotate_api_key", tag = "keys",
-    request_body = Rotate, responses((status = 200, description = "The key, and its new secret.", body = IssuedView)))]
+    request_body = Rotate, responses((status = 200, description = "The key and its new secret.", body = IssuedView)))]
 pub(crate) async fn rotate(
     caller: Caller,
     PathId(id): PathId<KeyId>,
@@ -45,7 +45,7 @@ pub(crate) async fn rotate(
 
 /// Ends a rotation's overlap
 ///
-/// Only the newest secret is let in from then on.
+/// Only the newest secret stays valid.
 #[utoipa::path(post, path = "/api-keys/{id}/end-overlap", operation_id = "end_api_key_overlap", tag = "keys",
     responses((status = 200, description = "The key.", body = KeyView)))]
 pub(crate) async fn end_overlap(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {
@@ -53,21 +53,22 @@ pub(crate) async fn end_overlap(caller: Caller, PathId(id): PathId<KeyId>) -> Re
     shown(&caller, key)
 }
 
-/// Issues a key like another
+/// Duplicates a key
 ///
-/// With its name, description, scopes, environment, service account, expiry and metadata. The other stays as it is.
+/// The new key has the same name, description, scopes, environment, service account, expiry and metadata. The original
+/// doesn't change.
 #[utoipa::path(post, path = "/api-keys/{id}/duplicate", operation_id = "duplicate_api_key", tag = "keys", responses(
-    (status = 201, description = "The new key, and its secret.", body = IssuedView,
-        headers(("Location" = String, description = "Where the new key is found."))),
+    (status = 201, description = "The new key and its secret.", body = IssuedView,
+        headers(("Location" = String, description = "The address of the new key."))),
 ))]
 pub(crate) async fn duplicate(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {
     let made = caller.keys().duplicate(&caller.actor, &id).await?;
     issued(&caller, made)
 }
 
-/// Switches a key off
+/// Disables a key
 ///
-/// Nobody is let in with it, and requests under way end. A key that is off stays as it is.
+/// The key is rejected, and requests under way end. Disabling a disabled key changes nothing.
 #[utoipa::path(post, path = "/api-keys/{id}/disable", operation_id = "disable_api_key", tag = "keys",
     responses((status = 200, description = "The key.", body = KeyView)))]
 pub(crate) async fn disable(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {
@@ -75,7 +76,7 @@ pub(crate) async fn disable(caller: Caller, PathId(id): PathId<KeyId>) -> Result
     shown(&caller, key)
 }
 
-/// Switches a key on again
+/// Enables a key
 #[utoipa::path(post, path = "/api-keys/{id}/enable", operation_id = "enable_api_key", tag = "keys",
     responses((status = 200, description = "The key.", body = KeyView)))]
 pub(crate) async fn enable(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {

@@ -1,4 +1,4 @@
-//! Keys as answers show them.
+//! The views of keys in responses.
 
 use apikey_core::{JsonObject, PlaintextKey, ScopeSet, Timestamp};
 use apikey_manager::{IssuedKey, KeyRecord};
@@ -9,78 +9,78 @@ use utoipa::ToSchema;
 
 use crate::{call::Caller, problem::Failure, reply};
 
-/// A key: everything but its secret.
+/// A key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 pub(crate) struct KeyView {
-    /// Its id, for ever the same.
+    /// The id, which never changes.
     id: String,
-    /// Whose it is.
+    /// The organization.
     organization: String,
-    /// What people call it.
+    /// The name.
     name: String,
-    /// What it is for.
+    /// The purpose.
     description: String,
-    /// Where it stands in its life.
+    /// The status.
     #[schema(value_type = KeyStatus)]
     status: &'static str,
-    /// The environment it belongs to.
+    /// The environment.
     environment: Option<String>,
-    /// Enough of its newest secret to tell it from others.
+    /// The beginning and the end of the newest secret, to recognize it.
     #[schema(examples("acme_live_7fQ2…9dKp"))]
     hint: String,
-    /// What was granted: scopes, wildcards, and roles by their names.
+    /// The grants: scopes, wildcards, and names of roles.
     #[schema(value_type = Vec<String>)]
     scopes: ScopeSet,
-    /// The service account it was issued to.
+    /// The service account that owns the key.
     service_account_id: Option<String>,
-    /// When it was issued.
+    /// The time of issue.
     created_at: Timestamp,
-    /// Who issued it: `key:…` for a key.
+    /// The actor who issued the key, `key:…` for a key.
     created_by: String,
-    /// The key that issued it.
+    /// The id of the key that issued this one.
     created_by_key: Option<String>,
-    /// Not let in before this moment.
+    /// The time before which the key is rejected.
     not_before: Option<Timestamp>,
-    /// Not let in from this moment on.
+    /// The time from which it is rejected.
     expires_at: Option<Timestamp>,
-    /// When it was last let in, to within the interval in which usage is written.
+    /// The time of the last accepted request, to within the interval at which usage is written.
     last_used_at: Option<Timestamp>,
-    /// Since when it is switched off.
+    /// The time when the key was disabled.
     disabled_at: Option<Timestamp>,
-    /// Who switched it off.
+    /// The actor who disabled it.
     disabled_by: Option<String>,
-    /// When it was ended for good.
+    /// The time of the revocation.
     revoked_at: Option<Timestamp>,
-    /// Who ended it.
+    /// The actor who revoked the key.
     revoked_by: Option<String>,
-    /// Why, in their words.
+    /// The reason that the actor gave.
     revoked_reason: Option<String>,
-    /// The host's own notes.
+    /// Additional data of the service.
     #[schema(value_type = Object)]
     metadata: JsonObject,
-    /// Its secrets that are let in, the newest first: two while a rotation's overlap is under way.
+    /// The valid secrets, newest first. There are two during a rotation's overlap.
     secrets: Vec<SecretView>,
-    /// Counts its changes; the entity tag.
+    /// The version, which is also the entity tag.
     #[schema(minimum = 1)]
     version: u64,
 }
 
-/// What is known of one of a key's secrets.
+/// One of a key's secrets, without its text.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SecretWindow)]
 pub(crate) struct SecretView {
-    /// When it was made.
+    /// The time of creation.
     created_at: Timestamp,
-    /// When a newer one took its place.
+    /// The time when a newer secret replaced it.
     superseded_at: Option<Timestamp>,
-    /// Not let in from this moment on.
+    /// The time from which it is rejected.
     ends_at: Option<Timestamp>,
-    /// When it was last let in.
+    /// The time of the last accepted request.
     last_used_at: Option<Timestamp>,
 }
 
-/// Where a key stands in its life.
+/// The status of a key.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "the names of `Status`, for the document")]
@@ -93,17 +93,17 @@ pub(crate) enum KeyStatus {
     Revoked,
 }
 
-/// A key and its secret, which nobody can read anywhere again.
+/// A key and its secret, which can't be read again.
 #[derive(Serialize, ToSchema)]
 #[schema(as = IssuedKey)]
 pub(crate) struct IssuedView {
     key: KeyView,
-    /// What its holder sends as `Authorization: Bearer …`.
+    /// The secret, to be sent as `Authorization: Bearer …`.
     #[schema(value_type = String)]
     secret: Secret,
 }
 
-/// A secret on its way into an answer, with no copy left behind.
+/// A secret that is serialized without leaving a copy behind.
 pub(crate) struct Secret(PlaintextKey);
 
 impl Serialize for Secret {
@@ -162,7 +162,7 @@ pub(crate) fn shown(caller: &Caller, key: KeyRecord) -> Result<Response, Failure
     reply::versioned(&KeyView::of(key, caller.keys().now()), version)
 }
 
-/// A key that was just issued.
+/// A newly issued key.
 pub(crate) fn issued(caller: &Caller, issued: IssuedKey) -> Result<Response, Failure> {
     let location = caller.location(&format!("api-keys/{}", issued.id()));
     let reply = reply::secret(StatusCode::CREATED, &IssuedView::of(issued, caller.keys().now()))?;

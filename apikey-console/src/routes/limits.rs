@@ -1,4 +1,4 @@
-//! `/v1/limits`: what the organization's plan allows, and what is in use.
+//! `/v1/limits`: the limits of the organization's plan, and their use.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{call::Caller, problem::Failure, reply};
 
-/// What a plan allows, and what is in use.
+/// The limits of a plan, and their use.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Limits)]
 pub(crate) struct LimitsView {
@@ -15,26 +15,26 @@ pub(crate) struct LimitsView {
     keys: Limit,
     /// Service accounts.
     service_accounts: Limit,
-    /// How far off an expiry may be when it is set; null: as far as one likes.
+    /// The longest lifetime that may be set, or null if there is no limit.
     longest_lifetime_seconds: Option<u64>,
-    /// The lifetime of keys that are issued without a word about it; null: they never expire.
+    /// The lifetime of keys that are issued without an expiry, or null if they never expire.
     default_lifetime_seconds: Option<u64>,
-    /// Must every new key expire?
+    /// `true` if every new key must expire.
     expiry_required: bool,
 }
 
-/// How many there are, and how many there may be.
+/// The number in use and the number allowed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Limit)]
 pub(crate) struct Limit {
     used: u64,
-    /// Null: as many as one likes.
+    /// The number allowed, or null if there is no limit.
     allowed: Option<u64>,
 }
 
-/// Reads what the plan allows
+/// Reads the limits of the plan
 #[utoipa::path(get, path = "/limits", operation_id = "get_limits", tag = "usage",
-    responses((status = 200, description = "What is allowed, and what is in use.", body = LimitsView)))]
+    responses((status = 200, description = "The limits and their use.", body = LimitsView)))]
 pub(crate) async fn get(caller: Caller) -> Result<Response, Failure> {
     let in_use = caller.keys().limits(&caller.actor).await?;
     let (limits, used) = (in_use.limits, in_use.used);

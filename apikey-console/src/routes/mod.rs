@@ -1,4 +1,4 @@
-//! The routes: what each needs, and the handler that runs.
+//! The routes: the scope that each requires, and its handler.
 
 mod activity;
 mod api_keys;
@@ -32,7 +32,7 @@ use crate::{
     problem::Problem,
 };
 
-/// All routes, each with what a caller needs. A handler's own attribute says the rest.
+/// All routes, each with the credential or scope that it requires. The rest is in the handler's own attribute.
 fn all(config: &Arc<Config>) -> OpenApiRouter<Arc<Config>> {
     let (nothing, credential) = (Needs::Nothing, Needs::Credential);
     let [read, write, admin] = [KEYS_READ, KEYS_WRITE, KEYS_ADMIN].map(Needs::Scope);
@@ -97,7 +97,7 @@ struct Routes<'c> {
 }
 
 impl Routes<'_> {
-    /// Adds one route: its handler is held to its declaration, and the document tells it.
+    /// Adds one route. Its declaration guards the handler and completes the document.
     fn add(mut self, needs: &Needs, (schemas, mut paths, mut methods): UtoipaMethodRouter<Arc<Config>>) -> Self {
         for (path, item) in &mut paths.paths {
             for (method, operation) in document::operations(item) {
@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    /// The document as it was when somebody last looked at it.
+    /// The committed document.
     const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
 
     fn document() -> utoipa::openapi::OpenApi {

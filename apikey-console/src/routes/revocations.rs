@@ -1,4 +1,4 @@
-//! Ending keys for good: one, many, one's own.
+//! Revocations: of one key, of many, and of the caller's own.
 
 use apikey_core::KeyId;
 use apikey_manager::{ActorId, BulkRevocation, BulkRevoked, Selection, ServiceAccountId};
@@ -16,35 +16,35 @@ use crate::{
     schema::{ActorName, Id, Remark, Wanted},
 };
 
-/// Why a key is ended.
+/// The reason of a revocation.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Revocation)]
 pub(crate) struct Revoke {
-    /// For the audit trail.
+    /// The reason, for the audit trail.
     #[schema(value_type = Option<Remark>)]
     reason: Option<String>,
 }
 
 impl Input for Revoke {}
 
-/// Why a key is ended, and what ends with it.
+/// The reason of a revocation, and its extent.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = KeyRevocation)]
 pub(crate) struct RevokeKey {
-    /// For the audit trail.
+    /// The reason, for the audit trail.
     #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     reason: Option<String>,
-    /// Ends as well what the key made: keys that it issued or duplicated, secrets that it got by rotating other keys, and
-    /// what those made.
+    /// Also revokes keys that the key issued or duplicated and ends secrets that it got by rotating other keys, and so on
+    /// from those.
     #[schema(default = false)]
     descendants: Option<bool>,
 }
 
 impl Input for RevokeKey {}
 
-/// A key that was revoked, alone or with what it made.
+/// A revoked key, alone or with its descendants.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = RevokedApiKey)]
@@ -53,22 +53,22 @@ pub(crate) enum RevokedView {
     WithDescendants(Box<RevokedLine>),
 }
 
-/// A key that was revoked, and a first step of revoking what it made.
+/// A revoked key, and the first step of revoking its descendants.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RevokedLine)]
 pub(crate) struct RevokedLine {
     key: KeyView,
-    /// What has ended with it. Go on with `bulk-revoke`, the key's id as `key_id`, `descendants` and this `next`.
+    /// The first step. Continue with `bulk-revoke`, passing the key's id as `key_id`, `descendants` and this `next`.
     descendants: Revoked,
 }
 
 /// Revokes a key
 ///
-/// Nobody is let in with it, and requests under way end. A revoked key stays as it is, with the first reason. What
-/// `descendants` would end can be seen before by a `bulk-revoke` with `key_id` and `dry_run`.
+/// The key is rejected, and requests under way end. Revoking a revoked key changes nothing; the first reason stays. To
+/// preview `descendants`, call `bulk-revoke` with `key_id` and `dry_run`.
 #[utoipa::path(post, path = "/api-keys/{id}/revoke", operation_id = "revoke_api_key", tag = "keys",
     request_body = Option<RevokeKey>,
-    responses((status = 200, description = "The key; with `descendants`, what ended with it.", body = RevokedView)))]
+    responses((status = 200, description = "The key and, with `descendants`, the first step of revoking its descendants.", body = RevokedView)))]
 pub(crate) async fn revoke(
     caller: Caller,
     PathId(id): PathId<KeyId>,
@@ -87,9 +87,9 @@ pub(crate) async fn revoke(
     reply::json(StatusCode::OK, &RevokedView::WithDescendants(Box::new(line)))
 }
 
-/// Ends the key that asks for it
+/// Revokes the caller's own key
 ///
-/// Whoever holds a key may, whatever its scopes.
+/// Requires no scope.
 #[utoipa::path(post, path = "/self-revoke", operation_id = "self_revoke", tag = "caller", request_body = Option<Revoke>,
     responses((status = 200, description = "The key.", body = KeyView)))]
 pub(crate) async fn self_revoke(caller: Caller, sent: Option<Json<Revoke>>) -> Result<Response, Failure> {
@@ -101,40 +101,40 @@ pub(crate) async fn self_revoke(caller: Caller, sent: Option<Json<Revoke>>) -> R
     shown(&caller, key)
 }
 
-/// Which keys are ended: exactly one of `key_id`, `created_by`, `service_account_id`, `environment` and `everything`.
+/// The keys to revoke: exactly one of `key_id`, `created_by`, `service_account_id`, `environment` and `everything`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = BulkRevocation)]
 pub(crate) struct BulkRevoke {
-    /// This key: for what it made, with `descendants`.
+    /// This key. Use it with `descendants`.
     #[schema(value_type = Option<Id>)]
     #[serde(deserialize_with = "input::parsed")]
     key_id: Option<KeyId>,
-    /// Those that this actor issued, such as `key:…`.
+    /// Keys that this actor issued, such as `key:…`.
     #[schema(value_type = Option<ActorName>)]
     #[serde(deserialize_with = "input::parsed")]
     created_by: Option<ActorId>,
-    /// Those of this service account.
+    /// Keys of this service account.
     #[schema(value_type = Option<Id>)]
     #[serde(deserialize_with = "input::parsed")]
     service_account_id: Option<ServiceAccountId>,
-    /// Those of this environment.
+    /// Keys of this environment.
     #[schema(value_type = Option<Wanted>)]
     environment: Option<String>,
-    /// All of the organization's, the one that asks included.
+    /// All keys of the organization, including the caller's.
     everything: Option<bool>,
-    /// Ends as well what those keys made, and with `created_by` what that actor made: keys that they issued or duplicated,
-    /// secrets that they got by rotating other keys, and what those made.
+    /// Also revokes keys that those keys (or the actor of `created_by`) issued or duplicated, and ends secrets that they got
+    /// by rotating other keys, and so on from those.
     #[schema(default = false)]
     descendants: Option<bool>,
-    /// Changes nothing, and tells what would be ended.
+    /// Changes nothing and returns what would be revoked.
     #[schema(default = false)]
     dry_run: Option<bool>,
-    /// Goes on where another request with the same selection has ended: that one's `next`.
+    /// Continues a request with the same selection: its `next`.
     #[schema(value_type = Option<Id>)]
     #[serde(deserialize_with = "input::parsed")]
     next: Option<KeyId>,
-    /// For the audit trail.
+    /// The reason, for the audit trail.
     #[schema(value_type = Option<Remark>)]
     reason: Option<String>,
 }
@@ -162,24 +162,24 @@ impl BulkRevoke {
     }
 }
 
-/// What a request has ended, or would end.
+/// The result of a step, or its preview.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BulkRevoked)]
 pub(crate) struct Revoked {
-    /// How many keys this request has revoked, not counting those that had been before.
+    /// The number of keys that this request has revoked, without those that were revoked before.
     done: usize,
-    /// Their ids.
+    /// The ids of those keys.
     #[schema(max_items = 500)]
     ids: Vec<String>,
-    /// The keys of which a secret was ended, and that live on: somebody among those that end had got it by a rotation.
+    /// The ids of keys that stay valid but lost a secret, which a revoked key had got by a rotation.
     #[schema(max_items = 500)]
     rotated: Vec<String>,
-    /// Keys that live on and were let do more by somebody among those that end: for people to look at.
+    /// The ids of keys that stay valid and whose rights were widened by a revoked key. Review them.
     #[schema(max_items = 200)]
     widened: Vec<String>,
-    /// How many keys are still to be revoked, or to have secrets ended.
+    /// The number of keys that further steps will change.
     remaining: u64,
-    /// Null when all is done; else the `next` of the request that goes on.
+    /// The `next` of the following request, or null if all is done.
     next: Option<String>,
 }
 
@@ -201,10 +201,10 @@ impl Revoked {
 
 /// Revokes many keys
 ///
-/// A request ends up to 500 keys in one transaction and says what is left. Repeat it with `next` until that is null. What
-/// is done stays done when a later request fails. A key that asks for itself among others ends last.
+/// A request revokes up to 500 keys in one transaction. Repeat it with `next` until `next` is null. Finished steps stay done
+/// if a later one fails. The caller's own key is revoked last.
 #[utoipa::path(post, path = "/api-keys/bulk-revoke", operation_id = "bulk_revoke_api_keys", tag = "keys",
-    request_body = BulkRevoke, responses((status = 200, description = "What was ended.", body = Revoked)))]
+    request_body = BulkRevoke, responses((status = 200, description = "The result of this step.", body = Revoked)))]
 pub(crate) async fn bulk_revoke(caller: Caller, Json(asked): Json<BulkRevoke>) -> Result<Response, Failure> {
     let Some(selection) = asked.selections().next() else {
         return Err(Problem::forbidden().into());

@@ -1,4 +1,4 @@
-//! `/v1/scopes`: what keys of this service may be granted.
+//! `/v1/scopes`: the scopes and roles that keys can be granted.
 
 use apikey_core::ScopeSet;
 use axum::response::Response;
@@ -8,25 +8,25 @@ use utoipa::ToSchema;
 
 use crate::{call::Caller, problem::Failure, reply};
 
-/// What keys may be granted. A scope's part before `:` may be followed by `*`, and `*` alone is everything.
+/// The scopes and roles that keys can be granted. `*` may follow the part before a `:`, and `*` alone grants everything.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Scopes)]
 pub(crate) struct ScopesView<'a> {
     items: Vec<ScopeView<'a>>,
-    /// Names that stand for several scopes.
+    /// The roles.
     roles: Vec<RoleView<'a>>,
 }
 
-/// One thing that a key may do.
+/// A scope.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Scope)]
 pub(crate) struct ScopeView<'a> {
-    /// Such as `files:read`.
+    /// The scope's name, such as `files:read`.
     name: &'a str,
     description: &'a str,
 }
 
-/// A name that stands for several scopes.
+/// A role: a name for several scopes.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Role)]
 pub(crate) struct RoleView<'a> {
@@ -35,7 +35,7 @@ pub(crate) struct RoleView<'a> {
     grants: &'a ScopeSet,
 }
 
-/// Lists the scopes that keys may be granted
+/// Lists scopes and roles
 #[utoipa::path(get, path = "/scopes", operation_id = "list_scopes", tag = "caller",
     responses((status = 200, description = "Scopes and roles.", body = ScopesView)))]
 pub(crate) async fn list(caller: Caller) -> Result<Response, Failure> {

@@ -1,4 +1,4 @@
-//! `/v1/service-accounts`: names for programs, which hold keys as people do.
+//! `/v1/service-accounts`: owners of keys that are not people.
 
 use apikey_core::Timestamp;
 use apikey_manager::{AccountUpdate, Cursor, ManageError, NewAccount, ServiceAccount, ServiceAccountId};
@@ -24,23 +24,23 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = ServiceAccount)]
 pub(crate) struct AccountView {
-    /// Its id, for ever the same.
+    /// The id, which never changes.
     id: String,
-    /// Whose it is.
+    /// The organization.
     organization: String,
-    /// What people call it.
+    /// The name.
     name: String,
-    /// What it is for.
+    /// The purpose.
     description: String,
-    /// Since when none of its keys is let in.
+    /// The time since when the account's keys are rejected.
     disabled_at: Option<Timestamp>,
-    /// Who switched it off.
+    /// The actor who disabled it.
     disabled_by: Option<String>,
-    /// When it was made.
+    /// The time of creation.
     created_at: Timestamp,
-    /// Who made it.
+    /// The actor who created the account.
     created_by: String,
-    /// Counts its changes; the entity tag.
+    /// The version, which is also the entity tag.
     #[schema(minimum = 1)]
     version: u64,
 }
@@ -51,7 +51,7 @@ pub(crate) struct AccountView {
 pub(crate) struct AccountPage {
     #[schema(max_items = 200)]
     items: Vec<AccountView>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` of the next page, or null on the last one.
     next_cursor: Option<String>,
 }
 
@@ -76,14 +76,14 @@ fn shown(account: ServiceAccount) -> Result<Response, Failure> {
     reply::versioned(&AccountView::of(account), version)
 }
 
-/// Which page.
+/// The parameters of a list of accounts.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListAccounts {
-    /// The most accounts on the page.
+    /// The page size.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<Limit>,
-    /// Where the page begins: the `next_cursor` of the one before.
+    /// The `next_cursor` of the previous page.
     #[param(value_type = Option<String>)]
     #[serde(deserialize_with = "input::parsed")]
     cursor: Option<Cursor>,
@@ -103,15 +103,15 @@ pub(crate) async fn list(caller: Caller, Query(params): Query<ListAccounts>) -> 
     reply::json(StatusCode::OK, &AccountPage { items, next_cursor })
 }
 
-/// A service account to be made.
+/// A new service account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewServiceAccount)]
 pub(crate) struct CreateAccount {
-    /// What people call it.
+    /// The name.
     #[schema(value_type = Name)]
     name: String,
-    /// What it is for.
+    /// The purpose.
     #[schema(value_type = Option<Remark>)]
     description: Option<String>,
 }
@@ -122,12 +122,12 @@ impl Input for CreateAccount {
     }
 }
 
-/// Makes a service account
+/// Creates a service account
 #[utoipa::path(post, path = "/service-accounts", operation_id = "create_service_account", tag = "service accounts",
     request_body = CreateAccount, responses(
         (status = 201, description = "The account.", body = AccountView, headers(
-            ("Location" = String, description = "Where the account is found."),
-            ("ETag" = String, description = "Its version."),
+            ("Location" = String, description = "The address of the account."),
+            ("ETag" = String, description = "The version."),
         )),
     ),
 )]
@@ -145,11 +145,11 @@ pub(crate) async fn create(
 
 /// Reads a service account
 #[utoipa::path(get, path = "/service-accounts/{id}", operation_id = "get_service_account", tag = "service accounts",
-    params(("If-None-Match" = Option<String>, Header, description = "The entity tag of the version that is known.")),
+    params(("If-None-Match" = Option<String>, Header, description = "The entity tag of the known version.")),
     responses(
         (status = 200, description = "The account.", body = AccountView,
-            headers(("ETag" = String, description = "Its version."))),
-        (status = 304, description = "It is of the version that is known."),
+            headers(("ETag" = String, description = "The version."))),
+        (status = 304, description = "The version is the known one."),
     ),
 )]
 pub(crate) async fn get(
@@ -164,15 +164,15 @@ pub(crate) async fn get(
     }
 }
 
-/// A change of a service account, as a merge patch (RFC 7396): what is left out stays, null clears.
+/// A change of a service account, as a merge patch (RFC 7396): absent fields stay, null clears.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ServiceAccountPatch)]
 pub(crate) struct PatchAccount {
-    /// What people call it. It can't be cleared.
+    /// The name. It can't be cleared.
     #[schema(value_type = Name, required = false)]
     name: Given<String>,
-    /// What it is for.
+    /// The purpose.
     #[schema(value_type = Option<Remark>, required = false)]
     description: Given<String>,
 }
@@ -185,11 +185,11 @@ impl Input for PatchAccount {
 
 /// Changes a service account
 #[utoipa::path(patch, path = "/service-accounts/{id}", operation_id = "change_service_account", tag = "service accounts",
-    params(("If-Match" = Option<String>, Header, description = "The entity tag of the version that is to be changed.")),
+    params(("If-Match" = Option<String>, Header, description = "The entity tag of the version to change.")),
     request_body(content((PatchAccount = "application/merge-patch+json"), (PatchAccount = "application/json"))),
     responses(
-        (status = 200, description = "The account as it is now.", body = AccountView,
-            headers(("ETag" = String, description = "Its version."))),
+        (status = 200, description = "The changed account.", body = AccountView,
+            headers(("ETag" = String, description = "The version."))),
     ),
 )]
 pub(crate) async fn update(
@@ -215,24 +215,24 @@ pub(crate) async fn update(
 
 /// Deletes a service account
 ///
-/// Its keys are revoked in the same step.
+/// Its keys are revoked in the same transaction.
 #[utoipa::path(delete, path = "/service-accounts/{id}", operation_id = "delete_service_account",
-    tag = "service accounts", responses((status = 204, description = "It is gone.")))]
+    tag = "service accounts", responses((status = 204, description = "Deleted.")))]
 pub(crate) async fn delete(caller: Caller, PathId(id): PathId<ServiceAccountId>) -> Result<Response, Failure> {
     caller.keys().delete_account(&caller.actor, &id).await?;
     Ok(reply::no_content())
 }
 
-/// Switches a service account off
+/// Disables a service account
 ///
-/// Nobody is let in with any of its keys, and requests under way end.
+/// Its keys are rejected, and requests under way end.
 #[utoipa::path(post, path = "/service-accounts/{id}/disable", operation_id = "disable_service_account",
     tag = "service accounts", responses((status = 200, description = "The account.", body = AccountView)))]
 pub(crate) async fn disable(caller: Caller, PathId(id): PathId<ServiceAccountId>) -> Result<Response, Failure> {
     shown(caller.keys().disable_account(&caller.actor, &id).await?)
 }
 
-/// Switches a service account on again
+/// Enables a service account
 #[utoipa::path(post, path = "/service-accounts/{id}/enable", operation_id = "enable_service_account",
     tag = "service accounts", responses((status = 200, description = "The account.", body = AccountView)))]
 pub(crate) async fn enable(caller: Caller, PathId(id): PathId<ServiceAccountId>) -> Result<Response, Failure> {
@@ -248,10 +248,10 @@ pub(crate) struct IssuedKeys {
 
 /// Rotates all of a service account's keys
 ///
-/// All or none; keys that are revoked or expired are left out.
+/// All keys are rotated, or none. Revoked and expired ones are left out.
 #[utoipa::path(post, path = "/service-accounts/{id}/rotate-all", operation_id = "rotate_service_account",
     tag = "service accounts", request_body = Rotate,
-    responses((status = 200, description = "The keys, and their new secrets.", body = IssuedKeys)))]
+    responses((status = 200, description = "The keys and their new secrets.", body = IssuedKeys)))]
 pub(crate) async fn rotate_all(
     caller: Caller,
     PathId(id): PathId<ServiceAccountId>,

@@ -1,4 +1,4 @@
-//! How much keys were used: of one key, and of the organization, one of its service accounts or environments.
+//! Usage of one key, of the organization, or of one of its service accounts or environments.
 
 use std::time::Duration;
 
@@ -19,36 +19,35 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What was counted.
+/// The usage.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Usage)]
 pub(crate) struct UsageView {
-    /// From this hour on, as it was asked for or is usual.
+    /// The beginning of the span.
     from: Timestamp,
-    /// Up to this hour, which is not counted.
+    /// The end of the span, which is excluded.
     to: Timestamp,
     #[schema(value_type = BucketLength)]
     bucket: &'static str,
-    /// Requests that were let in and had the scopes they needed.
+    /// Accepted requests.
     ok: u64,
-    /// Requests that were let in and refused for a missing scope.
+    /// Requests that lacked a scope.
     refused: u64,
-    /// Bucket by bucket, oldest first; those without any are left out. Of a day that lies in the span in part, that part
-    /// is counted.
+    /// The buckets, oldest first, without empty ones. A day at the edge of the span counts the part inside the span.
     buckets: Vec<BucketView>,
 }
 
-/// What was counted in an hour or a day.
+/// The usage of an hour or a day.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageBucket)]
 pub(crate) struct BucketView {
-    /// The beginning of the hour or the day, in UTC.
+    /// The beginning of the hour or day, in UTC.
     start: Timestamp,
     ok: u64,
     refused: u64,
 }
 
-/// How finely usage is told.
+/// The size of usage buckets.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "the names of `Bucket`, for the document")]
@@ -57,19 +56,19 @@ pub(crate) enum BucketLength {
     Day,
 }
 
-/// Which span of time, and how finely.
+/// The parameters of a key's usage.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Span {
-    /// From this hour on: a full hour in UTC, in whatever offset it is written. Unless given, 24 hours before `to` by the
-    /// hour, 30 days by the day.
+    /// The beginning: a full hour in UTC, in any offset. The default is 24 hours before `to` by the hour, and 30 days by the
+    /// day.
     #[param(value_type = Option<Timestamp>, example = "2026-01-01T00:00:00Z")]
     from: Option<Timestamp>,
-    /// Up to this hour, which is not counted: a full hour in UTC, at most 32 days after `from` by the hour, 367 by the day.
-    /// Unless given, the end of the current hour, or by the day of the current day of UTC.
+    /// The end, which is excluded: a full hour in UTC, at most 32 days after `from` by the hour, and 367 by the day. The
+    /// default is the end of the current hour, or of the current day in UTC.
     #[param(value_type = Option<Timestamp>, example = "2026-01-02T00:00:00Z")]
     to: Option<Timestamp>,
-    /// How finely: by the hour unless given, or by the day of UTC.
+    /// By the hour (the default) or by the day of UTC.
     #[param(value_type = Option<BucketLength>)]
     #[serde(deserialize_with = "input::bucket")]
     bucket: Option<Bucket>,
@@ -79,11 +78,11 @@ impl Input for Span {}
 
 /// Reads a key's usage
 ///
-/// A key that was deleted still has its usage; one that never was has none. Usage is counted by the hour: `from` and
-/// `to` must be full hours in UTC, and other moments are answered 422. So adjoining spans share no request and miss none,
-/// by the hour and by the day. The days of a time zone that is half an hour off UTC can't be asked for.
+/// A deleted key keeps its usage. Usage is counted by the hour: `from` and `to` must be full hours in UTC, and other times
+/// are answered 422. Adjoining spans therefore share no request and miss none. Days of time zones with half-hour offsets
+/// are not available.
 #[utoipa::path(get, path = "/api-keys/{id}/usage", operation_id = "get_api_key_usage", tag = "usage", params(Span),
-    responses((status = 200, description = "What was counted.", body = UsageView)))]
+    responses((status = 200, description = "The usage.", body = UsageView)))]
 pub(crate) async fn of_key(
     caller: Caller,
     PathId(id): PathId<KeyId>,
@@ -92,27 +91,27 @@ pub(crate) async fn of_key(
     counted(&caller, UsageOf::Key(id), span).await
 }
 
-/// Whose usage, when, and how finely.
+/// The parameters of the organization's usage.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrganizationUsage {
-    /// From this hour on: a full hour in UTC, in whatever offset it is written. Unless given, 24 hours before `to` by the
-    /// hour, 30 days by the day.
+    /// The beginning: a full hour in UTC, in any offset. The default is 24 hours before `to` by the hour, and 30 days by the
+    /// day.
     #[param(value_type = Option<Timestamp>, example = "2026-01-01T00:00:00Z")]
     from: Option<Timestamp>,
-    /// Up to this hour, which is not counted: a full hour in UTC, at most 32 days after `from` by the hour, 367 by the day.
-    /// Unless given, the end of the current hour, or by the day of the current day of UTC.
+    /// The end, which is excluded: a full hour in UTC, at most 32 days after `from` by the hour, and 367 by the day. The
+    /// default is the end of the current hour, or of the current day in UTC.
     #[param(value_type = Option<Timestamp>, example = "2026-01-02T00:00:00Z")]
     to: Option<Timestamp>,
-    /// How finely: by the hour unless given, or by the day of UTC.
+    /// By the hour (the default) or by the day of UTC.
     #[param(value_type = Option<BucketLength>)]
     #[serde(deserialize_with = "input::bucket")]
     bucket: Option<Bucket>,
-    /// Of the service account of this id alone.
+    /// Only this service account.
     #[param(value_type = Option<Id>)]
     #[serde(deserialize_with = "input::parsed")]
     service_account: Option<ServiceAccountId>,
-    /// Of this environment alone.
+    /// Only this environment.
     #[param(value_type = Option<Wanted>)]
     environment: Option<String>,
 }
@@ -127,12 +126,11 @@ impl Input for OrganizationUsage {
 
 /// Reads the organization's usage
 ///
-/// Or that of one of its service accounts or environments; what became of their keys since makes no difference. Usage is
-/// counted by the hour: `from` and `to` must be full hours in UTC, and other moments are answered 422. So adjoining spans
-/// share no request and miss none, by the hour and by the day. The days of a time zone that is half an hour off UTC can't
-/// be asked for.
+/// Or the usage of one service account or environment, including keys that were deleted since. Usage is counted by the
+/// hour: `from` and `to` must be full hours in UTC, and other times are answered 422. Adjoining spans therefore share no
+/// request and miss none. Days of time zones with half-hour offsets are not available.
 #[utoipa::path(get, path = "/usage", operation_id = "get_usage", tag = "usage", params(OrganizationUsage),
-    responses((status = 200, description = "What was counted.", body = UsageView)))]
+    responses((status = 200, description = "The usage.", body = UsageView)))]
 pub(crate) async fn of_organization(
     caller: Caller,
     Query(params): Query<OrganizationUsage>,

@@ -1,4 +1,4 @@
-//! `/v1/whoami`: what the service takes the caller for.
+//! `/v1/whoami`: the caller, as the service sees it.
 
 use apikey_core::{ScopeSet, Timestamp};
 use axum::response::Response;
@@ -12,19 +12,19 @@ use crate::{call::Caller, problem::Failure, reply};
 #[derive(Serialize, ToSchema)]
 #[schema(as = Caller)]
 pub(crate) struct CallerView {
-    /// As the audit trail names it: `key:…` for a key.
+    /// The actor's name in the audit trail, `key:…` for a key.
     actor: String,
     organization: String,
-    /// What it may do, roles expanded.
+    /// The effective scopes, with roles expanded.
     #[schema(value_type = Vec<String>)]
     scopes: ScopeSet,
-    /// Until when.
+    /// The time from which the key is rejected.
     expires_at: Option<Timestamp>,
-    /// Null for somebody who has logged in.
+    /// The key, or null for a login.
     key: Option<CallingKey>,
 }
 
-/// The key that asks.
+/// The caller's key.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CallingKey)]
 pub(crate) struct CallingKey {
@@ -34,9 +34,9 @@ pub(crate) struct CallingKey {
     service_account_id: Option<String>,
 }
 
-/// Says who asks
+/// Reads the caller
 ///
-/// Any credential will do.
+/// Requires no scope.
 #[utoipa::path(get, path = "/whoami", operation_id = "whoami", tag = "caller",
     responses((status = 200, description = "The caller.", body = CallerView)))]
 pub(crate) async fn get(caller: Caller) -> Result<Response, Failure> {

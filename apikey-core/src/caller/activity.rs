@@ -39,7 +39,7 @@ pub trait ActivitySink: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestReport<'a> {
-    /// When it came.
+    /// The time of the request.
     pub at: Timestamp,
     /// Its method.
     pub method: &'a str,

@@ -29,7 +29,7 @@ const MOST_AT_ONCE: usize = 500;
 /// Why keys of a deleted account are revoked.
 const DELETED: &str = "its service account was deleted";
 
-/// A service account to be made.
+/// A new service account.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct NewAccount {

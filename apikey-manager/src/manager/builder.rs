@@ -27,10 +27,10 @@ use crate::{
 #[non_exhaustive]
 pub enum BuildError {
     /// No format was given.
-    #[error("format: a key format is needed to issue keys")]
+    #[error("format: a key format is required")]
     NoFormat,
     /// The first format only verifies keys.
-    #[error("format: the first must be able to issue keys")]
+    #[error("format: the first one must be able to issue keys")]
     VerifyOnly,
     /// A setting of the authenticator.
     #[error(transparent)]
@@ -47,7 +47,7 @@ pub enum BuildError {
     #[error(transparent)]
     Pepper(#[from] PepperError),
     /// There is no tokio runtime to write usage on.
-    #[error("a manager is built on a tokio runtime")]
+    #[error("a manager must be built within a tokio runtime")]
     NoRuntime,
 }
 

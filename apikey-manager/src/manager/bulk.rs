@@ -91,7 +91,7 @@ pub struct BulkRevoked {
     pub secrets: Vec<(KeyId, KeyDigest)>,
     /// Keys that live on and were let do more by somebody among those that end: at most 200, for people to look at.
     pub widened: Vec<KeyId>,
-    /// How many keys are still to be revoked, or to have secrets ended.
+    /// The number of keys that further steps will change.
     pub remaining: u64,
     /// Where the next step begins; `None` after the last.
     pub next: Option<KeyId>,
@@ -215,7 +215,7 @@ impl Shared {
                 return Ok(());
             }
             Selection::Key(_) => ("key", "there is no such key"),
-            Selection::CreatedBy(_) => ("created_by", "nobody of this name has made a key"),
+            Selection::CreatedBy(_) => ("created_by", "no key was created by this actor"),
             Selection::ServiceAccount(_) => ("service_account", "there is no such service account"),
             Selection::Environment(_) => ("environment", "there is no such environment"),
         };

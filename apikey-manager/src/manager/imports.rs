@@ -48,7 +48,7 @@ impl KeyManager {
             return Err(ManageError::field(
                 "name",
                 "malformed",
-                "an import's name has 1 to 128 characters, and none that shows nothing",
+                "an import's name has 1 to 128 characters, none of them invisible",
             ));
         }
         if !(1..=MAX_BATCH).contains(&batch) {
@@ -168,7 +168,7 @@ impl Operation {
                         hint = hint_of(key, format, parsed.environment());
                         environment = parsed.environment().map(str::to_owned).or(environment);
                     }
-                    None => fields.push("key", "malformed", "the key is of no format that is accepted"),
+                    None => fields.push("key", "malformed", "the key matches no accepted format"),
                 }
                 shared.hasher.digests(key)
             }
@@ -220,7 +220,7 @@ impl Operation {
         let mut taken: HashSet<KeyDigest> = self.transaction.taken(&all).await?.into_iter().collect();
         for (row, digests) in presented {
             if digests.iter().any(|digest| taken.contains(digest)) {
-                problems.push(*row, FieldError::new("key", "duplicate", "this key is known already"));
+                problems.push(*row, FieldError::new("key", "duplicate", "this key exists already"));
             }
             taken.extend(digests.iter().cloned());
         }

@@ -29,7 +29,7 @@ pub enum Expiry {
     In(Duration),
 }
 
-/// A key to be issued.
+/// A new key.
 ///
 /// ```
 /// use std::time::Duration;
@@ -106,7 +106,7 @@ impl NewKey {
         self.expiry(Expiry::In(lifetime))
     }
 
-    /// The host's own notes.
+    /// Additional data of the service.
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata = metadata;
         self
@@ -223,7 +223,7 @@ impl Draft {
             Some(_) => {
                 let known: Vec<_> = shared.format.environments().collect();
                 let message = match known.is_empty() {
-                    true => "keys of this service have no environment".to_owned(),
+                    true => "keys of this service have no environments".to_owned(),
                     false => format!("must be one of: {}", known.join(", ")),
                 };
                 fields.push("environment", "unknown", message);
@@ -233,7 +233,7 @@ impl Draft {
         if let Expiry::In(lifetime) = expiry
             && lifetime.is_zero()
         {
-            fields.push("expires_in", "too_short", "a lifetime is longer than zero");
+            fields.push("expires_in", "too_short", "a lifetime must be longer than zero");
         }
         if not_before.is_some_and(|not_before| not_before < shared.now()) {
             fields.push("not_before", "past", "must not be in the past");
@@ -346,7 +346,7 @@ impl Operation {
         fields.window(field, not_before, expires_at, self.now);
         match expires_at {
             None if limits.expiry_required => {
-                fields.push(field, "required", "the organization's plan asks for an expiry");
+                fields.push(field, "required", "the organization's plan requires an expiry");
             }
             Some(expires_at) => {
                 let longest = limits.longest_lifetime;

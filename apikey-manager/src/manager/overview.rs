@@ -24,16 +24,16 @@ const fn longest_span(bucket: Bucket) -> u32 {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Requests that were let in and had the scopes they needed.
+    /// Accepted requests.
     pub ok: u64,
-    /// Requests that were let in and refused for a missing scope.
+    /// Requests that lacked a scope.
     pub refused: u64,
     /// Hour by hour or day by day, oldest first; those without any are left out. Of a day that lies in the span in part,
     /// that part is counted.
     pub buckets: Vec<UsageBucket>,
 }
 
-/// What a plan allows, and what is in use.
+/// The limits of a plan, and their use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitsInUse {

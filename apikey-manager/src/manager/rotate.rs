@@ -16,7 +16,7 @@ use crate::{
     store::{Change, Made},
 };
 
-/// How long the secret that a rotation replaces lives on.
+/// The overlap of a rotation: how long the replaced secret stays valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overlap {
@@ -87,10 +87,10 @@ impl Overlap {
     pub(super) fn check(self) -> Result<(), ManageError> {
         match self {
             Overlap::For(overlap) if overlap.is_zero() => {
-                Err(ManageError::field("overlap", "too_short", "an overlap is longer than zero"))
+                Err(ManageError::field("overlap", "too_short", "an overlap must be longer than zero"))
             }
             Overlap::For(overlap) if overlap > LONGEST => {
-                Err(ManageError::field("overlap", "too_long", "an overlap is at most 366 days"))
+                Err(ManageError::field("overlap", "too_long", "an overlap may be at most 366 days"))
             }
             _ => Ok(()),
         }
