@@ -1,16 +1,16 @@
-//! From a URL or a pool to a store: which database is meant, and whether it may be used.
+//! Opens a store from a URL or a pool, after checking whether the database can be used.
 
 use crate::{database::Database, error::ConnectError, migrate, options::SqlOptions, store::SqlStore};
 
 impl SqlStore {
     /// Opens the store at `url`, with the [default options](SqlOptions::new).
     ///
-    /// `sqlite:keys.db` and `sqlite:///var/lib/keys.db` are a file, made if it is missing, readable by its owner only;
-    /// `postgres://user:password@host/database` (or `postgresql:`) is a server.
+    /// `sqlite:keys.db` and `sqlite:///var/lib/keys.db` name a file, which is created if it is missing and is readable by its
+    /// owner only. `postgres://user:password@host/database` (or `postgresql:`) names a server.
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`]; none of them holds a part of the URL.
+    /// See [`ConnectError`]. No error contains a part of the URL.
     pub async fn connect(url: &str) -> Result<Self, ConnectError> {
         SqlOptions::new().connect(url).await
     }
@@ -41,7 +41,7 @@ impl SqlOptions {
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`]; none of them holds a part of the URL.
+    /// See [`ConnectError`]. No error contains a part of the URL.
     pub async fn connect(&self, url: &str) -> Result<SqlStore, ConnectError> {
         match url.split_once(':').map(|(scheme, _)| scheme) {
             #[cfg(feature = "sqlite")]
@@ -58,12 +58,13 @@ impl SqlOptions {
 
     /// Opens the store in the file that `pool` is connected to.
     ///
-    /// The store opens connections of its own, by the pool's options: how safely a commit is written is a setting of the
-    /// connection, and the service's other tables may want another.
+    /// The store opens connections of its own with the pool's options, because the durability of a commit is a setting of the
+    /// connection and the service's other tables may need another.
     ///
     /// # Errors
     ///
-    /// When the pool is of a database in memory, which other connections don't see, and as [`SqlStore::connect`].
+    /// Returns an error if the pool's database is in memory, where other connections don't see it, or as
+    /// [`SqlStore::connect`].
     #[cfg(feature = "sqlite")]
     pub async fn from_sqlite_pool(&self, pool: &sqlx::SqlitePool) -> Result<SqlStore, ConnectError> {
         self.open(crate::sqlite::open(pool.connect_options().as_ref().clone(), self).await?).await

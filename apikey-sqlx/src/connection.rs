@@ -1,9 +1,8 @@
-//! One connection, had for a while: it goes back to its pool only in a state that is known.
+//! A borrowed connection, which returns to its pool only in a known state.
 //!
-//! Databases undo a change by themselves after some errors: SQLite when the disk is full or fails, PostgreSQL when the
-//! connection is lost. sqlx counts transactions on its own side and doesn't hear of that, so it is not asked to: what
-//! begins, commits and undoes a change are statements like others. Whatever is not answered as it should be ends with
-//! the connection closed, which undoes the change on either database.
+//! Databases roll back by themselves after some errors: SQLite on a full or failing disk, PostgreSQL on a lost connection. sqlx
+//! counts transactions on its own side and doesn't notice, so its transactions are not used: `BEGIN`, `COMMIT` and `ROLLBACK`
+//! are plain statements. After an unexpected answer the connection is closed, which rolls back on either database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,9 +19,9 @@ use crate::{
     row::Row,
 };
 
-/// A connection, and the right to have one.
+/// A connection and its permit.
 pub(crate) struct Connection {
-    /// `None` once it is closed or given back.
+    /// `None` once it is closed or returned.
     link: Option<Link>,
     state: State,
     patience: Duration,
@@ -38,17 +37,17 @@ pub(crate) enum Link {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// No change is under way.
+    /// There is no transaction.
     Idle,
-    /// A change is under way, and every statement of it was done.
+    /// A transaction is open, and all of its statements succeeded.
     Changing,
-    /// A statement of the change under way failed, and the database said so.
+    /// A transaction is open, and the database reported a failed statement.
     Failed,
-    /// A statement was sent and not answered, or the connection is broken.
+    /// A statement is unanswered, or the connection is broken.
     Unknown,
 }
 
-/// A query of sqlx, of whichever database is asked.
+/// A query of sqlx for the connection's database.
 macro_rules! sqlx_query {
     ($query:expr) => {{
         let Query { sql, values, is_kept, .. } = $query;
@@ -67,7 +66,7 @@ macro_rules! sqlx_query {
     }};
 }
 
-/// Lists are PostgreSQL's alone.
+/// Only PostgreSQL has arrays.
 #[cfg(feature = "sqlite")]
 macro_rules! sqlite_query {
     ($query:expr) => {{
@@ -99,7 +98,7 @@ macro_rules! postgres_query {
 }
 
 impl Connection {
-    /// `patience`: how long a statement is waited for.
+    /// `patience` is the time limit of a statement.
     pub(crate) fn new(link: Link, patience: Duration, turn: Arc<OwnedSemaphorePermit>) -> Self {
         Connection { link: Some(link), state: State::Idle, patience, turn }
     }
@@ -113,7 +112,7 @@ impl Connection {
         self.hear(before, answer)
     }
 
-    /// Returns how many rows were changed.
+    /// Returns the number of changed rows.
     pub(crate) async fn execute(&mut self, query: Query<'_>) -> Result<u64, Failure> {
         if query.has_nul() {
             let reason = "a text with a NUL character can't be kept";
@@ -124,7 +123,7 @@ impl Connection {
         self.hear(before, answer)
     }
 
-    /// Runs many statements without values, of any number of results.
+    /// Runs several statements without values.
     pub(crate) async fn run(&mut self, sql: String) -> Result<(), Failure> {
         let Asked { link, patience, before } = self.ask()?;
         let answer = timeout(patience, link.run(sql)).await;
@@ -132,13 +131,13 @@ impl Connection {
     }
 
     pub(crate) async fn begin(&mut self, sql: String) -> Result<(), Failure> {
-        // Before the answer: of many statements the first may be done when another fails.
+        // Set before the answer: of several statements, the first may have run when another fails.
         self.state = State::Changing;
         self.run(sql).await
     }
 
-    /// Commits, if all statements since the beginning were done. When this fails the change is undone, or its connection
-    /// closed: whether it was committed is then for the error to say.
+    /// Commits if all statements succeeded. On an error the change is rolled back or the connection closed; the error tells
+    /// whether the commit may have happened.
     pub(crate) async fn commit(&mut self) -> Result<(), Failure> {
         let committed = self.run("COMMIT".to_owned()).await;
         match committed {
@@ -148,8 +147,8 @@ impl Connection {
         committed
     }
 
-    /// Undoes the change before this returns. Where that fails, as it does on SQLite when the database has undone the
-    /// change by itself, the connection will be closed.
+    /// Rolls the change back before it returns. If that fails, as it does if SQLite has rolled back by itself, the connection
+    /// is closed.
     pub(crate) async fn rollback(&mut self) {
         if matches!(self.state, State::Changing | State::Failed) {
             self.state = State::Unknown;
@@ -168,8 +167,8 @@ impl Connection {
         }
     }
 
-    /// The connection for one statement. Nothing is known of it until the answer is [heard](Connection::hear), which it
-    /// never is when the caller goes away.
+    /// Returns the connection for one statement. Its state is unknown until the answer is [heard](Connection::hear), which
+    /// never happens if the caller is dropped.
     fn ask(&mut self) -> Result<Asked<'_>, Failure> {
         match (&mut self.link, self.state) {
             (Some(link), before @ (State::Idle | State::Changing)) => {
@@ -194,7 +193,7 @@ impl Connection {
     }
 }
 
-/// A connection that is about to be asked, and what was known of it until then.
+/// A connection for one statement, and its state before.
 struct Asked<'c> {
     link: &'c mut Link,
     patience: Duration,
@@ -205,7 +204,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let Some(link) = self.link.take() else { return };
         let (patience, turn) = (self.patience, Arc::clone(&self.turn));
-        // Pools take connections back on a task.
+        // Pools take connections back in a task.
         let Ok(runtime) = Handle::try_current() else { return link.close_now() };
         match self.state {
             State::Idle => drop(link),
@@ -255,14 +254,14 @@ impl Link {
 
     fn close(self, runtime: &Handle, turn: Arc<OwnedSemaphorePermit>) {
         match self {
-            // Its thread is at the statement until that is done, whoever waits for it. So long it is somebody's turn: those
-            // who ask for much and are given up would have ever more threads.
+            // Its thread runs the statement to the end, even without a waiter. The permit is kept until then; otherwise
+            // abandoned statements would occupy ever more threads.
             #[cfg(feature = "sqlite")]
             Link::Sqlite(link) => drop(runtime.spawn(async move {
                 let _ = link.close().await;
                 drop(turn);
             })),
-            // The server ends the statement by itself, and the connection may hear nothing any more.
+            // The server ends the statement by itself, and the connection may receive nothing any more.
             #[cfg(feature = "postgres")]
             Link::Postgres(_) => {
                 let _ = (runtime, turn);
@@ -271,7 +270,7 @@ impl Link {
         }
     }
 
-    /// Closes without a word.
+    /// Closes the connection without a goodbye.
     fn close_now(self) {
         match self {
             #[cfg(feature = "sqlite")]
@@ -295,7 +294,7 @@ mod tests {
         options::SqlOptions,
     };
 
-    /// A table `t` of either database, with 1 in it.
+    /// Creates a table `t` that contains 1.
     struct Bed {
         name: &'static str,
         database: Database,
@@ -326,14 +325,14 @@ mod tests {
             self.database.begin().await.unwrap()
         }
 
-        /// All numbers there are.
+        /// Returns all numbers in the table.
         async fn numbers(&self) -> Vec<i64> {
             let query = self.database.names.query("SELECT n FROM t ORDER BY n");
             let rows = self.database.fetch(query).await.unwrap();
             rows.iter().map(|row| row.reader().int().unwrap()).collect()
         }
 
-        /// A statement that fails; after it SQLite has undone the change by itself.
+        /// A statement that fails and makes SQLite roll back by itself.
         fn failing(&self) -> &'static str {
             match self.name {
                 "sqlite" => "INSERT OR ROLLBACK INTO t VALUES (1)",
@@ -341,7 +340,7 @@ mod tests {
             }
         }
 
-        /// A statement that takes longer than anybody waits.
+        /// A statement that outlasts the time limit.
         fn slow(&self) -> &'static str {
             match self.name {
                 "sqlite" => {
@@ -364,7 +363,7 @@ mod tests {
                 let mut change = bed.begin().await;
                 change.execute(insert(&bed, 2)).await.unwrap();
                 change.run(bed.failing().to_owned()).await.unwrap_err();
-                // On SQLite this would be committed on the spot, as there is no change any more.
+                // On SQLite this would commit at once, because there is no transaction any more.
                 assert!(matches!(change.execute(insert(&bed, 3)).await, Err(Failure::Over)), "{}", bed.name);
                 assert!(matches!(change.fetch(bed.database.names.query("SELECT n FROM t")).await, Err(Failure::Over)));
                 match ending {
@@ -420,7 +419,7 @@ mod tests {
                 let next = loop {
                     match bed.database.begin().await {
                         Ok(next) => break next,
-                        // The thread that is at it has the only turn.
+                        // The thread that runs it has the only permit.
                         Err(Failure::Late(_)) if bed.name == "sqlite" => {}
                         Err(failure) => panic!("{}: {failure}", bed.name),
                     }
@@ -455,7 +454,7 @@ mod tests {
             begun[0].execute(insert(&bed, 2)).await.unwrap();
             let turn = Arc::new(Arc::new(tokio::sync::Semaphore::new(1)).acquire_owned().await.unwrap());
             idle.push(bed.database.connect(Lane::Read, &turn).await.unwrap());
-            // On a thread that has no runtime.
+            // On a thread without a runtime.
             std::thread::spawn(move || drop((idle, begun))).join().unwrap();
             bed.begin().await.commit().await.unwrap();
             assert_eq!(bed.numbers().await, [1], "{}", bed.name);

@@ -1,4 +1,4 @@
-//! Either database: runs [`Query`]s, on connections that each [lane](crate::lanes) has its part of, within a time limit.
+//! Runs [`Query`]s on either database, on the connections of a [lane](crate::lanes), within a time limit.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     row::Row,
 };
 
-/// How often another connection is tried when one turns out to be broken.
+/// The number of attempts on other connections if one is broken.
 const TRIES: usize = 16;
 
 pub(crate) struct Database {
@@ -32,7 +32,7 @@ pub(crate) enum Pools {
     Postgres { pool: sqlx::PgPool, is_own: bool },
 }
 
-/// A change under way; undone when dropped.
+/// An open transaction, which is rolled back on drop.
 pub(crate) struct Change {
     connection: Connection,
     #[cfg(feature = "sqlite")]
@@ -50,17 +50,17 @@ impl Database {
         Database { pools, lanes, names, timeout }
     }
 
-    /// Reads for people, and for the sweep.
+    /// Runs a read: a list, a sum or a search.
     pub(crate) async fn fetch(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
         self.read(Lane::Read, query).await
     }
 
-    /// Reads what requests wait for.
+    /// Runs a look-up that requests wait for.
     pub(crate) async fn look_up(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
         self.read(Lane::LookUp, query).await
     }
 
-    /// A connection that turns out to be broken, as all are after a restart of the server, is no reason to fail.
+    /// Retries on another connection if one is broken, as all are after a restart of the server.
     async fn read(&self, lane: Lane, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
         let turn = self.turn(lane).await.map_err(error::failed)?;
         let mut tries = 1..TRIES;
@@ -76,7 +76,7 @@ impl Database {
         }
     }
 
-    /// Begins a change; on a broken connection nothing has begun, and the next is tried.
+    /// Begins a transaction. On a broken connection nothing has begun, and the next one is tried.
     pub(crate) async fn begin(&self) -> Result<Change, Failure> {
         let turn = self.turn(Lane::Change).await?;
         let mut tries = 1..TRIES;
@@ -109,7 +109,7 @@ impl Database {
         }
     }
 
-    /// Makes a change that `work` describes: committed if that succeeds, and otherwise undone before this returns.
+    /// Runs `work` in a transaction, which is committed if it succeeds and otherwise rolled back before this returns.
     pub(crate) async fn change<T>(
         &self,
         work: impl AsyncFnOnce(&mut Change) -> Result<T, Failure>,
@@ -142,14 +142,14 @@ impl Database {
                 }
                 #[cfg(feature = "postgres")]
                 Pools::Postgres { pool, .. } => {
-                    // Any connection will do.
+                    // Any connection is fine.
                     let _ = lane;
                     Ok(Link::Postgres(pool.acquire().await?))
                 }
             }
         };
         let link = timeout(self.timeout, acquired).await.unwrap_or(Err(Failure::Late("no connection was made")))?;
-        // The database gives up first, and says why.
+        // The database times out first and gives the reason.
         let patience = self.timeout.saturating_add(self.timeout / 4);
         Ok(Connection::new(link, patience, Arc::clone(turn)))
     }
@@ -176,17 +176,17 @@ impl Change {
         self.connection.fetch(query).await
     }
 
-    /// Returns how many rows were changed.
+    /// Returns the number of changed rows.
     pub(crate) async fn execute(&mut self, query: Query<'_>) -> Result<u64, Failure> {
         self.connection.execute(query).await
     }
 
-    /// Runs many statements without values, of any number of results.
+    /// Runs several statements without values.
     pub(crate) async fn run(&mut self, sql: String) -> Result<(), Failure> {
         self.connection.run(sql).await
     }
 
-    /// No answer in time is no answer.
+    /// Turns a missed time limit into an error.
     pub(crate) async fn commit(mut self) -> Result<(), Failure> {
         self.connection.commit().await?;
         #[cfg(feature = "sqlite")]
@@ -196,7 +196,7 @@ impl Change {
         Ok(())
     }
 
-    /// Undone when this returns, not some time after.
+    /// Rolls back before it returns, not some time after.
     pub(crate) async fn rollback(mut self) {
         self.connection.rollback().await;
     }

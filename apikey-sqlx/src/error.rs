@@ -1,40 +1,40 @@
-//! What can go wrong, as callers see it. No value of a statement and no part of a URL gets into an error.
+//! The errors of this crate. None contains a value of a statement or a part of a URL.
 
 use std::fmt;
 
 use apikey_manager::StoreError;
 
-/// Why a store could not be opened.
+/// The error for a store that can't be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The URL can't be used; the message says why, and holds no part of it.
+    /// The URL is malformed. The message gives the reason and contains no part of the URL.
     #[error("the database's URL {0}")]
     Url(&'static str),
-    /// The URL is of a database that this build can't speak to.
+    /// This build doesn't support the URL's database.
     #[error("for {url} URLs, apikey-sqlx is to be compiled with its feature `{feature}`")]
     Feature {
-        /// What the URL begins with.
+        /// The scheme of the URL.
         url: &'static str,
         /// The feature that is missing.
         feature: &'static str,
     },
-    /// An option can't be used.
+    /// An option has an invalid value.
     #[error("{option}: {reason}")]
     Option {
         /// The option.
         option: &'static str,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
-    /// The database may not be used for keys: it is too old, read-only, recovering, not the primary, not in UTF-8, or behind
-    /// a pooler of transactions.
+    /// The database can't be used for keys: it is too old, read-only, recovering, not the primary, not in UTF-8, or behind a
+    /// transaction pooler.
     #[error("the database can't be used: {0}")]
     Unsuitable(String),
-    /// The tables are not those that this version makes.
+    /// The tables are not of this version.
     #[error("the database's tables: {0}")]
     Tables(String),
-    /// The database can't be reached, or refused.
+    /// The database can't be reached or refused the connection.
     #[error("the database is not available")]
     Unavailable(#[source] DatabaseError),
 }
@@ -51,17 +51,17 @@ impl From<Failure> for ConnectError {
     }
 }
 
-/// Why a statement was not done, or is not known to be.
+/// The cause of a failed statement, or of one with an unknown outcome.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// What the database or its driver says.
+    /// An error of the database or its driver.
     Database(sqlx::Error),
-    /// Nothing came within the time limit: no connection, or no answer.
+    /// No connection or no answer within the time limit.
     Late(&'static str),
-    /// This part of a SQLite database is no longer the one that was opened.
+    /// This file of a SQLite database is no longer the one that was opened.
     #[cfg(feature = "sqlite")]
     Gone(&'static str),
-    /// The change has failed before. The database may have undone it by itself, and would then do this alone.
+    /// The transaction failed before. The database may have rolled it back, and would run this statement outside it.
     Over,
 }
 
@@ -93,7 +93,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What a database said, or why it said nothing: its message and code, without the values that were sent.
+/// An error of a database: its message and code, without the values of the statement.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct DatabaseError {
@@ -101,20 +101,20 @@ pub struct DatabaseError {
 }
 
 impl DatabaseError {
-    /// Details that PostgreSQL adds to a message, such as a row's values, stay behind.
+    /// Drops details that PostgreSQL adds to a message, such as a row's values.
     fn new(failure: &Failure) -> Self {
         DatabaseError { message: failure.to_string() }
     }
 }
 
-/// The store's error for a statement that failed, before any commit: nothing was changed.
+/// Converts the error of a statement before the commit: nothing was changed.
 pub(crate) fn failed(failure: impl Into<Failure>) -> StoreError {
     let failure = failure.into();
     match &failure {
         Failure::Database(sqlx::Error::Database(said)) => match said.code().as_deref() {
             _ if said.is_unique_violation() => StoreError::conflict("an id, a digest or a marker is taken"),
             _ if said.is_foreign_key_violation() => StoreError::conflict("a row was removed meanwhile"),
-            // The trigger that keeps an event from being replaced.
+            // The trigger that protects events from being replaced.
             Some("1811") => StoreError::conflict("an event's id is taken"),
             // Serialization failure, deadlock.
             Some("40001" | "40P01") => StoreError::conflict("a concurrent change went first"),
@@ -128,7 +128,7 @@ pub(crate) fn failed(failure: impl Into<Failure>) -> StoreError {
     }
 }
 
-/// The store's error for a commit that failed: unless the database itself said no, it may hold.
+/// Converts the error of a commit: unless the database rejected it, the change may hold.
 pub(crate) fn commit_failed(failure: Failure) -> StoreError {
     match &failure {
         Failure::Database(sqlx::Error::Database(said)) if is_definite(said.code().as_deref()) => failed(failure),
@@ -137,7 +137,7 @@ pub(crate) fn commit_failed(failure: Failure) -> StoreError {
     }
 }
 
-/// Does a commit's error of this code say that nothing was committed?
+/// Returns `true` if a commit's error with this code means that nothing was committed.
 fn is_definite(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     // PostgreSQL: connection exceptions, the server's end, and what says of itself that it doesn't know.
@@ -147,7 +147,7 @@ fn is_definite(code: Option<&str>) -> bool {
     !is_lost && !is_late
 }
 
-/// Was the connection at fault, so that another may do better?
+/// Returns `true` if the connection failed, so that another may succeed.
 pub(crate) fn is_broken(failure: &Failure) -> bool {
     match failure {
         Failure::Database(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed) => true,

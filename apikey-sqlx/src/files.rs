@@ -1,7 +1,7 @@
-//! The file of a SQLite database, which may be deleted or replaced while it is open. SQLite then goes on in the file that
-//! it has open, as any program does on Unix, and what it writes there is lost.
+//! The file of a SQLite database, which may be deleted or replaced while it is open. SQLite then continues with the file that
+//! it has open, as any program does on Unix, and its writes are lost.
 //!
-//! So it is looked for where it should be. On Windows there is nothing to see: a file that is open can't be deleted.
+//! This module checks that the file is still at its path. On Windows an open file can't be deleted.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use std::{
 
 use crate::error::Failure;
 
-/// How often those who only read look.
+/// The interval at which readers check.
 const GLANCES: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -22,9 +22,9 @@ pub(crate) struct Files {
 #[derive(Debug)]
 struct Seen {
     database: Place,
-    /// What SQLite keeps beside it, and changes are lost without.
+    /// Files beside the database without which changes are lost.
     beside: [Place; 2],
-    /// When the database was last found.
+    /// The time of the last successful check.
     glanced: Option<Instant>,
 }
 
@@ -32,15 +32,15 @@ struct Seen {
 struct Place {
     what: &'static str,
     path: PathBuf,
-    /// `None` where there is no file, as with a VFS that keeps it elsewhere, or none yet.
+    /// `None` if there is no file: a VFS keeps it elsewhere, or it doesn't exist yet.
     known: Option<Identity>,
 }
 
-/// Which file it is: its device, and its number there.
+/// The file's identity: its device and inode.
 type Identity = (u64, u64);
 
 impl Files {
-    /// The file at `path`, which is there and about to be opened.
+    /// Remembers the file at `path`, which exists and is about to be opened.
     pub(crate) fn new(path: &Path) -> Self {
         let beside = |what, suffix| {
             let mut path = path.to_owned().into_os_string();
@@ -52,13 +52,13 @@ impl Files {
         Files { seen: Mutex::new(Seen { database, beside, glanced: None }) }
     }
 
-    /// Forgets what is beside the database: the connection that changes it is about to be opened anew, and where nobody
-    /// else has the database open, what is beside it is made anew, too.
+    /// Forgets the files beside the database, because the writing connection is about to be reopened, which may create them
+    /// anew.
     pub(crate) fn forget(&self) {
         self.seen().beside.iter_mut().for_each(|place| place.known = None);
     }
 
-    /// Looks for all of it, on behalf of a change: when it has begun, so that everything is there, and when it is made.
+    /// Checks all files for a change: after it has begun, when all of them exist, and before it commits.
     pub(crate) fn look(&self) -> Result<(), Failure> {
         let mut seen = self.seen();
         seen.database.check()?;
@@ -71,7 +71,7 @@ impl Files {
         })
     }
 
-    /// Looks for the database, once a second while it is there.
+    /// Checks the database's file, at most once a second.
     pub(crate) fn glance(&self) -> Result<(), Failure> {
         let mut seen = self.seen();
         if seen.glanced.is_some_and(|at| at.elapsed() < GLANCES) {

@@ -1,4 +1,4 @@
-//! The read path: all that a verdict on many digests needs, in one statement.
+//! The read path: everything that verdicts on a batch of digests need, in one statement.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,9 @@ use crate::{
     row::{self, Row, account_id, corrupt, json, scopes},
 };
 
-/// What is read of each key. That an account is disabled or gone, or an organization suspended, is asked row by row and of
-/// an index: a join, or `EXISTS` of a row, may be done in ways that read all of them. Where no organization is suspended,
-/// as nearly always, none is asked for.
+/// The columns of each key. Disabled accounts and suspended organizations are looked up by index for each row: the planner may
+/// run a join or a correlated `EXISTS` over whole tables. If no organization is suspended, as nearly always, none is looked
+/// up.
 const FIELDS: &str = "k.id, k.organization, k.service_account, k.name, k.environment, k.scopes, k.not_before, \
     k.expires_at, NULLIF(k.metadata, '{}'), s.ends_at, \
     CAST(CASE WHEN k.revoked_at IS NULL THEN 0 ELSE 1 END + CASE WHEN k.disabled_at IS NULL THEN 0 ELSE 2 END \
@@ -40,7 +40,7 @@ struct Fields<'r> {
 }
 
 impl Fields<'_> {
-    /// The key, or what keeps it from being read; under the bytes of the digest that found it.
+    /// A key or the error of its row, with the bytes of the digest that found it.
     fn into_answer(self, bytes: [u8; 32], algorithm: &str, revision: u64) -> Answer {
         let id = self.id.clone().into_owned();
         let key = row::digest(bytes, algorithm).and_then(|digest| self.into_key(digest, revision));
@@ -72,12 +72,12 @@ impl Fields<'_> {
     }
 }
 
-/// A key, or what keeps it from being read, under the bytes of its digest.
+/// A key or the error of its row, with the bytes of its digest.
 type Answer = ([u8; 32], Result<FoundKey, StoreError>);
 
-/// Of digests, whatever their algorithm. The revision is told when no key is.
+/// The query for digests of any algorithm. It returns the revision even without a key.
 pub(crate) fn query<'n>(names: &'n Names, digests: &[KeyDigest]) -> Query<'n> {
-    // In the order of their index, which is then read from left to right; and each once, or its key would be found twice.
+    // In index order, for a single pass, and without duplicates, which would find a key twice.
     let mut digests = sorted(digests);
     digests.dedup_by_key(|digest| digest.as_bytes());
     match names.dialect {
@@ -88,7 +88,7 @@ pub(crate) fn query<'n>(names: &'n Names, digests: &[KeyDigest]) -> Query<'n> {
     }
 }
 
-/// What rows of [`query`] say of `digests`, and of no others that have their bytes.
+/// Reads the rows of [`query`] for `digests`, and not for other algorithms' digests with the same bytes.
 pub(crate) fn read(rows: &[Row], digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
     let mut answers = Vec::with_capacity(digests.len());
     for row in rows {
@@ -110,7 +110,7 @@ pub(crate) fn read(rows: &[Row], digests: &[KeyDigest]) -> Result<Vec<Found>, St
         match answer {
             Ok(key) if alike.any(|digest| **digest == key.digest) => found.push(Found::Key(Box::new(key))),
             Ok(_) => {}
-            // Of which algorithm it was may be what can't be read.
+            // The algorithm may be the corrupt column.
             Err(error) => {
                 let what = error.to_string();
                 let corrupt = |digest: &&KeyDigest| Found::Corrupt {
@@ -134,8 +134,8 @@ fn no_revision() -> StoreError {
     corrupt("no revision")
 }
 
-/// One row for all, in JSON: a connection's thread hands over row by row and value by value, and each costs as much as to
-/// find a key.
+/// Returns all keys as one row of JSON. A connection's thread transfers value by value, and each transfer costs as much as
+/// finding a key.
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use std::fmt;
@@ -162,14 +162,14 @@ mod sqlite {
     pub(super) fn query<'n>(names: &'n Names, digests: &[&KeyDigest]) -> Query<'n> {
         let mut query = names.query("SELECT (SELECT revision FROM @fleet WHERE id = 1), json_group_array(json_array(");
         query.push(FIELDS).push(", s.algorithm || ':' || lower(hex(s.digest)))) FROM json_each(");
-        // `CROSS JOIN` is done in the order in which it is written.
+        // SQLite runs `CROSS JOIN` in the written order.
         query
             .push_value(listed(digests))
             .push(") d CROSS JOIN @secret s ON s.digest = unhex(d.value) CROSS JOIN @key k ON k.id = s.key_id");
         query
     }
 
-    /// As an array of hexadecimal texts.
+    /// Serializes bytes as hexadecimal texts.
     fn listed(digests: &[&KeyDigest]) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut listed = String::with_capacity(2 + 67 * digests.len());
@@ -226,7 +226,7 @@ mod sqlite {
         Ok(())
     }
 
-    /// Copied only where JSON has escaped something.
+    /// Copied only if JSON has escaped something.
     struct Text<'r>(Cow<'r, str>);
 
     impl Text<'_> {
@@ -260,13 +260,13 @@ mod sqlite {
     }
 }
 
-/// A row for each, and one at least.
+/// Returns a row for each key, and at least one.
 #[cfg(feature = "postgres")]
 mod postgres {
     use super::*;
 
     pub(super) fn query<'n>(names: &'n Names, digests: &[&KeyDigest]) -> Query<'n> {
-        // A server may have become read-only since it was connected to, and a standby doesn't know the latest.
+        // A server may have become read-only since the connection was opened, and a standby may be stale.
         let mut query = names.query(
             "SELECT CASE WHEN (SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on') \
              THEN -1 ELSE f.revision END, ",

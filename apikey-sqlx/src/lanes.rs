@@ -1,24 +1,24 @@
-//! Who may have a connection: look-ups, changes and reads have a part each, so that none of them waits for another.
+//! The shares of the connections: look-ups, changes and reads have one each, so that none waits for another.
 //!
-//! Reads cost what their caller asks for, a year of usage or a search; a request that presents a key, and the revocation
-//! of one, must not stand in line with them.
+//! The cost of a read is up to its caller: a year of usage, or a search. Requests that present a key, and revocations, must not
+//! queue behind reads.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What a connection is wanted for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// What requests wait for: which keys were presented, and whether the database answers.
+    /// Look-ups of presented keys, and health checks.
     LookUp,
-    /// Changes, and what is counted.
+    /// Changes, and writes of usage.
     Change,
-    /// Lists, sums and searches, for people and for the sweep.
+    /// Lists, sums and searches, including those of the sweep.
     Read,
 }
 
-/// How many of each may have a connection at once. Whoever came first is served first.
+/// The permits of each lane, first come, first served.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     look_ups: Arc<Semaphore>,
@@ -27,16 +27,15 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Lanes for `connections` that any of them may have: a third for look-ups, a fifth for reads, the rest for changes.
-    /// Of fewer than three connections each lane has one, and waits for the others where it must.
+    /// Divides `connections`: a third for look-ups, a fifth for reads, the rest for changes. With fewer than three, each lane
+    /// has one permit, and lanes may wait for each other.
     #[cfg(feature = "postgres")]
     pub(crate) fn of_server(connections: u32) -> Self {
         let (look_ups, reads) = ((connections / 3).max(1), (connections / 5).max(1));
         Lanes::new(look_ups, connections.saturating_sub(look_ups + reads).max(1), reads)
     }
 
-    /// Lanes for one connection that changes a file, and `readers` that read it: a third of them for reads, the others for
-    /// look-ups.
+    /// Divides one connection for changes and `readers`: a third of them for reads, the others for look-ups.
     #[cfg(feature = "sqlite")]
     pub(crate) fn of_file(readers: u32) -> Self {
         let reads = (readers / 3).max(1);
@@ -48,7 +47,7 @@ impl Lanes {
         Lanes { look_ups: lane(look_ups), changes: lane(changes), reads: lane(reads) }
     }
 
-    /// Waits for a turn in `lane`; `None` is never returned, as no lane is ever closed.
+    /// Waits for a permit of `lane`. Never returns `None`, because lanes are never closed.
     pub(crate) async fn take(&self, lane: Lane) -> Option<OwnedSemaphorePermit> {
         Arc::clone(self.of(lane)).acquire_owned().await.ok()
     }
@@ -96,7 +95,7 @@ mod tests {
         }
     }
 
-    /// All connections that a lane may have, and what waits for one more.
+    /// All permits of a lane, and a waiter for one more.
     async fn fill(database: &Arc<Database>, lane: Lane) -> (Vec<Connection>, Vec<tokio::task::JoinHandle<()>>) {
         let mut had = Vec::new();
         while let Ok(turn) = Arc::clone(database.lanes.of(lane)).try_acquire_owned() {

@@ -18,44 +18,44 @@
 //!
 //! # Beside the tables of a service
 //!
-//! Every table, index, trigger and function begins with a prefix (`apikey_`), and on PostgreSQL may be in a schema of its
-//! own: see [`SqlOptions`]. Which migrations have been applied stands in a table of the store's own. They are applied by
-//! `connect`, by one process at a time; or by hand, as [`SqlOptions::migrations`] prints them.
+//! The names of tables, indexes, triggers and functions begin with a prefix (`apikey_`). On PostgreSQL they may be in a schema
+//! of their own: see [`SqlOptions`]. A table records the applied migrations. `connect` applies them, one process at a time,
+//! or you apply them by hand: [`SqlOptions::migrations`] prints them.
 //!
 //! # One shape, two dialects
 //!
-//! Statements are written once, with `$1` for values, which both databases read, and run by a small layer that knows
-//! integers, text and bytes: the store is neither generic over a database nor written twice. What differs is in
-//! `sqlite` and `postgres`: how a connection is opened and what it must be, and how a transaction begins. A change of
-//! the tables is one file for both, with the types' names filled in.
+//! Statements are written once, with `$1` for values as both databases accept it. A small layer over integers, text and bytes
+//! runs them, so the store is neither generic over a database nor written twice. `sqlite` and `postgres` contain what differs:
+//! opening and checking connections, and beginning transactions. A migration is one file for both, with placeholders for
+//! types.
 //!
-//! Every read is one statement, so all of it is of one moment. A change locks its organization first (SQLite: the
-//! database) and takes the revision last, so no two changes wait for each other.
+//! Every read is one statement and therefore one snapshot. A change locks its organization first (on SQLite, the database) and
+//! the revision last, so changes never deadlock.
 //!
 //! # Connections
 //!
-//! Look-ups of keys, changes, and reads (lists, searches, sums) each have a part of the connections. Requests are verified
-//! and keys revoked however many people read. [`SqlOptions::max_connections`] tells how the connections are divided.
+//! Look-ups of keys, changes, and reads (lists, searches, sums) have connections of their own, so reads never delay
+//! verification or revocation. [`SqlOptions::max_connections`] tells how the connections are divided.
 //!
-//! A connection is used again only if its state is known. It is closed when it didn't answer in time, when it was lost, and
-//! when a change on it could not be undone. So a service needs no restart after its disk was full or its server stood
-//! still: what could not be written has failed, and the next change works.
+//! A connection is reused only if its state is known. It is closed if it doesn't answer in time, if it is lost, or if a change
+//! on it can't be rolled back. A service therefore needs no restart after a full disk or a stalled server: failed changes
+//! report an error, and the next change works.
 //!
 //! # PostgreSQL
 //!
-//! The database's encoding is UTF-8, and the server is a primary that can be written to; any other is refused by `connect`.
+//! `connect` refuses a database whose encoding is not UTF-8, and a server that is not a writable primary.
 //!
 //! A pooler between the store and the server must pool sessions. Transaction pooling, as by PgBouncer with
 //! `pool_mode = transaction`, is not supported yet: the store prepares statements, which belong to a session. `connect`
-//! refuses such a pooler when it sees one session lent to two connections; while other clients are busy it may miss that.
-//! No setting of the store outlives its transaction in a pooler's session. Those that last are parameters of the session's
-//! start, which poolers refuse or leave out.
+//! refuses such a pooler if it sees one session lent to two connections; while other clients are busy it may miss that.
+//! No setting of the store outlives its transaction in a pooler's session. Lasting settings are parameters of the session's
+//! start, which poolers refuse or ignore.
 //!
 //! # SQLite
 //!
-//! What is written to a deleted file is lost. So once the file, or the log that SQLite keeps beside it, was deleted or
-//! replaced while it was open, changes and [`check`](KeyStore::check) fail, and within a second look-ups fail, too. Stop the
-//! service before you restore a backup. On Windows a file that is open can't be deleted.
+//! Writes to a deleted file are lost. If the file or its write-ahead log is deleted or replaced while it is open, changes and
+//! [`check`](KeyStore::check) fail, and within a second look-ups fail, too. Stop the service before you restore a backup. On
+//! Windows an open file can't be deleted.
 //!
 //! # Features
 //!
@@ -63,7 +63,7 @@
 //! - `postgres`: a server of PostgreSQL 14 or later. Without one of sqlx's `tls-…` features, which are for the
 //!   service's manifest to name, connections are not encrypted, and a URL that requires it is an error.
 //!
-//! Neither is on by default; without either there is no store.
+//! Neither is enabled by default. Without either there is no store.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,4 +1,4 @@
-//! The tables, step by step: each step once, by one process, with a checksum of what it was.
+//! The migrations. One process applies each step once and records its checksum.
 
 use sha2::{Digest, Sha256};
 
@@ -20,7 +20,7 @@ struct Migration {
     postgres: &'static str,
 }
 
-/// Never change one that has been released: its checksum stands in databases. Add the next.
+/// Never change a released step: databases contain its checksum. Add the next one.
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "tables",
@@ -38,7 +38,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS @migration (
 ){table};\n";
 
 impl Migration {
-    /// The step in the words of one database.
+    /// Returns the step in one database's dialect.
     fn sql(&self, names: &Names) -> String {
         let own = match names.dialect {
             #[cfg(feature = "sqlite")]
@@ -49,13 +49,13 @@ impl Migration {
         fill(&format!("{}{own}", self.tables), names)
     }
 
-    /// Of the text as it is run but for the names, which are the service's choice.
+    /// The checksum of the text, apart from the names, which the service chooses.
     fn checksum(&self, names: &Names) -> String {
         let sql = self.sql(&Names::new(names.dialect, None, ""));
         Sha256::digest(sql).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// What records that the step was taken.
+    /// The statement that records the step.
     fn record(&self, names: &Names) -> String {
         let Migration { version, name, .. } = self;
         let checksum = self.checksum(names);
@@ -65,7 +65,7 @@ impl Migration {
     }
 }
 
-/// Types, and what else differs in the text of tables.
+/// The types and other differences between the databases.
 fn fill(sql: &str, names: &Names) -> String {
     let words = match names.dialect {
         #[cfg(feature = "sqlite")]
@@ -78,7 +78,7 @@ fn fill(sql: &str, names: &Names) -> String {
             ("{keyed_table}", " STRICT, WITHOUT ROWID"),
             ("{random}", "lower(hex(randomblob(16)))"),
         ],
-        // Text sorts by its bytes, and case is that of ASCII, whatever the database's language: as in SQLite and in Rust.
+        // Text sorts by bytes and has ASCII case in any database's language, as in SQLite and in Rust.
         #[cfg(feature = "postgres")]
         Dialect::Postgres => [
             ("{text}", "TEXT COLLATE \"C\""),
@@ -93,7 +93,7 @@ fn fill(sql: &str, names: &Names) -> String {
     words.iter().fold(names.fill(sql), |sql, (word, own)| sql.replace(word, own))
 }
 
-/// All of it, to be run by hand.
+/// Returns all steps, to be applied by hand.
 pub(crate) fn printed(names: &Names, schema: Option<&str>) -> String {
     let mut sql = "BEGIN;\n".to_owned();
     if let Some(schema) = schema {
@@ -107,11 +107,11 @@ pub(crate) fn printed(names: &Names, schema: Option<&str>) -> String {
     sql + "COMMIT;\n"
 }
 
-/// Takes the steps that are missing, while no other process does.
+/// Applies the missing steps, in one process at a time.
 pub(crate) async fn apply(database: &Database, schema: Option<&str>) -> Result<(), ConnectError> {
     let names = &database.names;
     let mut change = database.begin().await?;
-    // SQLite's change has the whole file locked already.
+    // A change on SQLite has locked the whole file already.
     #[cfg(feature = "postgres")]
     if names.dialect == Dialect::Postgres {
         let digest = Sha256::digest(names.fill("apikey-sqlx migrates @"));
@@ -132,7 +132,7 @@ pub(crate) async fn apply(database: &Database, schema: Option<&str>) -> Result<(
     Ok(change.commit().await?)
 }
 
-/// Have all steps been taken, and no others?
+/// Checks that exactly these steps have been applied.
 pub(crate) async fn verify(database: &Database) -> Result<(), ConnectError> {
     let names = &database.names;
     let mut change = database.begin().await?;
@@ -175,7 +175,7 @@ fn check(known: &[(i64, String)], names: &Names) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// `IF NOT EXISTS` alone asks for the right to make schemas even where there is nothing to be made.
+/// `IF NOT EXISTS` alone requires the right to create schemas even if the schema exists.
 async fn make_schema(change: &mut Change, names: &Names, schema: &str) -> Result<(), Failure> {
     let known = names.query("SELECT CAST(count(*) AS BIGINT) FROM pg_namespace WHERE nspname = $1").bind(schema);
     let rows = change.fetch(known).await?;

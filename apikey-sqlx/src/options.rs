@@ -1,4 +1,4 @@
-//! What a store may be told about its tables and connections.
+//! The settings of a store's tables and connections.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// A file of SQLite.
+    /// SQLite.
     #[cfg(feature = "sqlite")]
     Sqlite,
-    /// A server of PostgreSQL.
+    /// PostgreSQL.
     #[cfg(feature = "postgres")]
     Postgres,
 }
 
-/// Where the tables are, and how they are reached.
+/// The settings of a store's tables and connections.
 ///
 /// ```
 /// use apikey_sqlx::SqlOptions;
@@ -45,7 +45,7 @@ impl Default for SqlOptions {
 }
 
 impl SqlOptions {
-    /// Tables beginning with `apikey_`, migrated by `connect`.
+    /// Creates the default settings: the prefix `apikey_`, and `connect` migrates.
     #[must_use]
     pub fn new() -> Self {
         SqlOptions {
@@ -57,58 +57,59 @@ impl SqlOptions {
         }
     }
 
-    /// What the names of tables, indexes, triggers and functions begin with: up to 32 characters of `[a-z0-9_]`, the
-    /// first of them no digit. Default: `apikey_`.
+    /// Sets the prefix of the names of tables, indexes, triggers and functions: up to 32 characters of `[a-z0-9_]`, not
+    /// beginning with a digit. The default is `apikey_`.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// The schema of PostgreSQL the tables are in; made by the migrations if there is none. Its characters are those of a
-    /// prefix. Default: the first of the connection's search path.
+    /// Sets the PostgreSQL schema of the tables, which the migrations create if needed. It has the characters of a prefix. The
+    /// default is the first schema of the connection's search path.
     #[must_use]
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
     }
 
-    /// How many connections are kept at most, where the store opens them itself: at least 3. Default: 12 to PostgreSQL; of
-    /// SQLite 6 that read, beside the one that writes.
+    /// Sets the largest number of connections that the store opens itself: at least 3. The default is 12 for PostgreSQL. For
+    /// SQLite it is 6 that read, beside one that writes.
     ///
-    /// Look-ups of keys, changes, and reads for people have a part each, and none waits for another. Of twelve connections
-    /// to PostgreSQL four look up, two read and six change; of six to SQLite four look up and two read. A pool of the
-    /// service's own is divided alike, and should have at least 3 connections, too.
+    /// Look-ups of keys, changes, and reads have a part each, and none waits for another. Of twelve connections to PostgreSQL,
+    /// four are for look-ups, two for reads and six for changes. Of six to SQLite, four are for look-ups and two for reads. A
+    /// service's own pool is divided alike and should have at least 3 connections, too.
     #[must_use]
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.max_connections = Some(connections);
         self
     }
 
-    /// Does `connect` apply the migrations? Without it, tables that are not of this version are an error. Default: yes.
+    /// Sets whether `connect` applies the migrations. If it doesn't, tables of another version are an error. The default is
+    /// `true`.
     #[must_use]
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
     }
 
-    /// How long a statement, a lock or a connection is waited for: from 100 ms to a day. Default: 10 seconds.
+    /// Sets the time limit for a statement, a lock or a connection: from 100 ms to a day. The default is 10 seconds.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The migrations as SQL, for those who run them by hand, and then [`migrate(false)`](SqlOptions::migrate).
+    /// Returns the migrations as SQL, to be applied by hand. Set [`migrate(false)`](SqlOptions::migrate) then.
     ///
     /// # Errors
     ///
-    /// When the prefix or the schema can't be used.
+    /// Returns an error if the prefix or the schema is malformed.
     pub fn migrations(&self, dialect: Dialect) -> Result<String, ConnectError> {
         Ok(migrate::printed(&self.names(dialect)?, self.schema.as_deref()))
     }
 
-    /// Checked, and ready for statements.
+    /// Checks the settings.
     pub(crate) fn names(&self, dialect: Dialect) -> Result<Names, ConnectError> {
         check("prefix", &self.prefix)?;
         if let Some(schema) = &self.schema {

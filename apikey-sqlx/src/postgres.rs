@@ -1,4 +1,4 @@
-//! PostgreSQL: which servers may be used, and what connections and transactions are set to.
+//! PostgreSQL: the checks of a server, and the settings of connections and transactions.
 
 use std::{collections::HashSet, str::FromStr, time::Duration};
 
@@ -15,12 +15,12 @@ use crate::{
 
 const CONNECTIONS: u32 = 12;
 const OLDEST: i32 = 140_000;
-/// What poolers call a parameter of the start that they don't take.
+/// Poolers' error for a start parameter that they don't support.
 const PROTOCOL_VIOLATION: &str = "08P01";
-/// How often two connections are asked for their sessions.
+/// The number of times that two connections are asked for their sessions.
 const MEETINGS: usize = 3;
 
-/// What a URL may set. sqlx logs parameters it doesn't know, with their values.
+/// The parameters that a URL may set. sqlx logs unknown ones with their values.
 const PARAMETERS: &[&str] = &[
     "sslmode",
     "ssl-mode",
@@ -53,9 +53,9 @@ pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database,
     }
     let server = PgConnectOptions::from_str(url)
         .map_err(|_| ConnectError::Url("is not of the form postgres://user:password@host:port/database"))?
-        // No such number is ever read, and poolers refuse what they don't know.
+        // No such number is ever read, and poolers refuse unknown parameters.
         .extra_float_digits(None);
-    // Reached without the pool, which would ask a server that refuses again and again.
+    // Connected without the pool, which would retry a server that refuses.
     let (server, mut first) = reach(server, options.timeout).await?;
     check(&mut first).await?;
     let _ = first.close().await;
@@ -63,11 +63,11 @@ pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database,
     let pool = PoolOptions::<Postgres>::new()
         .max_connections(options.max_connections.unwrap_or(CONNECTIONS))
         .acquire_timeout(options.timeout.min(Duration::from_secs(3)))
-        // A question to the server before every question to the server: reads try another connection instead.
+        // It would be a round trip before each statement. Reads retry on another connection instead.
         .test_before_acquire(false)
         .after_connect(|connection, _| {
             Box::pin(async move {
-                // A name that led to the primary may lead to its standby after a failover.
+                // After a failover the primary's name may lead to a standby.
                 match Server::of(connection).await?.unsuitable() {
                     None => Ok(()),
                     Some(reason) => Err(sqlx::Error::Protocol(reason)),
@@ -77,7 +77,7 @@ pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database,
     Ok(database(pool.connect_lazy_with(server), true, names, options))
 }
 
-/// On the pool of a service.
+/// Uses a service's pool.
 pub(crate) async fn open(pool: PgPool, options: &SqlOptions) -> Result<Database, ConnectError> {
     let names = options.names(Dialect::Postgres)?;
     check(&mut *pool.acquire().await?).await?;
@@ -85,17 +85,16 @@ pub(crate) async fn open(pool: PgPool, options: &SqlOptions) -> Result<Database,
     Ok(database(pool, false, names, options))
 }
 
-/// `is_own`: whether the pool is the store's, to be closed with it.
+/// `is_own` is `true` if the pool is the store's and is closed with it.
 fn database(pool: PgPool, is_own: bool, names: Names, options: &SqlOptions) -> Database {
     let lanes = Lanes::of_server(pool.options().get_max_connections());
     Database::new(Pools::Postgres { pool, is_own }, lanes, names, options.timeout)
 }
 
-/// A connection with the settings of a session that is the store's alone, and the options to make more of them.
+/// Opens a connection with the settings of the store's own sessions, and returns the options for more.
 ///
-/// They are parameters of the session's start. A `SET` would outlive the store in a session that a pooler keeps, and hold
-/// for whoever gets it next. A parameter that a pooler doesn't keep for one client is ignored or refused by it; where it is
-/// refused, the store does without.
+/// The settings are start parameters. A `SET` would stay in a session that a pooler lends to the next client. A pooler
+/// ignores or refuses start parameters that it doesn't track per client; if it refuses them, the store does without.
 async fn reach(server: PgConnectOptions, timeout: Duration) -> Result<(PgConnectOptions, PgConnection), ConnectError> {
     let own = server.clone().options(settings(timeout));
     match connect_to(&own, timeout).await {
@@ -112,7 +111,7 @@ async fn connect_to(server: &PgConnectOptions, timeout: Duration) -> Result<PgCo
     connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// What has to be known of a server.
+/// The facts about a server that decide whether it can be used.
 struct Server {
     version: i32,
     encoding: String,
@@ -122,7 +121,7 @@ struct Server {
 
 impl Server {
     async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        // Without a prepared statement, which would not do on every connection that this is to tell of.
+        // Not prepared, because prepared statements fail on some of the connections that this is to recognize.
         let asked = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), \
                      pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool";
         let row = sqlx::raw_sql(asked).fetch_one(connection).await?;
@@ -134,7 +133,7 @@ impl Server {
         })
     }
 
-    /// Why it may not be used for keys, if it may not.
+    /// Returns the reason why the server can't be used, if there is one.
     fn unsuitable(&self) -> Option<String> {
         match self {
             Server { version: ..OLDEST, .. } => {
@@ -159,7 +158,7 @@ async fn check(connection: &mut PgConnection) -> Result<(), ConnectError> {
 
 async fn refuse_poolers_of_transactions(server: &PgConnectOptions, timeout: Duration) -> Result<(), ConnectError> {
     let met = tokio::time::timeout(timeout.min(Duration::from_secs(3)), meet(server)).await;
-    // Whoever can't be asked is not suspected.
+    // A failed check is not suspicious.
     if !matches!(met, Ok(Ok(true))) {
         return Ok(());
     }
@@ -168,8 +167,8 @@ async fn refuse_poolers_of_transactions(server: &PgConnectOptions, timeout: Dura
     Err(ConnectError::Unsuitable(reason.to_owned()))
 }
 
-/// Returns `true` if two connections meet in one session. It is a pooler's then, lent for as long as a transaction. That
-/// they don't meet says nothing: another client may have been faster.
+/// Returns `true` if two connections share a session, which a pooler then lends for each transaction. `false` proves
+/// nothing: another client may have been faster.
 async fn meet(server: &PgConnectOptions) -> Result<bool, sqlx::Error> {
     let (mut one, mut other) = (PgConnection::connect_with(server).await?, PgConnection::connect_with(server).await?);
     let (mut of_one, mut of_other) = (HashSet::new(), HashSet::new());
@@ -181,16 +180,15 @@ async fn meet(server: &PgConnectOptions) -> Result<bool, sqlx::Error> {
     Ok(!of_one.is_disjoint(&of_other))
 }
 
-/// The session that a connection has now: no two have the same process and the same beginning.
+/// The identity of a connection's session: its process and its start.
 async fn session(connection: &mut PgConnection) -> Result<(i32, String), sqlx::Error> {
     let asked = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
     let row = sqlx::raw_sql(asked).fetch_one(connection).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Nothing waits for ever. And every statement is made to go by an index from row to row; other ways of joining are
-/// switched off, since without fresh statistics, as after an import, the planner reads whole tables for one key, or
-/// spends a hundred times a look-up's time on compiling it.
+/// Time limits and planner settings. Only index scans and nested loops are enabled: with stale statistics, as after an import,
+/// the planner would read whole tables for one key, or spend a hundred times a look-up's time on compiling it.
 fn settings(timeout: Duration) -> [(&'static str, String); 6] {
     let millis = timeout.as_millis().to_string();
     let off = || "off".to_owned();
@@ -204,9 +202,8 @@ fn settings(timeout: Duration) -> [(&'static str, String); 6] {
     ]
 }
 
-/// How a change begins, on a pool whose connections somebody else has set up too. Rows are locked, so read committed is
-/// enough, and nothing ever has to be tried again; `READ WRITE` is not said, since it would overrule a server that has
-/// been made read-only.
+/// Begins a change, also on a service's pool. Rows are locked, so read committed is enough and nothing has to be retried.
+/// `READ WRITE` is not set, because it would override a server that has been made read-only.
 pub(crate) fn begin(timeout: Duration) -> String {
     let millis = timeout.as_millis();
     format!(
@@ -219,12 +216,12 @@ pub(crate) fn begin(timeout: Duration) -> String {
     )
 }
 
-/// Waits for whoever has this number, and has it until the change ends.
+/// Waits for the advisory lock with this number and holds it until the change ends.
 pub(crate) async fn lock(change: &mut Change, names: &Names, number: i64) -> Result<(), Failure> {
     change.execute(names.query("SELECT pg_advisory_xact_lock($1)").bind(number)).await.map(drop)
 }
 
-/// Locks an organization's row, which is made where there is none.
+/// Locks an organization's row, which is created if needed.
 pub(crate) async fn lock_organization(
     change: &mut Change,
     names: &Names,

@@ -1,4 +1,4 @@
-//! What is old enough goes, a part at a time.
+//! Deletes old rows, a batch at a time.
 
 use apikey_core::Timestamp;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use apikey_manager::{Bucket, Prune, Pruned, StoreError};
 
 use crate::database::Database;
 
-/// Rows that one transaction removes, so that nobody waits long for it.
+/// The rows that one transaction deletes, so that others don't wait long.
 const PRUNED_AT_ONCE: i64 = 10_000;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 pub(crate) async fn prune(database: &Database, prune: &Prune, now: Timestamp) -> Result<Pruned, StoreError> {
     let mut pruned = Pruned::default();
     if let Some(before) = prune.usage_before {
-        // Whole days, lest an hour be gone that its day's sum still has.
+        // Whole days, because a day's sum must not outlive its hours.
         let before = Bucket::Day.start(before).as_millis();
         let rows = "DELETE FROM @usage WHERE (key_id, hour) IN \
                     (SELECT key_id, hour FROM @usage WHERE hour < $1 LIMIT $2)";
@@ -37,13 +37,13 @@ pub(crate) async fn prune(database: &Database, prune: &Prune, now: Timestamp) ->
     Ok(pruned)
 }
 
-/// Removes a part at a time, each in a transaction of its own.
+/// Deletes rows in batches, each in its own transaction.
 async fn remove(database: &Database, sql: &str, before: i64, is_audit: bool) -> Result<u64, StoreError> {
     let names = &database.names;
     let mut removed = 0;
     loop {
         let removing = database.change(async |change| {
-            // The table's trigger lets nothing go that is later than what stands here, and the next statement takes it back.
+            // The table's trigger protects events later than this limit. The next statement resets it.
             if is_audit {
                 change.execute(names.query("UPDATE @audit_retention SET cutoff = $1").bind(before)).await?;
             }

@@ -1,7 +1,7 @@
-//! What a bulk revocation ends: the keys selected, and what lineage leads to from them.
+//! The extent of a bulk revocation: the selected keys, and their descendants by lineage.
 //!
-//! A row of `reached` is a key as a whole, or one of its secrets. Who holds a secret that somebody got by a rotation has made
-//! what was made by presenting it, and nothing else that the key did.
+//! A row of `reached` is a whole key or one of its secrets. The descendants of a secret are what was made by presenting it,
+//! not everything that its key made.
 
 use apikey_core::KeyId;
 use apikey_manager::{ActorId, MAX_PAGE, Reach, ReachQuery, Selection, StoreError, Target};
@@ -14,7 +14,7 @@ use crate::{
     row::{Row, scopes},
 };
 
-/// Who is asked: the store, or a change under way.
+/// The connection to query: the store's, or an open transaction's.
 pub(crate) enum Source<'s> {
     Store(&'s Database),
     Change(&'s mut Change),
@@ -52,12 +52,12 @@ pub(crate) async fn reach(mut source: Source<'_>, names: &Names, asked: &ReachQu
     Ok(reach)
 }
 
-/// What a key may do whose scopes can't be read, as far as anybody knows.
+/// The scopes assumed for a key whose scopes can't be read.
 pub(crate) fn everything() -> apikey_core::ScopeSet {
     apikey_core::ScopeSet::parse("*").unwrap_or_default()
 }
 
-/// The selection itself, as rows of `reached`.
+/// Returns the selection as rows of `reached`.
 fn push_roots(query: &mut Query<'_>, asked: &ReachQuery) {
     query.push("SELECT k.id AS key_id, CAST(NULL AS BYTEA) AS digest FROM @key k WHERE k.organization = ");
     query.push_value(asked.organization.as_str());
@@ -77,7 +77,7 @@ fn creator(asked: &ReachQuery) -> Option<&ActorId> {
     }
 }
 
-/// One row, if there is anything that the selection names.
+/// Returns one row if the selection names anything.
 fn roots_alone<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
     let mut query = names.query("SELECT key_id FROM (");
     push_roots(&mut query, asked);
@@ -91,12 +91,12 @@ fn roots_alone<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
     query
 }
 
-/// What a line of lineage says was made: a whole key, or a secret.
+/// The subject of a row of lineage: a whole key or a secret.
 fn made() -> String {
     format!("l.key_id, CASE WHEN l.made = '{MADE_KEY}' THEN NULL ELSE l.digest END AS digest")
 }
 
-/// `WITH … reached`, and `marked`, which tells of each row whether its key is reached as a whole.
+/// `WITH … reached`, and `marked`, which tells for each row whether its key is reached as a whole.
 fn reached<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
     let mut query = names.query("WITH RECURSIVE reached (key_id, digest) AS (SELECT key_id, digest FROM (");
     push_roots(&mut query, asked);
@@ -123,7 +123,7 @@ fn reached<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
     query
 }
 
-/// `reached`, and `rest`: what is not ended yet.
+/// `reached`, and `rest`: rows that are not revoked yet.
 fn rest<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
     let mut query = reached(names, asked);
     query.push(

@@ -1,7 +1,7 @@
-//! SQLite: the file, and what its connections are set to.
+//! SQLite: the file, and the settings of its connections.
 //!
-//! One connection writes, so that changes of this process queue in order instead of contending for the file's lock;
-//! others only read, and see the last commit.
+//! One connection writes, so that changes of this process queue instead of contending for the file's lock. The others read
+//! and see the last commit.
 
 use std::{
     path::Path,
@@ -25,10 +25,10 @@ use crate::{
 };
 
 const READERS: u32 = 6;
-/// Rows that a connection's thread reads ahead: as many as a long page has.
+/// The rows that a connection's thread reads ahead: as many as a long page has.
 const ROWS_AHEAD: usize = 256;
-/// How much of the file readers map instead of copying what they read of it: the most that SQLite does. Every change
-/// empties a reader's own cache, and a look-up reads here and there.
+/// The size of the file's memory map for readers, at SQLite's maximum. Every change empties a reader's own cache, and
+/// look-ups read scattered pages.
 const MAPPED: &str = "2147418112";
 
 pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database, ConnectError> {
@@ -54,8 +54,7 @@ pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database,
     open(file, options).await
 }
 
-/// Makes the file before SQLite would, so that it never has a mode that lets others read it. What SQLite puts beside it
-/// gets the same.
+/// Creates the file before SQLite does, so that others can never read it. SQLite gives files beside it the same mode.
 fn create(path: &Path) -> Result<(), ConnectError> {
     let mut file = std::fs::OpenOptions::new();
     file.write(true).create_new(true);
@@ -88,7 +87,7 @@ pub(crate) async fn open(file: SqliteConnectOptions, options: &SqlOptions) -> Re
     if path.as_os_str().is_empty() || path.to_string_lossy().contains(":memory:") || is_memory(&file) {
         return Err(ConnectError::Url("is of a database in memory, which this store can't share"));
     }
-    // A relative path would name another file once the process has changed its directory.
+    // A relative path would name another file after the process changes its directory.
     let path = match path.to_string_lossy().starts_with("file:") {
         true => path.to_owned(),
         false => std::path::absolute(path).map_err(sqlx::Error::Io)?,
@@ -120,13 +119,13 @@ pub(crate) async fn open(file: SqliteConnectOptions, options: &SqlOptions) -> Re
     Ok(Database::new(pools, Lanes::of_file(count), names, options.timeout))
 }
 
-/// sqlx names databases in memory by a number of its own.
+/// sqlx names in-memory databases by numbers of its own.
 fn is_memory(file: &SqliteConnectOptions) -> bool {
     file.get_filename().to_string_lossy().starts_with("file:sqlx-in-memory-")
 }
 
-/// A file becomes one with a write-ahead log under a lock that SQLite doesn't wait for: of processes that start at once,
-/// all but one are told that it is busy.
+/// SQLite enables the write-ahead log under a lock that it doesn't wait for. Of processes that start at once, all but one get
+/// `SQLITE_BUSY`.
 async fn connect_patiently(
     pool: &PoolOptions<Sqlite>,
     file: &SqliteConnectOptions,

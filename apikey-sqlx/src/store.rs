@@ -1,4 +1,4 @@
-//! The store: each question one statement, each change one transaction.
+//! The store: each read is one statement, each change one transaction.
 
 use std::{fmt, sync::Arc};
 
@@ -22,14 +22,14 @@ use crate::{
     usage,
 };
 
-/// Keys in SQLite or PostgreSQL.
+/// A store of keys in SQLite or PostgreSQL.
 ///
-/// Cheap to clone: clones share their connections.
+/// Clones are cheap and share their connections.
 ///
 /// # Security
 ///
-/// The database keeps digests, never keys. Of a server, connections are refused while it is read-only, recovering or a
-/// standby: what it answers may be old.
+/// The database contains digests, never keys. Connections to a server are refused while it is read-only, recovering or a
+/// standby, because its answers may be stale.
 #[derive(Clone)]
 pub struct SqlStore {
     database: Arc<Database>,
@@ -46,7 +46,7 @@ impl SqlStore {
         SqlStore { database: Arc::new(database) }
     }
 
-    /// A page of a list: asks for more in place of rows that can't be read, so that a short page is the last one.
+    /// Returns a page of a list. It reads more in place of corrupt rows, so that a short page is the last one.
     async fn page<'q, T>(
         &'q self,
         after: Option<Cursor>,
@@ -199,7 +199,7 @@ impl KeyStore for SqlStore {
 
     async fn check(&self) -> Result<(), StoreError> {
         self.revision().await?;
-        // A write that is undone: of a row nobody waits for but the retention command.
+        // A write that is rolled back, to a row that only pruning waits for.
         let mut change = self.database.begin().await.map_err(error::failed)?;
         let written = change.execute(self.database.names.query("UPDATE @audit_retention SET cutoff = NULL")).await;
         change.rollback().await;

@@ -1,4 +1,4 @@
-//! A change within one organization, under its lock.
+//! A change of one organization, under its lock.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -44,7 +44,7 @@ impl SqlTransaction {
         }
     }
 
-    /// SQLite's change has the whole file locked already.
+    /// A change on SQLite has locked the whole file already.
     #[cfg(not(feature = "postgres"))]
     async fn lock(&mut self) -> Result<(), Failure> {
         Ok(())
@@ -159,7 +159,7 @@ impl Transaction for SqlTransaction {
     }
 }
 
-/// The last lock that is taken: whoever has it waits for nobody, and revisions are committed in their order.
+/// The last lock of a change: its holder waits for no other lock, and revisions commit in their order.
 async fn next_revision(change: &mut Change, names: &Names) -> Result<u64, StoreError> {
     let next = names.query("UPDATE @fleet SET revision = revision + 1 RETURNING revision");
     let rows = change.fetch(next).await.map_err(error::failed)?;
