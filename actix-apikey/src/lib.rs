@@ -94,14 +94,14 @@ mod service;
 #[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
 pub use apikey_core::ApiKeySecurity;
 pub use apikey_core::{
-    ActivitySink, Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum, Claims,
-    Clock, ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, KeyDigest, KeyFormat,
-    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyOutput, KeyStatus, KeyedChecksum, LastFrame,
-    NewStaticKey, NoRandomness, NotToken68, OnRevoked, ParseDigestError, ParseKeyError, ParseKeyOutputError, ParsedKey,
-    Pepper, PepperError, PepperVersion, PlaintextKey, PresentedKey, Rejection, RejectionKind, RequestReport,
-    RequiredScopes, Requirement, Resolution, Resolver, ResolverFn, ResolverWith, Revoked, Scope, ScopeCatalog,
-    ScopeError, ScopeMarker, ScopeSet, StaticKeys, StaticKeysError, Tick, Timestamp, TimestampError, TrustGate,
-    adapter::WhileLive, resolver_fn, resolver_with, scopes,
+    ActivitySink, ActorId, Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum,
+    Claims, Clock, ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, IdError,
+    KeyDigest, KeyFormat, KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyOutput, KeyStatus, KeyedChecksum,
+    LastFrame, NewStaticKey, NoRandomness, NotToken68, OnRevoked, OrganizationId, ParseDigestError, ParseKeyError,
+    ParseKeyOutputError, ParsedKey, Pepper, PepperError, PepperVersion, PlaintextKey, PresentedKey, Rejection,
+    RejectionKind, RequestReport, RequiredScopes, Requirement, Resolution, Resolver, ResolverFn, ResolverWith, Revoked,
+    Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, ServiceAccountId, StaticKeys, StaticKeysError, Tick,
+    Timestamp, TimestampError, TrustGate, adapter::WhileLive, resolver_fn, resolver_with, scopes,
 };
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]

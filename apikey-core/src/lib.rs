@@ -72,6 +72,7 @@ mod source;
 mod telemetry;
 #[cfg(feature = "test-util")]
 mod test_util;
+pub mod text;
 
 pub use caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport, Revoked};
 #[cfg(feature = "test-util")]
@@ -80,9 +81,10 @@ pub use clock::ManualClock;
 pub use clock::{Clock, Tick, Timestamp, TimestampError};
 pub use in_flight::{LastFrame, OnRevoked};
 pub use key::{
-    Alphabet, Checksum, Claims, DigestAlgorithm, GenerateKeyError, JsonError, JsonObject, KeyDigest, KeyFormat,
-    KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyIdError, KeyOutput, KeyedChecksum, NoRandomness, NotToken68,
-    ParseDigestError, ParseKeyError, ParseKeyOutputError, ParsedKey, Pepper, PepperError, PepperVersion, PlaintextKey,
+    ActorId, Alphabet, Checksum, Claims, DigestAlgorithm, GenerateKeyError, IdError, JsonError, JsonObject, KeyDigest,
+    KeyFormat, KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyOutput, KeyedChecksum, NoRandomness, NotToken68,
+    OrganizationId, ParseDigestError, ParseKeyError, ParseKeyOutputError, ParsedKey, Pepper, PepperError,
+    PepperVersion, PlaintextKey, ServiceAccountId,
 };
 #[cfg(feature = "utoipa")]
 #[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]

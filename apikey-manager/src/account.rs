@@ -1,66 +1,8 @@
 //! Service accounts: names for programs, which hold keys as people do.
 
-use std::{fmt, str::FromStr};
+use apikey_core::{ActorId, OrganizationId, ServiceAccountId, Timestamp};
 
-use apikey_core::{KeyId, NoRandomness, Timestamp};
-
-use crate::{
-    actor::ActorId,
-    organization::{OrganizationId, Switched},
-};
-
-/// The id of a service account: `sa_` and what sorts by its creation; any [`KeyId`] is well-formed.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceAccountId(KeyId);
-
-impl ServiceAccountId {
-    /// Checks and takes an id.
-    ///
-    /// # Errors
-    ///
-    /// When it is not 1 to 64 characters of `[A-Za-z0-9._:-]`.
-    pub fn new(id: impl AsRef<str>) -> Result<Self, apikey_core::KeyIdError> {
-        KeyId::new(id).map(ServiceAccountId)
-    }
-
-    /// A new id that sorts by `now`.
-    ///
-    /// # Errors
-    ///
-    /// When the operating system gives no random bytes.
-    #[expect(clippy::missing_panics_doc, reason = "a key's id with another prefix is well-formed")]
-    pub fn generate(now: Timestamp) -> Result<Self, NoRandomness> {
-        let key = KeyId::generate(now)?;
-        let tail = key.as_str().trim_start_matches("key_");
-        Ok(ServiceAccountId(KeyId::new(format!("sa_{tail}")).expect("an id like a key's")))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-impl fmt::Display for ServiceAccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for ServiceAccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServiceAccountId({})", self.as_str())
-    }
-}
-
-impl FromStr for ServiceAccountId {
-    type Err = apikey_core::KeyIdError;
-
-    fn from_str(id: &str) -> Result<Self, Self::Err> {
-        ServiceAccountId::new(id)
-    }
-}
+use crate::organization::Switched;
 
 /// A service account's record.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,65 +1,8 @@
 //! Who asks for a change, and with which rights. What rights allow is for [`rights`](crate::rights) to say.
 
-use std::{fmt, str::FromStr, sync::Arc};
-
-use apikey_core::{AuthenticatedKey, KeyDigest, KeyId, ScopeSet, Timestamp};
-
-use crate::{
-    organization::{IdError, OrganizationId},
-    validate,
-};
+use apikey_core::{ActorId, AuthenticatedKey, IdError, KeyDigest, KeyId, OrganizationId, ScopeSet, Timestamp};
 
 const MAX_REQUEST_ID: usize = 128;
-
-/// Who did something, as the audit trail names them: `key:…` for a key, and whatever the host says for others.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ActorId(Arc<str>);
-
-impl ActorId {
-    /// Checks and takes an id: 1–128 characters that can be seen, as in [`text_pattern`](crate::text_pattern).
-    ///
-    /// # Errors
-    ///
-    /// When it is none.
-    pub fn new(id: impl AsRef<str>) -> Result<Self, IdError> {
-        match validate::is_foreign_id(id.as_ref()) {
-            true => Ok(ActorId(id.as_ref().into())),
-            false => Err(IdError(())),
-        }
-    }
-
-    /// How the audit trail names a key.
-    #[must_use]
-    pub fn of_key(key: &KeyId) -> Self {
-        ActorId(format!("key:{key}").into())
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ActorId {
-    type Err = IdError;
-
-    fn from_str(id: &str) -> Result<Self, IdError> {
-        ActorId::new(id)
-    }
-}
-
-impl fmt::Display for ActorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for ActorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ActorId({})", self.0)
-    }
-}
 
 /// Who asks for an operation, in which organization, with which rights.
 ///
@@ -84,6 +27,18 @@ pub struct Actor {
     /// The secret it presented, which may have ended while the key lives on.
     pub(crate) secret: Option<KeyDigest>,
     pub(crate) request_id: Option<String>,
+}
+
+/// Why an [`Actor`] can't have an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActorError {
+    /// The text is not an [`ActorId`].
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The id begins with `key:` or `host:`, which name keys and the host.
+    #[error("ids that begin with key: or host: are reserved")]
+    Reserved,
 }
 
 /// What an [`Actor`] may do and hand out.
@@ -122,10 +77,9 @@ impl Actor {
     ///
     /// # Errors
     ///
-    /// When `id` is no [`ActorId`].
-    pub fn host(id: impl AsRef<str>, organization: OrganizationId) -> Result<Self, IdError> {
-        let everything = ScopeSet::parse("*").map_err(|_| IdError(()))?;
-        let rights = Rights { scopes: everything, expires_at: None, is_host: true };
+    /// [`ActorError::Id`] when `host:` and `id` are not an [`ActorId`].
+    pub fn host(id: impl AsRef<str>, organization: OrganizationId) -> Result<Self, ActorError> {
+        let rights = Rights { scopes: ScopeSet::everything(), expires_at: None, is_host: true };
         Actor::user(format!("host:{}", id.as_ref()), organization, rights)
     }
 
@@ -133,12 +87,12 @@ impl Actor {
     ///
     /// # Errors
     ///
-    /// When `id` is no [`ActorId`], or could be taken for a key's or the host's (`key:…`, `host:…`).
-    pub fn user(id: impl AsRef<str>, organization: OrganizationId, rights: Rights) -> Result<Self, IdError> {
+    /// [`ActorError::Id`] when `id` is not an [`ActorId`], [`ActorError::Reserved`] when it begins with `key:` or `host:`.
+    pub fn user(id: impl AsRef<str>, organization: OrganizationId, rights: Rights) -> Result<Self, ActorError> {
         let id = ActorId::new(id)?;
         let is_reserved = id.as_str().starts_with("key:") || (id.as_str().starts_with("host:") && !rights.is_host);
         match is_reserved {
-            true => Err(IdError(())),
+            true => Err(ActorError::Reserved),
             false => Ok(Actor { id, organization, rights, key: None, secret: None, request_id: None }),
         }
     }
@@ -149,7 +103,7 @@ impl Actor {
     /// presented secret has ended, changes nothing. What a secret in its overlap hands out ends with it.
     #[must_use]
     pub fn key(key: &AuthenticatedKey) -> Option<Self> {
-        let organization = OrganizationId::new(key.organization()?).ok()?;
+        let organization = key.organization()?.clone();
         let rights = Rights { scopes: key.scopes().clone(), expires_at: key.expires_at(), is_host: false };
         Some(Actor {
             id: ActorId::of_key(key.key_id()),

@@ -1,8 +1,6 @@
 //! The audit trail: what was done to whom, by whom. Written with the change itself, in one transaction; never changed.
 
-use apikey_core::{JsonObject, Timestamp};
-
-use crate::{actor::ActorId, organization::OrganizationId};
+use apikey_core::{ActorId, JsonObject, OrganizationId, Timestamp};
 
 /// One management action.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use apikey_core::{KeyDigest, KeyId, PlaintextKey, Timestamp};
+use apikey_core::{KeyDigest, KeyId, PlaintextKey, ServiceAccountId, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::{account::ServiceAccountId, validate::FieldError};
+use crate::validate::FieldError;
 
 /// A key to be taken over.
 ///

@@ -63,13 +63,15 @@ mod rights;
 mod store;
 #[cfg(test)]
 mod test_store;
-mod text;
 mod usage;
 mod validate;
 
-pub use account::{ServiceAccount, ServiceAccountId};
+pub use account::ServiceAccount;
 pub use activity::{ActivityLog, ActivitySettings};
-pub use actor::{Actor, ActorId, Rights};
+pub use actor::{Actor, ActorError, Rights};
+pub use apikey_core::{
+    ActorId, IdError, KeyId, OrganizationId, ServiceAccountId, Timestamp, TimestampError, text::pattern as text_pattern,
+};
 pub use audit::{Action, AuditEvent};
 pub use error::{Busy, Forbidden, Limited, ManageError, Missing};
 pub use events::{Due, Event, Retention, Spike, SpikeThreshold, Thresholds, due};
@@ -80,7 +82,7 @@ pub use manager::{
     KeyUpdate, LimitsInUse, NewAccount, NewKey, Overlap, PageRequest, ReadSettings, Set, Usage,
 };
 pub use memory::MemoryStore;
-pub use organization::{IdError, OrganizationId, OrganizationRecord, Switched};
+pub use organization::{OrganizationRecord, Switched};
 pub use query::{
     AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Bucket, Cursor, CursorError, KeyFilter, KeyQuery,
     MAX_PAGE, Page, Prune, Pruned, Reach, ReachQuery, Selection, Target, UsageBatch, UsageBucket, UsageOf, UsageQuery,
@@ -89,6 +91,5 @@ pub use query::{
 pub use record::{KeyHead, KeyRecord, Revocation, SecretRecord, Status};
 pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};
 pub use store::{Change, Changes, Counts, Found, FoundKey, KeyState, KeyStore, Lineage, Made, StoreError, Transaction};
-pub use text::text_pattern;
 pub use usage::UsageSettings;
 pub use validate::FieldError;

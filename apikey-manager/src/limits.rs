@@ -3,9 +3,7 @@
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
-use apikey_core::BoxError;
-
-use crate::organization::OrganizationId;
+use apikey_core::{BoxError, OrganizationId};
 
 /// What an organization may have. Unlimited unless set.
 ///

@@ -2,13 +2,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use apikey_core::{KeyDigest, KeyId, ScopeSet, Timestamp};
+use apikey_core::{ActorId, KeyDigest, KeyId, OrganizationId, ScopeSet, ServiceAccountId, Timestamp};
 
 use crate::{
-    account::ServiceAccountId,
-    actor::ActorId,
     audit::Action,
-    organization::OrganizationId,
     record::{KeyRecord, Status},
 };
 

@@ -2,13 +2,9 @@
 
 use std::fmt;
 
-use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet, Timestamp};
+use apikey_core::{ActorId, JsonObject, KeyDigest, KeyId, OrganizationId, ScopeSet, ServiceAccountId, Timestamp};
 
-use crate::{
-    account::ServiceAccountId,
-    actor::ActorId,
-    organization::{OrganizationId, Switched},
-};
+use crate::organization::Switched;
 
 /// A key's record: everything but the key.
 ///

@@ -212,12 +212,10 @@ fn resolution_of(found: FoundKey) -> Resolution {
     } else {
         KeyStatus::Active
     };
-    let mut claims = Claims::new(found.id)
-        .with_name(found.name)
-        .with_scopes(found.scopes)
-        .with_organization(found.organization.as_str());
-    if let Some(account) = &found.service_account {
-        claims = claims.with_service_account(account.as_str());
+    let mut claims =
+        Claims::new(found.id).with_name(found.name).with_scopes(found.scopes).with_organization(found.organization);
+    if let Some(account) = found.service_account {
+        claims = claims.with_service_account(account);
     }
     if let Some(environment) = found.environment {
         claims = claims.with_environment(environment);
@@ -264,12 +262,12 @@ impl<S: Find + ?Sized> fmt::Debug for StoreResolver<S> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use apikey_core::KeyId;
+    use apikey_core::{ActorId, KeyId, OrganizationId};
     use futures_util::future::join_all;
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::{actor::ActorId, organization::OrganizationId, record::KeyRecord};
+    use crate::record::KeyRecord;
 
     /// Answers when it is let, or panics, and remembers how many digests it was asked for at once.
     #[derive(Debug)]

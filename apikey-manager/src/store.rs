@@ -3,14 +3,13 @@
 
 use std::{error::Error, fmt};
 
-use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet, Timestamp};
+use apikey_core::{ActorId, JsonObject, KeyDigest, KeyId, OrganizationId, ScopeSet, ServiceAccountId, Timestamp};
 use async_trait::async_trait;
 
 use crate::{
-    account::{ServiceAccount, ServiceAccountId},
-    actor::ActorId,
+    account::ServiceAccount,
     audit::AuditEvent,
-    organization::{OrganizationId, OrganizationRecord, Switched},
+    organization::{OrganizationRecord, Switched},
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, Prune, Pruned, Reach,
         ReachQuery, UsageBatch, UsageBucket, UsageQuery,

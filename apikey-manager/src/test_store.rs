@@ -8,14 +8,14 @@ use std::{
     },
 };
 
-use apikey_core::{KeyDigest, KeyId, Timestamp};
+use apikey_core::{KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
 use async_trait::async_trait;
 
 use crate::{
     MemoryStore,
-    account::{ServiceAccount, ServiceAccountId},
+    account::ServiceAccount,
     audit::AuditEvent,
-    organization::{OrganizationId, OrganizationRecord},
+    organization::OrganizationRecord,
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, Reach, ReachQuery, UsageBatch,
         UsageBucket, UsageQuery,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A store with one key, whose name is a version. Odd versions are revoked.
-async fn resolve(version: Arc<AtomicU64>, key: PresentedKey) -> Result<Option<Resolution>, apikey_core::KeyIdError> {
+async fn resolve(version: Arc<AtomicU64>, key: PresentedKey) -> Result<Option<Resolution>, apikey_core::IdError> {
     let read = version.load(Ordering::SeqCst);
     // The answer travels for a while, in which the store may change.
     for _ in 0..read % 3 {

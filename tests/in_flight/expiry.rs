@@ -48,7 +48,7 @@ async fn given_the_systems_clock_when_a_key_expires_under_a_handler_then_it_is_a
     let expiry = std::time::SystemTime::now() + Duration::from_millis(300);
     let resolver = resolver_with((digest, expiry), async |(digest, expiry), _| {
         let claims = Claims::new(KeyId::new("k")?).with_expiry(expiry);
-        Ok::<_, apikey_core::KeyIdError>(Some(Resolution::new(digest, claims)))
+        Ok::<_, apikey_core::IdError>(Some(Resolution::new(digest, claims)))
     });
     let authenticator = Authenticator::builder(resolver).format(format).build().unwrap();
     let handler = service_fn(async |_: Request<String>| {

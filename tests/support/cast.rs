@@ -114,5 +114,5 @@ pub fn key_id(name: &str) -> KeyId {
 
 fn claims(name: &str) -> Claims {
     let scopes = ScopeSet::parse("files:read").unwrap();
-    Claims::new(key_id(name)).with_name(name).with_organization("acme").with_scopes(scopes)
+    Claims::new(key_id(name)).with_name(name).with_organization("acme".parse().unwrap()).with_scopes(scopes)
 }

@@ -111,7 +111,7 @@ async fn given_an_anonymous_outer_and_a_strict_inner_middleware_when_extracted_t
 async fn given_a_handler_that_refuses_when_asked_for_a_stranger_s_then_it_is_not_found() {
     let keys = TestKeys::new();
     let app = app!(ApiKeyMiddleware::new(keys.authenticator()));
-    let key = keys.key_with(|claims| claims.with_organization("acme"));
+    let key = keys.key_with(|claims| claims.with_organization("acme".parse().unwrap()));
     assert_eq!(ask!(app, get("/of/acme", key.authorization())).text(), "yours");
     assert_eq!(ask!(app, get("/of/globex", key.authorization())).status, 404);
 }

@@ -44,7 +44,7 @@ pub(crate) async fn get(caller: Caller) -> Result<Response, Failure> {
         id: key.key_id().to_string(),
         name: key.name().to_owned(),
         environment: key.environment().map(str::to_owned),
-        service_account_id: key.service_account().map(str::to_owned),
+        service_account_id: key.service_account().map(ToString::to_string),
     });
     let view = CallerView {
         actor: caller.actor.id().to_string(),

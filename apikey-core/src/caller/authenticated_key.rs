@@ -142,7 +142,7 @@ impl AuthenticatedKey {
     ///
     /// 404: what belongs to strangers is not found, and so is everything for a key without an organization.
     pub fn require_organization(&self, organization: &str) -> Result<(), Rejection> {
-        match self.claims().organization() == Some(organization) {
+        match self.claims().organization().is_some_and(|own| own.as_str() == organization) {
             true => Ok(()),
             false => Err(self.refuse(Rejection::new(Reason::OtherOrganization, self.shared().terms.clone()))),
         }

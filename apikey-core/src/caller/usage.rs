@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     clock::Timestamp,
-    key::{KeyDigest, KeyId},
+    key::{KeyDigest, KeyId, OrganizationId, ServiceAccountId},
 };
 
 /// What one secret of a key was used for since usage was last taken; see
@@ -15,9 +15,9 @@ pub struct KeyUsage {
     /// The key.
     pub key: KeyId,
     /// The organization that owned it when it was used, whatever became of either since.
-    pub organization: Option<Arc<str>>,
+    pub organization: Option<OrganizationId>,
     /// The service account that it acted for.
-    pub service_account: Option<Arc<str>>,
+    pub service_account: Option<ServiceAccountId>,
     /// The environment that it belonged to.
     pub environment: Option<Arc<str>>,
     /// The digest that the secret is stored under.

@@ -30,7 +30,7 @@ use crate::{
 /// let mut cx = Context::from_waker(Waker::noop());
 /// // Pending, until the handler is ready or the key is dead; then `Err` has the answer.
 /// assert!(in_flight.poll(handler.as_mut(), &mut cx).is_pending());
-/// # Ok::<(), apikey_core::KeyIdError>(())
+/// # Ok::<(), apikey_core::IdError>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct InFlight {

@@ -25,7 +25,7 @@ use crate::{cache::sync::Mutex, caller::Revoked};
 /// let mut kept = WhileLive::new(vec![7], key.revoked());
 /// let polled = kept.poll(&mut Context::from_waker(Waker::noop()), |value, _| Poll::Ready(value.pop()));
 /// assert_eq!(polled, Poll::Ready(Some(Some(7)))); // `Ready(None)` once the key is dead
-/// # Ok::<(), apikey_core::KeyIdError>(())
+/// # Ok::<(), apikey_core::IdError>(())
 /// ```
 pub struct WhileLive<T> {
     slot: Arc<Slot<T>>,

@@ -6,28 +6,34 @@ use std::{
     sync::Arc,
 };
 
-use serde::ser::SerializeMap;
+use serde::{
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+    ser::SerializeMap,
+};
 
 use crate::{
     clock::Timestamp,
-    key::{id::KeyId, json_object::JsonObject},
+    key::{
+        id::{KeyId, OrganizationId, ServiceAccountId},
+        json_object::JsonObject,
+    },
     scope::ScopeSet,
 };
 
 /// What is known of a caller: which key, whose, for what, until when.
 ///
 /// A [`Resolver`](crate::Resolver) makes one for each key it finds; a handler reads it through
-/// [`AuthenticatedKey`](crate::AuthenticatedKey), which derefs to it. Serialized (with `serde`), it is a JSON object with
-/// the fields that are set; times are RFC 3339 in UTC, and typed extras are left out.
+/// [`AuthenticatedKey`](crate::AuthenticatedKey), which derefs to it. With `serde` it is a JSON object with the fields that
+/// are set; times are RFC 3339 in UTC. Typed extras are left out, and fields that are not known are skipped.
 ///
 /// ```
-/// use apikey_core::{Claims, KeyId, ScopeSet};
+/// use apikey_core::{Claims, KeyId, OrganizationId, ScopeSet};
 ///
 /// let claims = Claims::new(KeyId::new("k-1")?)
 ///     .with_name("CI pipeline")
-///     .with_organization("acme")
+///     .with_organization(OrganizationId::new("acme")?)
 ///     .with_scopes(ScopeSet::parse("files:read")?);
-/// assert_eq!(claims.organization(), Some("acme"));
+/// assert_eq!(claims.organization().map(OrganizationId::as_str), Some("acme"));
 /// assert_eq!(
 ///     serde_json::to_value(&claims)?,
 ///     serde_json::json!({
@@ -50,8 +56,8 @@ pub struct Claims {
 #[derive(Clone, Default)]
 struct More {
     // Shared with what is told of the key's usage.
-    organization: Option<Arc<str>>,
-    service_account: Option<Arc<str>>,
+    organization: Option<OrganizationId>,
+    service_account: Option<ServiceAccountId>,
     metadata: JsonObject,
     extras: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
 }
@@ -98,15 +104,15 @@ impl Claims {
 
     /// Sets the organization (tenant, workspace) that owns the key.
     #[must_use]
-    pub fn with_organization(mut self, organization: impl Into<Arc<str>>) -> Self {
-        self.more().organization = Some(organization.into());
+    pub fn with_organization(mut self, organization: OrganizationId) -> Self {
+        self.more().organization = Some(organization);
         self
     }
 
     /// Sets the service account the key acts for.
     #[must_use]
-    pub fn with_service_account(mut self, service_account: impl Into<Arc<str>>) -> Self {
-        self.more().service_account = Some(service_account.into());
+    pub fn with_service_account(mut self, service_account: ServiceAccountId) -> Self {
+        self.more().service_account = Some(service_account);
         self
     }
 
@@ -127,7 +133,7 @@ impl Claims {
     /// let claims = Claims::new(KeyId::new("k-1")?).with_extra(Plan("pro"));
     /// assert_eq!(claims.extra::<Plan>(), Some(&Plan("pro")));
     /// assert_eq!(claims.extra::<String>(), None);
-    /// # Ok::<(), apikey_core::KeyIdError>(())
+    /// # Ok::<(), apikey_core::IdError>(())
     /// ```
     #[must_use]
     pub fn with_extra<T: Any + Send + Sync>(mut self, extra: T) -> Self {
@@ -169,14 +175,14 @@ impl Claims {
 
     /// The organization that owns the key.
     #[must_use]
-    pub fn organization(&self) -> Option<&str> {
-        self.more.as_ref()?.organization.as_deref()
+    pub fn organization(&self) -> Option<&OrganizationId> {
+        self.more.as_ref()?.organization.as_ref()
     }
 
     /// The service account the key acts for.
     #[must_use]
-    pub fn service_account(&self) -> Option<&str> {
-        self.more.as_ref()?.service_account.as_deref()
+    pub fn service_account(&self) -> Option<&ServiceAccountId> {
+        self.more.as_ref()?.service_account.as_ref()
     }
 
     /// The key's metadata; empty unless set.
@@ -210,18 +216,11 @@ impl Claims {
     pub(crate) fn heap_bytes(&self) -> usize {
         let texts = self.key_id.as_str().len() + self.name.len() + self.scopes.as_str().len();
         let more = self.more.as_ref().map_or(0, |more| {
-            let texts = [&more.organization, &more.service_account].into_iter().flatten().map(|text| text.len());
-            size_of::<More>() + texts.sum::<usize>() + more.metadata.heap_bytes()
+            let organization = more.organization.as_ref().map_or(0, |id| id.as_str().len());
+            let account = more.service_account.as_ref().map_or(0, |id| id.as_str().len());
+            size_of::<More>() + organization + account + more.metadata.heap_bytes()
         });
         texts + more
-    }
-
-    pub(crate) fn shared_organization(&self) -> Option<Arc<str>> {
-        self.more.as_ref()?.organization.clone()
-    }
-
-    pub(crate) fn shared_service_account(&self) -> Option<Arc<str>> {
-        self.more.as_ref()?.service_account.clone()
     }
 
     pub(crate) fn shared_environment(&self) -> Option<Arc<str>> {
@@ -239,8 +238,8 @@ impl fmt::Debug for Claims {
         claims
             .field("key_id", &self.key_id.as_str())
             .field("name", &self.name)
-            .field("organization", &self.organization())
-            .field("service_account", &self.service_account())
+            .field("organization", &self.organization().map(OrganizationId::as_str))
+            .field("service_account", &self.service_account().map(ServiceAccountId::as_str))
             .field("environment", &self.environment)
             .field("scopes", &self.scopes)
             .field("expires_at", &self.expires_at);
@@ -253,15 +252,14 @@ impl serde::Serialize for Claims {
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry("key_id", &self.key_id)?;
         object.serialize_entry("name", &self.name)?;
-        let texts = [
-            ("organization", self.organization()),
-            ("service_account", self.service_account()),
-            ("environment", self.environment()),
-        ];
-        for (name, text) in texts {
-            if let Some(text) = text {
-                object.serialize_entry(name, text)?;
-            }
+        if let Some(organization) = self.organization() {
+            object.serialize_entry("organization", organization)?;
+        }
+        if let Some(account) = self.service_account() {
+            object.serialize_entry("service_account", account)?;
+        }
+        if let Some(environment) = self.environment() {
+            object.serialize_entry("environment", environment)?;
         }
         object.serialize_entry("scopes", &self.scopes)?;
         if let Some(expires_at) = self.expires_at {
@@ -271,6 +269,45 @@ impl serde::Serialize for Claims {
             object.serialize_entry("metadata", self.metadata())?;
         }
         object.end()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Claims {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ClaimsVisitor)
+    }
+}
+
+struct ClaimsVisitor;
+
+impl<'de> Visitor<'de> for ClaimsVisitor {
+    type Value = Claims;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the claims of a key")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut fields: M) -> Result<Claims, M::Error> {
+        let (mut key_id, mut name, mut scopes) = (None, String::new(), ScopeSet::empty());
+        let (mut environment, mut expires_at, mut more) = (None, None, None::<Box<More>>);
+        while let Some(field) = fields.next_key::<String>()? {
+            match field.as_str() {
+                "key_id" => key_id = Some(fields.next_value()?),
+                "name" => name = fields.next_value()?,
+                "scopes" => scopes = fields.next_value()?,
+                "environment" => environment = fields.next_value::<Option<String>>()?,
+                "expires_at" => expires_at = fields.next_value()?,
+                "organization" => more.get_or_insert_default().organization = fields.next_value()?,
+                "service_account" => more.get_or_insert_default().service_account = fields.next_value()?,
+                "metadata" => {
+                    let metadata: serde_json::Map<String, serde_json::Value> = fields.next_value()?;
+                    more.get_or_insert_default().metadata = metadata.into();
+                }
+                _ => drop(fields.next_value::<IgnoredAny>()?),
+            }
+        }
+        let key_id = key_id.ok_or_else(|| M::Error::missing_field("key_id"))?;
+        Ok(Claims { key_id, name: name.into(), scopes, environment: environment.map(Into::into), expires_at, more })
     }
 }
 
@@ -284,8 +321,8 @@ mod tests {
     fn given_every_field_when_serialized_then_each_appears_once_and_extras_do_not() {
         let claims = Claims::new(KeyId::new("k").unwrap())
             .with_name("n")
-            .with_organization("o")
-            .with_service_account("s")
+            .with_organization(OrganizationId::new("o").unwrap())
+            .with_service_account(ServiceAccountId::new("s").unwrap())
             .with_environment("live")
             .with_scopes(ScopeSet::parse("b a").unwrap())
             .with_expiry(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400))
@@ -296,6 +333,8 @@ mod tests {
             "scopes": ["a", "b"], "expires_at": "1970-01-02T00:00:00.000Z", "metadata": {"tier": 2},
         });
         assert_eq!(serde_json::to_value(&claims).unwrap(), json);
+        let read: Claims = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), json);
         assert_eq!(claims.metadata().get("tier"), Some(2.into()));
         assert_eq!(claims.metadata().get("none"), None);
     }

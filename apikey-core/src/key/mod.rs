@@ -20,7 +20,7 @@ pub use self::{
         ParseKeyError, ParsedKey,
     },
     hasher::KeyHasher,
-    id::{KeyId, KeyIdError},
+    id::{ActorId, IdError, KeyId, OrganizationId, ServiceAccountId},
     json_object::{JsonError, JsonObject},
     no_randomness::NoRandomness,
     output::{KeyOutput, ParseKeyOutputError},

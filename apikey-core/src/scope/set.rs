@@ -56,6 +56,18 @@ impl ScopeSet {
         Self::default()
     }
 
+    /// A set that covers everything: `*`.
+    ///
+    /// ```
+    /// use apikey_core::ScopeSet;
+    ///
+    /// assert_eq!(ScopeSet::everything().as_str(), "*");
+    /// ```
+    #[must_use]
+    pub fn everything() -> Self {
+        Self::from_checked(std::iter::once("*"))
+    }
+
     /// Parses grants separated by ASCII whitespace. Without grants, the set is empty.
     ///
     /// ```

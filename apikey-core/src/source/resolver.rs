@@ -197,7 +197,7 @@ impl Resolution {
     /// let found = Resolution::new(digest, Claims::new(KeyId::new("k-1")?));
     /// let named = found.map_claims(|claims| claims.with_name("CI pipeline"));
     /// assert_eq!(named.claims().name(), "CI pipeline");
-    /// # Ok::<(), apikey_core::KeyIdError>(())
+    /// # Ok::<(), apikey_core::IdError>(())
     /// ```
     #[must_use]
     pub fn map_claims(mut self, change: impl FnOnce(Claims) -> Claims) -> Self {
@@ -238,7 +238,7 @@ impl Resolution {
 ///     async move {
 ///         let found = *key.digest() == only;
 ///         let id = KeyId::new("the-only-one")?;
-///         Ok::<_, apikey_core::KeyIdError>(found.then(|| Resolution::new(only, Claims::new(id))))
+///         Ok::<_, apikey_core::IdError>(found.then(|| Resolution::new(only, Claims::new(id))))
 ///     }
 /// });
 /// # let _ = apikey_core::Authenticator::builder(resolver);

@@ -24,11 +24,12 @@ impl AuthenticatedKey {
     /// It stays live. Layers replace it: it is not of their authenticator.
     ///
     /// ```
-    /// use apikey_core::{AuthenticatedKey, Claims, KeyId};
+    /// use apikey_core::{AuthenticatedKey, Claims, KeyId, OrganizationId};
     ///
-    /// let key = AuthenticatedKey::fake(Claims::new(KeyId::new("k-1")?).with_organization("acme"));
+    /// let acme = OrganizationId::new("acme")?;
+    /// let key = AuthenticatedKey::fake(Claims::new(KeyId::new("k-1")?).with_organization(acme));
     /// assert!(key.is_live() && key.require_organization("acme").is_ok());
-    /// # Ok::<(), apikey_core::KeyIdError>(())
+    /// # Ok::<(), apikey_core::IdError>(())
     /// ```
     #[must_use]
     pub fn fake(claims: Claims) -> Self {

@@ -14,7 +14,7 @@ use crate::support::{Request, admit};
 scopes! { Files { FilesRead = "files:read", FilesWrite = "files:write" } }
 
 fn reader() -> AuthenticatedKey {
-    let claims = Claims::new(KeyId::new("k").unwrap()).with_organization("acme");
+    let claims = Claims::new(KeyId::new("k").unwrap()).with_organization("acme".parse().unwrap());
     AuthenticatedKey::fake(claims.with_name("n").with_scopes(ScopeSet::parse("files:read").unwrap()))
 }
 
@@ -48,7 +48,7 @@ fn given_an_organization_when_it_is_anothers_then_nothing_is_found() {
 #[test]
 fn given_a_handle_when_read_or_printed_then_it_is_its_claims() {
     let key = reader();
-    assert_eq!((key.name(), key.claims().organization()), ("n", Some("acme")));
+    assert_eq!((key.name(), key.claims().organization().unwrap().as_str()), ("n", "acme"));
     let debug = format!("{key:?}");
     assert!(debug.contains("\"acme\"") && debug.contains("is_live: true"), "{debug}");
     assert!(format!("{:?}", key.revoked()).contains("KeyId(k)"));

@@ -76,14 +76,18 @@ async fn given_keys_that_are_evicted_refreshed_and_revoked_when_usage_is_taken_t
 async fn given_a_key_that_is_gone_when_its_usage_is_taken_then_it_says_whose_it_was() {
     let keys = counting();
     let key = keys.insert(|digest, id| {
-        let claims = apikey_core::Claims::new(id).with_organization("acme").with_service_account("bot");
+        let claims = apikey_core::Claims::new(id)
+            .with_organization("acme".parse().unwrap())
+            .with_service_account("bot".parse().unwrap());
         apikey_core::Resolution::new(digest, claims.with_environment("live"))
     });
     admit(&keys.authenticator(), &Request::of(&key)).await;
     keys.revoke(&key);
     let taken = keys.authenticator().take_usage();
     let whose = |used: &KeyUsage| {
-        [&used.organization, &used.service_account, &used.environment].map(|whose| whose.as_deref().map(str::to_owned))
+        let (organization, account) = (used.organization.as_ref(), used.service_account.as_ref());
+        let ids = [organization.map(|id| id.as_str()), account.map(|id| id.as_str())];
+        [ids[0], ids[1], used.environment.as_deref()].map(|whose| whose.map(str::to_owned))
     };
     let expected = ["acme", "bot", "live"].map(|whose| Some(whose.to_owned()));
     assert_eq!(taken.iter().map(whose).collect::<Vec<_>>(), [expected]);

@@ -24,7 +24,6 @@ use tokio::{
 use self::queue::Queue;
 use crate::{
     backoff::Backoff,
-    organization::OrganizationId,
     query::Activity,
     store::{KeyStore, StoreError},
 };
@@ -169,9 +168,8 @@ impl ActivitySink for ActivityLog {
     /// Keys without an organization are none of the manager's, and left alone.
     fn record(&self, key: &AuthenticatedKey, request: &RequestReport<'_>) {
         self.0.shared.offer(|| {
-            let organization = OrganizationId::new(key.organization()?).ok()?;
             Some(Activity {
-                organization,
+                organization: key.organization()?.clone(),
                 key: key.key_id().clone(),
                 at: request.at,
                 method: shortened(request.method),

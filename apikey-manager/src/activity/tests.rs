@@ -1,4 +1,4 @@
-use apikey_core::{Claims, KeyId, Timestamp};
+use apikey_core::{Claims, KeyId, OrganizationId, Timestamp};
 
 use super::*;
 use crate::test_store::{Fault, TestStore};
@@ -90,7 +90,7 @@ async fn given_a_report_of_an_adapter_when_recorded_then_it_is_kept_short_and_on
     let key = |organization: Option<&str>| {
         let claims = Claims::new(KeyId::new("k").unwrap());
         AuthenticatedKey::fake(match organization {
-            Some(organization) => claims.with_organization(organization),
+            Some(organization) => claims.with_organization(organization.parse().unwrap()),
             None => claims,
         })
     };

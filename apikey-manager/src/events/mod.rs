@@ -1,7 +1,7 @@
 //! What the host is told of its keys: what was [done](Event::Issued) to them as it is done, and what time has made of them
 //! when it is [due](due), by one [sweep](sweep) for all nodes.
 
-use apikey_core::Timestamp;
+use apikey_core::{OrganizationId, Timestamp};
 mod deliver;
 mod due;
 mod spike;
@@ -20,7 +20,7 @@ pub use self::{
     due::{Due, Thresholds, due},
     spike::{Spike, SpikeThreshold},
 };
-use crate::{organization::OrganizationId, record::KeyHead};
+use crate::record::KeyHead;
 
 /// Something that happened to a key, or that time has made of it.
 ///

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apikey_core::KeyId;
+use apikey_core::{KeyId, ServiceAccountId};
 
 use super::{
     IssuedKey, KeyManager, Overlap, Set, Shared,
@@ -10,7 +10,7 @@ use super::{
     operation::{Operation, describe_account, difference},
 };
 use crate::{
-    account::{ServiceAccount, ServiceAccountId},
+    account::ServiceAccount,
     actor::Actor,
     audit::Action,
     error::ManageError,

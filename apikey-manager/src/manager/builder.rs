@@ -3,7 +3,8 @@
 use std::{env, fmt, future::Future, sync::Arc, time::Duration};
 
 use apikey_core::{
-    Authenticator, AuthenticatorBuilder, BoxError, Clock, ConfigError, KeyFormat, KeyHasher, PepperError, ScopeCatalog,
+    Authenticator, AuthenticatorBuilder, BoxError, Clock, ConfigError, KeyFormat, KeyHasher, OrganizationId,
+    PepperError, ScopeCatalog,
 };
 
 use tokio::runtime::Handle;
@@ -15,7 +16,6 @@ use crate::{
     activity::{ActivityLog, ActivitySettings},
     events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
     limits::{Limits, LimitsOf},
-    organization::OrganizationId,
     resolver::{LOOKUPS, StoreResolver},
     rights::management_scopes,
     store::KeyStore,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, ServiceAccountId};
 
 use super::{
     KeyManager, Shared,
@@ -13,7 +13,6 @@ use super::{
     switch::{check_reason, revoke_one},
 };
 use crate::{
-    account::ServiceAccountId,
     actor::Actor,
     audit::Action,
     error::{ManageError, Missing},

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, text};
 
 use super::{
     KeyManager, Shared,
@@ -18,7 +18,7 @@ use crate::{
     record::KeyRecord,
     rights::Level,
     store::Change,
-    validate::{FieldError, Fields, is_foreign_id},
+    validate::{FieldError, Fields},
 };
 
 /// The most a batch holds.
@@ -44,7 +44,7 @@ impl KeyManager {
         batch: usize,
         mut progress: impl FnMut(ImportProgress),
     ) -> Result<ImportProgress, ManageError> {
-        if !is_foreign_id(name) {
+        if !text::is_name(name, 128) {
             return Err(ManageError::field(
                 "name",
                 "malformed",
@@ -186,6 +186,10 @@ impl Operation {
             fields.push("service_account", "unknown", "there is no such service account");
         }
         let expires_at = row.expires_at;
+        let created_at = row.created_at.unwrap_or(self.now);
+        if created_at > self.now {
+            fields.push("created_at", "future", "must not be in the future");
+        }
         if let Err(ManageError::Invalid(errors)) = self.check_expiry("expires_at", None, expires_at, limits) {
             errors.into_iter().for_each(|error| fields.push(error.field, error.code, error.message));
         }
@@ -196,7 +200,6 @@ impl Operation {
             Some(id) => id,
             None => KeyId::generate(self.now)?,
         };
-        let created_at = row.created_at.unwrap_or(self.now);
         let organization = self.actor.organization.clone();
         let mut key = KeyRecord::new(id, organization, digests[0].clone(), created_at, self.actor.id.clone());
         key.name = row.name;

@@ -2,13 +2,15 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use apikey_core::{GenerateKeyError, JsonObject, KeyId, KeyOutput, PlaintextKey, ScopeSet, Timestamp};
+use apikey_core::{
+    GenerateKeyError, JsonObject, KeyId, KeyOutput, PlaintextKey, ScopeSet, ServiceAccountId, Timestamp,
+};
 use serde_json::{Map, Value};
 
 use super::{KeyManager, Shared, operation::Operation};
 use crate::{
-    account::ServiceAccountId, actor::Actor, audit::Action, error::ManageError, hint::hint_of, limits::Limits,
-    record::KeyRecord, rights::Level, validate::Fields,
+    actor::Actor, audit::Action, error::ManageError, hint::hint_of, limits::Limits, record::KeyRecord, rights::Level,
+    validate::Fields,
 };
 
 /// The most scopes that a key is granted at once.

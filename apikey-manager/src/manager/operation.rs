@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeCatalog, Timestamp};
+use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeCatalog, ServiceAccountId, Timestamp};
 use serde_json::{Map, Value};
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     windows::Ends,
 };
 use crate::{
-    account::{ServiceAccount, ServiceAccountId},
+    account::ServiceAccount,
     actor::{Actor, Rights},
     audit::{Action, AuditEvent},
     error::{Forbidden, Limited, ManageError, Missing},

@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use apikey_core::{KeyId, Timestamp};
+use apikey_core::{KeyId, ServiceAccountId, Timestamp};
 
 use super::KeyManager;
 use crate::{
-    account::{ServiceAccount, ServiceAccountId},
+    account::ServiceAccount,
     actor::Actor,
     audit::AuditEvent,
     error::{Forbidden, ManageError, Missing},

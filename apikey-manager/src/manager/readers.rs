@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use apikey_core::OrganizationId;
 use tokio::{
     runtime::Handle,
     sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
@@ -24,7 +25,6 @@ use super::{KeyManager, Shared};
 use crate::{
     actor::Actor,
     error::{Busy, ManageError},
-    organization::OrganizationId,
     store::StoreError,
 };
 

@@ -4,14 +4,13 @@
 //! What ends somebody's access goes before everything else: it waits for the change under way, and for one more at most
 //! that already stood at the head of the line.
 
+use apikey_core::OrganizationId;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
-
-use crate::organization::OrganizationId;
 
 /// Changes under way at once: those that end access, and others. Together as many as a
 /// store in PostgreSQL has connections for changes, unless told otherwise.

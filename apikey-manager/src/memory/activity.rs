@@ -69,8 +69,9 @@ impl ActivityLog {
 
 #[cfg(test)]
 mod tests {
+    use apikey_core::OrganizationId;
+
     use super::*;
-    use crate::organization::OrganizationId;
 
     #[test]
     fn given_more_requests_than_are_kept_when_added_then_the_oldest_go() {

@@ -1,12 +1,12 @@
 //! What a commit does: each change in its order, and on a conflict all of them undone.
 
-use apikey_core::{KeyDigest, KeyId, Timestamp};
+use apikey_core::{KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
 
 use super::state::State;
 use crate::{
-    account::{ServiceAccount, ServiceAccountId},
+    account::ServiceAccount,
     audit::AuditEvent,
-    organization::{OrganizationId, OrganizationRecord},
+    organization::OrganizationRecord,
     record::{KeyRecord, Revocation, SecretRecord},
     store::{Change, Changes, KeyState, Lineage, StoreError},
 };

@@ -14,15 +14,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
-use apikey_core::{KeyDigest, KeyId, Timestamp};
+use apikey_core::{KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
 use self::{state::State, transaction::MemoryTransaction};
 use crate::{
-    account::{ServiceAccount, ServiceAccountId},
+    account::ServiceAccount,
     audit::AuditEvent,
-    organization::{OrganizationId, OrganizationRecord},
+    organization::OrganizationRecord,
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, Reach, ReachQuery, UsageBatch,
         UsageBucket, UsageQuery,
@@ -219,11 +219,10 @@ impl KeyStore for MemoryStore {
 
 #[cfg(test)]
 mod tests {
+    use apikey_core::ActorId;
+
     use super::*;
-    use crate::{
-        actor::ActorId,
-        store::{Change, Changes},
-    };
+    use crate::store::{Change, Changes};
 
     fn organization(n: usize) -> OrganizationId {
         OrganizationId::new(format!("organization {n}")).unwrap()

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apikey_core::{KeyDigest, KeyId, ScopeSet, Timestamp};
+use apikey_core::{ActorId, KeyDigest, KeyId, ScopeSet, Timestamp};
 
 use super::state::State;
 use crate::{
-    actor::ActorId,
     query::{KeyFilter, MAX_PAGE, Reach, ReachQuery, Selection, Target},
     record::KeyRecord,
     store::{Lineage, Made},

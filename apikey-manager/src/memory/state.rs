@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{KeyDigest, KeyId, Timestamp};
+use apikey_core::{KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
 
 use super::{activity::ActivityLog, usage::Counted};
 use crate::{
-    account::{ServiceAccount, ServiceAccountId},
+    account::ServiceAccount,
     audit::AuditEvent,
-    organization::{OrganizationId, OrganizationRecord, Switched},
+    organization::{OrganizationRecord, Switched},
     query::{AccountQuery, AuditQuery, Bucket, Cursor, KeyFilter, KeyQuery, Prune, Pruned},
     record::{KeyHead, KeyRecord},
     store::{Counts, FoundKey, Lineage},

@@ -1,13 +1,13 @@
 //! A change under way: the organization's lock, and the way into the state.
 
-use apikey_core::{KeyDigest, KeyId, Timestamp};
+use apikey_core::{KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
 use super::MemoryStore;
 use crate::{
-    account::{ServiceAccount, ServiceAccountId},
-    organization::{OrganizationId, OrganizationRecord},
+    account::ServiceAccount,
+    organization::OrganizationRecord,
     query::{KeyFilter, Reach, ReachQuery},
     record::{KeyHead, KeyRecord},
     store::{Changes, Counts, StoreError, Transaction},

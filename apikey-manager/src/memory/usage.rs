@@ -1,13 +1,10 @@
 //! What was counted: added in batches, each once, and summed when it is asked for.
 
-use apikey_core::Timestamp;
+use apikey_core::{ServiceAccountId, Timestamp};
 use std::collections::BTreeMap;
 
 use super::state::State;
-use crate::{
-    account::ServiceAccountId,
-    query::{Bucket, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow},
-};
+use crate::query::{Bucket, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow};
 
 /// What one key did in one hour, for an account and an environment.
 pub(super) struct Counted {

@@ -6,13 +6,9 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{KeyDigest, KeyId, KeyUsage, NoRandomness, Timestamp};
+use apikey_core::{KeyDigest, KeyId, KeyUsage, NoRandomness, OrganizationId, ServiceAccountId, Timestamp};
 
-use crate::{
-    account::ServiceAccountId,
-    organization::OrganizationId,
-    query::{Bucket, UsageBatch, UsageRow},
-};
+use crate::query::{Bucket, UsageBatch, UsageRow};
 
 /// A store knows a batch again for a day. One that may have been written is not written anew after this.
 const KNOWN_FOR: Duration = Duration::from_secs(23 * 3_600);
@@ -80,10 +76,8 @@ impl Pending {
                 Entry::Occupied(row) => row.into_mut(),
                 Entry::Vacant(place) => {
                     // A manager's keys all have an organization.
-                    let organization = used.organization.and_then(|id| OrganizationId::new(id).ok());
-                    let Some(organization) = organization else { continue };
-                    let service_account = used.service_account.and_then(|id| ServiceAccountId::new(id).ok());
-                    place.insert(Row::new(organization, service_account, used.environment))
+                    let Some(organization) = used.organization else { continue };
+                    place.insert(Row::new(organization, used.service_account, used.environment))
                 }
             };
             row.ok = row.ok.saturating_add(ok);

@@ -38,7 +38,8 @@ impl World {
     }
 
     async fn key(&self) -> TestKey {
-        let key = self.keys.key_with(|claims| claims.with_organization("acme").with_scopes(scopes("a")));
+        let key =
+            self.keys.key_with(|claims| claims.with_organization("acme".parse().unwrap()).with_scopes(scopes("a")));
         let digest = apikey_core::KeyHasher::sha256().digest(key.secret());
         let now = self.keys.clock().wall();
         let host = ActorId::new("host").unwrap();
@@ -104,7 +105,11 @@ async fn given_keys_that_are_gone_from_the_store_when_their_use_is_written_then_
     let world = World::new();
     let writer = world.writer(UsageSettings::new());
     let key = world.keys.key_with(|claims| {
-        claims.with_organization("acme").with_service_account("sa_1").with_environment("live").with_scopes(scopes("a"))
+        claims
+            .with_organization("acme".parse().unwrap())
+            .with_service_account("sa_1".parse().unwrap())
+            .with_environment("live")
+            .with_scopes(scopes("a"))
     });
     world.requests(&key, 5, 2).await;
     writer.flush().await.unwrap();
@@ -260,7 +265,7 @@ fn given_a_store_that_never_answers_when_more_is_counted_than_fits_then_the_olde
     let used = |key: usize, hour: u32| {
         let id = KeyId::new(format!("k{key:03}")).unwrap();
         let mut used = KeyUsage::new(id, KeyDigest::sha256_from_bytes([0; 32]), 1, start + HOUR * hour);
-        used.organization = Some("acme".into());
+        used.organization = Some(acme());
         used
     };
     let mut pending = Pending::new(100);

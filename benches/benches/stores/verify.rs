@@ -112,8 +112,10 @@ fn without_a_store() -> Authenticator {
     let resolver = resolver_fn(async |key: PresentedKey| {
         let digest = key.digest().clone();
         let claims = Claims::new(KeyId::new(&digest.to_string()[..60])?);
-        let claims =
-            claims.with_name("key").with_organization("org").with_scopes(ScopeSet::parse("files:read files:write")?);
+        let claims = claims
+            .with_name("key")
+            .with_organization("org".parse().unwrap())
+            .with_scopes(ScopeSet::parse("files:read files:write")?);
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Some(Resolution::new(digest, claims)))
     });
     Authenticator::builder(resolver).format(format()).cache_ttl(Duration::ZERO).build().expect("an authenticator")

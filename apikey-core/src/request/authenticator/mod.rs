@@ -211,8 +211,8 @@ impl Authenticator {
             let ago = now.saturating_since(Tick::from_nanos(counted.last_used));
             taken.push(KeyUsage {
                 key: entry.claims().key_id().clone(),
-                organization: entry.claims().shared_organization(),
-                service_account: entry.claims().shared_service_account(),
+                organization: entry.claims().organization().cloned(),
+                service_account: entry.claims().service_account().cloned(),
                 environment: entry.claims().shared_environment(),
                 digest: entry.digest(),
                 requests: counted.requests,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    key::{GenerateKeyError, KeyDigest, KeyFormat, KeyHasher, KeyId, KeyIdError, PlaintextKey},
+    key::{GenerateKeyError, IdError, KeyDigest, KeyFormat, KeyHasher, KeyId, PlaintextKey},
     scope::{ScopeError, ScopeSet},
 };
 
@@ -32,7 +32,7 @@ pub struct NewStaticKey {
 pub enum GenerateStaticKeyError {
     /// The id is malformed.
     #[error("the id is malformed")]
-    Id(#[from] KeyIdError),
+    Id(#[from] IdError),
     /// A scope is malformed.
     #[error("a scope is malformed")]
     Scope(#[from] ScopeError),

@@ -7,6 +7,7 @@ use toml::{Spanned, value::Datetime};
 use super::{Entry, Problem, StaticKeys, StaticKeysError, claims, parse_digest, parse_id};
 use crate::{
     clock::Timestamp,
+    key::{OrganizationId, ServiceAccountId},
     scope::ScopeSet,
     source::resolver::{KeyStatus, Resolution},
 };
@@ -24,8 +25,8 @@ struct Row {
     id: Spanned<String>,
     digest: Spanned<String>,
     name: Option<String>,
-    organization: Option<String>,
-    service_account: Option<String>,
+    organization: Option<OrganizationId>,
+    service_account: Option<ServiceAccountId>,
     environment: Option<String>,
     scopes: Option<Spanned<Vec<String>>>,
     not_before: Option<Spanned<Datetime>>,
@@ -166,6 +167,7 @@ mod tests {
             ("[[key]]\nid = \"a\"\ndigest = \"sha256:zz\"\n".into(), "line 3: digest: "),
             (key("a b", ""), "line 2: id: "),
             (key("a", "scope = []"), "line 4: unknown field `scope`"),
+            (key("a", "organization = \"\""), "line 4: an id has 1 to 128"),
             (key("a", "scopes = [\"a b\"]"), "line 4: scopes: "),
             (key("a", "expires_at = 2030-01-01"), "line 4: expires_at: "),
             (key("a", "expires_at = 1960-01-01T00:00:00Z"), "line 4: expires_at: "),

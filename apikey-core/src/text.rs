@@ -94,8 +94,9 @@ enum Behind {
     Selector,
 }
 
-/// The first character that may not stand where it does.
-pub(crate) fn hidden(text: &str) -> Option<char> {
+/// Returns the first character that may not stand where it does.
+#[must_use]
+pub fn hidden(text: &str) -> Option<char> {
     let (mut behind, mut last) = (Behind::Start, '\0');
     for c in text.chars() {
         behind = match (c, behind) {
@@ -116,9 +117,17 @@ pub(crate) fn hidden(text: &str) -> Option<char> {
     matches!(behind, Behind::Joiner | Behind::Selector).then_some(last)
 }
 
-/// Whether nothing of it can be seen.
-pub(crate) fn is_blank(text: &str) -> bool {
+/// Returns `true` if nothing of the text can be seen.
+#[must_use]
+pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || c == BLANK_BRAILLE || is_in(HIDDEN, c))
+}
+
+/// Returns `true` if the text can name something: something of it can be seen, nothing is hidden in it, and it has at most
+/// `longest` characters.
+#[must_use]
+pub fn is_name(text: &str, longest: usize) -> bool {
+    text.chars().nth(longest).is_none() && !is_blank(text) && hidden(text).is_none()
 }
 
 fn is_in(ranges: &[(char, char)], c: char) -> bool {
@@ -126,18 +135,18 @@ fn is_in(ranges: &[(char, char)], c: char) -> bool {
     after.checked_sub(1).is_some_and(|at| c <= ranges[at].1)
 }
 
-/// What every name, description, reason and id of the host's matches: a regular expression of ECMA-262 with its flag `u`,
-/// as JSON Schema has them, for a service's own OpenAPI document.
+/// Returns a regular expression that every name, description, reason and id of the host's matches: ECMA-262 with the flag
+/// `u`, as JSON Schema has it, for a service's own OpenAPI document.
 ///
 /// It is one class of characters, which whoever makes up values from a document can handle. Joiners and selectors are in
 /// it, though they are refused where nothing needs them.
 ///
 /// ```
-/// let pattern = apikey_manager::text_pattern();
+/// let pattern = apikey_core::text::pattern();
 /// assert!(pattern.starts_with("^[^") && pattern.ends_with("]*$"));
 /// ```
 #[must_use]
-pub fn text_pattern() -> String {
+pub fn pattern() -> String {
     let hidden = HIDDEN.iter().flat_map(|(first, last)| match (first, last) {
         ('\u{200b}', '\u{200f}') => vec![('\u{200b}', '\u{200b}'), ('\u{200e}', '\u{200f}')],
         ('\u{fe00}', '\u{fe0f}') => vec![('\u{fe00}', '\u{fe0d}')],
@@ -254,7 +263,7 @@ mod tests {
                 0..8,
             )
         ) {
-            static PATTERN: LazyLock<Regex> = LazyLock::new(|| Regex::new(&text_pattern()).unwrap());
+            static PATTERN: LazyLock<Regex> = LazyLock::new(|| Regex::new(&pattern()).unwrap());
             let text: String = text.into_iter().collect();
             let in_context = |c: char| matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
             match hidden(&text) {
