@@ -23,6 +23,7 @@ use http::{
 use tower_apikey::{ApiKeyLayer, OnRevoked};
 use tower_layer::Layer;
 use tower_service::Service;
+use zeroize::Zeroizing;
 
 use crate::{
     call::{Caller, Json},
@@ -31,6 +32,7 @@ use crate::{
     input::{self, Nothing},
     precondition,
     problem::{self, Failure, Problem, Unmet},
+    session::Opened,
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -56,7 +58,7 @@ struct LoggedIn(Actor);
 /// Authenticates the caller by the host's login or by a key.
 async fn authenticate(State(config): State<Arc<Config>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    match logged_in(&config, &parts).await {
+    match logged_in(&config, &mut parts).await {
         Err(failure) => failure.into_response(),
         Ok(Some(actor)) => {
             parts.extensions.insert(LoggedIn(actor));
@@ -138,29 +140,60 @@ fn in_words_of(key: Option<&AuthenticatedKey>, response: Response) -> Response {
     rejection.map_or(response, |rejection| Failure::Refused(rejection).into_response())
 }
 
-/// Returns the actor whom the host has logged in. The login must be the only credential, and changes must come from a page
-/// of the host.
-async fn logged_in(config: &Config, parts: &Parts) -> Result<Option<Actor>, Failure> {
-    let Some(login) = &config.login else { return Ok(None) };
-    let actor = login(parts).await.map_err(|error| {
-        problem::report(error.as_ref());
-        problem::unavailable()
-    })?;
-    let Some(actor) = actor else { return Ok(None) };
+/// Returns whom the host has logged in; whoever has signed in to the page is a key from here on. Either must be the only
+/// credential, and changes must come from a page of the host's own.
+async fn logged_in(config: &Config, parts: &mut Parts) -> Result<Option<Actor>, Failure> {
+    let actor = match &config.login {
+        None => None,
+        Some(login) => login(parts).await.map_err(|error| {
+            problem::report(error.as_ref());
+            problem::unavailable()
+        })?,
+    };
+    let session = match &config.sessions {
+        None => Opened::None,
+        Some(sessions) => sessions.open(&parts.headers, config.keys.now()),
+    };
+    let is_one = match (&actor, &session) {
+        (None, Opened::None) => return Ok(None),
+        (Some(_), Opened::None) | (None, Opened::Key(_)) => true,
+        _ => false,
+    };
     let authenticator = config.keys.authenticator();
-    if has_key(parts, &authenticator) {
+    if !is_one || has_key(parts, &authenticator) {
         return Err(refuse(&authenticator, &TwoCredentials)
             .await
             .map_or(Failure::Unmet(Unmet::Live), Failure::Refused));
     }
     let is_write = !matches!(parts.method, Method::GET | Method::HEAD);
-    match is_write && !is_same_site(&parts.headers, &config.origins) {
-        true => {
+    // A session is for the page alone: what another page asks for with it is not even read.
+    if is_write || (matches!(session, Opened::Key(_)) && says_foreign(&parts.headers)) {
+        from_own_page(&parts.headers, &config.origins)?;
+    }
+    if let Opened::Key(key) = session {
+        let authorization = HeaderValue::try_from(format!("Bearer {}", *key));
+        let mut authorization = authorization.map_err(|error| Failure::internal(&error))?;
+        authorization.set_sensitive(true);
+        parts.headers.insert(AUTHORIZATION, authorization);
+    }
+    Ok(actor)
+}
+
+/// Refuses what doesn't come from a page of the service itself.
+pub(crate) fn from_own_page(headers: &HeaderMap, origins: &[String]) -> Result<(), Failure> {
+    match is_same_site(headers, origins) {
+        true => Ok(()),
+        false => {
             let detail = "Changes must come from a page of the service itself.";
             Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail).into())
         }
-        false => Ok(Some(actor)),
     }
+}
+
+/// Returns `true` if the browser says that a page of another origin asks.
+fn says_foreign(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all(&SEC_FETCH_SITE).iter();
+    sites.any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
 /// Returns `true` if the request carries a key.
@@ -184,12 +217,30 @@ fn is_same_site(headers: &HeaderMap, origins: &[String]) -> bool {
         || only(&ORIGIN).is_some_and(|origin| origins.iter().any(|own| own.eq_ignore_ascii_case(origin)))
 }
 
+/// Refuses a key that is not let in. Why it isn't, nobody is told.
+pub(crate) async fn check(authenticator: &Authenticator, key: &str) -> Result<(), Failure> {
+    let authorization = Zeroizing::new(format!("Bearer {key}"));
+    refuse(authenticator, &OneKey(&authorization)).await.map_or(Ok(()), |rejection| Err(Failure::Refused(rejection)))
+}
+
 async fn refuse(authenticator: &Authenticator, view: &(impl RequestView + Sync)) -> Option<Rejection> {
     let decision = match authenticator.authenticate(view) {
         Authentication::Done(decision) => decision,
         Authentication::Loading(loading) => loading.await,
     };
     decision.err()
+}
+
+/// A request with this one line.
+struct OneKey<'a>(&'a str);
+
+impl RequestView for OneKey<'_> {
+    fn lines(&self, header: Header) -> HeaderLines<'_> {
+        match header {
+            Header::Authorization => HeaderLines::One(self.0.as_bytes()),
+            Header::Extra(_) => HeaderLines::Absent,
+        }
+    }
 }
 
 /// A request with two credentials.

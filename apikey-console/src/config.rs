@@ -7,6 +7,8 @@ use apikey_manager::{Actor, KeyManager};
 use http::request::Parts;
 use tower_apikey::Lingering;
 
+use crate::{page::Page, session::Sessions};
+
 type LoggedIn = Pin<Box<dyn Future<Output = Result<Option<Actor>, BoxError>> + Send>>;
 
 /// Finds who is logged in to the host.
@@ -19,5 +21,8 @@ pub(crate) struct Config {
     pub(crate) public_path: Option<String>,
     pub(crate) origins: Vec<String>,
     pub(crate) login: Option<Login>,
+    pub(crate) page: Option<Page>,
+    /// There with the page.
+    pub(crate) sessions: Option<Sessions>,
     pub(crate) lingering: Lingering,
 }

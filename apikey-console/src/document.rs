@@ -39,6 +39,7 @@ const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
         (name = "usage", description = "Usage of keys and of the plan."),
         (name = "audit", description = "Changes of keys, and who made them."),
         (name = "caller", description = "The caller, and the scopes that it can grant."),
+        (name = "session", description = "Signing in to the page."),
         (name = "service", description = "Public."),
     ),
 )]

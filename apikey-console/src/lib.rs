@@ -71,11 +71,14 @@ mod declaration;
 mod document;
 mod input;
 mod merge_patch;
+mod page;
 mod precondition;
 mod problem;
 mod reply;
 mod routes;
 mod schema;
 mod service;
+mod session;
 
+pub use self::page::Page;
 pub use self::service::{Console, ResponseBody, ResponseFuture};

@@ -25,7 +25,7 @@ use tower_apikey::{FinishLayer, LingerLayer, Lingering};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{config::Config, routes};
+use crate::{config::Config, page::Page, routes, session::Sessions};
 
 /// A tower service that manages keys: a REST API under `v1`, for keys with `keys:read`, `keys:write` or `keys:admin` and for
 /// users whom the host has logged in.
@@ -71,6 +71,8 @@ impl Console {
             public_path: None,
             origins: Vec::new(),
             login: None,
+            page: None,
+            sessions: None,
             lingering: Lingering::new(),
         })
     }
@@ -161,6 +163,22 @@ impl Console {
     #[must_use]
     pub fn origin(self, origin: impl AsRef<str>) -> Self {
         self.with(|config| config.origins.push(origin.as_ref().trim_end_matches('/').to_owned()))
+    }
+
+    /// Serves the page for people, too, and lets them sign in to it with a key.
+    ///
+    /// ```
+    /// # use apikey_console::{Console, Page};
+    /// # fn build(keys: &apikey_manager::KeyManager) -> Console {
+    /// Console::new(keys).page(Page::new().title("Acme"))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn page(self, page: Page) -> Self {
+        self.with(|config| {
+            config.sessions = Some(Sessions::new(&page));
+            config.page = Some(page);
+        })
     }
 
     /// Sets the bounds for reading the bodies of rejected requests, so that their clients receive the answer.

@@ -11,6 +11,7 @@ mod openapi;
 mod revocations;
 mod scopes;
 mod service_accounts;
+mod session;
 mod usage;
 mod whoami;
 
@@ -28,7 +29,7 @@ use crate::{
     access,
     config::Config,
     declaration::{Declaration, Needs},
-    document,
+    document, page,
     problem::Problem,
 };
 
@@ -36,7 +37,12 @@ use crate::{
 fn all(config: &Arc<Config>) -> OpenApiRouter<Arc<Config>> {
     let (nothing, credential) = (Needs::Nothing, Needs::Credential);
     let [read, write, admin] = [KEYS_READ, KEYS_WRITE, KEYS_ADMIN].map(Needs::Scope);
-    Routes { config, router: OpenApiRouter::with_openapi(document::empty()) }
+    let routes = Routes { config, router: OpenApiRouter::with_openapi(document::empty()) };
+    let routes = match config.sessions {
+        Some(_) => routes.add(&nothing, routes!(session::sign_in)).add(&nothing, routes!(session::sign_out)),
+        None => routes,
+    };
+    routes
         .add(&read, routes!(api_keys::list))
         .add(&write, routes!(api_keys::create))
         .add(&write, routes!(revocations::bulk_revoke))
@@ -78,7 +84,9 @@ pub(crate) fn router(config: &Arc<Config>) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The path has no such method.")
         })
         .layer(Extension(Arc::new(document)));
-    Router::new().nest("/v1", routes).fallback(not_found).with_state(Arc::clone(config))
+    let page = config.page.as_ref().map(|page| page::router(page, config.public_path.as_deref()));
+    let router = Router::new().nest("/v1", routes).fallback(not_found).with_state(Arc::clone(config));
+    page.into_iter().fold(router, Router::merge)
 }
 
 async fn not_found(uri: Uri) -> Problem {
@@ -121,6 +129,7 @@ mod tests {
     use tower_apikey::Lingering;
 
     use super::*;
+    use crate::{page::Page, session::Sessions};
 
     /// The committed document.
     const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
@@ -129,7 +138,10 @@ mod tests {
         let format = KeyFormat::builder("acme").build().unwrap();
         let keys = KeyManager::builder(MemoryStore::new()).format(format).build().unwrap();
         let lingering = Lingering::new();
-        let config = Config { keys, public_path: None, origins: Vec::new(), login: None, lingering };
+        let page = Page::new();
+        let sessions = Some(Sessions::new(&page));
+        let (public_path, login, page) = (None, None, Some(page));
+        let config = Config { keys, public_path, origins: Vec::new(), login, page, sessions, lingering };
         all(&Arc::new(config)).into_openapi()
     }
 

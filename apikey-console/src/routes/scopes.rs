@@ -15,6 +15,8 @@ pub(crate) struct ScopesView<'a> {
     items: Vec<ScopeView<'a>>,
     /// The roles.
     roles: Vec<RoleView<'a>>,
+    /// The environments that keys can be issued for; the first one is used unless another is asked for.
+    environments: Vec<&'a str>,
 }
 
 /// A scope.
@@ -42,5 +44,6 @@ pub(crate) async fn list(caller: Caller) -> Result<Response, Failure> {
     let catalog = caller.keys().catalog();
     let items = catalog.scopes().map(|(name, description)| ScopeView { name: name.as_str(), description });
     let roles = catalog.roles().map(|(name, grants)| RoleView { name, grants });
-    reply::json(StatusCode::OK, &ScopesView { items: items.collect(), roles: roles.collect() })
+    let environments = caller.keys().environments().collect();
+    reply::json(StatusCode::OK, &ScopesView { items: items.collect(), roles: roles.collect(), environments })
 }

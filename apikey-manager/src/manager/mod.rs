@@ -145,6 +145,11 @@ impl KeyManager {
         &self.0.catalog
     }
 
+    /// The environments that keys can be issued for: the first one is used unless another is asked for.
+    pub fn environments(&self) -> impl Iterator<Item = &str> {
+        self.0.format.environments()
+    }
+
     /// The time by the manager's clock: what a key's [`status`](crate::KeyRecord::status) is to be asked for.
     #[must_use]
     pub fn now(&self) -> Timestamp {

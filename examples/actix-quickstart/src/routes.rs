@@ -12,7 +12,7 @@ use actix_web::{
     middleware::from_fn,
     web::{self, Data, Json, JsonConfig, Path, ServiceConfig},
 };
-use apikey_console::Console;
+use apikey_console::{Console, Page};
 use apikey_sqlx::KeyManager;
 
 use crate::{
@@ -40,7 +40,7 @@ const MAX_BODY: usize = 64 * 1024;
 /// The routes, for each worker's application.
 pub(crate) fn configure(keys: KeyManager, client_timeout: Duration) -> impl Fn(&mut ServiceConfig) + Clone {
     let (files, authenticator) = (Data::new(Files::default()), keys.authenticator());
-    let (console, keys) = (Console::new(&keys).public_path("/keys"), Data::new(keys));
+    let (console, keys) = (Console::new(&keys).public_path("/keys").page(Page::new().title("Files")), Data::new(keys));
     move |config| {
         let in_time = move |request, next| body_in_time(client_timeout, request, next);
         let with_key =

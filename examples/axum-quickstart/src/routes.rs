@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apikey_console::Console;
+use apikey_console::{Console, Page};
 use apikey_sqlx::KeyManager;
 use axum::{
     Json, Router,
@@ -49,7 +49,8 @@ struct Service {
 
 pub(crate) fn app(keys: KeyManager, client_timeout: Duration) -> Router {
     let lingering = Lingering::new().max_time(client_timeout);
-    let console = Console::new(&keys).public_path("/keys").lingering(lingering.clone());
+    let console =
+        Console::new(&keys).public_path("/keys").page(Page::new().title("Files")).lingering(lingering.clone());
     // Any web page may call the service, if its user gives it a key: nothing is sent by the browser unasked.
     let cors = CorsLayer::new()
         .allow_origin(Any)

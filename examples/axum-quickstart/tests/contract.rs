@@ -7,6 +7,7 @@ const DATABASE: &str = "api-keys.db";
 const API: contract::Api = contract::Api { has_console: true, ..answers::API };
 const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: true, http2: false };
 const HAS_ADMIN: bool = true;
+const PAGE_TESTS: &str = "all";
 
 #[path = "../../../tests/contract/answers.rs"]
 mod answers;
@@ -16,5 +17,7 @@ mod browser;
 mod contract;
 #[path = "../../../tests/contract/database.rs"]
 mod keys;
+#[path = "../../../tests/contract/page.rs"]
+mod page;
 #[path = "../../../tests/contract/usage.rs"]
 mod usage;

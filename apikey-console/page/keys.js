@@ -1,0 +1,287 @@
+/** The list of keys: found by status, environment, account, creator and text. */
+
+import { apiBase } from "./api.js";
+import { el, nodes, theirs } from "./dom.js";
+import { copyButton, failure } from "./parts.js";
+import { href, note } from "./router.js";
+import { can, scopeList } from "./scopes.js";
+import { ALL, badge, word } from "./status.js";
+import { ago, expiry, lastUsed } from "./time.js";
+
+const PAGE = "50";
+const FILTERS = ["q", "status", "environment", "service_account", "created_by"];
+
+/** How long the page waits for the next letter before it searches. */
+const TYPING_MS = 250;
+
+/**
+ * @param {Context} ctx
+ * @param {URLSearchParams} query
+ * @returns {Promise<View>}
+ */
+export async function showKeys(ctx, query) {
+  const [page, limits, accounts, catalog] = await Promise.all([
+    read(ctx, query),
+    ctx.call("GET", "limits"),
+    ctx.call("GET", "service-accounts", { query: { limit: "200" } }),
+    ctx.call("GET", "scopes"),
+  ]);
+  const place = el("div", { class: "results", "aria-live": "polite" });
+  let wanted = 0;
+  /** @param {URLSearchParams} changed @param {boolean} replace */
+  const search = async (changed, replace) => {
+    changed.delete("cursor");
+    note(href(["keys"], changed), { replace });
+    wanted += 1;
+    const mine = wanted;
+    place.setAttribute("aria-busy", "true");
+    let content;
+    try {
+      content = results(ctx, changed, await read(ctx, changed));
+    } catch (error) {
+      if (/** @type {Error} */ (error).name === "AbortError") return;
+      content = [failure(error, () => search(changed, true))];
+    }
+    if (mine !== wanted) return;
+    place.removeAttribute("aria-busy");
+    place.replaceChildren(...nodes(content));
+  };
+  place.replaceChildren(...nodes(results(ctx, query, page)));
+  const isFresh = !isFiltered(query) && !query.get("cursor") && page.items.length === 0;
+  const content = el(
+    "div",
+    { class: "page" },
+    el(
+      "header",
+      { class: "head" },
+      el("div", {}, el("h1", { tabindex: "-1" }, "API keys"), el("p", { class: "muted" }, use(limits))),
+      can(ctx.caller, "keys:write")
+        ? el("a", { class: "button primary", href: href(["keys", "new"]) }, "Create key")
+        : el("p", { class: "muted" }, "Your key can look, but not make changes."),
+    ),
+    !isFresh && filters(ctx, query, accounts.items, catalog.environments, search),
+    place,
+  );
+  return { title: "API keys", content: [content] };
+}
+
+/**
+ * @param {Context} ctx
+ * @param {URLSearchParams} query
+ * @returns {Promise<ApiKeyPage>}
+ */
+async function read(ctx, query) {
+  const parameters = Object.fromEntries(query);
+  const page = await ctx.call("GET", "api-keys", { query: { ...parameters, limit: PAGE } });
+  ctx.people.know(page.items);
+  return page;
+}
+
+/**
+ * A whole secret, pasted to find its key, stays out of the address and of the server's log: its last four characters find
+ * the key as well.
+ *
+ * @param {string} text
+ */
+function hint(text) {
+  return /^\S*[\w-]{24,}$/.test(text) && !/^(key|sa)_[0-9a-z]{26}$/.test(text) ? `…${text.slice(-4)}` : text;
+}
+
+/** @param {URLSearchParams} query */
+function isFiltered(query) {
+  return FILTERS.some((name) => query.get(name));
+}
+
+/**
+ * Says how much of the plan is in use.
+ *
+ * @param {Limits} limits
+ */
+export function use({ keys: { used, allowed } }) {
+  if (allowed !== null && allowed !== undefined) return `${used} of ${allowed} keys in use`;
+  return used === 1 ? "1 key in use" : `${used} keys in use`;
+}
+
+/**
+ * @param {Context} ctx
+ * @param {URLSearchParams} query
+ * @param {ServiceAccount[]} accounts
+ * @param {string[]} environments
+ * @param {(changed: URLSearchParams, replace: boolean) => void} search
+ */
+function filters(ctx, query, accounts, environments, search) {
+  const form = el("form", {
+    class: "filters",
+    role: "search",
+    onsubmit: (/** @type {Event} */ event) => event.preventDefault(),
+  });
+  const changed = () => {
+    const values = [...new FormData(form)].map(([name, value]) => [name, String(value).trim()]);
+    return new URLSearchParams(
+      values.filter(([, value]) => value).map(([name = "", value = ""]) => [name, name === "q" ? hint(value) : value]),
+    );
+  };
+  let typing = 0;
+  const text = el("input", {
+    type: "search",
+    name: "q",
+    value: query.get("q") ?? "",
+    placeholder: "Name, or a key's first and last characters",
+    "aria-label": "Search by name, description, hint or id",
+    oninput: () => {
+      clearTimeout(typing);
+      typing = setTimeout(() => search(changed(), true), TYPING_MS);
+    },
+  });
+  /** @param {string} name @param {string} label @param {[string, string][]} options */
+  const choice = (name, label, options) => {
+    const value = query.get(name) ?? "";
+    const known = options.some(([option]) => option === value)
+      ? options
+      : [...options, /** @type {[string, string]} */ ([value, value])];
+    const select = el(
+      "select",
+      { name, "aria-label": label, onchange: () => search(changed(), false) },
+      known.map(([option, shown]) => el("option", { value: option, selected: option === value }, shown)),
+    );
+    return select;
+  };
+  form.append(
+    text,
+    choice("status", "Status", [
+      ["", "Any status"],
+      ...ALL.map((status) => /** @type {[string, string]} */ ([status, word(status)])),
+    ]),
+    choice("created_by", "Created by", [
+      ["", "Created by anyone"],
+      [ctx.caller.actor, "Created by me"],
+    ]),
+  );
+  if (environments.length > 1 || query.get("environment")) {
+    form.append(
+      choice("environment", "Environment", [
+        ["", "Any environment"],
+        ...environments.map((name) => /** @type {[string, string]} */ ([name, name])),
+      ]),
+    );
+  }
+  if (accounts.length > 0 || query.get("service_account")) {
+    form.append(
+      choice("service_account", "Service account", [
+        ["", "Any account"],
+        ...accounts.map(({ id, name }) => /** @type {[string, string]} */ ([id, name])),
+      ]),
+    );
+  }
+  return form;
+}
+
+/**
+ * @param {Context} ctx
+ * @param {URLSearchParams} query
+ * @param {ApiKeyPage} page
+ */
+function results(ctx, query, page) {
+  const isLater = Boolean(query.get("cursor"));
+  if (page.items.length === 0 && !isLater) return [isFiltered(query) ? nothingFound() : welcome(ctx)];
+  const next = new URLSearchParams(query);
+  next.set("cursor", page.next_cursor ?? "");
+  const first = new URLSearchParams(query);
+  first.delete("cursor");
+  return [
+    table(ctx, page.items),
+    (isLater || page.next_cursor) &&
+      el(
+        "nav",
+        { class: "pages", "aria-label": "Pages" },
+        isLater && el("a", { class: "button small", href: href(["keys"], first) }, "Newest"),
+        page.next_cursor && el("a", { class: "button small", href: href(["keys"], next) }, "Older keys"),
+      ),
+  ];
+}
+
+/**
+ * @param {Context} ctx
+ * @param {ApiKey[]} keys
+ */
+function table(ctx, keys) {
+  const columns = ["Name", "Status", "Scopes", "Owner", "Created", "Last used", "Expires"];
+  return el(
+    "table",
+    { class: "list" },
+    el("caption", { class: "visually-hidden" }, "API keys, newest first"),
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        columns.map((column) => el("th", { scope: "col" }, column)),
+      ),
+    ),
+    el(
+      "tbody",
+      {},
+      keys.map((key) => row(ctx, key)),
+    ),
+  );
+}
+
+/**
+ * @param {Context} ctx
+ * @param {ApiKey} key
+ */
+function row(ctx, key) {
+  const isOver = key.status === "revoked" || key.status === "expired";
+  return el(
+    "tr",
+    { class: isOver ? "over" : null },
+    el(
+      "th",
+      { scope: "row" },
+      el("a", { class: "name", href: href(["keys", key.id]) }, theirs(key.name)),
+      el(
+        "span",
+        { class: "under" },
+        el("code", {}, key.hint),
+        key.environment && el("span", { class: "tag" }, key.environment),
+      ),
+    ),
+    el("td", { "data-label": "Status" }, badge(key.status)),
+    el("td", { "data-label": "Scopes" }, scopeList(key.scopes, 2)),
+    el("td", { "data-label": "Owner" }, ctx.people.owner(key)),
+    el("td", { "data-label": "Created" }, ago(key.created_at)),
+    el("td", { "data-label": "Last used" }, lastUsed(key.last_used_at ?? null)),
+    el("td", { "data-label": "Expires" }, expiry(key.expires_at ?? null)),
+  );
+}
+
+/** @param {Context} ctx */
+function welcome(ctx) {
+  const line = `curl -H "Authorization: Bearer $API_KEY" ${new URL("api-keys", apiBase).href} \\\n  -H "Content-Type: application/json" -d '{"name": "my first key"}'`;
+  return el(
+    "div",
+    { class: "panel empty" },
+    el("h2", {}, "No keys yet"),
+    el("p", {}, "A key lets a program call this service. Give it a name and the scopes that the program needs."),
+    can(ctx.caller, "keys:write") &&
+      el("p", {}, el("a", { class: "button primary", href: href(["keys", "new"]) }, "Create a key")),
+    el("p", { class: "muted" }, "Or from a terminal:"),
+    el(
+      "div",
+      { class: "code" },
+      el("pre", {}, line),
+      copyButton(() => line, "the curl line"),
+    ),
+  );
+}
+
+function nothingFound() {
+  return el(
+    "div",
+    { class: "panel empty" },
+    el("h2", {}, "No key matches"),
+    el("p", {}, "Search looks at names, descriptions, ids and hints, and doesn't see other parts of a secret."),
+    el("p", {}, el("a", { class: "button", href: href(["keys"]) }, "Show all keys")),
+  );
+}

@@ -1,0 +1,142 @@
+//! What is answered at the page's own addresses: the shell at the root, and its files under one folder.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{OriginalUri, Path, State},
+    middleware::map_response_with_state,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{
+        ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+        LOCATION, REFERRER_POLICY, VARY,
+    },
+};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Page,
+    assets::{self, Asset},
+};
+
+/// Files of this folder never change: another file is in another folder.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The page's routes. `public_path` is where clients find the console, if that is known.
+pub(crate) fn router(page: &Page, public_path: Option<&str>) -> Router {
+    let site = Arc::new(Site::new(page, public_path));
+    Router::new()
+        .route("/", get(shell))
+        .route("/assets/{folder}/{name}", get(asset))
+        .layer(map_response_with_state(Arc::clone(&site), secured))
+        .with_state(site)
+}
+
+/// A page that is ready to be served.
+struct Site {
+    shell: Bytes,
+    /// The shell's entity tag, in quotes.
+    etag: String,
+    policy: HeaderValue,
+    /// The name of the files' folder.
+    folder: String,
+    /// The shell's references are relative to its own address.
+    is_relative: bool,
+    assets: Vec<Asset>,
+}
+
+impl Site {
+    fn new(page: &Page, public_path: Option<&str>) -> Self {
+        let assets = assets::with_theme(&page.theme);
+        let folder = assets::folder(&assets);
+        let root = public_path.map_or_else(String::new, |path| format!("{path}/"));
+        let reference = escaped(&format!("{root}assets/{folder}/"));
+        let shell = assets::SHELL.replace("{assets}/", &reference).replace("{title}", &escaped(&page.title));
+        let etag = format!("\"{}\"", base16ct::lower::encode_string(&Sha256::digest(&shell)[..12]));
+        let is_relative = public_path.is_none();
+        Site { shell: shell.into(), etag, policy: policy(page.framed_by_self), folder, is_relative, assets }
+    }
+}
+
+async fn shell(State(site): State<Arc<Site>>, OriginalUri(uri): OriginalUri, asked: HeaderMap) -> Response {
+    if let (true, Some(last)) = (site.is_relative, uri.path().rsplit('/').next().filter(|last| !last.is_empty())) {
+        // Its references are right below a slash alone.
+        return (StatusCode::PERMANENT_REDIRECT, [(LOCATION, format!("{last}/"))]).into_response();
+    }
+    let known = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut known = known.flat_map(|tags| tags.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
+    let headers = [(ETAG, site.etag.as_str()), (CACHE_CONTROL, "no-cache"), (CONTENT_TYPE, "text/html; charset=utf-8")];
+    match known.any(|tag| tag == site.etag || tag == "*") {
+        true => (StatusCode::NOT_MODIFIED, headers).into_response(),
+        false => (headers, site.shell.clone()).into_response(),
+    }
+}
+
+async fn asset(
+    State(site): State<Arc<Site>>,
+    Path((folder, name)): Path<(String, String)>,
+    asked: HeaderMap,
+) -> Response {
+    match site.assets.iter().find(|asset| folder == site.folder && asset.name == name) {
+        Some(asset) => file(asset, &asked),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Adds what keeps other pages and foreign code away.
+async fn secured(State(site): State<Arc<Site>>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, site.policy.clone());
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}
+
+fn file(asset: &Asset, asked: &HeaderMap) -> Response {
+    let (encoding, bytes) = match (&asset.brotli, &asset.gzip) {
+        (Some(bytes), _) if takes(asked, "br") => (Some("br"), bytes),
+        (_, Some(bytes)) if takes(asked, "gzip") => (Some("gzip"), bytes),
+        _ => (None, &asset.plain),
+    };
+    let mut response = Response::new(Body::from(bytes.clone()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, asset.content_type.clone());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    headers.extend(encoding.map(|encoding| (CONTENT_ENCODING, HeaderValue::from_static(encoding))));
+    response
+}
+
+/// Returns `true` if `Accept-Encoding` names this encoding and doesn't give it the weight 0 (RFC 9110 §12.5.3).
+fn takes(asked: &HeaderMap, encoding: &str) -> bool {
+    let lists = asked.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|item| {
+        let (name, weight) = item.split_once(';').unwrap_or((item, ""));
+        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+        name.trim().eq_ignore_ascii_case(encoding) && weight.is_ok_and(|weight| weight > 0.0)
+    })
+}
+
+/// What the page may load, and who may show it in a frame.
+fn policy(framed_by_self: bool) -> HeaderValue {
+    let ancestors = if framed_by_self { "'self'" } else { "'none'" };
+    HeaderValue::try_from(format!("{POLICY}; frame-ancestors {ancestors}")).unwrap_or(HeaderValue::from_static(POLICY))
+}
+
+/// Text as it stands in HTML, in quotes or out of them.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
