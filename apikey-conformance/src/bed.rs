@@ -14,7 +14,7 @@ use apikey_core::{KeyDigest, KeyId, Timestamp};
 
 use apikey_manager::{
     AccountQuery, Action, ActorId, AuditEvent, AuditFilter, AuditQuery, Bucket, Change, Changes, Cursor, Found,
-    FoundKey, KeyFilter, KeyQuery, KeyRecord, KeyStore, OrganizationId, OrganizationRecord, ServiceAccount,
+    FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, OrganizationId, OrganizationRecord, ServiceAccount,
     ServiceAccountId, StoreError, Switched, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow,
 };
 
@@ -52,7 +52,7 @@ impl Bed {
 
     /// So many seconds after now.
     pub(crate) fn at(&self, seconds: i64) -> Timestamp {
-        Timestamp::from_millis(NOW + seconds * 1_000).unwrap_or(Timestamp::MAX)
+        Timestamp::from_millis(NOW + seconds * 1_000).unwrap()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -151,6 +151,7 @@ impl Bed {
         KeyQuery {
             organization: organization.clone(),
             filter: KeyFilter::default(),
+            sort: KeySort::Created,
             now: self.now(),
             after: None,
             limit: ALL,

@@ -4,7 +4,7 @@ use std::{any::Any, fmt, sync::Arc};
 
 use apikey_manager::KeyStore;
 
-use crate::Check;
+use crate::check::Check;
 
 /// A store for one check, and what must outlive it, such as a temporary directory.
 pub struct Fixture {

@@ -25,60 +25,11 @@
 #![expect(clippy::unwrap_used, reason = "a check fails where anything does")]
 
 mod bed;
+mod check;
 mod checks;
 mod fixture;
 mod list;
 
-use std::{fmt, sync::Arc};
-
-use apikey_manager::KeyStore;
-use futures_util::future::BoxFuture;
-
-use self::bed::{Bed, PATIENCE};
-pub use self::{fixture::Fixture, list::checks};
-
-/// One check of a store.
-#[derive(Clone, Copy)]
-pub struct Check {
-    name: &'static str,
-    run: fn(Arc<Bed>) -> BoxFuture<'static, ()>,
-}
-
-impl Check {
-    /// Returns the check's name, such as `a_taken_digest_is_refused_everywhere`.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Runs the check on a store.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the store breaks the rule, fails, or gives no answer for a minute of tokio's time.
-    pub async fn run(&self, store: Arc<dyn KeyStore>) {
-        let check = (self.run)(Bed::new(store));
-        tokio::time::timeout(PATIENCE, check).await.expect("the store answers within a minute");
-    }
-}
-
-impl fmt::Debug for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Check").field(&self.name).finish()
-    }
-}
-
-/// Runs the check of this name in a runtime of its own, for [`test_store`].
 #[doc(hidden)]
-pub fn test<F>(name: &str, make: impl AsyncFn() -> F)
-where
-    F: Into<Option<Fixture>>,
-{
-    let check = checks().find(|check| check.name == name).expect("a check of this name");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        if let Some(fixture) = make().await.into() {
-            fixture.run(&check).await;
-        }
-    });
-}
+pub use self::list::test;
+pub use self::{check::Check, fixture::Fixture, list::checks};

@@ -1,6 +1,6 @@
 //! The list of checks, from which the tests of a store are made.
 
-use crate::Check;
+use crate::{check::Check, fixture::Fixture};
 
 /// Makes a `#[test]` of each check.
 ///
@@ -94,6 +94,14 @@ macro_rules! test_store {
                 pages_of_accounts_have_no_gaps,
                 expired_and_revoked_keys_do_not_count,
             }
+            stale {
+                keys_are_filtered_by_last_use,
+                unused_keys_are_found,
+                keys_are_filtered_by_expiry,
+                keys_are_filtered_by_age_of_their_secret,
+                pages_by_expiry_show_every_key_once,
+                pages_by_last_use_show_every_key_once,
+            }
             text {
                 wildcards_stand_for_themselves,
                 only_ascii_letters_lose_their_case,
@@ -174,4 +182,19 @@ macro_rules! test_store {
 /// Returns every check.
 pub fn checks() -> impl Iterator<Item = Check> {
     test_store!(@list table []).into_iter()
+}
+
+/// Runs the check of this name in a runtime of its own, for [`test_store`].
+#[doc(hidden)]
+pub fn test<F>(name: &str, make: impl AsyncFn() -> F)
+where
+    F: Into<Option<Fixture>>,
+{
+    let check = checks().find(|check| check.name() == name).expect("a check of this name");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        if let Some(fixture) = make().await.into() {
+            fixture.run(&check).await;
+        }
+    });
 }

@@ -3,9 +3,9 @@
 //! serde passes a type's field names to the deserializer. [`Members`] therefore visits each field, sent or not, records what
 //! is wrong with it, and continues with a stand-in. Members that remain afterwards are unknown.
 
-use std::{fmt, marker::PhantomData, str::FromStr};
+use std::{fmt, marker::PhantomData, str::FromStr, time::Duration};
 
-use apikey_manager::{Action, Bucket, Cursor, MAX_PAGE, Overlap, PageRequest, Set, Status};
+use apikey_manager::{Action, Bucket, Cursor, KeySort, MAX_PAGE, Overlap, PageRequest, Set, Status};
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Unexpected, Visitor, value::StrDeserializer},
@@ -320,7 +320,7 @@ pub(crate) fn overlap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Over
         Given::Absent => Err(de::Error::missing_field("")),
         Given::Null => Ok(Overlap::UntilEnded),
         Given::Value(0) => Ok(Overlap::None),
-        Given::Value(seconds) => Ok(Overlap::For(std::time::Duration::from_secs(seconds))),
+        Given::Value(seconds) => Ok(Overlap::For(Duration::from_secs(seconds))),
     }
 }
 
@@ -363,17 +363,37 @@ pub(crate) fn bucket<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     one_of(deserializer, [(Bucket::Hour, "hour"), (Bucket::Day, "day")])
 }
 
+pub(crate) fn sort<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<KeySort>, D::Error> {
+    let all = [(KeySort::Created, "created_at"), (KeySort::Expiry, "expires_at"), (KeySort::LastUse, "last_used_at")];
+    one_of(deserializer, all)
+}
+
+/// A boolean in a query.
+pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    one_of(deserializer, [(true, "true"), (false, "false")])
+}
+
+/// A number of days in a query.
+pub(crate) fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    Ok(Some(Duration::from_secs(86_400 * number(&text, 3_650)? as u64)))
+}
+
+/// A whole number from 1 to `most`, in digits.
+fn number<E: de::Error>(text: &str, most: usize) -> Result<usize, E> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| digits && (1..=most).contains(number));
+    let expected = format!("a whole number from 1 to {most}");
+    number.ok_or_else(|| de::Error::invalid_value(Unexpected::Other("a number"), &expected.as_str()))
+}
+
 /// The longest page that a query asks for.
 #[derive(Debug)]
 pub(crate) struct Limit(usize);
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        let limit = text.parse().ok().filter(|limit| digits && (1..=MAX_PAGE).contains(limit));
-        let expected = format!("a whole number from 1 to {MAX_PAGE}");
-        limit.map(Limit).ok_or_else(|| de::Error::invalid_value(Unexpected::Other("a number"), &expected.as_str()))
+        number(&String::deserialize(deserializer)?, MAX_PAGE).map(Limit)
     }
 }
 

@@ -85,8 +85,8 @@ pub use memory::MemoryStore;
 pub use organization::{OrganizationRecord, Switched};
 pub use query::{
     AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Bucket, Cursor, CursorError, KeyFilter, KeyQuery,
-    MAX_PAGE, Page, Prune, Pruned, Reach, ReachQuery, Selection, Target, UsageBatch, UsageBucket, UsageOf, UsageQuery,
-    UsageRow,
+    KeySort, MAX_PAGE, Page, Prune, Pruned, Reach, ReachQuery, Selection, Target, UsageBatch, UsageBucket, UsageOf,
+    UsageQuery, UsageRow,
 };
 pub use record::{KeyHead, KeyRecord, Revocation, SecretRecord, Status};
 pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};

@@ -1,6 +1,6 @@
 //! What lists ask for: filters, pages, spans of time.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{cmp::Ordering, fmt, str::FromStr, time::Duration};
 
 use apikey_core::{ActorId, KeyDigest, KeyId, OrganizationId, ScopeSet, ServiceAccountId, Timestamp};
 
@@ -21,10 +21,11 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
-/// A place in a list, newest first: what comes after the row of this time and id. Text for callers, to be handed back.
+/// A place in a list: what comes after the row of this time and id. Text for callers, to be handed back with the order in
+/// which the page was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The time of the last row seen.
+    /// The time of the last row seen, by which the list is ordered.
     pub at: Timestamp,
     /// Its id.
     pub id: String,
@@ -79,6 +80,16 @@ pub struct KeyFilter {
     /// letters, and to no others (`É` is not found by `é`); nothing is normalized (`é` as one character is not found by `é`
     /// as two, nor `ﬁ` by `fi`), in any store.
     pub text: Option<String>,
+    /// Keys that were used, but not since this moment. Usage is written in batches: a use shows after
+    /// [`UsageSettings::interval`](crate::UsageSettings::interval) at the latest.
+    pub last_used_before: Option<Timestamp>,
+    /// `true`: keys that were never used; `false`: keys that were. A first use shows as late as
+    /// [`last_used_before`](KeyFilter::last_used_before) says.
+    pub unused: Option<bool>,
+    /// Keys that expire before this moment, or have expired.
+    pub expires_before: Option<Timestamp>,
+    /// Keys whose newest secret is at least this old.
+    pub rotation_due: Option<Duration>,
     /// Keys down to this place in the list, newest first, and the one in it. A search that has no index goes through a
     /// list in parts.
     pub down_to: Option<Cursor>,
@@ -89,6 +100,16 @@ impl KeyFilter {
     #[must_use]
     pub fn containing(text: impl Into<String>) -> Self {
         KeyFilter { text: Some(text.into()), ..KeyFilter::default() }
+    }
+
+    /// Returns `true` if the keys that pass can't be found without reading those that don't.
+    pub(crate) fn is_search(&self) -> bool {
+        self.text.is_some()
+            || self.status == Some(Status::Rotating)
+            || self.last_used_before.is_some()
+            || self.unused.is_some()
+            || self.expires_before.is_some()
+            || self.rotation_due.is_some()
     }
 
     /// Does `key` pass? What every store must answer, in code.
@@ -105,19 +126,62 @@ impl KeyFilter {
             && self.created_by.as_ref().is_none_or(|wanted| key.created_by == *wanted)
             && self.created_by_key.as_ref().is_none_or(|wanted| key.created_by_key.as_ref() == Some(wanted))
             && self.text.as_ref().is_none_or(has)
+            && self.last_used_before.is_none_or(|before| key.last_used_at.is_some_and(|used| used < before))
+            && self.unused.is_none_or(|unused| key.last_used_at.is_none() == unused)
+            && self.expires_before.is_none_or(|before| key.expires_at.is_some_and(|expires_at| expires_at < before))
+            && self.rotation_due.is_none_or(|age| {
+                key.secrets.first().is_some_and(|newest| newest.created_at <= now.saturating_sub(age))
+            })
             && self.down_to.as_ref().is_none_or(|last| {
                 !last.id.contains('\0') && (key.created_at, key.id.as_str()) >= (last.at, last.id.as_str())
             })
     }
 }
 
-/// A page of keys, newest first (by `created_at`, then id, both descending), as a store is asked for it.
+/// The order of a list of keys. Ties are in the order of the ids, so that every key has a place of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeySort {
+    /// Newest first; of one moment the greatest id first.
+    #[default]
+    Created,
+    /// Soonest to expire first, smallest id first; keys without an expiry last, as if they expired at
+    /// [`Timestamp::MAX`].
+    Expiry,
+    /// Longest unused first, smallest id first; keys that were never used before all others, as if they had been used at
+    /// [`Timestamp::UNIX_EPOCH`].
+    LastUse,
+}
+
+impl KeySort {
+    /// Returns where a key stands in a list of this order.
+    #[must_use]
+    pub fn place(self, key: &KeyRecord) -> Cursor {
+        let at = match self {
+            KeySort::Created => key.created_at,
+            KeySort::Expiry => key.expires_at.unwrap_or(Timestamp::MAX),
+            KeySort::LastUse => key.last_used_at.unwrap_or(Timestamp::UNIX_EPOCH),
+        };
+        Cursor { at, id: key.id.to_string() }
+    }
+
+    /// Returns the order of two places in such a list.
+    #[must_use]
+    pub fn compare(self, a: &Cursor, b: &Cursor) -> Ordering {
+        let order = (a.at, a.id.as_str()).cmp(&(b.at, b.id.as_str()));
+        if self == KeySort::Created { order.reverse() } else { order }
+    }
+}
+
+/// A page of keys, as a store is asked for it.
 #[derive(Clone, Debug)]
 pub struct KeyQuery {
     /// Whose.
     pub organization: OrganizationId,
     /// Which of them.
     pub filter: KeyFilter,
+    /// In which order.
+    pub sort: KeySort,
     /// What status follows from.
     pub now: Timestamp,
     /// What comes after this row.

@@ -11,7 +11,7 @@ use crate::{
     audit::AuditEvent,
     organization::{OrganizationRecord, Switched},
     query::{
-        AccountQuery, Activity, ActivityQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, Prune, Pruned, Reach,
+        AccountQuery, Activity, ActivityQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, KeySort, Prune, Pruned, Reach,
         ReachQuery, UsageBatch, UsageBucket, UsageQuery,
     },
     record::{KeyHead, KeyRecord, Revocation, SecretRecord},
@@ -64,6 +64,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         count: usize,
     ) -> Result<Option<Cursor>, StoreError> {
         let query = KeyQuery {
+            sort: KeySort::Created,
             organization: organization.clone(),
             filter: KeyFilter::default(),
             now: Timestamp::UNIX_EPOCH,

@@ -54,6 +54,8 @@ CREATE INDEX #key_creator ON @key (organization, created_by, created_at, id);
 CREATE INDEX #key_parent ON @key (organization, created_by_key, created_at, id) WHERE created_by_key IS NOT NULL;
 CREATE INDEX #key_disabled ON @key (organization, created_at, id) WHERE disabled_at IS NOT NULL;
 CREATE INDEX #key_revoked ON @key (organization, created_at, id) WHERE revoked_at IS NOT NULL;
+-- The list by expiry, in which a key without one stands where the last moment there is stands.
+CREATE INDEX #key_expiry ON @key (organization, (COALESCE(expires_at, 253402300799999)), id);
 CREATE INDEX #key_pending ON @key (organization, not_before) WHERE not_before IS NOT NULL;
 -- What counts toward a limit, and what is expired.
 CREATE INDEX #key_counted ON @key (organization, expires_at) WHERE revoked_at IS NULL;

@@ -1,6 +1,6 @@
 //! Opens a store from a URL or a pool, after checking whether the database can be used.
 
-use crate::{database::Database, error::ConnectError, migrate, options::SqlOptions, store::SqlStore};
+use crate::{database::Database, dialect::Dialect, error::ConnectError, migrate, options::SqlOptions, store::SqlStore};
 
 impl SqlStore {
     /// Opens the store at `url`, with the [default options](SqlOptions::new).
@@ -37,6 +37,15 @@ impl SqlStore {
 }
 
 impl SqlOptions {
+    /// Returns the migrations as SQL, to be applied by hand. Set [`migrate(false)`](SqlOptions::migrate) then.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the prefix or the schema is malformed.
+    pub fn migrations(&self, dialect: Dialect) -> Result<String, ConnectError> {
+        Ok(migrate::printed(&self.names(dialect)?, self.schema.as_deref()))
+    }
+
     /// Opens the store at `url`; see [`SqlStore::connect`].
     ///
     /// # Errors

@@ -99,7 +99,7 @@ impl Database {
             }
             #[cfg(feature = "postgres")]
             Pools::Postgres { .. } => {
-                connection.begin(crate::postgres::begin(self.timeout)).await?;
+                connection.begin(begin_on_server(self.timeout)).await?;
                 Ok(Change {
                     connection,
                     #[cfg(feature = "sqlite")]
@@ -200,4 +200,19 @@ impl Change {
     pub(crate) async fn rollback(mut self) {
         self.connection.rollback().await;
     }
+}
+
+/// Begins a change, also on a service's pool. Rows are locked, so read committed is enough and nothing has to be retried.
+/// `READ WRITE` is not set, because it would override a server that has been made read-only.
+#[cfg(feature = "postgres")]
+fn begin_on_server(timeout: Duration) -> String {
+    let millis = timeout.as_millis();
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; \
+         SET LOCAL statement_timeout = {millis}; \
+         SET LOCAL lock_timeout = {millis}; \
+         SET LOCAL idle_in_transaction_session_timeout = {}; \
+         SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
+        3 * millis,
+    )
 }

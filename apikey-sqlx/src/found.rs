@@ -6,7 +6,7 @@ use apikey_core::{KeyDigest, KeyId};
 use apikey_manager::{Found, FoundKey, OrganizationId, StoreError};
 
 use crate::{
-    options::Dialect,
+    dialect::Dialect,
     query::{Names, Query},
     row::{self, Row, account_id, corrupt, json, scopes},
 };

@@ -82,6 +82,8 @@ mod connection;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod database;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod dialect;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod error;
 #[cfg(feature = "sqlite")]
 mod files;
@@ -116,7 +118,8 @@ mod usage;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::{
+    dialect::Dialect,
     error::{ConnectError, DatabaseError},
-    options::{Dialect, SqlOptions},
+    options::SqlOptions,
     store::SqlStore,
 };

@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     database::{Change, Database},
+    dialect::Dialect,
     error::{ConnectError, Failure},
-    options::Dialect,
     query::Names,
 };
 

@@ -2,22 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{error::ConnectError, migrate, query::Names};
+use crate::{dialect::Dialect, error::ConnectError, query::Names};
 
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
-
-/// A kind of database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Dialect {
-    /// SQLite.
-    #[cfg(feature = "sqlite")]
-    Sqlite,
-    /// PostgreSQL.
-    #[cfg(feature = "postgres")]
-    Postgres,
-}
 
 /// The settings of a store's tables and connections.
 ///
@@ -98,15 +86,6 @@ impl SqlOptions {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
-    }
-
-    /// Returns the migrations as SQL, to be applied by hand. Set [`migrate(false)`](SqlOptions::migrate) then.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the prefix or the schema is malformed.
-    pub fn migrations(&self, dialect: Dialect) -> Result<String, ConnectError> {
-        Ok(migrate::printed(&self.names(dialect)?, self.schema.as_deref()))
     }
 
     /// Checks the settings.

@@ -7,9 +7,10 @@ use sqlx::{Connection, PgConnection, PgPool, Postgres, Row, pool::PoolOptions, p
 
 use crate::{
     database::{Change, Database, Pools},
+    dialect::Dialect,
     error::{ConnectError, Failure},
     lanes::Lanes,
-    options::{Dialect, SqlOptions},
+    options::SqlOptions,
     query::Names,
 };
 
@@ -200,20 +201,6 @@ fn settings(timeout: Duration) -> [(&'static str, String); 6] {
         ("enable_seqscan", off()),
         ("jit", off()),
     ]
-}
-
-/// Begins a change, also on a service's pool. Rows are locked, so read committed is enough and nothing has to be retried.
-/// `READ WRITE` is not set, because it would override a server that has been made read-only.
-pub(crate) fn begin(timeout: Duration) -> String {
-    let millis = timeout.as_millis();
-    format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; \
-         SET LOCAL statement_timeout = {millis}; \
-         SET LOCAL lock_timeout = {millis}; \
-         SET LOCAL idle_in_transaction_session_timeout = {}; \
-         SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
-        3 * millis,
-    )
 }
 
 /// Waits for the advisory lock with this number and holds it until the change ends.

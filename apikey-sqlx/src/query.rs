@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use apikey_core::KeyDigest;
 
-use crate::options::Dialect;
+use crate::dialect::Dialect;
 
 /// Rows that one statement writes at most.
 pub(crate) const CHUNK: usize = 500;

@@ -11,7 +11,7 @@ use crate::{
     database::{Change, Database},
     error,
     query::{Names, Query},
-    row::{Row, scopes},
+    row::{Row, everything, scopes},
 };
 
 /// The connection to query: the store's, or an open transaction's.
@@ -50,11 +50,6 @@ pub(crate) async fn reach(mut source: Source<'_>, names: &Names, asked: &ReachQu
     reach.is_known = !reach.scopes.is_empty() || !source.fetch(roots_alone(names, asked)).await?.is_empty();
     reach.scopes.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
     Ok(reach)
-}
-
-/// The scopes assumed for a key whose scopes can't be read.
-pub(crate) fn everything() -> apikey_core::ScopeSet {
-    apikey_core::ScopeSet::parse("*").unwrap_or_default()
 }
 
 /// Returns the selection as rows of `reached`.

@@ -2,8 +2,8 @@
 
 use apikey_core::{KeyId, Timestamp};
 use apikey_manager::{
-    AccountQuery, Action, AuditEvent, AuditQuery, Counts, Cursor, KeyFilter, OrganizationId, OrganizationRecord,
-    ServiceAccount, ServiceAccountId, Status, StoreError,
+    AccountQuery, Action, AuditEvent, AuditQuery, Counts, Cursor, KeyFilter, KeySort, OrganizationId,
+    OrganizationRecord, ServiceAccount, ServiceAccountId, Status, StoreError,
 };
 
 use crate::{
@@ -15,12 +15,20 @@ fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }
 
+/// The places of a key in lists of each order; [`EXPIRY`] as its index has it, with `Timestamp::MAX` for none.
+const CREATED: &str = "k.created_at";
+const EXPIRY: &str = "COALESCE(k.expires_at, 253402300799999)";
+const LAST_USE: &str = "CASE WHEN k.last_used_at > COALESCE((SELECT max(w.at) FROM @seen w WHERE w.key_id = k.id), 0) \
+    THEN k.last_used_at ELSE COALESCE((SELECT max(w.at) FROM @seen w WHERE w.key_id = k.id), 0) END";
+
 /// The keys that `condition`, which begins with their table `k`, `ORDER BY` and all, selects; and their secrets.
-fn keys_where<'n>(names: &'n Names, condition: impl FnOnce(&mut Query<'n>), order: &str) -> Query<'n> {
-    let mut query = names.query("WITH page AS (SELECT k.* FROM @key k WHERE ");
+///
+/// `place` is the time by which a list of them is ordered.
+fn keys_where<'n>(names: &'n Names, place: &str, condition: impl FnOnce(&mut Query<'n>), order: &str) -> Query<'n> {
+    let mut query = names.query(&format!("WITH page AS (SELECT k.*, {place} AS place FROM @key k WHERE "));
     condition(&mut query);
     query.push(&format!(
-        ") SELECT {KEY}, {SECRET} FROM page k JOIN @secret s ON s.key_id = k.id \
+        ") SELECT {KEY}, {SECRET}, k.place FROM page k JOIN @secret s ON s.key_id = k.id \
          LEFT JOIN @seen n ON n.key_id = s.key_id AND n.number = s.number \
          ORDER BY {order}, s.number DESC"
     ));
@@ -32,29 +40,43 @@ pub(crate) fn key<'n>(names: &'n Names, organization: &OrganizationId, id: &KeyI
         query.push("k.id = ").push_value(id.as_str());
         query.push(" AND k.organization = ").push_value(organization.as_str());
     };
-    keys_where(names, condition, "k.id")
+    keys_where(names, CREATED, condition, "k.id")
 }
 
-/// Newest first.
+/// A page of a list, or all of it.
 pub(crate) fn keys<'n>(
     names: &'n Names,
     organization: &OrganizationId,
     filter: &KeyFilter,
+    sort: KeySort,
     now: Timestamp,
     after: Option<&Cursor>,
-    most: Option<usize>,
+    most: usize,
 ) -> Query<'n> {
+    let (place, is_descending) = match sort {
+        KeySort::Expiry => (EXPIRY, false),
+        KeySort::LastUse => (LAST_USE, false),
+        _ => (CREATED, true),
+    };
+    let order = |place: &str| match is_descending {
+        true => format!("{place} DESC, k.id DESC"),
+        false => format!("{place}, k.id"),
+    };
     let condition = |query: &mut Query<'n>| {
         query.push("k.organization = ").push_value(organization.as_str());
-        push_filter(query, filter, now.as_millis());
+        push_filter(query, filter, now);
         // Where the status has an index of its own, by another time, `+` keeps SQLite from preferring the list's.
         let has_own = matches!(filter.status, Some(Status::Expired | Status::NotYetValid));
-        push_after(query, if has_own { "+k.created_at" } else { "k.created_at" }, "k.id", after);
-        if let Some(most) = most {
-            query.push(" ORDER BY k.created_at DESC, k.id DESC LIMIT ").push_value(limit(most));
+        match after {
+            Some(after) if !is_descending => {
+                query.push(&format!(" AND ({place}, k.id) > (")).push_value(after.at.as_millis());
+                query.push(", ").push_value(after.id.as_str()).push(")");
+            }
+            after => push_after(query, if has_own { "+k.created_at" } else { CREATED }, "k.id", after),
         }
+        query.push(&format!(" ORDER BY {} LIMIT ", order(place))).push_value(limit(most));
     };
-    keys_where(names, condition, "k.created_at DESC, k.id DESC")
+    keys_where(names, place, condition, &order("k.place"))
 }
 
 pub(crate) fn expiring(names: &Names, from: Timestamp, to: Timestamp, most: usize) -> Query<'_> {
@@ -65,7 +87,7 @@ pub(crate) fn expiring(names: &Names, from: Timestamp, to: Timestamp, most: usiz
         query.push(" AND k.expires_at < ").push_value(to.as_millis());
         query.push(" ORDER BY k.expires_at, k.id LIMIT ").push_value(limit(most));
     };
-    keys_where(names, condition, "k.expires_at, k.id")
+    keys_where(names, CREATED, condition, "k.expires_at, k.id")
 }
 
 /// Ids alone, within a change.
@@ -77,7 +99,7 @@ pub(crate) fn ids<'n>(
 ) -> Query<'n> {
     let mut query = names.query("SELECT k.id FROM @key k WHERE k.organization = ");
     query.push_value(organization.as_str());
-    push_filter(&mut query, filter, now.as_millis());
+    push_filter(&mut query, filter, now);
     query
 }
 
@@ -92,10 +114,10 @@ pub(crate) fn scan<'n>(names: &'n Names, after: Option<&str>, most: usize) -> Qu
         query.push("k.id > ").push_value(after.unwrap_or_default());
         query.push(" ORDER BY k.id LIMIT ").push_value(limit(most));
     };
-    keys_where(names, condition, "k.id")
+    keys_where(names, CREATED, condition, "k.id")
 }
 
-fn push_filter(query: &mut Query<'_>, filter: &KeyFilter, now: i64) {
+fn push_filter(query: &mut Query<'_>, filter: &KeyFilter, now: Timestamp) {
     if let Some(environment) = &filter.environment {
         query.push(" AND k.environment = ").push_value(environment.as_str());
     }
@@ -109,15 +131,40 @@ fn push_filter(query: &mut Query<'_>, filter: &KeyFilter, now: i64) {
         query.push(" AND k.created_by_key = ").push_value(parent.as_str());
     }
     if let Some(status) = filter.status {
-        push_status(query, status, now);
+        push_status(query, status, now.as_millis());
     }
     if let Some(text) = &filter.text {
         push_text(query, text);
+    }
+    if let Some(before) = filter.last_used_before {
+        query.push(" AND (k.last_used_at IS NULL OR k.last_used_at < ").push_value(before.as_millis());
+        query.push(") AND NOT EXISTS (SELECT 1 FROM @seen w WHERE w.key_id = k.id AND w.at >= ");
+        query.push_value(before.as_millis()).push(")");
+        push_used(query);
+    }
+    match filter.unused {
+        Some(true) => {
+            query.push(" AND k.last_used_at IS NULL AND NOT EXISTS (SELECT 1 FROM @seen w WHERE w.key_id = k.id)");
+        }
+        Some(false) => push_used(query),
+        None => {}
+    }
+    if let Some(before) = filter.expires_before {
+        query.push(&format!(" AND k.expires_at IS NOT NULL AND {EXPIRY} < ")).push_value(before.as_millis());
+    }
+    if let Some(age) = filter.rotation_due {
+        query
+            .push(" AND (SELECT r.created_at FROM @secret r WHERE r.key_id = k.id ORDER BY r.number DESC LIMIT 1) <= ");
+        query.push_value(now.saturating_sub(age).as_millis());
     }
     if let Some(last) = &filter.down_to {
         query.push(" AND (k.created_at, k.id) >= (").push_value(last.at.as_millis());
         query.push(", ").push_value(last.id.as_str()).push(")");
     }
+}
+
+fn push_used(query: &mut Query<'_>) {
+    query.push(" AND (k.last_used_at IS NOT NULL OR EXISTS (SELECT 1 FROM @seen w WHERE w.key_id = k.id))");
 }
 
 /// Read from an index alone.

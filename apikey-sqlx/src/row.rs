@@ -7,7 +7,7 @@ use apikey_manager::{
 };
 use sqlx::{ColumnIndex, Decode, Type};
 
-use crate::{error, reach::everything};
+use crate::error;
 
 /// A row of either database.
 pub(crate) enum Row {
@@ -297,15 +297,14 @@ pub(crate) fn place(row: &Row, id: usize, at: usize) -> Result<Cursor, StoreErro
     Ok(Cursor { at: column(at).moment()?, id: column(id).text()?.to_owned() })
 }
 
-/// Where [`KEY`] and [`HEAD`] have a key's id, and [`KEY`] the time it was created at.
+/// Where [`KEY`] and [`HEAD`] have a key's id.
 const ID: usize = 0;
-const CREATED_AT: usize = 8;
 
-/// Keys from rows of [`KEY`] and [`SECRET`], where those of one key stand together, its newest secret first.
+/// Keys from rows of [`KEY`], [`SECRET`] and the time by which they are ordered, where those of one key stand together, its newest secret first.
 pub(crate) fn keys(rows: &[Row]) -> Result<Batch<KeyRecord>, StoreError> {
     let id = |row: &Row| Reader { row, at: ID }.text().map(str::to_owned).ok();
     let runs = rows.chunk_by(|a, b| id(a) == id(b));
-    Batch::of(runs, |row| place(row, ID, CREATED_AT), key_of)
+    Batch::of(runs, |row| place(row, ID, KEY_COLUMNS + SECRET_COLUMNS), key_of)
 }
 
 /// The key that the rows are of; an error if it can't be read.
@@ -330,6 +329,7 @@ pub(crate) fn heads(rows: &[Row]) -> Result<Vec<KeyHead>, StoreError> {
 }
 
 const KEY_COLUMNS: usize = 22;
+const SECRET_COLUMNS: usize = 7;
 
 /// A digest of these bytes, by the name of its algorithm.
 pub(crate) fn digest(bytes: [u8; 32], algorithm: &str) -> Result<KeyDigest, StoreError> {
@@ -347,6 +347,11 @@ pub(crate) fn digest(bytes: [u8; 32], algorithm: &str) -> Result<KeyDigest, Stor
 
 fn digest_bytes(bytes: &[u8]) -> Result<[u8; 32], StoreError> {
     bytes.try_into().map_err(|_| corrupt("a digest's length"))
+}
+
+/// The scopes assumed for a key whose scopes can't be read.
+pub(crate) fn everything() -> ScopeSet {
+    ScopeSet::parse("*").unwrap_or_default()
 }
 
 pub(crate) fn scopes(text: &str) -> Result<ScopeSet, StoreError> {

@@ -18,10 +18,11 @@ use sqlx::{
 
 use crate::{
     database::{Database, Pools},
+    dialect::Dialect,
     error::ConnectError,
     files::Files,
     lanes::Lanes,
-    options::{Dialect, SqlOptions},
+    options::SqlOptions,
 };
 
 const READERS: u32 = 6;

@@ -89,9 +89,9 @@ impl KeyStore for SqlStore {
     }
 
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError> {
-        let KeyQuery { organization, filter, now, after, limit } = query;
+        let KeyQuery { organization, filter, sort, now, after, limit } = query;
         let ask = |after: Option<Cursor>, most| {
-            reads::keys(&self.database.names, organization, filter, *now, after.as_ref(), Some(most))
+            reads::keys(&self.database.names, organization, filter, *sort, *now, after.as_ref(), most)
         };
         self.page(after.clone(), *limit, ask, row::keys).await
     }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 #[cfg(feature = "postgres")]
-use crate::options::Dialect;
+use crate::dialect::Dialect;
 
 /// Values of one list.
 const CHUNK: usize = 1_000;

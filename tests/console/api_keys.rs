@@ -156,10 +156,45 @@ async fn given_keys_when_listed_then_filters_and_pages_hold() {
             ("?service_account=a%20b", "service_account: malformed"),
             ("?created_by=", "created_by: malformed"),
             ("?colour=red", "colour: unknown"),
+            ("?last_used_before=yesterday", "last_used_before: malformed"),
+            ("?expires_before=", "expires_before: malformed"),
+            ("?unused=1", "unused: unknown"),
+            ("?rotation_due=0", "rotation_due: out_of_range"),
+            ("?rotation_due=90d", "rotation_due: out_of_range"),
+            ("?sort=name", "sort: unknown"),
         ] {
             let answer = stand.get(&format!("/keys/v1/api-keys{query}")).key(&admin).send().await;
             assert_eq!(fields(&answer), [expected], "{query}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stale_keys_are_filtered_and_sorted() {
+    on_each(async |stand| {
+        let admin = stand.admin().await;
+        for (name, expires_at) in [("soon", "2100-01-01T00:00:00Z"), ("later", "2100-01-01T00:00:01Z")] {
+            issue(&stand, &admin, &json!({"name": name, "expires_at": expires_at})).await;
+        }
+        let names = async |query: &str| {
+            let list = stand.get(&format!("/keys/v1/api-keys?{query}")).key(&admin).expect(200).await;
+            let items = list["items"].as_array().unwrap().clone();
+            let (next, names) = (list["next_cursor"].as_str(), items.iter().map(|key| key["name"].as_str().unwrap()));
+            (names.collect::<Vec<_>>().join(", "), next.map(str::to_owned))
+        };
+        let (first, next) = names("sort=expires_at&limit=2").await;
+        assert_eq!(first, "soon, later");
+        let rest = names(&format!("sort=expires_at&limit=2&cursor={}", next.unwrap())).await;
+        assert_eq!(rest, ("a key".to_owned(), None));
+        assert_eq!(names("expires_before=2100-01-01T00:00:01Z").await.0, "soon");
+        assert_eq!(names("last_used_before=2000-01-01T00:00:00Z").await.0, "");
+        assert!(names("unused=true&q=soon").await.0 == "soon" && names("unused=false&q=soon").await.0.is_empty());
+        assert_eq!(names("rotation_due=90").await.0, "");
+        stand.clock.advance(Duration::from_secs(90 * 86_400));
+        let sorted = names("rotation_due=90&sort=last_used_at").await.0;
+        assert!(["soon", "later", "a key"].iter().all(|name| sorted.contains(name)), "{sorted}");
+        assert_eq!(names("rotation_due=91").await.0, "");
     })
     .await;
 }

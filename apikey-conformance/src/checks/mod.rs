@@ -11,6 +11,7 @@ pub(crate) mod locking;
 pub(crate) mod markers;
 pub(crate) mod revision;
 pub(crate) mod round_trip;
+pub(crate) mod stale;
 pub(crate) mod sweep;
 pub(crate) mod text;
 pub(crate) mod uniqueness;

@@ -9,9 +9,9 @@ use std::{
 use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion, Timestamp};
 use apikey_manager::{
     AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Bucket, Counts, Cursor, Found,
-    FoundKey, KeyFilter, KeyQuery, KeyRecord, KeyStore, MemoryStore, OrganizationId, OrganizationRecord, Prune, Pruned,
-    Reach, ReachQuery, Selection, ServiceAccount, ServiceAccountId, StoreError, Transaction, UsageBatch, UsageBucket,
-    UsageOf, UsageQuery, UsageRow,
+    FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, MemoryStore, OrganizationId, OrganizationRecord,
+    Prune, Pruned, Reach, ReachQuery, Selection, ServiceAccount, ServiceAccountId, StoreError, Transaction, UsageBatch,
+    UsageBucket, UsageOf, UsageQuery, UsageRow,
 };
 use async_trait::async_trait;
 use serde_json::Value;
@@ -143,6 +143,10 @@ impl Broken {
             Fault::GoesOnAfterAPlace => filter.down_to = None,
             Fault::FiltersNoCreator => filter.created_by = None,
             Fault::FiltersNoCreatingKey => filter.created_by_key = None,
+            Fault::FiltersNoLastUse => filter.last_used_before = None,
+            Fault::FiltersNoUnused => filter.unused = None,
+            Fault::FiltersNoExpiry => filter.expires_before = None,
+            Fault::FiltersNoAge => filter.rotation_due = None,
             Fault::FiltersByAny if filter.status.is_some() => {
                 let status = filter.status;
                 filter = KeyFilter::default();
@@ -181,6 +185,7 @@ impl Broken {
     fn after(&self, after: Option<Cursor>) -> Option<Cursor> {
         match self.fault {
             Fault::CursorsForgetIds => after.map(|after| Cursor { id: "0".to_owned(), ..after }),
+            Fault::CursorsSkipTies => after.map(|after| Cursor { id: "~".to_owned(), ..after }),
             _ => after,
         }
     }
@@ -267,6 +272,9 @@ impl KeyStore for Broken {
         asked.filter = self.filter(asked.filter);
         asked.limit = self.limit(asked.limit);
         asked.after = self.after(asked.after);
+        if self.is(Fault::SortsByCreation) {
+            asked.sort = KeySort::Created;
+        }
         if self.is(Fault::FiltersStatusLate) {
             asked.now += Duration::from_secs(1);
         }

@@ -163,6 +163,18 @@ faults! {
     ],
     /// The creating key is not filtered by.
     FiltersNoCreatingKey: [keys_are_filtered_by_creating_key],
+    /// The last use is not filtered by.
+    FiltersNoLastUse: [keys_are_filtered_by_last_use],
+    /// Used keys are listed among those that were never used.
+    FiltersNoUnused: [unused_keys_are_found],
+    /// The expiry is not filtered by.
+    FiltersNoExpiry: [keys_are_filtered_by_expiry],
+    /// The age of secrets is not filtered by.
+    FiltersNoAge: [keys_are_filtered_by_age_of_their_secret],
+    /// Every list is in the order of creation.
+    SortsByCreation: [pages_by_expiry_show_every_key_once, pages_by_last_use_show_every_key_once],
+    /// A page begins after all keys of the last moment.
+    CursorsSkipTies: [pages_by_expiry_show_every_key_once, pages_by_last_use_show_every_key_once],
     /// Nothing is followed.
     FollowsNoLineage: [
         lineage_reaches_everything_that_was_made,

@@ -4,8 +4,8 @@ use std::mem;
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeyStore, OrganizationId, OrganizationRecord,
-    Reach, ReachQuery, SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Transaction,
+    Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeySort, KeyStore, OrganizationId,
+    OrganizationRecord, Reach, ReachQuery, SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Transaction,
 };
 use async_trait::async_trait;
 use tokio::task::yield_now;
@@ -70,6 +70,7 @@ impl Transaction for BrokenTransaction {
         let query = KeyQuery {
             organization: self.organization.clone(),
             filter: filter.clone(),
+            sort: KeySort::Created,
             now,
             after: None,
             limit: if self.store.is(Fault::ChangesListAPage) { 200 } else { ALL },

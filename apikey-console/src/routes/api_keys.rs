@@ -1,8 +1,10 @@
 //! `/v1/api-keys`: list, issue, read, change and delete keys.
 
+use std::time::Duration;
+
 use apikey_core::{KeyId, Timestamp};
 use apikey_manager::{
-    ActorId, Cursor, Expiry, KeyFilter, KeyUpdate, ManageError, NewKey, ServiceAccountId, Set, Status,
+    ActorId, Cursor, Expiry, KeyFilter, KeySort, KeyUpdate, ManageError, NewKey, ServiceAccountId, Set, Status,
 };
 use axum::response::Response;
 use http::StatusCode;
@@ -67,25 +69,59 @@ pub(crate) struct ListKeys {
     /// case, others in their own case only. Texts are not normalized: `é` as one character doesn't match `é` as two.
     #[param(value_type = Option<Wanted>)]
     q: Option<String>,
+    /// Keys that were used, but not since this moment. Usage is written in batches: a use shows up to 5 seconds late, or as
+    /// late as the service has set.
+    last_used_before: Option<Timestamp>,
+    /// `true`: keys that were never used; `false`: keys that were. A first use shows as late as any other.
+    #[param(value_type = Option<bool>)]
+    #[serde(deserialize_with = "input::flag")]
+    unused: Option<bool>,
+    /// Keys that expire before this moment, or have expired.
+    expires_before: Option<Timestamp>,
+    /// Keys whose newest secret is at least so many days old, such as `90`. Combine it with `status=active` to leave out
+    /// keys that are over.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 3650)]
+    #[serde(deserialize_with = "input::days")]
+    rotation_due: Option<Duration>,
+    /// The order of the list. `created_at`, the default: newest first. `expires_at`: soonest to expire first, keys without an expiry last.
+    /// `last_used_at`: keys that were never used first, then the longest unused. A cursor holds for the order that it came
+    /// with.
+    #[param(value_type = Option<KeyOrder>, inline)]
+    #[serde(deserialize_with = "input::sort")]
+    sort: Option<KeySort>,
 }
 
 impl Input for ListKeys {}
 
+/// The order of a list of keys.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, clippy::enum_variant_names, reason = "the names of `KeySort`, for the document")]
+enum KeyOrder {
+    CreatedAt,
+    ExpiresAt,
+    LastUsedAt,
+}
+
 /// Lists keys
 ///
-/// Newest first.
+/// Newest first, unless `sort` says otherwise.
 #[utoipa::path(get, path = "/api-keys", operation_id = "list_api_keys", tag = "keys", params(ListKeys), responses(
     (status = 200, description = "A page of keys.", body = KeyPage),
 ))]
 pub(crate) async fn list(caller: Caller, Query(params): Query<ListKeys>) -> Result<Response, Failure> {
-    let ListKeys { limit, cursor, status, environment, service_account, created_by, q } = params;
     let mut filter = KeyFilter::default();
-    filter.status = status;
-    filter.environment = environment;
-    filter.service_account = service_account;
-    filter.created_by = created_by;
-    filter.text = q;
-    let page = caller.keys().list(&caller.actor, filter, page(limit, cursor)).await?;
+    filter.status = params.status;
+    filter.environment = params.environment;
+    filter.service_account = params.service_account;
+    filter.created_by = params.created_by;
+    filter.text = params.q;
+    filter.last_used_before = params.last_used_before;
+    filter.unused = params.unused;
+    filter.expires_before = params.expires_before;
+    filter.rotation_due = params.rotation_due;
+    let (sort, request) = (params.sort.unwrap_or_default(), page(params.limit, params.cursor));
+    let page = caller.keys().list_sorted(&caller.actor, filter, sort, request).await?;
     let (next_cursor, now) = (next_cursor(&page), caller.keys().now());
     let items = page.items.into_iter().map(|key| KeyView::of(key, now)).collect();
     reply::json(StatusCode::OK, &KeyPage { items, next_cursor })

@@ -13,9 +13,9 @@ use crate::{
     error::{Forbidden, ManageError, Missing},
     query::{
         AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Cursor, DEFAULT_PAGE, KeyFilter, KeyQuery,
-        MAX_PAGE, Page,
+        KeySort, MAX_PAGE, Page,
     },
-    record::{KeyRecord, Status},
+    record::KeyRecord,
     rights::{Level, Standing},
     validate::Fields,
 };
@@ -84,8 +84,9 @@ impl KeyManager {
 
     /// A page of keys, newest first.
     ///
-    /// A search by text, or for keys that are rotating, looks through 2,500 keys for a page, so that none takes long however
-    /// many there are. Its pages may hold fewer keys than were asked for, or none, and still have a next.
+    /// A search by text, use, expiry or age of secrets, or for keys that are rotating, looks through 2,500 keys for a page,
+    /// so that none takes long however many there are. Its pages may hold fewer keys than were asked for, or none, and still
+    /// have a next.
     ///
     /// # Errors
     ///
@@ -94,7 +95,25 @@ impl KeyManager {
     pub async fn list(
         &self,
         actor: &Actor,
+        filter: KeyFilter,
+        request: PageRequest,
+    ) -> Result<Page<KeyRecord>, ManageError> {
+        self.list_sorted(actor, filter, KeySort::Created, request).await
+    }
+
+    /// A page of keys in an order of your choice. A cursor holds for the order that it came with.
+    ///
+    /// A list by last use reads the last use of every key that passes the filter, for each page. Unlike a list of the newest
+    /// keys, it is not searched in parts.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](KeyManager::list).
+    pub async fn list_sorted(
+        &self,
+        actor: &Actor,
         mut filter: KeyFilter,
+        sort: KeySort,
         request: PageRequest,
     ) -> Result<Page<KeyRecord>, ManageError> {
         self.may_read(actor)?;
@@ -106,13 +125,13 @@ impl KeyManager {
         let organization = actor.organization.clone();
         self.read(actor, async move |shared| {
             let mut searched_to = None;
-            if filter.text.is_some() || filter.status == Some(Status::Rotating) {
+            if sort == KeySort::Created && filter.is_search() {
                 searched_to = shared.store.place(&organization, after.as_ref(), SEARCHED).await?;
                 filter.down_to = searched_to.clone().or(filter.down_to);
             }
-            let query = KeyQuery { organization, filter, now: shared.now(), after, limit: limit + 1 };
+            let query = KeyQuery { organization, filter, sort, now: shared.now(), after, limit: limit + 1 };
             let keys = shared.store.keys(&query).await?;
-            let mut page = page(keys, limit, |key| Cursor { at: key.created_at, id: key.id.to_string() });
+            let mut page = page(keys, limit, |key| sort.place(key));
             page.next = page.next.or(searched_to);
             Ok(page)
         })

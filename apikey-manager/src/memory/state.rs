@@ -13,7 +13,7 @@ use crate::{
     account::ServiceAccount,
     audit::AuditEvent,
     organization::{OrganizationRecord, Switched},
-    query::{AccountQuery, AuditQuery, Bucket, Cursor, KeyFilter, KeyQuery, Prune, Pruned},
+    query::{AccountQuery, AuditQuery, Bucket, Cursor, KeyFilter, KeyQuery, KeySort, Prune, Pruned},
     record::{KeyHead, KeyRecord},
     store::{Counts, FoundKey, Lineage},
 };
@@ -107,8 +107,18 @@ impl State {
 
     pub(super) fn keys(&self, query: &KeyQuery) -> Vec<KeyRecord> {
         let Some(owned) = self.organizations.get(&query.organization) else { return Vec::new() };
-        let place = |(at, id): &(Timestamp, KeyId)| comes_after(*at, id.as_str(), query.after.as_ref());
         let wanted = |key: &&KeyRecord| query.filter.matches(key, query.now);
+        if query.sort != KeySort::Created {
+            let keys = owned.keys.iter().map(|(_, id)| &self.keys[id]).filter(wanted);
+            let mut placed: Vec<_> = keys.map(|key| (query.sort.place(key), key)).collect();
+            placed.retain(|(place, _)| {
+                let comes_after = |after: &Cursor| query.sort.compare(place, after).is_gt();
+                query.after.as_ref().is_none_or(|after| !after.id.contains('\0') && comes_after(after))
+            });
+            placed.sort_by(|(a, _), (b, _)| query.sort.compare(a, b));
+            return placed.into_iter().take(query.limit).map(|(_, key)| key.clone()).collect();
+        }
+        let place = |(at, id): &(Timestamp, KeyId)| comes_after(*at, id.as_str(), query.after.as_ref());
         let keys = before(&owned.keys, query.after.as_ref()).filter(|row| place(row)).map(|(_, id)| &self.keys[id]);
         keys.filter(wanted).take(query.limit).cloned().collect()
     }

@@ -8,8 +8,8 @@ use std::sync::{
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
     AccountQuery, ActorId, AuditEvent, AuditFilter, AuditQuery, Bucket, Change, Changes, Found, FoundKey, KeyFilter,
-    KeyQuery, KeyRecord, KeyStore, MemoryStore, OrganizationId, OrganizationRecord, ServiceAccount, UsageBucket,
-    UsageOf, UsageQuery, UsageRow,
+    KeyQuery, KeyRecord, KeySort, KeyStore, MemoryStore, OrganizationId, OrganizationRecord, ServiceAccount,
+    UsageBucket, UsageOf, UsageQuery, UsageRow,
 };
 
 /// The moment that rules call now: the beginning of an hour.
@@ -89,7 +89,7 @@ impl Bed {
 
     pub(crate) fn every_key(&self, organization: &OrganizationId) -> KeyQuery {
         let (organization, filter) = (organization.clone(), KeyFilter::default());
-        KeyQuery { organization, filter, now: self.now(), after: None, limit: ALL }
+        KeyQuery { organization, filter, sort: KeySort::Created, now: self.now(), after: None, limit: ALL }
     }
 
     pub(crate) fn every_event(&self, organization: &OrganizationId) -> AuditQuery {

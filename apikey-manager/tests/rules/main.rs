@@ -9,6 +9,7 @@ mod groups;
 mod imports;
 mod life;
 mod limits;
+mod lists;
 mod rights;
 mod stage;
 mod trail;

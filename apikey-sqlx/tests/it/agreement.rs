@@ -1,13 +1,13 @@
 //! Whatever is done to it, a store in a database answers as the one in memory does.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use apikey_core::{KeyDigest, PepperVersion, ScopeSet, Timestamp};
 use apikey_manager::{
     AccountQuery, Action, ActorId, AuditEvent, AuditFilter, AuditQuery, Bucket, Change, Cursor, Found, FoundKey,
-    KeyFilter, KeyQuery, KeyRecord, KeyState, KeyStore, Lineage, Made, MemoryStore, OrganizationId, OrganizationRecord,
-    Prune, ReachQuery, Revocation, SecretRecord, Selection, ServiceAccount, ServiceAccountId, Status, StoreError,
-    Switched, UsageBatch, UsageOf, UsageQuery, UsageRow,
+    KeyFilter, KeyQuery, KeyRecord, KeySort, KeyState, KeyStore, Lineage, Made, MemoryStore, OrganizationId,
+    OrganizationRecord, Prune, ReachQuery, Revocation, SecretRecord, Selection, ServiceAccount, ServiceAccountId,
+    Status, StoreError, Switched, UsageBatch, UsageOf, UsageQuery, UsageRow,
 };
 use serde_json::json;
 
@@ -205,7 +205,7 @@ impl Dice {
                 organization: key.organization.clone(),
                 service_account: key.service_account.clone(),
                 environment: key.environment.clone(),
-                hour: at(3_600_000 * (self.roll(100) as i64 - 50)),
+                hour: at(3_600_000 * self.roll(100) as i64),
                 ok: self.roll(100),
                 refused: self.roll(3),
                 last_used: digests.map(|digest| (digest, self.moment())).collect(),
@@ -235,8 +235,8 @@ impl Dice {
 
     /// A place that is, or was never, one of a page's.
     fn cursor(&mut self) -> Cursor {
-        let moments = [0, 1_000_000, 1_000_020, i64::MAX, i64::MIN, -1];
-        let moment = at(self.pick(&moments).saturating_add(self.roll(20) as i64));
+        let moments = [0, 1_000_000, 1_000_020, Timestamp::MAX.as_millis() - 20];
+        let moment = at(self.pick(&moments) + self.roll(20) as i64);
         let ids = ["key_00000007", "key_00000033", "", "\0", "key_00000007\0", "evt_000003", "~", "é"];
         Cursor { at: moment, id: self.pick(&ids).to_owned() }
     }
@@ -272,6 +272,11 @@ impl Dice {
         (filter.created_by, filter.created_by_key) = (self.maybe(by), self.maybe(parent));
         let last = self.cursor();
         filter.down_to = self.maybe(last);
+        if self.roll(2) == 0 {
+            let (used, expiry, age) = (self.any_moment(), self.any_moment(), Duration::from_millis(self.roll(60)));
+            (filter.last_used_before, filter.expires_before) = (self.maybe(used), self.maybe(expiry));
+            (filter.unused, filter.rotation_due) = (self.pick(&[None, None, Some(true), Some(false)]), self.maybe(age));
+        }
         filter
     }
 }
@@ -310,7 +315,8 @@ async fn compare(dice: &mut Dice, model: &MemoryStore, store: &dyn KeyStore) {
         let after = dice.cursor();
         let after = dice.maybe(after);
         let (filter, now, limit) = (dice.filter(), dice.any_moment(), dice.pick(&[0, 1, 5, 19, 1 << 40, usize::MAX]));
-        let query = KeyQuery { organization: organization.clone(), filter, now, after: after.clone(), limit };
+        let sort = dice.pick(&[KeySort::Created, KeySort::Expiry, KeySort::LastUse]);
+        let query = KeyQuery { organization: organization.clone(), filter, sort, now, after: after.clone(), limit };
         assert_eq!(shown(store.keys(&query).await), shown(model.keys(&query).await), "{query:?}");
         let (mut one, mut other) =
             (store.begin(&organization).await.unwrap(), model.begin(&organization).await.unwrap());
@@ -342,7 +348,7 @@ async fn compare(dice: &mut Dice, model: &MemoryStore, store: &dyn KeyStore) {
             2 => UsageOf::Environment(dice.pick(&["live", "live\0", ""]).to_owned()),
             _ => UsageOf::Organization,
         };
-        let (from, bucket) = (at(3_600_000 * (dice.roll(100) as i64 - 50)), dice.pick(&[Bucket::Hour, Bucket::Day]));
+        let (from, bucket) = (at(3_600_000 * dice.roll(100) as i64), dice.pick(&[Bucket::Hour, Bucket::Day]));
         let to = from + Bucket::Hour.length() * dice.roll(80) as u32;
         let query = UsageQuery { organization: organization.clone(), of, from, to, bucket };
         assert_eq!(shown(store.usage(&query).await), shown(model.usage(&query).await), "{query:?}");

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use apikey_core::{KeyFormat, KeyId, PlaintextKey};
 use apikey_manager::{
-    Actor, AuditFilter, BulkRevocation, Change, Found, KeyFilter, KeyManager, KeyQuery, KeyStore, NewKey, PageRequest,
-    Selection,
+    Actor, AuditFilter, BulkRevocation, Change, Found, KeyFilter, KeyManager, KeyQuery, KeySort, KeyStore, NewKey,
+    PageRequest, Selection,
 };
 use apikey_sqlx::SqlStore;
 
@@ -40,7 +40,14 @@ async fn filled(place: &Place) -> SqlStore {
 }
 
 fn query(limit: usize) -> KeyQuery {
-    KeyQuery { organization: acme(), filter: KeyFilter::default(), now: at(2_000_000), after: None, limit }
+    KeyQuery {
+        organization: acme(),
+        filter: KeyFilter::default(),
+        sort: KeySort::Created,
+        now: at(2_000_000),
+        after: None,
+        limit,
+    }
 }
 
 #[tokio::test]
