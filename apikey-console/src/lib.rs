@@ -1,4 +1,4 @@
-//! The management of API keys as a service to mount: a REST API with its OpenAPI document.
+//! The management of API keys as a service to mount: a REST API with its OpenAPI document, and a [`Page`] for people.
 //!
 //! ```
 //! use apikey_console::Console;
@@ -37,6 +37,7 @@
 //! | `api-keys/bulk-revoke`, `self-revoke` | revoke many keys; revoke the caller's own |
 //! | `service-accounts`, `service-accounts/{id}` | the same for service accounts; `disable`, `enable`, `rotate-all` |
 //! | `usage`, `limits`, `audit-events`, `scopes`, `whoami` | usage, the plan, the audit trail, grantable scopes, the caller |
+//! | `session` | with a [`Page`]: sign in, sign out |
 //! | `health`, `openapi.json` | public |
 //!
 //! The document at `v1/openapi.json` specifies all of it.
