@@ -39,7 +39,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `toml` | [`StaticKeys`] from TOML text and files |
+//! | `toml` | [`StaticKeys`] from TOML text and files, and files that the first start makes |
 //! | `metrics` | counters and a histogram through the `metrics` facade |
 //! | `test-util` | `TestKeys`, `ManualClock`, `AuthenticatedKey::fake` |
 //! | `utoipa` | `ApiKeySecurity`: the scheme and the routes' scopes in an OpenAPI document of `utoipa` |

@@ -1,20 +1,20 @@
 //! The first start shows a key, and no other does.
 
-use std::{collections::HashSet, net::TcpListener};
+use std::{collections::HashSet, fs, net::TcpListener};
 
-use super::{curl, http::Request, service::Folder};
+use super::{
+    http::Request,
+    service::{Folder, Service},
+};
 use crate::API;
 
 #[test]
-fn given_an_empty_folder_when_started_then_a_key_is_shown_with_a_command_that_works() {
+fn given_an_empty_folder_when_started_then_a_key_is_shown_that_may_do_everything() {
     let folder = Folder::new();
     let service = folder.start();
     let key = service.key.clone().unwrap();
     assert!(key.starts_with(API.prefix), "{key}");
-
-    let command = service.command.clone().unwrap();
-    assert_eq!(command, format!("curl -H \"Authorization: Bearer {key}\" http://{}{}", service.address, API.list.0));
-    let answer = service.send(&curl::request(&command));
+    let answer = service.send(&Request::new("GET", API.list.0).bearer(&key));
     assert_eq!((answer.status, answer.body.as_str()), (200, API.empty));
 }
 
@@ -26,7 +26,7 @@ fn given_a_first_start_when_started_again_then_no_key_is_shown_and_the_old_one_w
     first.stop();
 
     let second = folder.start();
-    assert_eq!((&second.key, &second.command), (&None, &None));
+    assert_eq!(second.key, None);
     assert_eq!(second.send(&Request::new("GET", API.whoami).bearer(&key)).status, 200);
 }
 
@@ -51,6 +51,67 @@ fn given_an_address_in_use_when_started_then_it_ends_and_no_key_is_made_that_nob
     let folder = Folder::new();
     let (status, out, err) = folder.launch(&address).end();
     assert_eq!((status.code(), out.len()), (Some(1), 0), "{err:?}");
-    assert!(err.iter().any(|line| line.contains(&address)), "{err:?}");
+    assert!(err.iter().any(|line| line.starts_with("Error: ADDR")), "{err:?}");
     assert!(!folder.store().exists());
+}
+
+#[test]
+fn given_a_place_for_keys_that_is_none_when_started_then_the_error_names_the_variable() {
+    let folder = Folder::new();
+    let (status, out, err) = folder.launch_with(&[], &[("ADDR", "127.0.0.1:0"), ("KEY_OUTPUT", "stderr")]).end();
+    assert_eq!((status.code(), out.len()), (Some(1), 0), "{err:?}");
+    assert!(err.iter().any(|line| line.starts_with("Error: KEY_OUTPUT")), "{err:?}");
+    assert_eq!(folder.names(), [""; 0]);
+}
+
+#[test]
+fn given_a_file_for_new_keys_when_started_first_then_its_owner_alone_reads_the_key_there() {
+    let folder = Folder::new();
+    let settings = [("ADDR", "127.0.0.1:0"), ("KEY_OUTPUT", "file:first-key")];
+    let service = folder.launch_with(&[], &settings).ready();
+    assert_eq!(service.key, None);
+    let file = folder.path().join("first-key");
+    let key = fs::read_to_string(&file).unwrap();
+    assert_eq!(service.send(&Request::new("GET", API.list.0).bearer(key.trim_end())).status, 200);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    service.stop();
+    folder.launch_with(&[], &settings).ready().stop();
+    assert_eq!(fs::read_to_string(&file).unwrap(), key);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn given_a_terminal_when_started_first_then_the_key_is_shown_there() {
+    let folder = Folder::new();
+    let service = at_terminal(&folder, &format!("exec {}", crate::BINARY));
+    let request = Request::new("GET", API.list.0).bearer(service.key.as_deref().unwrap());
+    assert_eq!(service.send(&request).status, 200);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn given_a_terminal_and_a_log_of_standard_output_when_started_first_then_the_key_is_not_in_the_log() {
+    let folder = Folder::new();
+    let service = at_terminal(&folder, &format!("{} | tee log", crate::BINARY));
+    let key = service.key.as_deref().unwrap();
+    assert_eq!(service.send(&Request::new("GET", API.list.0).bearer(key)).status, 200);
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains("listening") && !log.contains(key), "{log}");
+}
+
+/// Runs a shell's command where `script` gives it a terminal, and copies what is written there.
+#[cfg(target_os = "linux")]
+fn at_terminal(folder: &Folder, command: &str) -> Service {
+    let settings = [
+        ("ADDR", "127.0.0.1:0"),
+        ("KEY_OUTPUT", "terminal"),
+        ("PATH", "/usr/bin:/bin"),
+        ("SHELL", "/bin/sh"),
+        ("LOG", "off"),
+    ];
+    folder.launch_program("script", &["-qefc", command, "/dev/null"], &settings).ready()
 }

@@ -65,23 +65,21 @@ fn given_a_malformed_key_file_when_started_then_it_ends_and_names_the_line() {
         let (status, out, err) = folder.launch("127.0.0.1:0").end();
         assert_eq!(status.code(), Some(1), "{text:?}: {err:?}");
         assert_eq!(out, [""; 0], "{text:?}");
-        assert!(err.iter().any(|line| line.starts_with("error: ") && line.contains(expected)), "{text:?}: {err:?}");
+        assert!(err.iter().any(|line| line.starts_with("Error: ") && line.contains(expected)), "{text:?}: {err:?}");
         assert_eq!(fs::read_to_string(folder.store()).unwrap(), text);
     }
 }
 
-/// Each template is whole, so this file stands in all of them.
 #[test]
-fn given_the_templates_then_their_key_files_are_made_by_the_same_code() {
-    let axum = include_str!("../../examples/static-keys/src/key_file.rs");
-    let others = [
-        include_str!("../../examples/plain-tower/src/key_file.rs"),
-        include_str!("../../examples/websocket-axum/src/key_file.rs"),
-        include_str!("../../examples/websocket-actix/src/key_file.rs"),
-    ];
-    let without_imports =
-        |text: &'static str| text.lines().filter(|line| !line.starts_with("use ")).collect::<Vec<_>>();
-    for other in others {
-        assert_eq!(without_imports(other), without_imports(axum));
-    }
+fn given_no_terminal_when_started_first_then_it_ends_and_no_key_is_made_that_nobody_sees() {
+    let folder = Folder::new();
+    let (status, out, err) = folder.launch_with(&[], &[("ADDR", "127.0.0.1:0"), ("KEY_OUTPUT", "terminal")]).end();
+    assert_eq!((status.code(), out), (Some(1), Vec::new()), "{err:?}");
+    assert!(err.concat().contains("no terminal to show the key on"), "{err:?}");
+    assert_eq!(folder.names(), [""; 0]);
+
+    // A later start needs no terminal.
+    folder.start().stop();
+    let again = folder.launch_with(&[], &[("ADDR", "127.0.0.1:0"), ("KEY_OUTPUT", "terminal")]).ready();
+    assert_eq!(again.key, None);
 }

@@ -2,7 +2,7 @@
 //!
 //! A block of ```` ```console ```` has commands after `$`, each followed by its output. After `curl -i` that is status,
 //! the headers that matter, and body; otherwise the body of an answer of 2xx. What `NAME=$(…)` prints goes where later
-//! commands have `$NAME`: `cargo run … -- …` runs the program with these arguments, `curl …` sends a request, and all else is
+//! commands have `$NAME`: `KEY_OUTPUT=stdout cargo run … -- …` runs the program with these arguments, `curl …` sends a request, and all else is
 //! for the shell.
 
 use std::{
@@ -62,7 +62,7 @@ fn with_values(command: &str, names: &Names) -> String {
 
 /// What a command prints.
 fn capture(folder: &Folder, service: &Service, command: &str, names: &Names) -> Result<String, String> {
-    if command.starts_with("cargo run ") {
+    if command.starts_with("KEY_OUTPUT=stdout cargo run ") {
         let (_, arguments) = command.split_once(" -- ").unwrap();
         let (status, out, err) = folder.launch_with(&arguments.split(' ').collect::<Vec<_>>(), &[]).end();
         assert!(status.success(), "{command}: {err:?}");

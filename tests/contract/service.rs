@@ -53,7 +53,9 @@ impl Folder {
 
     pub(crate) fn launch_program(&self, program: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Launch {
         let mut command = Command::new(program);
-        command.current_dir(self.path()).env_clear().envs(settings.iter().copied()).args(arguments);
+        // A test reads keys from a pipe, which it has to ask for.
+        command.current_dir(self.path()).env_clear().env("KEY_OUTPUT", "stdout").args(arguments);
+        command.envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = lines(child.stdout.take().unwrap());
         let err = lines(child.stderr.take().unwrap());
@@ -71,17 +73,17 @@ pub(crate) struct Launch {
 impl Launch {
     /// Waits until it listens, which is the last it says.
     pub(crate) fn ready(self) -> Service {
-        let (mut key, mut command) = (None, None);
+        let mut key = None;
         loop {
             let Ok(line) = self.out.recv_timeout(PATIENCE) else {
                 panic!("it doesn't listen: {:?}", self.end());
             };
             if let Some(address) = line.strip_prefix("listening on http://") {
-                return Service { address: address.to_owned(), key, command, launch: self };
-            } else if let Some(text) = line.strip_prefix("a key that may do everything, shown only now: ") {
+                return Service { address: address.to_owned(), key, launch: self };
+            } else if let Some(text) = line.strip_prefix("API key \"bootstrap\", shown only now: ") {
                 key = Some(text.to_owned());
-            } else if let Some(text) = line.strip_prefix("try it: ") {
-                command = Some(text.to_owned());
+            } else if !line.contains(' ') {
+                key = Some(line);
             } else {
                 panic!("unexpected on standard output: {line}");
             }
@@ -101,8 +103,6 @@ pub(crate) struct Service {
     pub(crate) address: String,
     /// The key it has shown.
     pub(crate) key: Option<String>,
-    /// The command it told to try.
-    pub(crate) command: Option<String>,
     launch: Launch,
 }
 

@@ -4,125 +4,196 @@
 //! $ cargo run -p actix-quickstart
 //! ```
 //!
-//! The first start makes `api-keys.db` and prints a key, once. Then:
+//! The first start makes `api-keys.db` and shows a key on the terminal, once. Then:
 //!
 //! ```console
-//! $ curl http://127.0.0.1:3000/healthz
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/whoami
 //! $ curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
 //!     -d '{"name":"hello.txt","content":"hello, world"}' http://127.0.0.1:3000/files
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/files
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/admin/files/hello.txt
-//! $ READER=$(cargo run -q -p actix-quickstart -- issue reader files:read)
-//! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/usage
-//! $ ISSUED=$(curl -s -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
-//!     -d '{"name":"reporter","scopes":["files:read"]}' http://127.0.0.1:3000/keys/v1/api-keys)
+//! $ READER=$(KEY_OUTPUT=stdout cargo run -q -p actix-quickstart -- issue reader files:read)
+//! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/files
 //! ```
-//!
-//! `ADDR`, `DATABASE_URL`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
-//! environment.
 
-mod deadline;
-mod files;
-mod keys;
-mod problem;
-mod routes;
-mod shutdown;
-mod usage;
+use std::num::NonZeroU32;
+use std::{collections::BTreeMap, collections::btree_map::Entry, env, io, net::TcpListener, time::Duration};
 
-use std::{env, error::Error, io, iter, net::TcpListener, process::ExitCode, time::Duration};
-
-use actix_apikey::BoxError;
-use actix_web::{App, HttpServer};
+use actix_apikey::{ApiKey, ApiKeyMiddleware, Checksum, KeyFormat, KeyOutput, Problem, RequireScope, mount, scopes};
+use actix_cors::Cors;
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::{Error, JsonPayloadError};
+use actix_web::http::StatusCode;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, Data, Json, JsonConfig, Path, ServiceConfig};
+use actix_web::{App, HttpResponse, HttpServer, ResponseError};
+use anyhow::{Context, bail};
+use apikey_console::{Console, Page};
+use apikey_manager::{Actor, KeyManager, NewKey, OrganizationId};
+use apikey_sqlx::SqlStore;
+use serde::{Deserialize, Serialize};
+use tokio::{select, signal, sync::Mutex, time::timeout};
 use tracing_subscriber::filter::LevelFilter;
 
-const HELP: &str = "\
-usage: actix-quickstart                          serve
-       actix-quickstart issue <name> [scope]...  make a key, and print it";
+scopes! {
+    /// What a key may do.
+    Scopes {
+        /// List files.
+        FilesRead = "files:read",
+        /// Upload files.
+        FilesWrite = "files:write",
+        /// Delete anyone's files.
+        Admin = "admin",
+    }
+}
+
+/// The keys: where they are kept, what they look like, and what they may do.
+async fn open_keys() -> anyhow::Result<KeyManager> {
+    let store = SqlStore::connect(&setting("DATABASE_URL", "sqlite:api-keys.db")).await;
+    let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
+    let keys = KeyManager::builder(store.context("DATABASE_URL")?).format(format).catalog(Scopes::catalog());
+    Ok(keys.authenticator(|authenticator| authenticator.realm("files")).build()?)
+}
+
+/// The routes, for each worker's application.
+fn routes(keys: &KeyManager, client_timeout: Duration) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
+    let (files, authenticator) = (Data::new(Files::default()), keys.authenticator());
+    let console = Console::new(keys).public_path("/keys").page(Page::new().title("Files"));
+    move |config| {
+        let in_time = move |request, next| in_time(client_timeout, request, next);
+        let whoami = async |key: ApiKey| Json(key.claims().clone());
+        let with_key = || ApiKeyMiddleware::new(authenticator.clone());
+        let files_route = web::resource("/files").wrap(from_fn(in_time)).wrap(with_key());
+        config
+            .app_data(files.clone())
+            .app_data(JsonConfig::default().error_handler(|error, _| bad_body(&error).into()))
+            .service(files_route.route(web::get().to(list)).route(web::post().to(upload)))
+            .service(web::resource("/admin/files/{name}").route(web::delete().to(remove)).wrap(with_key()))
+            .service(web::resource("/whoami").route(web::get().to(whoami)).wrap(with_key()))
+            .service(mount("/keys", console.clone()))
+            .route("/healthz", web::get().to(async || "ok"))
+            .default_service(web::to(async || not_found("There is no such route.")));
+    }
+}
 
 #[actix_web::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
-        [] => serve().await,
-        ["issue", name, scopes @ ..] if !words.iter().any(|word| word.starts_with('-')) => issue(name, scopes).await,
-        ["-h" | "--help"] => {
-            println!("{HELP}");
-            Ok(())
-        }
-        _ => {
-            eprintln!("error: not understood: {}\n{HELP}", words.join(" "));
-            return ExitCode::from(2);
-        }
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", with_causes(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn serve() -> Result<(), BoxError> {
-    start_log()?;
-    // Before a key is made: if the address is taken, none is lost.
-    let address = setting("ADDR", "127.0.0.1:3000");
-    let listener = TcpListener::bind(&address).map_err(|error| format!("ADDR {address}: {error}"))?;
-    let address = listener.local_addr()?;
-    let stop = shutdown::signal()?;
-    let client_timeout = client_timeout()?;
-
-    let keys = keys::open(&setting("DATABASE_URL", "sqlite:api-keys.db")).await?;
-    if let Some(key) = keys::first(&keys).await? {
-        keys::show(&key, address);
-    }
-    println!("listening on http://{address}");
-    // Every worker has an application of its own; what they share is made before.
-    let configure = routes::configure(keys.clone(), client_timeout);
-    let served = HttpServer::new(move || App::new().configure(&configure).wrap(routes::cors()))
-        .client_request_timeout(client_timeout)
-        .client_disconnect_timeout(client_timeout)
-        .listen(listener)?
-        .shutdown_signal(stop)
-        .shutdown_timeout(shutdown::GRACE_SECONDS)
-        .run()
-        .await;
-    // Writes what was counted since usage was last written.
-    keys.shutdown().await;
-    Ok(served?)
-}
-
-async fn issue(name: &str, scopes: &[&str]) -> Result<(), BoxError> {
-    start_log()?;
-    let keys = keys::open(&setting("DATABASE_URL", "sqlite:api-keys.db")).await?;
-    let key = keys::issue(&keys, name, scopes).await?;
-    eprintln!("issued {} to {name}; the key itself is shown only now", key.id());
-    println!("{}", key.secret().expose_secret());
-    keys.shutdown().await;
-    Ok(())
-}
-
-/// Standard output has the address and new keys, and nothing else.
-fn start_log() -> Result<(), BoxError> {
-    let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
+async fn main() -> anyhow::Result<()> {
+    let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
+    // Standard output is for the address, and for keys if the operator wants them there.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
+    let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
+    // The service itself. All keys are of one organization here: where a service has customers, each is one.
+    let host = Actor::host("service", OrganizationId::new("main")?)?;
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {
+            let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+            let client_timeout = Duration::from_secs(seconds.get().into());
+            // Before a key is made: if the address is taken, none is lost.
+            let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
+            let address = listener.local_addr()?;
+            let keys = open_keys().await?;
+            // The first key may do everything. It is made once in the life of the database, where it can be shown.
+            if let Err(error) = output.check() {
+                tracing::info!(%error, "no first key is made; the command `issue` makes keys");
+            } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
+                key.show(&output)?;
+            }
+            let routes = routes(&keys, client_timeout);
+            // Any web page may call the service, if its user gives it a key: browsers send none by themselves.
+            let cors = || Cors::default().allow_any_origin().send_wildcard().allow_any_method().expose_any_header();
+            let headers = ["authorization", "content-type", "if-match", "if-none-match"];
+            let server = HttpServer::new(move || App::new().configure(&routes).wrap(cors().allowed_headers(headers)))
+                .client_request_timeout(client_timeout)
+                .client_disconnect_timeout(client_timeout)
+                .shutdown_signal(stop_signal()?)
+                .shutdown_timeout(10);
+            println!("listening on http://{address}");
+            server.listen(listener)?.run().await?;
+            // Writes what was counted since usage was last written.
+            keys.shutdown().await;
+        }
+        ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
+            output.check().context("KEY_OUTPUT")?;
+            let key = open_keys().await?.issue(&host, NewKey::new(name).scopes(scopes.iter().copied())).await?;
+            eprintln!("issued {} to {name}", key.id());
+            key.show(&output)?;
+        }
+        _ => bail!("usage: actix-quickstart [issue NAME [SCOPE]...]"),
+    }
     Ok(())
 }
 
-/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
-fn client_timeout() -> Result<Duration, BoxError> {
-    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
-    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
+/// Bounds a request with its body. actix bounds the head alone.
+async fn in_time(limit: Duration, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    let late = Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request took too long.");
+    timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(late.into()))
+}
+
+/// Ends at Ctrl-C, or when the system asks. actix's own handler would cut requests off at Ctrl-C.
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        select! { _ = signal::ctrl_c() => {}, _ = terminate.recv() => {} }
+        #[cfg(not(unix))]
+        let _ = signal::ctrl_c().await;
+        tracing::info!("stopping; requests under way finish");
+    })
 }
 
 fn setting(name: &str, default: &str) -> String {
-    env::var_os(name).map_or_else(|| default.to_owned(), |value| value.to_string_lossy().into_owned())
+    env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
-/// An error and its causes, which its own text leaves out.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// What is known of a file. A product keeps its content, too.
+#[derive(Clone, Serialize)]
+struct File {
+    name: String,
+    size: usize,
+    uploaded_by: String,
+}
+
+#[derive(Deserialize)]
+struct NewFile {
+    name: String,
+    content: String,
+}
+
+type Files = Mutex<BTreeMap<String, File>>;
+type Answer = Result<HttpResponse, Problem>;
+
+async fn list(_: RequireScope<FilesRead>, files: Data<Files>) -> Json<Vec<File>> {
+    Json(files.lock().await.values().cloned().collect())
+}
+
+/// The scope is checked before the body is read: the first argument that fails answers.
+async fn upload(key: RequireScope<FilesWrite>, files: Data<Files>, Json(new): Json<NewFile>) -> Answer {
+    let file = File { size: new.content.len(), uploaded_by: key.name().to_owned(), name: new.name };
+    match files.lock().await.entry(file.name.clone()) {
+        Entry::Occupied(_) => Err(Problem::new(StatusCode::CONFLICT, "file_exists", "There is a file of this name.")),
+        Entry::Vacant(place) => Ok(HttpResponse::Created().json(place.insert(file))),
+    }
+}
+
+async fn remove(_: RequireScope<Admin>, files: Data<Files>, name: Path<String>) -> Answer {
+    match files.lock().await.remove(&*name) {
+        Some(_) => Ok(HttpResponse::NoContent().finish()),
+        None => not_found("There is no file of this name."),
+    }
+}
+
+fn not_found(detail: &'static str) -> Answer {
+    Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail))
+}
+
+fn bad_body(error: &JsonPayloadError) -> Problem {
+    let status = match error {
+        JsonPayloadError::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        JsonPayloadError::Deserialize(error) if error.is_data() => StatusCode::UNPROCESSABLE_ENTITY,
+        error => error.status_code(),
+    };
+    Problem::new(status, "invalid_body", error.to_string())
 }

@@ -1,13 +1,14 @@
-//! Revocations, settings and the signed list, in tables beside those of the keys: the part of this template that your
-//! product replaces. It knows neither HTTP nor keys.
+//! Revocations, settings and the signed list, in tables beside those of the keys: what your product replaces.
 
 use std::time::SystemTime;
 
-use actix_apikey::BoxError;
+use actix_apikey::Problem;
+use actix_web::http::StatusCode;
+use anyhow::anyhow;
 use humantime::format_rfc3339_seconds;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, any::AnyPoolOptions};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Transaction, any::AnyPoolOptions};
 
 use crate::signer::Signer;
 
@@ -24,26 +25,11 @@ const PAGE: usize = 200;
 
 pub(crate) struct Authority {
     pool: AnyPool,
-    signer: Signer,
+    pub(crate) signer: Signer,
 }
 
-type Columns = (String, String, String, String);
-
-/// An id that counts no more, with who said so and why.
-#[derive(Serialize)]
-pub(crate) struct Revocation {
-    id: String,
-    reason: String,
-    revoked_by: String,
-    revoked_at: String,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Page {
-    items: Vec<Revocation>,
-    /// What the next page is `after`; null on the last.
-    next: Option<String>,
-}
+/// A revoked id, why it is, who said so, and when.
+type Revocation = (String, String, String, String);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,22 +37,6 @@ pub(crate) struct NewRevocation {
     id: String,
     #[serde(default)]
     reason: String,
-}
-
-/// What is signed.
-#[derive(Serialize)]
-struct List {
-    tenant: String,
-    version: i64,
-    issued_at: String,
-    revoked: Vec<String>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Settings {
-    name: String,
-    /// Is the list signed anew with each revocation? If not, only when asked for.
-    sign_on_change: bool,
 }
 
 /// What is left out stays.
@@ -77,158 +47,150 @@ pub(crate) struct NewSettings {
     sign_on_change: Option<bool>,
 }
 
-/// Why something was not done.
-pub(crate) enum Refusal {
-    Invalid(&'static str),
-    Exists,
-    Unknown,
-    Failed(sqlx::Error),
-}
+/// Why something was not done, as it is answered.
+pub(crate) struct Refusal(Problem);
+type Done<T> = Result<T, Refusal>;
 
 impl Authority {
     /// Opens the tables, which are made if there are none. Lists are signed with `signing_key`, or else with one that is
     /// made at the first start and kept in the database.
-    pub(crate) async fn open(url: &str, signing_key: Option<&str>) -> Result<Self, BoxError> {
+    pub(crate) async fn open(url: &str, signing_key: Option<String>) -> anyhow::Result<Self> {
         sqlx::any::install_default_drivers();
         let pool = AnyPoolOptions::new().max_connections(5).connect(url).await?;
         // SQLite locks its file. PostgreSQL makes no table twice at once, even if it is asked to be content with one.
         let lock = if url.starts_with("postgres") { "SELECT pg_advisory_xact_lock(7264830184);" } else { "" };
         sqlx::raw_sql(AssertSqlSafe(format!("{lock}{TABLES}"))).execute(&pool).await?;
-        let keep = "UPDATE authority_tenant SET signing_key = $1 WHERE signing_key = ''";
-        sqlx::query(keep).bind(Signer::generate()?).execute(&pool).await?;
-        let read = sqlx::query_as("SELECT signing_key, list FROM authority_tenant");
-        let (kept, list): (String, String) = read.fetch_one(&pool).await?;
-        let authority = Authority { pool, signer: Signer::parse(signing_key.unwrap_or(&kept))? };
+        let keep = "UPDATE authority_tenant SET signing_key = CASE signing_key WHEN '' THEN $1 ELSE signing_key END
+            RETURNING signing_key, list";
+        let (kept, list): (String, String) = sqlx::query_as(keep).bind(Signer::generate()?).fetch_one(&pool).await?;
+        let authority = Authority { pool, signer: Signer::parse(&signing_key.unwrap_or(kept))? };
         if !authority.signer.has_signed(&list) {
-            authority.regenerate().await?;
+            authority.regenerate().await.map_err(|Refusal(problem)| anyhow!("{problem}"))?;
         }
         Ok(authority)
     }
 
-    pub(crate) async fn revoke(&self, new: NewRevocation, by: &str) -> Result<Revocation, Refusal> {
-        let NewRevocation { id, reason } = new;
-        if !is_id(&id) {
-            return Err(Refusal::Invalid("An id is 1 to 128 letters, digits, dots, underscores, colons and hyphens."));
+    pub(crate) async fn revoke(&self, NewRevocation { id, reason }: NewRevocation, by: &str) -> Done<Value> {
+        if !is_id(&id) || reason.len() > 500 {
+            return invalid("An id is 1 to 128 letters, digits and .-_:, and a reason has up to 500 bytes.");
         }
-        if reason.len() > 500 {
-            return Err(Refusal::Invalid("A reason has up to 500 bytes."));
-        }
-        let revocation = Revocation { id, reason, revoked_by: by.to_owned(), revoked_at: now() };
         let mut change = self.pool.begin().await?;
         let insert = "INSERT INTO authority_revocation (id, reason, revoked_by, revoked_at)
             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-        let Revocation { id, reason, revoked_by, revoked_at } = &revocation;
-        let insert =
-            [id, reason, revoked_by, revoked_at].into_iter().fold(sqlx::query(insert), |query, text| query.bind(text));
+        let row = [id, reason, by.to_owned(), now()];
+        let insert = row.iter().fold(sqlx::query(insert), |query, text| query.bind(text));
         if insert.execute(&mut *change).await?.rows_affected() == 0 {
-            return Err(Refusal::Exists);
+            return Err(Refusal(Problem::new(StatusCode::CONFLICT, "revoked_already", "This id is revoked already.")));
         }
-        self.sign_if_set(&mut change).await?;
-        change.commit().await?;
-        Ok(revocation)
+        self.commit(change).await?;
+        Ok(revocation(row.into()))
     }
 
-    pub(crate) async fn reinstate(&self, id: &str) -> Result<(), Refusal> {
+    pub(crate) async fn reinstate(&self, id: &str) -> Done<()> {
         let mut change = self.pool.begin().await?;
         let delete = sqlx::query("DELETE FROM authority_revocation WHERE id = $1").bind(id);
         if delete.execute(&mut *change).await?.rows_affected() == 0 {
-            return Err(Refusal::Unknown);
+            return Err(not_revoked());
         }
-        self.sign_if_set(&mut change).await?;
-        Ok(change.commit().await?)
+        self.commit(change).await
     }
 
-    pub(crate) async fn find(&self, id: &str) -> sqlx::Result<Option<Revocation>> {
+    pub(crate) async fn find(&self, id: &str) -> Done<Option<Value>> {
         let find = sqlx::query_as("SELECT id, reason, revoked_by, revoked_at FROM authority_revocation WHERE id = $1");
-        Ok(find.bind(id).fetch_optional(&self.pool).await?.map(|columns: Columns| columns.into()))
+        Ok(find.bind(id).fetch_optional(&self.pool).await?.map(revocation))
     }
 
     /// The revocations whose ids sort after this one.
-    pub(crate) async fn list(&self, after: &str) -> sqlx::Result<Page> {
+    pub(crate) async fn list(&self, after: &str) -> Done<Value> {
         let list = "SELECT id, reason, revoked_by, revoked_at FROM authority_revocation
             WHERE id > $1 ORDER BY id LIMIT $2";
-        let found: Vec<Columns> = sqlx::query_as(list).bind(after).bind(PAGE as i64 + 1).fetch_all(&self.pool).await?;
-        let mut items: Vec<_> = found.into_iter().map(Revocation::from).collect();
-        let has_more = items.len() > PAGE;
-        items.truncate(PAGE);
-        Ok(Page { next: items.last().filter(|_| has_more).map(|last| last.id.clone()), items })
+        let found: Vec<Revocation> =
+            sqlx::query_as(list).bind(after).bind(PAGE as i64 + 1).fetch_all(&self.pool).await?;
+        // What the next page is `after`; null on the last.
+        let next = if found.len() > PAGE { json!(found[PAGE - 1].0) } else { Value::Null };
+        Ok(json!({"items": found.into_iter().take(PAGE).map(revocation).collect::<Vec<_>>(), "next": next}))
     }
 
-    pub(crate) async fn signed_list(&self) -> sqlx::Result<String> {
-        sqlx::query_scalar("SELECT list FROM authority_tenant").fetch_one(&self.pool).await
+    pub(crate) async fn signed_list(&self) -> Done<String> {
+        Ok(sqlx::query_scalar("SELECT list FROM authority_tenant").fetch_one(&self.pool).await?)
     }
 
     /// Signs a list of all that is revoked now.
-    pub(crate) async fn regenerate(&self) -> sqlx::Result<String> {
+    pub(crate) async fn regenerate(&self) -> Done<String> {
         let mut change = self.pool.begin().await?;
-        let list = self.sign(&mut change).await?;
+        let list = sign(&self.signer, &mut change).await?;
         change.commit().await?;
         Ok(list)
     }
 
-    pub(crate) fn key_set(&self) -> Value {
-        self.signer.key_set()
+    pub(crate) async fn settings(&self) -> Done<Value> {
+        Ok(read_settings(&mut *self.pool.acquire().await?).await?)
     }
 
-    pub(crate) async fn settings(&self) -> sqlx::Result<Settings> {
-        read_settings(&mut *self.pool.acquire().await?).await
-    }
-
-    pub(crate) async fn set(&self, new: NewSettings) -> Result<Settings, Refusal> {
-        let mut change = self.pool.begin().await?;
-        if let Some(name) = new.name {
-            if !(1..=100).contains(&name.len()) || name.contains(char::is_control) {
-                return Err(Refusal::Invalid("A name has 1 to 100 bytes, and no control characters."));
-            }
-            sqlx::query("UPDATE authority_tenant SET name = $1").bind(name).execute(&mut *change).await?;
+    pub(crate) async fn set(&self, new: NewSettings) -> Done<Value> {
+        let is_name = |name: &String| (1..=100).contains(&name.len()) && !name.contains(char::is_control);
+        if !new.name.iter().all(is_name) {
+            return invalid("A name has 1 to 100 bytes, and no control characters.");
         }
-        if let Some(sign) = new.sign_on_change {
-            let set = "UPDATE authority_tenant SET sign_on_change = $1";
-            sqlx::query(set).bind(i64::from(sign)).execute(&mut *change).await?;
-        }
-        let settings = read_settings(&mut change).await?;
-        change.commit().await?;
-        Ok(settings)
+        let set = "UPDATE authority_tenant
+            SET name = COALESCE($1, name), sign_on_change = COALESCE($2, sign_on_change)";
+        sqlx::query(set).bind(new.name).bind(new.sign_on_change.map(i64::from)).execute(&self.pool).await?;
+        self.settings().await
     }
 
-    async fn sign_if_set(&self, change: &mut AnyConnection) -> sqlx::Result<()> {
-        if read_settings(change).await?.sign_on_change {
-            self.sign(change).await?;
+    /// Commits revocations, in a new list unless lists are signed only when asked for.
+    async fn commit(&self, mut change: Transaction<'_, Any>) -> Done<()> {
+        if read_settings(&mut change).await?["sign_on_change"] == true {
+            sign(&self.signer, &mut change).await?;
         }
-        Ok(())
-    }
-
-    async fn sign(&self, change: &mut AnyConnection) -> sqlx::Result<String> {
-        // First of all, as it makes other changes wait: a later version has all that an earlier one has.
-        let next = "UPDATE authority_tenant SET version = version + 1 RETURNING name, version";
-        let (tenant, version) = sqlx::query_as(next).fetch_one(&mut *change).await?;
-        let revoked = sqlx::query_scalar("SELECT id FROM authority_revocation ORDER BY id").fetch_all(&mut *change);
-        let list = List { tenant, version, issued_at: now(), revoked: revoked.await? };
-        let list = self.signer.sign(&list).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        sqlx::query("UPDATE authority_tenant SET list = $1").bind(list.clone()).execute(change).await?;
-        Ok(list)
+        Ok(change.commit().await?)
     }
 }
 
-async fn read_settings(connection: &mut AnyConnection) -> sqlx::Result<Settings> {
+async fn sign(signer: &Signer, change: &mut AnyConnection) -> sqlx::Result<String> {
+    // First of all, as it makes other changes wait: a later version has all that an earlier one has.
+    let next = "UPDATE authority_tenant SET version = version + 1 RETURNING name, version";
+    let (tenant, version): (String, i64) = sqlx::query_as(next).fetch_one(&mut *change).await?;
+    let revoked = sqlx::query_scalar("SELECT id FROM authority_revocation ORDER BY id").fetch_all(&mut *change);
+    let revoked: Vec<String> = revoked.await?;
+    let list = json!({"tenant": tenant, "version": version, "issued_at": now(), "revoked": revoked});
+    let list = signer.sign(&list);
+    sqlx::query("UPDATE authority_tenant SET list = $1").bind(list.clone()).execute(change).await?;
+    Ok(list)
+}
+
+async fn read_settings(connection: &mut AnyConnection) -> sqlx::Result<Value> {
     let read = sqlx::query_as("SELECT name, sign_on_change FROM authority_tenant");
     let (name, sign_on_change): (String, i64) = read.fetch_one(connection).await?;
-    Ok(Settings { name, sign_on_change: sign_on_change != 0 })
+    Ok(json!({"name": name, "sign_on_change": sign_on_change != 0}))
 }
 
-impl From<Columns> for Revocation {
-    fn from((id, reason, revoked_by, revoked_at): Columns) -> Self {
-        Revocation { id, reason, revoked_by, revoked_at }
-    }
+fn revocation((id, reason, revoked_by, revoked_at): Revocation) -> Value {
+    json!({"id": id, "reason": reason, "revoked_by": revoked_by, "revoked_at": revoked_at})
+}
+
+fn invalid<T>(detail: &'static str) -> Done<T> {
+    Err(Refusal(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)))
+}
+
+pub(crate) fn not_revoked() -> Refusal {
+    Refusal(Problem::new(StatusCode::NOT_FOUND, "not_found", "This id is not revoked."))
 }
 
 impl From<sqlx::Error> for Refusal {
     fn from(error: sqlx::Error) -> Self {
-        Refusal::Failed(error)
+        tracing::error!(%error, "the database doesn't do its part");
+        Refusal(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Try again later."))
     }
 }
 
-/// One segment of a path, so that every revocation can be reached by its URL.
+impl From<Refusal> for Problem {
+    fn from(Refusal(problem): Refusal) -> Self {
+        problem
+    }
+}
+
+/// An id is one segment of a path, so that every revocation can be reached by its URL.
 fn is_id(id: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-');
     (1..=128).contains(&id.len()) && id.chars().all(allowed) && !matches!(id, "." | "..")

@@ -1,131 +1,103 @@
-//! A list of revoked ids, kept and signed for those who check them, behind API keys; with actix-web and an embedded
-//! database.
+//! A list of revoked ids, signed for those who check them, behind API keys; with actix-web and an embedded database.
 //!
 //! ```console
 //! $ cargo run -p authority-api
 //! ```
 //!
-//! The first start makes `api-keys.db` and prints a key, once. Then:
+//! The first start makes `api-keys.db` and shows a key on the terminal, once. Then:
 //!
 //! ```console
 //! $ curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
 //!     -d '{"id":"card-1842","reason":"lost"}' http://127.0.0.1:3000/revocations
-//! $ AUTHORIZER=$(cargo run -q -p authority-api -- issue production-authorizer authorizer)
+//! $ AUTHORIZER=$(KEY_OUTPUT=stdout cargo run -q -p authority-api -- issue production-authorizer authorizer)
 //! $ curl -H "Authorization: Bearer $AUTHORIZER" http://127.0.0.1:3000/revocations/card-1842/check
 //! $ curl -H "Authorization: Bearer $AUTHORIZER" http://127.0.0.1:3000/revocation-list
 //! $ curl http://127.0.0.1:3000/.well-known/jwks.json
-//! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/keys/v1/api-keys
 //! ```
-//!
-//! `ADDR`, `DATABASE_URL`, `SIGNING_KEY`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings
-//! from the environment.
 
 mod authority;
-mod deadline;
-mod keys;
-mod problem;
 mod routes;
-mod shutdown;
 mod signer;
 
-use std::{env, error::Error, io, iter, net::TcpListener, process::ExitCode, time::Duration};
+use std::{env, io, net::TcpListener, num::NonZeroU32, time::Duration};
 
-use actix_apikey::BoxError;
+use actix_apikey::{Alphabet, Checksum, KeyFormat, KeyOutput};
 use actix_web::{App, HttpServer};
+use anyhow::{Context, bail};
+use apikey_manager::{Actor, KeyManager, NewKey, OrganizationId};
+use apikey_sqlx::SqlStore;
+use tokio::{select, signal};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::authority::Authority;
-
-const HELP: &str = "\
-usage: authority-api                                  serve
-       authority-api issue <name> [role or scope]...  make a key, and print it";
+/// The keys: where they are kept, what they look like, and what they may do.
+async fn open_keys(url: &str) -> anyhow::Result<KeyManager> {
+    let store = SqlStore::connect(url).await.context("DATABASE_URL")?;
+    // `tc_` and 43 characters: 256 random bits as base64url, and nothing else.
+    let format = KeyFormat::builder("tc").alphabet(Alphabet::Base64Url).entropy_bits(256).checksum(Checksum::None);
+    let keys = KeyManager::builder(store).format(format.build()?).catalog(routes::catalog()?);
+    Ok(keys.authenticator(|authenticator| authenticator.realm("authority")).build()?)
+}
 
 #[actix_web::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
-        [] => serve().await,
-        ["issue", name, scopes @ ..] if !words.iter().any(|word| word.starts_with('-')) => issue(name, scopes).await,
-        ["-h" | "--help"] => {
-            println!("{HELP}");
-            Ok(())
-        }
-        _ => {
-            eprintln!("error: not understood: {}\n{HELP}", words.join(" "));
-            return ExitCode::from(2);
-        }
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", with_causes(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn serve() -> Result<(), BoxError> {
-    start_log()?;
-    // Before a key is made: if the address is taken, none is lost.
-    let address = setting("ADDR", "127.0.0.1:3000");
-    let listener = TcpListener::bind(&address).map_err(|error| format!("ADDR {address}: {error}"))?;
-    let address = listener.local_addr()?;
-    let stop = shutdown::signal()?;
-    let client_timeout = client_timeout()?;
-
-    let database = setting("DATABASE_URL", "sqlite:api-keys.db");
-    let keys = keys::open(&database).await?;
-    let signing_key = env::var_os("SIGNING_KEY").map(|key| key.to_string_lossy().into_owned());
-    let authority = Authority::open(&database, signing_key.as_deref()).await?;
-    if let Some(key) = keys::first(&keys).await? {
-        keys::show(&key, address);
-    }
-    println!("listening on http://{address}");
-    // Every worker has an application of its own; what they share is made before.
-    let configure = routes::configure(&keys, authority, client_timeout);
-    let served = HttpServer::new(move || App::new().configure(&configure))
-        .client_request_timeout(client_timeout)
-        .client_disconnect_timeout(client_timeout)
-        .listen(listener)?
-        .shutdown_signal(stop)
-        .shutdown_timeout(shutdown::GRACE_SECONDS)
-        .run()
-        .await;
-    // Writes what was counted since usage was last written.
-    keys.shutdown().await;
-    Ok(served?)
-}
-
-async fn issue(name: &str, scopes: &[&str]) -> Result<(), BoxError> {
-    start_log()?;
-    let keys = keys::open(&setting("DATABASE_URL", "sqlite:api-keys.db")).await?;
-    let key = keys::issue(&keys, name, scopes).await?;
-    eprintln!("issued {} to {name}; the key itself is shown only now", key.id());
-    println!("{}", key.secret().expose_secret());
-    keys.shutdown().await;
-    Ok(())
-}
-
-/// Standard output has the address and new keys, and nothing else.
-fn start_log() -> Result<(), BoxError> {
-    let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
+async fn main() -> anyhow::Result<()> {
+    let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
+    // Standard output is for the address, and for keys if the operator wants them there.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
+    let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
+    let database = setting("DATABASE_URL", "sqlite:api-keys.db");
+    // The service itself. All keys are of one organization here: where a service has customers, each is one.
+    let host = Actor::host("service", OrganizationId::new("main")?)?;
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {
+            let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+            let client_timeout = Duration::from_secs(seconds.get().into());
+            // Before a key is made: if the address is taken, none is lost.
+            let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
+            let keys = open_keys(&database).await?;
+            let authority = authority::Authority::open(&database, env::var("SIGNING_KEY").ok()).await?;
+            // The first key may do everything. It is made once in the life of the database, where it can be shown.
+            if let Err(error) = output.check() {
+                tracing::info!(%error, "no first key is made; the command `issue` makes keys");
+            } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["admin"])).await? {
+                key.show(&output)?;
+            }
+            let routes = routes::routes(&keys, authority, client_timeout);
+            let server = HttpServer::new(move || App::new().configure(&routes))
+                .client_request_timeout(client_timeout)
+                .client_disconnect_timeout(client_timeout)
+                .shutdown_signal(stop_signal()?)
+                .shutdown_timeout(10);
+            println!("listening on http://{}", listener.local_addr()?);
+            server.listen(listener)?.run().await?;
+            // Writes what was counted since usage was last written.
+            keys.shutdown().await;
+        }
+        ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
+            output.check().context("KEY_OUTPUT")?;
+            let key = NewKey::new(name).scopes(scopes.iter().copied());
+            let key = open_keys(&database).await?.issue(&host, key).await?;
+            eprintln!("issued {} to {name}", key.id());
+            key.show(&output)?;
+        }
+        _ => bail!("usage: authority-api [issue NAME [SCOPE]...]"),
+    }
     Ok(())
 }
 
-/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
-fn client_timeout() -> Result<Duration, BoxError> {
-    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
-    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
+/// Ends at Ctrl-C, or when the system asks. actix's own handler would cut requests off at Ctrl-C.
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        select! { _ = signal::ctrl_c() => {}, _ = terminate.recv() => {} }
+        #[cfg(not(unix))]
+        let _ = signal::ctrl_c().await;
+        tracing::info!("stopping; requests under way finish");
+    })
 }
 
 fn setting(name: &str, default: &str) -> String {
-    env::var_os(name).map_or_else(|| default.to_owned(), |value| value.to_string_lossy().into_owned())
-}
-
-/// An error and its causes, which its own text leaves out.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    env::var(name).unwrap_or_else(|_| default.to_owned())
 }

@@ -2,22 +2,17 @@
 
 use std::time::Duration;
 
-use actix_apikey::{ApiKeyMiddleware, RequireScope, ScopeCatalog, ScopeError, mount, scopes};
-use actix_web::{
-    HttpResponse,
-    middleware::from_fn,
-    web::{self, Data, Json, JsonConfig, Path, Query, QueryConfig, ServiceConfig},
-};
+use actix_apikey::{ApiKeyMiddleware, Problem, RequireScope, ScopeCatalog, ScopeError, mount, scopes};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, Data, Json, JsonConfig, Path, Query, QueryConfig, ServiceConfig};
+use actix_web::{Error, HttpResponse, ResponseError, body::BoxBody, error::JsonPayloadError, http::StatusCode};
 use apikey_console::Console;
-use apikey_sqlx::KeyManager;
+use apikey_manager::KeyManager;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{
-    authority::{Authority, NewRevocation, NewSettings, Page, Refusal, Revocation, Settings},
-    deadline::body_in_time,
-    problem::Problem,
-};
+use crate::authority::{Authority, NewRevocation, NewSettings, not_revoked};
 
 scopes! {
     /// What a key may do here. What it may do at `/keys` are `keys:read`, `keys:write` and `keys:admin`.
@@ -43,10 +38,8 @@ pub(crate) fn catalog() -> Result<ScopeCatalog, ScopeError> {
         .role("read-only", ["revocations:check", "revocations:read", "settings:read", "keys:read"])
 }
 
-const MAX_BODY: usize = 16 * 1024;
-
 /// The routes, for each worker's application.
-pub(crate) fn configure(
+pub(crate) fn routes(
     keys: &KeyManager,
     authority: Authority,
     client_timeout: Duration,
@@ -54,27 +47,30 @@ pub(crate) fn configure(
     let (authority, authenticator) = (Data::new(authority), keys.authenticator());
     let console = Console::new(keys).public_path("/keys");
     move |config| {
-        let in_time = move |request, next| body_in_time(client_timeout, request, next);
+        let in_time = move |request, next| in_time(client_timeout, request, next);
         let with_key =
             |path| web::resource(path).wrap(from_fn(in_time)).wrap(ApiKeyMiddleware::new(authenticator.clone()));
         config
             .app_data(authority.clone())
-            .app_data(JsonConfig::default().limit(MAX_BODY).error_handler(|error, _| Problem::from(error).into()))
-            .app_data(QueryConfig::default().error_handler(|error, _| Problem::from(error).into()))
+            .app_data(JsonConfig::default().error_handler(|error, _| bad_body(&error).into()))
+            .app_data(QueryConfig::default().error_handler(|error, _| invalid(&error).into()))
             .service(with_key("/revocations").route(web::get().to(list)).route(web::post().to(revoke)))
             .service(with_key("/revocations/{id}").route(web::get().to(find)).route(web::delete().to(reinstate)))
             .service(with_key("/revocations/{id}/check").route(web::get().to(check)))
             .service(with_key("/revocation-list").route(web::get().to(signed_list)).route(web::post().to(regenerate)))
             .service(with_key("/settings").route(web::get().to(settings)).route(web::patch().to(set)))
             .service(mount("/keys", console.clone()))
-            .route("/.well-known/jwks.json", web::get().to(key_set))
+            .route("/.well-known/jwks.json", web::get().to(async |authority: Store| Json(authority.signer.key_set())))
             .route("/healthz", web::get().to(async || "ok"))
-            .default_service(web::to(unknown));
+            .default_service(web::to(async || {
+                Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such route.").error_response()
+            }));
     }
 }
 
 type Store = Data<Authority>;
-type Answer<T> = Result<T, Problem>;
+type Answer = Result<Json<Value>, Problem>;
+type Reply = Result<HttpResponse, Problem>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,38 +79,33 @@ struct After {
     after: String,
 }
 
-async fn list(_: RequireScope<RevocationsRead>, authority: Store, page: Query<After>) -> Answer<Json<Page>> {
+async fn list(_: RequireScope<RevocationsRead>, authority: Store, page: Query<After>) -> Answer {
     Ok(Json(authority.list(&page.after).await?))
 }
 
 /// The scope is checked before the body is read: the first argument that fails answers.
-async fn revoke(
-    key: RequireScope<RevocationsWrite>,
-    authority: Store,
-    Json(new): Json<NewRevocation>,
-) -> Answer<HttpResponse> {
+async fn revoke(key: RequireScope<RevocationsWrite>, authority: Store, Json(new): Json<NewRevocation>) -> Reply {
     Ok(HttpResponse::Created().json(authority.revoke(new, key.name()).await?))
 }
 
-async fn find(_: RequireScope<RevocationsRead>, authority: Store, id: Path<String>) -> Answer<Json<Revocation>> {
-    Ok(Json(authority.find(&id).await?.ok_or(Refusal::Unknown)?))
+async fn find(_: RequireScope<RevocationsRead>, authority: Store, id: Path<String>) -> Answer {
+    Ok(Json(authority.find(&id).await?.ok_or_else(not_revoked)?))
 }
 
-async fn reinstate(_: RequireScope<RevocationsWrite>, authority: Store, id: Path<String>) -> Answer<HttpResponse> {
+async fn reinstate(_: RequireScope<RevocationsWrite>, authority: Store, id: Path<String>) -> Reply {
     authority.reinstate(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn check(_: RequireScope<RevocationsCheck>, authority: Store, id: Path<String>) -> Answer<Json<Value>> {
-    let is_revoked = authority.find(&id).await?.is_some();
-    Ok(Json(json!({"id": *id, "revoked": is_revoked})))
+async fn check(_: RequireScope<RevocationsCheck>, authority: Store, id: Path<String>) -> Answer {
+    Ok(Json(json!({"id": *id, "revoked": authority.find(&id).await?.is_some()})))
 }
 
-async fn signed_list(_: RequireScope<RevocationsCheck>, authority: Store) -> Answer<HttpResponse> {
+async fn signed_list(_: RequireScope<RevocationsCheck>, authority: Store) -> Reply {
     Ok(as_jws(authority.signed_list().await?))
 }
 
-async fn regenerate(_: RequireScope<RevocationsWrite>, authority: Store) -> Answer<HttpResponse> {
+async fn regenerate(_: RequireScope<RevocationsWrite>, authority: Store) -> Reply {
     Ok(as_jws(authority.regenerate().await?))
 }
 
@@ -122,18 +113,29 @@ fn as_jws(list: String) -> HttpResponse {
     HttpResponse::Ok().content_type("application/jose").body(list)
 }
 
-async fn settings(_: RequireScope<SettingsRead>, authority: Store) -> Answer<Json<Settings>> {
+async fn settings(_: RequireScope<SettingsRead>, authority: Store) -> Answer {
     Ok(Json(authority.settings().await?))
 }
 
-async fn set(_: RequireScope<SettingsWrite>, authority: Store, Json(new): Json<NewSettings>) -> Answer<Json<Settings>> {
+async fn set(_: RequireScope<SettingsWrite>, authority: Store, Json(new): Json<NewSettings>) -> Answer {
     Ok(Json(authority.set(new).await?))
 }
 
-async fn key_set(authority: Store) -> Json<Value> {
-    Json(authority.key_set())
+/// Bounds a request with its body. actix bounds the head alone.
+async fn in_time(limit: Duration, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    let late = Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request took too long.");
+    actix_web::rt::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(late.into()))
 }
 
-async fn unknown() -> Answer<HttpResponse> {
-    Err(Problem::not_found("There is no such route."))
+fn bad_body(error: &JsonPayloadError) -> Problem {
+    let status = match error {
+        JsonPayloadError::Deserialize(error) if error.is_data() => return invalid(error),
+        JsonPayloadError::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        error => error.status_code(),
+    };
+    Problem::new(status, "invalid_body", error.to_string())
+}
+
+fn invalid(error: &impl ToString) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", error.to_string())
 }

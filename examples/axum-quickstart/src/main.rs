@@ -4,115 +4,152 @@
 //! $ cargo run -p axum-quickstart
 //! ```
 //!
-//! The first start makes `api-keys.db` and prints a key, once. Then:
+//! The first start makes `api-keys.db` and shows a key on the terminal, once. Then:
 //!
 //! ```console
-//! $ curl http://127.0.0.1:3000/healthz
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/whoami
 //! $ curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
 //!     -d '{"name":"hello.txt","content":"hello, world"}' http://127.0.0.1:3000/files
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/files
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/admin/files/hello.txt
-//! $ READER=$(cargo run -q -p axum-quickstart -- issue reader files:read)
-//! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/usage
-//! $ ISSUED=$(curl -s -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
-//!     -d '{"name":"reporter","scopes":["files:read"]}' http://127.0.0.1:3000/keys/v1/api-keys)
+//! $ READER=$(KEY_OUTPUT=stdout cargo run -q -p axum-quickstart -- issue reader files:read)
+//! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/files
 //! ```
-//!
-//! `ADDR`, `DATABASE_URL`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
-//! environment.
 
-mod files;
-mod keys;
-mod problem;
-mod routes;
-mod server;
-mod usage;
+mod serve;
 
-use std::{env, error::Error, io, iter, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, collections::btree_map::Entry, env, io, num::NonZeroU32, sync::Arc, time::Duration};
 
-use axum_apikey::BoxError;
-use tokio::net::TcpListener;
+use anyhow::{Context, bail};
+use apikey_console::{Console, Page};
+use apikey_manager::{Actor, KeyManager, NewKey, OrganizationId};
+use apikey_sqlx::SqlStore;
+use axum::extract::{Path, State, rejection::JsonRejection};
+use axum::http::{StatusCode, header::*};
+use axum::routing::{delete, get};
+use axum::{Json, Router};
+use axum_apikey::{ApiKey, ApiKeyLayer, Checksum, KeyFormat, KeyOutput, LingerLayer, Problem, RequireScope, scopes};
+use serde::{Deserialize, Serialize};
+use tokio::{net::TcpListener, sync::Mutex};
+use tower_http::{cors::CorsLayer, timeout::TimeoutLayer};
 use tracing_subscriber::filter::LevelFilter;
 
-const HELP: &str = "\
-usage: axum-quickstart                          serve
-       axum-quickstart issue <name> [scope]...  make a key, and print it";
+scopes! {
+    /// What a key may do.
+    Scopes {
+        /// List files.
+        FilesRead = "files:read",
+        /// Upload files.
+        FilesWrite = "files:write",
+        /// Delete anyone's files.
+        Admin = "admin",
+    }
+}
+
+/// The keys: where they are kept, what they look like, and what they may do.
+async fn open_keys() -> anyhow::Result<KeyManager> {
+    let store = SqlStore::connect(&setting("DATABASE_URL", "sqlite:api-keys.db")).await;
+    let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
+    let keys = KeyManager::builder(store.context("DATABASE_URL")?).format(format).catalog(Scopes::catalog());
+    Ok(keys.authenticator(|authenticator| authenticator.realm("files")).build()?)
+}
+
+fn app(keys: &KeyManager, client_timeout: Duration) -> Router {
+    // Any web page may call the service, if its user gives it a key: browsers send none by themselves.
+    let cors = CorsLayer::permissive().allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH]);
+    Router::new()
+        .route("/files", get(list).post(upload))
+        .route("/admin/files/{name}", delete(remove))
+        .with_state(Files::default())
+        .route("/whoami", get(async |key: ApiKey| Json(key.claims().clone())))
+        .route_layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
+        // Routes above need a key. Those below don't, or ask for one themselves.
+        .route_layer(ApiKeyLayer::new(keys.authenticator()))
+        .nest_service("/keys", Console::new(keys).public_path("/keys").page(Page::new().title("Files")))
+        .route("/healthz", get(async || "ok"))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such route."))
+        // Outside the key layer: preflights have no key, and pages read refusals only with CORS headers.
+        .layer(cors)
+        // Outermost: clients that still send their body get the answer all the same.
+        .layer(LingerLayer::new())
+}
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
-        [] => serve().await,
-        ["issue", name, scopes @ ..] if !words.iter().any(|word| word.starts_with('-')) => issue(name, scopes).await,
-        ["-h" | "--help"] => {
-            println!("{HELP}");
-            Ok(())
-        }
-        _ => {
-            eprintln!("error: not understood: {}\n{HELP}", words.join(" "));
-            return ExitCode::from(2);
-        }
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", with_causes(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn serve() -> Result<(), BoxError> {
-    start_log()?;
-    // Before a key is made: if the address is taken, none is lost.
-    let address = setting("ADDR", "127.0.0.1:3000");
-    let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
-    let address = listener.local_addr()?;
-    let stop = server::stop_signal()?;
-    let client_timeout = client_timeout()?;
-
-    let keys = keys::open(&setting("DATABASE_URL", "sqlite:api-keys.db")).await?;
-    if let Some(key) = keys::first(&keys).await? {
-        keys::show(&key, address);
-    }
-    println!("listening on http://{address}");
-    server::serve(listener, routes::app(keys.clone(), client_timeout), client_timeout, stop).await;
-    // Writes what was counted since usage was last written.
-    keys.shutdown().await;
-    Ok(())
-}
-
-async fn issue(name: &str, scopes: &[&str]) -> Result<(), BoxError> {
-    start_log()?;
-    let keys = keys::open(&setting("DATABASE_URL", "sqlite:api-keys.db")).await?;
-    let key = keys::issue(&keys, name, scopes).await?;
-    eprintln!("issued {} to {name}; the key itself is shown only now", key.id());
-    println!("{}", key.secret().expose_secret());
-    keys.shutdown().await;
-    Ok(())
-}
-
-/// Standard output has the address and new keys, and nothing else.
-fn start_log() -> Result<(), BoxError> {
-    let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
+async fn main() -> anyhow::Result<()> {
+    let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
+    // Standard output is for the address, and for keys if the operator wants them there.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
+    let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
+    // The service itself. All keys are of one organization here: where a service has customers, each is one.
+    let host = Actor::host("service", OrganizationId::new("main")?)?;
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {
+            let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+            let client_timeout = Duration::from_secs(seconds.get().into());
+            // Before a key is made: if the address is taken, none is lost.
+            let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).await.context("ADDR")?;
+            let keys = open_keys().await?;
+            // The first key may do everything. It is made once in the life of the database, where it can be shown.
+            if let Err(error) = output.check() {
+                tracing::info!(%error, "no first key is made; the command `issue` makes keys");
+            } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
+                key.show(&output)?;
+            }
+            serve::serve(listener, app(&keys, client_timeout), client_timeout).await?;
+            // Writes what was counted since usage was last written.
+            keys.shutdown().await;
+        }
+        ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
+            output.check().context("KEY_OUTPUT")?;
+            let key = open_keys().await?.issue(&host, NewKey::new(name).scopes(scopes.iter().copied())).await?;
+            eprintln!("issued {} to {name}", key.id());
+            key.show(&output)?;
+        }
+        _ => bail!("usage: axum-quickstart [issue NAME [SCOPE]...]"),
+    }
     Ok(())
-}
-
-/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
-fn client_timeout() -> Result<Duration, BoxError> {
-    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
-    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
 }
 
 fn setting(name: &str, default: &str) -> String {
-    env::var_os(name).map_or_else(|| default.to_owned(), |value| value.to_string_lossy().into_owned())
+    env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
-/// An error and its causes, which its own text leaves out.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// What is known of a file. A product keeps its content, too.
+#[derive(Clone, Serialize)]
+struct File {
+    name: String,
+    size: usize,
+    uploaded_by: String,
+}
+
+#[derive(Deserialize)]
+struct NewFile {
+    name: String,
+    content: String,
+}
+
+type Files = Arc<Mutex<BTreeMap<String, File>>>;
+
+async fn list(_: RequireScope<FilesRead>, State(files): State<Files>) -> Json<Vec<File>> {
+    Json(files.lock().await.values().cloned().collect())
+}
+
+/// The scope is checked before the body is read: arguments are extracted in order, and the body is last.
+async fn upload(
+    key: RequireScope<FilesWrite>,
+    State(files): State<Files>,
+    body: Result<Json<NewFile>, JsonRejection>,
+) -> Result<(StatusCode, Json<File>), Problem> {
+    let Json(new) = body.map_err(|error| Problem::new(error.status(), "invalid_body", error.body_text()))?;
+    let file = File { size: new.content.len(), uploaded_by: key.name().to_owned(), name: new.name };
+    match files.lock().await.entry(file.name.clone()) {
+        Entry::Occupied(_) => Err(Problem::new(StatusCode::CONFLICT, "file_exists", "There is a file of this name.")),
+        Entry::Vacant(place) => Ok((StatusCode::CREATED, Json(place.insert(file).clone()))),
+    }
+}
+
+async fn remove(_: RequireScope<Admin>, State(files): State<Files>, name: Path<String>) -> Result<StatusCode, Problem> {
+    let removed = files.lock().await.remove(&*name).map(|_| StatusCode::NO_CONTENT);
+    removed.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no file of this name."))
 }

@@ -20,7 +20,7 @@ use hyper_util::{
 };
 use serde::Deserialize;
 
-use crate::record::{Question, Record, RecordError, UNKNOWN_KEY};
+use crate::record::{Question, Record, UNKNOWN_KEY};
 
 /// A record is smaller than this, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -50,18 +50,9 @@ pub enum LookupError {
     /// An answer that says nothing of the key.
     #[error("the verifier answered {0}")]
     Refused(StatusCode),
-    /// An answer that broke off, or grew too long.
-    #[error("the verifier's answer can't be read")]
-    Unreadable(#[source] BoxError),
-    /// An answer in another language.
-    #[error("the verifier's answer is no record")]
-    Malformed(#[source] serde_json::Error),
-    /// A record with something wrong in it.
-    #[error("the verifier's answer is no good record")]
-    Record(#[from] RecordError),
-    /// The request couldn't be made.
-    #[error("the verifier can't be asked")]
-    Request(#[source] BoxError),
+    /// An answer that broke off, grew too long, or is no good record.
+    #[error("the verifier's answer can't be used")]
+    Unusable(#[source] BoxError),
 }
 
 impl RemoteKeys {
@@ -96,7 +87,7 @@ impl RemoteKeys {
 
     async fn look_up(&self, key: &PresentedKey) -> Result<Option<Record>, LookupError> {
         let question = Question { digests: key.digests().to_vec() };
-        let body = Bytes::from(serde_json::to_vec(&question).map_err(|error| LookupError::Request(error.into()))?);
+        let body = Bytes::from(serde_json::to_vec(&question).map_err(unusable)?);
         let answer = match self.send(&body).await {
             // The verifier may have closed a kept connection just when it was used again. Asking twice does no harm.
             Err(LookupError::Unreachable(error)) if !error.is_connect() => self.send(&body).await?,
@@ -104,9 +95,9 @@ impl RemoteKeys {
         };
         let (parts, body) = answer.into_parts();
         // To its end, whatever it says: only then is the connection used again.
-        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(LookupError::Unreadable)?.to_bytes();
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(unusable)?.to_bytes();
         match parts.status {
-            StatusCode::OK => serde_json::from_slice(&body).map(Some).map_err(LookupError::Malformed),
+            StatusCode::OK => serde_json::from_slice(&body).map(Some).map_err(unusable),
             StatusCode::NOT_FOUND if is_unknown_key(&body) => Ok(None),
             status => Err(LookupError::Refused(status)),
         }
@@ -117,7 +108,7 @@ impl RemoteKeys {
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body.clone()))
-            .map_err(|error| LookupError::Request(error.into()))?;
+            .map_err(unusable)?;
         self.client.request(request).await.map_err(LookupError::Unreachable)
     }
 }
@@ -128,8 +119,12 @@ impl Resolver for RemoteKeys {
     async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, LookupError> {
         let answered = tokio::time::timeout(self.timeout, self.look_up(key)).await;
         let record = answered.map_err(|_| LookupError::TimedOut(self.timeout))??;
-        Ok(record.map(Resolution::try_from).transpose()?)
+        record.map(Resolution::try_from).transpose().map_err(unusable)
     }
+}
+
+fn unusable(error: impl Into<BoxError>) -> LookupError {
+    LookupError::Unusable(error.into())
 }
 
 /// Is this the verifier's own 404?

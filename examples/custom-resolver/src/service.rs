@@ -1,7 +1,5 @@
 //! The service: its routes, and how it is configured to ask the verifier.
 
-use std::time::Duration;
-
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -9,11 +7,11 @@ use axum::{
     routing::{get, post},
 };
 use axum_apikey::{
-    ApiKey, ApiKeyLayer, Authenticator, AuthenticatorBuilder, Claims, KeyFormatError, KeyId, LingerLayer, Lingering,
-    RequireScope, scopes,
+    ApiKey, ApiKeyLayer, Authenticator, AuthenticatorBuilder, Claims, KeyFormatError, KeyId, LingerLayer, RequireScope,
+    scopes,
 };
 
-use crate::{format::key_format, remote_keys::RemoteKeys};
+use crate::{key_format, remote_keys::RemoteKeys};
 
 scopes! {
     /// What a key may do here. The verifier keeps scopes as text, and need not know these.
@@ -36,7 +34,7 @@ pub fn authenticator(keys: RemoteKeys) -> Result<AuthenticatorBuilder, KeyFormat
 }
 
 /// The routes, for callers whom `authenticator` lets in.
-pub fn app(authenticator: Authenticator, client_timeout: Duration) -> Router {
+pub fn app(authenticator: Authenticator) -> Router {
     Router::new()
         .route("/reports", get(reports))
         .route("/whoami", get(whoami))
@@ -44,8 +42,8 @@ pub fn app(authenticator: Authenticator, client_timeout: Duration) -> Router {
         // Routes above need a key, routes below don't.
         .route_layer(ApiKeyLayer::new(authenticator.clone()))
         .route("/healthz", get(async || "ok"))
-        // Outermost: whoever is refused has the answer, though it still sends.
-        .layer(LingerLayer::with(Lingering::new().max_time(client_timeout)))
+        // Outermost: clients that still send their body get the answer all the same.
+        .layer(LingerLayer::new())
         .with_state(authenticator)
 }
 

@@ -4,7 +4,7 @@
 //! $ cargo run -p grpc --bin server
 //! ```
 //!
-//! The first start makes `api-keys.toml` and prints a key, once. Put it into `API_KEY`, where the client finds it:
+//! The first start makes `api-keys.toml` and shows a key on the terminal, once. Put it into `API_KEY`, where the client finds it:
 //!
 //! ```console
 //! $ export API_KEY=demo_live_…

@@ -4,74 +4,76 @@
 //! $ cargo run -p plain-tower
 //! ```
 //!
-//! The first start makes `api-keys.toml` and prints a key, once. Then:
+//! The first start makes `api-keys.toml` and shows a key on the terminal, once. Then:
 //!
 //! ```console
-//! $ curl http://127.0.0.1:3000/healthz
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/whoami
 //! $ curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
 //!     -d '{"name":"hello.txt","content":"hello, world"}' http://127.0.0.1:3000/files
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/files
 //! ```
-//!
-//! `ADDR`, `API_KEYS_FILE`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
-//! environment.
 
 mod app;
-mod files;
-mod key_file;
-mod response;
-mod server;
 
-use std::{env, error::Error, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{env, io, num::NonZeroU32, pin::pin, time::Duration};
 
-use tokio::net::TcpListener;
-use tower_apikey::{Authenticator, Checksum, KeyFormat};
+use anyhow::Context;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::{server::graceful::GracefulShutdown, service::TowerToHyperService};
+use tokio::{net::TcpListener, select, signal, time::timeout};
+use tower_apikey::{Authenticator, Checksum, KeyFormat, KeyOutput, StaticKeys};
 use tracing_subscriber::filter::LevelFilter;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+/// The keys: where they stand, what they look like, and what they may do. The first start makes one that may do everything.
+fn open_keys() -> anyhow::Result<Authenticator> {
+    let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
+    let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
+    let keys = StaticKeys::open_or_create(setting("API_KEYS_FILE", "api-keys.toml"), &format, &output)?;
+    Ok(Authenticator::builder(keys).format(format).catalog(app::Scopes::catalog()).realm("files").build()?)
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
-    let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
-    // Standard output has the address and the first key, and nothing else.
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
+    // Standard output is for the address, and for a key if the operator wants it there.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
-
+    let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+    let client_timeout = Duration::from_secs(seconds.get().into());
     // Before a key is made: if the address is taken, none is lost.
-    let address = setting("ADDR", "127.0.0.1:3000");
-    let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
-    let address = listener.local_addr()?;
-    let stop = server::stop_signal()?;
-    let client_timeout = client_timeout()?;
+    let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).await.context("ADDR")?;
+    let app = app::app(open_keys()?, client_timeout);
 
-    let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
-    let (keys, first_key) = key_file::open(&PathBuf::from(setting("API_KEYS_FILE", "api-keys.toml")), &format)?;
-    let authenticator =
-        Authenticator::builder(keys).format(format).catalog(app::Scopes::catalog()).realm("files").build()?;
-
-    if let Some(key) = first_key {
-        let secret = key.secret().expose_secret();
-        println!("a key that may do everything, shown only now: {secret}");
-        println!("try it: curl -H \"Authorization: Bearer {secret}\" http://{address}/files");
+    let mut stop = pin!(stop_signal()?);
+    println!("listening on http://{}", listener.local_addr()?);
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(client_timeout);
+    let connections = GracefulShutdown::new();
+    loop {
+        let accepted = select! { accepted = listener.accept() => accepted, () = &mut stop => break };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(100)).await; // out of file descriptors, mostly
+            continue;
+        };
+        let service = TowerToHyperService::new(app.clone());
+        tokio::spawn(connections.watch(http.serve_connection(TokioIo::new(stream), service)));
     }
-    println!("listening on http://{address}");
-    server::serve(listener, app::app(authenticator, client_timeout), client_timeout, stop).await;
+    drop(listener);
+    tracing::info!("stopping; requests under way finish");
+    // A client that never finishes must not keep the process.
+    let _ = timeout(Duration::from_secs(10), connections.shutdown()).await;
     Ok(())
 }
 
-/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
-fn client_timeout() -> Result<Duration, Box<dyn Error>> {
-    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
-    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
+/// Ends at Ctrl-C, or when the system asks.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        select! { _ = signal::ctrl_c() => {}, _ = terminate.recv() => {} }
+        #[cfg(not(unix))]
+        let _ = signal::ctrl_c().await;
+    })
 }
 
 fn setting(name: &str, default: &str) -> String {

@@ -4,7 +4,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_plain-tower");
 const README: &str = include_str!("../README.md");
 const MAIN: &str = include_str!("../src/main.rs");
 const API: contract::Api = contract::Api { has_console: false, ..answers::API };
-const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: true, http2: true };
+const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: true, http2: false };
 const HAS_ADMIN: bool = false;
 
 #[path = "../../../tests/contract/answers.rs"]

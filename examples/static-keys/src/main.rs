@@ -4,7 +4,7 @@
 //! $ cargo run -p static-keys
 //! ```
 //!
-//! The first start makes `api-keys.toml` and prints a key, once. Then:
+//! The first start makes `api-keys.toml` and shows a key on the terminal, once. Then:
 //!
 //! ```console
 //! $ curl http://127.0.0.1:3000/healthz
@@ -14,67 +14,112 @@
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/files
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/admin/files/hello.txt
 //! ```
-//!
-//! `ADDR`, `API_KEYS_FILE`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
-//! environment.
 
-mod files;
-mod key_file;
-mod problem;
-mod routes;
-mod server;
+mod serve;
 
-use std::{env, error::Error, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, collections::btree_map::Entry, env, io, num::NonZeroU32, sync::Arc, time::Duration};
 
-use axum_apikey::{Authenticator, Checksum, KeyFormat};
-use tokio::net::TcpListener;
+use anyhow::Context;
+use axum::extract::{Path, State, rejection::JsonRejection};
+use axum::http::{StatusCode, header::*};
+use axum::routing::{delete, get};
+use axum::{Json, Router};
+use axum_apikey::{ApiKey, ApiKeyLayer, Authenticator, Checksum, KeyFormat, KeyOutput, LingerLayer, Problem};
+use axum_apikey::{RequireScope, StaticKeys, scopes};
+use serde::{Deserialize, Serialize};
+use tokio::{net::TcpListener, sync::Mutex};
+use tower_http::{cors::CorsLayer, timeout::TimeoutLayer};
 use tracing_subscriber::filter::LevelFilter;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+scopes! {
+    /// What a key may do.
+    Scopes {
+        /// List files.
+        FilesRead = "files:read",
+        /// Upload files.
+        FilesWrite = "files:write",
+        /// Delete anyone's files.
+        Admin = "admin",
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
-    let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
-    // Standard output has the address and the first key, and nothing else.
-    tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
-
-    // Before a key is made: if the address is taken, none is lost.
-    let address = setting("ADDR", "127.0.0.1:3000");
-    let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
-    let address = listener.local_addr()?;
-    let stop = server::stop_signal()?;
-    let client_timeout = client_timeout()?;
-
+/// The keys: where they stand, what they look like, and what they may do. The first start makes one that may do everything.
+fn open_keys() -> anyhow::Result<Authenticator> {
+    let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
-    let (keys, first_key) = key_file::open(&PathBuf::from(setting("API_KEYS_FILE", "api-keys.toml")), &format)?;
-    let authenticator =
-        Authenticator::builder(keys).format(format).catalog(routes::Scopes::catalog()).realm("files").build()?;
-
-    if let Some(key) = first_key {
-        let secret = key.secret().expose_secret();
-        println!("a key that may do everything, shown only now: {secret}");
-        println!("try it: curl -H \"Authorization: Bearer {secret}\" http://{address}/files");
-    }
-    println!("listening on http://{address}");
-    server::serve(listener, routes::app(authenticator, client_timeout), client_timeout, stop).await;
-    Ok(())
+    let keys = StaticKeys::open_or_create(setting("API_KEYS_FILE", "api-keys.toml"), &format, &output)?;
+    Ok(Authenticator::builder(keys).format(format).catalog(Scopes::catalog()).realm("files").build()?)
 }
 
-/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
-fn client_timeout() -> Result<Duration, Box<dyn Error>> {
-    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
-    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
+fn app(authenticator: Authenticator, client_timeout: Duration) -> Router {
+    Router::new()
+        .route("/files", get(list).post(upload))
+        .route("/admin/files/{name}", delete(remove))
+        .with_state(Files::default())
+        .route("/whoami", get(async |key: ApiKey| Json(key.claims().clone())))
+        .route_layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
+        // Routes above need a key, routes below don't.
+        .route_layer(ApiKeyLayer::new(authenticator))
+        .route("/healthz", get(async || "ok"))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such route."))
+        // Any web page may call the service, if its user gives it a key: browsers send none by themselves. Outside the key
+        // layer: preflights have no key, and pages read refusals only with CORS headers.
+        .layer(CorsLayer::permissive().allow_headers([AUTHORIZATION, CONTENT_TYPE]))
+        // Outermost: clients that still send their body get the answer all the same.
+        .layer(LingerLayer::new())
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
+    // Standard output is for the address, and for a key if the operator wants it there.
+    tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
+    let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+    let client_timeout = Duration::from_secs(seconds.get().into());
+    // Before a key is made: if the address is taken, none is lost.
+    let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).await.context("ADDR")?;
+    Ok(serve::serve(listener, app(open_keys()?, client_timeout), client_timeout).await?)
 }
 
 fn setting(name: &str, default: &str) -> String {
     env::var(name).unwrap_or_else(|_| default.to_owned())
+}
+
+/// What is known of a file. A product keeps its content, too.
+#[derive(Clone, Serialize)]
+struct File {
+    name: String,
+    size: usize,
+    uploaded_by: String,
+}
+
+#[derive(Deserialize)]
+struct NewFile {
+    name: String,
+    content: String,
+}
+
+type Files = Arc<Mutex<BTreeMap<String, File>>>;
+
+async fn list(_: RequireScope<FilesRead>, State(files): State<Files>) -> Json<Vec<File>> {
+    Json(files.lock().await.values().cloned().collect())
+}
+
+/// The scope is checked before the body is read: arguments are extracted in order, and the body is last.
+async fn upload(
+    key: RequireScope<FilesWrite>,
+    State(files): State<Files>,
+    body: Result<Json<NewFile>, JsonRejection>,
+) -> Result<(StatusCode, Json<File>), Problem> {
+    let Json(new) = body.map_err(|error| Problem::new(error.status(), "invalid_body", error.body_text()))?;
+    let file = File { size: new.content.len(), uploaded_by: key.name().to_owned(), name: new.name };
+    match files.lock().await.entry(file.name.clone()) {
+        Entry::Occupied(_) => Err(Problem::new(StatusCode::CONFLICT, "file_exists", "There is a file of this name.")),
+        Entry::Vacant(place) => Ok((StatusCode::CREATED, Json(place.insert(file).clone()))),
+    }
+}
+
+async fn remove(_: RequireScope<Admin>, State(files): State<Files>, name: Path<String>) -> Result<StatusCode, Problem> {
+    let removed = files.lock().await.remove(&*name).map(|_| StatusCode::NO_CONTENT);
+    removed.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no file of this name."))
 }

@@ -4,127 +4,91 @@
 //! $ cargo run -p storage-api
 //! ```
 //!
-//! The first start makes `api-keys-live.db` and prints a key, once. Then:
+//! The first start makes `api-keys-live.db` and shows a key on the terminal, once. Then:
 //!
 //! ```console
 //! $ curl -X PUT -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
 //!     -d '{"description":"the website"}' http://127.0.0.1:3000/v1/environments/website
 //! $ curl -X PUT -H "Authorization: Bearer $KEY" \
 //!     -d 'hello, world' http://127.0.0.1:3000/v1/environments/website/files/hello.txt/content
-//! $ READER=$(cargo run -q -p storage-api -- issue website-reader files:read)
+//! $ READER=$(KEY_OUTPUT=stdout cargo run -q -p storage-api -- issue website-reader files:read)
 //! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/v1/environments/website/files/hello.txt/content
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/keys/v1/api-keys
 //! ```
-//!
-//! `ENVIRONMENT` (`live` or `test`), `ADDR`, `DATABASE_URL`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key
-//! was refused) are settings from the environment.
 
-mod account;
-mod keys;
-mod problem;
 mod routes;
-mod server;
+mod serve;
 mod store;
 
-use std::{env, error::Error, io, iter, process::ExitCode, time::Duration};
+use std::{env, io, num::NonZeroU32, time::Duration};
 
-use apikey_sqlx::KeyManager;
-use axum_apikey::BoxError;
+use anyhow::{Context, bail};
+use apikey_manager::{Actor, KeyManager, NewKey, OrganizationId};
+use apikey_sqlx::SqlStore;
+use axum_apikey::{Checksum, KeyFormat, KeyOutput};
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::{keys::Environment, routes::Service, store::Store};
-
-const HELP: &str = "\
-usage: storage-api                          serve
-       storage-api issue <name> [scope]...  make a key, and print it";
+/// The keys: where they are kept, what they look like, and what they may do. Those of one environment are refused in the other.
+async fn open_keys(environment: &'static str, other: &str) -> anyhow::Result<KeyManager> {
+    let url = setting("DATABASE_URL", &format!("sqlite:api-keys-{environment}.db"));
+    let store = SqlStore::connect(&url).await.context("DATABASE_URL")?;
+    let format = |environment| KeyFormat::builder("tsk").environment(environment).checksum(Checksum::Crc32).build();
+    let keys = KeyManager::builder(store)
+        // The first format issues, so no key of the other environment is ever made here.
+        .format(format(environment)?)
+        // The other's keys are known for what they are: the log says `wrong_environment`, and not `malformed`.
+        .format(format(other)?)
+        .catalog(routes::Scopes::catalog())
+        .authenticator(move |authenticator| authenticator.realm("storage").environments([environment]));
+    Ok(keys.build()?)
+}
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
-        [] => serve().await,
-        ["issue", name, scopes @ ..] if !words.iter().any(|word| word.starts_with('-')) => issue(name, scopes).await,
-        ["-h" | "--help"] => {
-            println!("{HELP}");
-            Ok(())
-        }
-        _ => {
-            eprintln!("error: not understood: {}\n{HELP}", words.join(" "));
-            return ExitCode::from(2);
-        }
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", with_causes(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn serve() -> Result<(), BoxError> {
-    start_log()?;
-    // Before a key is made: if the address is taken, none is lost.
-    let address = setting("ADDR", "127.0.0.1:3000");
-    let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
-    let address = listener.local_addr()?;
-    let stop = server::stop_signal()?;
-    let client_timeout = client_timeout()?;
-
-    let environment = environment()?;
-    let keys = open(environment).await?;
-    if let Some(key) = keys::first(&keys, environment).await? {
-        keys::show(&key, address);
-    }
-    println!("listening on http://{address}");
-    let service = Service { environment, keys: keys.clone(), store: Store::default() };
-    server::serve(listener, routes::app(service, client_timeout), client_timeout, stop).await;
-    // Writes what was counted since usage was last written.
-    keys.shutdown().await;
-    Ok(())
-}
-
-async fn issue(name: &str, scopes: &[&str]) -> Result<(), BoxError> {
-    start_log()?;
-    let environment = environment()?;
-    let keys = open(environment).await?;
-    let key = keys::issue(&keys, environment, name, scopes).await?;
-    eprintln!("issued {} to {name}; the key itself is shown only now", key.id());
-    println!("{}", key.secret().expose_secret());
-    keys.shutdown().await;
-    Ok(())
-}
-
-fn environment() -> Result<Environment, BoxError> {
-    setting("ENVIRONMENT", "live").parse().map_err(|error| format!("ENVIRONMENT: {error}").into())
-}
-
-async fn open(environment: Environment) -> Result<KeyManager, BoxError> {
-    let default = format!("sqlite:api-keys-{}.db", environment.name());
-    keys::open(&setting("DATABASE_URL", &default), environment).await
-}
-
-/// Standard output has the address and new keys, and nothing else.
-fn start_log() -> Result<(), BoxError> {
-    let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
+async fn main() -> anyhow::Result<()> {
+    let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
+    // Standard output is for the address, and for keys if the operator wants them there.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
+    let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
+    let (environment, other) = match &*setting("ENVIRONMENT", "live") {
+        "live" => ("live", "test"),
+        "test" => ("test", "live"),
+        name => bail!("ENVIRONMENT: {name:?} is neither live nor test"),
+    };
+    // The service itself. Keys of an environment are of one organization: even in a database that both share, whoever manages
+    // the keys of one can't see the other's. Where a service has customers, each is an organization in each environment.
+    let host = Actor::host("service", OrganizationId::new(environment)?)?;
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {
+            let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+            let client_timeout = Duration::from_secs(seconds.get().into());
+            // Before a key is made: if the address is taken, none is lost.
+            let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).await.context("ADDR")?;
+            let keys = open_keys(environment, other).await?;
+            // The first key may do everything. It is made once in the life of the database, where it can be shown.
+            if let Err(error) = output.check() {
+                tracing::info!(%error, "no first key is made; the command `issue` makes keys");
+            } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
+                key.show(&output)?;
+            }
+            let service = routes::Service { environment, keys: keys.clone(), host, kept: Default::default() };
+            serve::serve(listener, routes::app(service, client_timeout), client_timeout).await?;
+            // Writes what was counted since usage was last written.
+            keys.shutdown().await;
+        }
+        ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
+            output.check().context("KEY_OUTPUT")?;
+            let key = NewKey::new(name).scopes(scopes.iter().copied());
+            let key = open_keys(environment, other).await?.issue(&host, key).await?;
+            eprintln!("issued {} to {name}", key.id());
+            key.show(&output)?;
+        }
+        _ => bail!("usage: storage-api [issue NAME [SCOPE]...]"),
+    }
     Ok(())
-}
-
-/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
-fn client_timeout() -> Result<Duration, BoxError> {
-    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
-    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
 }
 
 fn setting(name: &str, default: &str) -> String {
-    env::var_os(name).map_or_else(|| default.to_owned(), |value| value.to_string_lossy().into_owned())
-}
-
-/// An error and its causes, which its own text leaves out.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    env::var(name).unwrap_or_else(|_| default.to_owned())
 }

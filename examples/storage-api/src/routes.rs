@@ -1,32 +1,21 @@
-//! What the service answers, and which scope each answer needs. What it keeps, `store` knows.
+//! What the service answers, and which scope each answer needs.
 
-use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, error::Error, iter, sync::Arc, time::Duration};
 
 use apikey_console::Console;
-use apikey_sqlx::KeyManager;
-use axum::{
-    Json, Router,
-    body::Body,
-    extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},
-    handler::Handler,
-    http::{
-        StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
-    },
-    response::IntoResponse,
-    routing::{get, put},
-};
-use axum_apikey::{ApiKeyLayer, LingerLayer, Lingering, RequireScope, scopes};
+use apikey_manager::{Actor, Bucket, KeyManager, UsageOf};
+use axum::extract::{Path, State, rejection::JsonRejection};
+use axum::http::{StatusCode, header::*};
+use axum::routing::{get, put};
+use axum::{Json, Router, body::Body, handler::Handler, response::IntoResponse};
+use axum_apikey::{ApiKeyLayer, LingerLayer, Problem, RequireScope, scopes};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
-use tower_http::timeout::{RequestBodyDeadlineLayer, RequestBodyTimeoutLayer};
+use serde_json::{Value, json};
+use tokio::sync::RwLock;
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutError, TimeoutLayer};
 
-use crate::{
-    account::{self, Account},
-    keys,
-    problem::Problem,
-    store::{About, Aggregator, Environment, File, Kept, Member, ROOM, Store, is_name},
-};
+use crate::store::{About, Aggregator, Environment, File, Kept, Member, ROOM};
 
 scopes! {
     /// What a key may do.
@@ -52,20 +41,17 @@ scopes! {
     }
 }
 
-/// Of bodies that are JSON.
-const MAX_BODY: usize = 64 * 1024;
-
 /// What handlers share.
 #[derive(Clone)]
 pub(crate) struct Service {
-    pub(crate) environment: keys::Environment,
+    pub(crate) environment: &'static str,
     pub(crate) keys: KeyManager,
-    pub(crate) store: Store,
+    pub(crate) host: Actor,
+    pub(crate) kept: Arc<RwLock<Kept>>,
 }
 
 pub(crate) fn app(service: Service, client_timeout: Duration) -> Router {
-    let lingering = Lingering::new().max_time(client_timeout);
-    let console = Console::new(&service.keys).public_path("/keys").lingering(lingering.clone());
+    let upload = upload.layer(RequestBodyTimeoutLayer::new(client_timeout));
     Router::new()
         .route("/v1/environments", get(environments))
         .route("/v1/environments/{name}", get(environment).put(put_environment).delete(delete_environment))
@@ -73,26 +59,26 @@ pub(crate) fn app(service: Service, client_timeout: Duration) -> Router {
         .route("/v1/environments/{environment}/files/{name}", get(file).delete(delete_file))
         .route("/v1/environments/{environment}/members", get(members))
         .route("/v1/environments/{environment}/members/{name}", put(put_member).delete(delete_member))
-        .route("/v1/account", get(read_account))
+        .route("/v1/account", get(account))
         .route("/v1/aggregators", get(aggregators))
         .route("/v1/aggregators/{name}", put(put_aggregator))
-        .route_layer(RequestBodyDeadlineLayer::new(client_timeout))
+        .route_layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
         // A file may take longer, as long as something of it comes.
-        .route(
-            "/v1/environments/{environment}/files/{name}/content",
-            get(download).put(upload.layer(RequestBodyTimeoutLayer::new(client_timeout))),
-        )
+        .route("/v1/environments/{environment}/files/{name}/content", get(download).put(upload))
         // Routes above need a key; those below don't, or ask for one themselves.
         .route_layer(ApiKeyLayer::new(service.keys.authenticator()))
-        .nest_service("/keys", console)
+        .nest_service("/keys", Console::new(&service.keys).public_path("/keys"))
         .route("/healthz", get(async || "ok"))
-        .fallback(async || Problem::not_found("There is no such route."))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        // Outermost: whoever is refused has the answer, though it still sends.
-        .layer(LingerLayer::with(lingering))
+        .fallback(async || not_found("There is no such route."))
+        // Outermost: clients that still send their body get the answer all the same.
+        .layer(LingerLayer::new())
         .with_state(service)
 }
 
+type Shared = State<Service>;
+type Name = Path<String>;
+/// An environment, and something in it.
+type Place = Path<(String, String)>;
 /// A body as JSON, or what is wrong with it.
 type Input<T> = Result<Json<T>, JsonRejection>;
 type Answer<T> = Result<Json<T>, Problem>;
@@ -108,68 +94,48 @@ struct Named<T> {
     value: T,
 }
 
-async fn environments(_: RequireScope<EnvironmentsRead>, State(service): State<Service>) -> Json<Vec<Named<About>>> {
-    let named = |(name, environment): (&String, &Environment)| Named::new(name, &environment.about);
-    Json(service.store.read(|kept| kept.environments.iter().map(named).collect()))
+async fn environments(_: RequireScope<EnvironmentsRead>, service: Shared) -> Json<Vec<Named<About>>> {
+    let kept = service.kept.read().await;
+    Json(kept.environments.iter().map(|(name, environment)| named(name, &environment.about)).collect())
 }
 
-async fn environment(
-    _: RequireScope<EnvironmentsRead>,
-    State(service): State<Service>,
-    Path(name): Path<String>,
-) -> Answer<Named<About>> {
-    service.store.read(|kept| Ok(Json(Named::new(&name, &of(kept, &name)?.about))))
+async fn environment(_: RequireScope<EnvironmentsRead>, service: Shared, Path(name): Name) -> Answer<Named<About>> {
+    let kept = service.kept.read().await;
+    Ok(Json(named(&name, &of(&kept, &name)?.about)))
 }
 
 async fn put_environment(
     _: RequireScope<EnvironmentsWrite>,
-    State(service): State<Service>,
-    Path(name): Path<String>,
+    service: Shared,
+    Path(name): Name,
     body: Input<About>,
 ) -> Put<About> {
-    let (name, Json(about)) = (checked(name)?, body?);
-    Ok(service.store.change(|kept| {
-        let is_new = !kept.environments.contains_key(&name);
-        kept.environments.entry(name.clone()).or_default().about = about.clone();
-        done(is_new, name, about)
-    }))
+    let (name, about) = (checked(name)?, read(body)?);
+    let mut kept = service.kept.write().await;
+    let is_new = !kept.environments.contains_key(&name);
+    kept.environments.entry(name.clone()).or_default().about = about.clone();
+    Ok(done(is_new, name, about))
 }
 
 /// Deletes an environment with its files and members.
-async fn delete_environment(
-    _: RequireScope<EnvironmentsWrite>,
-    State(service): State<Service>,
-    Path(name): Path<String>,
-) -> Deleted {
-    gone(service.store.change(|kept| kept.environments.remove(&name)))
+async fn delete_environment(_: RequireScope<EnvironmentsWrite>, service: Shared, Path(name): Name) -> Deleted {
+    gone(service.kept.write().await.environments.remove(&name))
 }
 
-async fn files(
-    _: RequireScope<FilesRead>,
-    State(service): State<Service>,
-    Path(environment): Path<String>,
-) -> Answer<Vec<Named<File>>> {
-    service.store.read(|kept| Ok(Json(list(&of(kept, &environment)?.files))))
+async fn files(_: RequireScope<FilesRead>, service: Shared, Path(environment): Name) -> Answer<Vec<Named<File>>> {
+    Ok(Json(list(&of(&*service.kept.read().await, &environment)?.files)))
 }
 
-async fn file(
-    _: RequireScope<FilesRead>,
-    State(service): State<Service>,
-    Path((environment, name)): Path<(String, String)>,
-) -> Answer<Named<File>> {
-    service.store.read(|kept| {
-        let file = of(kept, &environment)?.files.get(&name).ok_or(NOTHING)?;
-        Ok(Json(Named::new(&name, file)))
-    })
+async fn file(_: RequireScope<FilesRead>, service: Shared, Path((environment, name)): Place) -> Answer<Named<File>> {
+    let kept = service.kept.read().await;
+    Ok(Json(named(&name, of(&kept, &environment)?.files.get(&name).ok_or_else(|| not_found(NOTHING))?)))
 }
 
 /// Sends a file piece by piece. If its key is revoked meanwhile it breaks off, as its length shows.
-async fn download(
-    _: RequireScope<FilesRead>,
-    State(service): State<Service>,
-    Path((environment, name)): Path<(String, String)>,
-) -> Result<impl IntoResponse, Problem> {
-    let file = service.store.read(|kept| of(kept, &environment)?.files.get(&name).cloned().ok_or(NOTHING))?;
+async fn download(_: RequireScope<FilesRead>, service: Shared, place: Place) -> Result<impl IntoResponse, Problem> {
+    let Path((environment, name)) = place;
+    let file =
+        of(&*service.kept.read().await, &environment)?.files.get(&name).cloned().ok_or_else(|| not_found(NOTHING))?;
     let headers = [
         (CONTENT_LENGTH, file.size.to_string()),
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
@@ -180,107 +146,120 @@ async fn download(
 }
 
 /// Takes a file piece by piece. If its key is revoked meanwhile this is dropped, and there is no file.
-async fn upload(
-    key: RequireScope<FilesWrite>,
-    State(service): State<Service>,
-    Path((environment, name)): Path<(String, String)>,
-    body: Body,
-) -> Put<File> {
+async fn upload(key: RequireScope<FilesWrite>, service: Shared, place: Place, body: Body) -> Put<File> {
+    let Path((environment, name)) = place;
     let name = checked(name)?;
-    let mut room = service.store.read(|kept| of(kept, &environment).map(|_| ROOM.saturating_sub(kept.stored())))?;
-    let (mut file, mut chunks) = (File::new(key.name()), body.into_data_stream());
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| Problem::incomplete(&error))?;
-        room = room.checked_sub(chunk.len()).ok_or_else(Problem::too_large)?;
-        file.push(chunk);
-    }
-    service.store.change(|kept| {
-        // Others may have taken the room meanwhile.
-        let stored = kept.stored();
-        let files = &mut of_mut(kept, &environment)?.files;
-        let replaced = files.get(&name).map_or(0, |old| old.size);
-        if stored - replaced + file.size > ROOM {
-            return Err(Problem::too_large());
+    of(&*service.kept.read().await, &environment)?;
+    let mut file = File { uploaded_by: key.name().to_owned(), ..File::default() };
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| incomplete(&error))?;
+        file.size += piece.len();
+        if file.size > ROOM {
+            return Err(no_room());
         }
-        let is_new = files.insert(name.clone(), file.clone()).is_none();
-        Ok(done(is_new, name, file))
-    })
-}
-
-async fn delete_file(
-    _: RequireScope<FilesWrite>,
-    State(service): State<Service>,
-    Path((environment, name)): Path<(String, String)>,
-) -> Deleted {
-    service.store.change(|kept| gone(of_mut(kept, &environment)?.files.remove(&name)))
-}
-
-async fn members(
-    _: RequireScope<MembersRead>,
-    State(service): State<Service>,
-    Path(environment): Path<String>,
-) -> Answer<Vec<Named<Member>>> {
-    service.store.read(|kept| Ok(Json(list(&of(kept, &environment)?.members))))
-}
-
-async fn put_member(
-    _: RequireScope<MembersWrite>,
-    State(service): State<Service>,
-    Path((environment, name)): Path<(String, String)>,
-    body: Input<Member>,
-) -> Put<Member> {
-    let (name, Json(member)) = (checked(name)?, body?);
-    service.store.change(|kept| {
-        let members = &mut of_mut(kept, &environment)?.members;
-        let is_new = members.insert(name.clone(), member.clone()).is_none();
-        Ok(done(is_new, name, member))
-    })
-}
-
-async fn delete_member(
-    _: RequireScope<MembersWrite>,
-    State(service): State<Service>,
-    Path((environment, name)): Path<(String, String)>,
-) -> Deleted {
-    service.store.change(|kept| gone(of_mut(kept, &environment)?.members.remove(&name)))
-}
-
-async fn read_account(_: RequireScope<AccountRead>, State(service): State<Service>) -> Answer<Account> {
-    let stored = service.store.read(Kept::stored);
-    match account::read(service.environment, &service.keys, stored).await {
-        Ok(account) => Ok(Json(account)),
-        Err(error) => Err(Problem::unavailable(error.as_ref())),
+        file.chunks.push(piece);
     }
+    let mut kept = service.kept.write().await;
+    let stored = kept.stored();
+    let files = &mut of_mut(&mut kept, &environment)?.files;
+    let replaced = files.get(&name).map_or(0, |old| old.size);
+    if stored - replaced + file.size > ROOM {
+        return Err(no_room());
+    }
+    let is_new = files.insert(name.clone(), file.clone()).is_none();
+    Ok(done(is_new, name, file))
 }
 
-async fn aggregators(_: RequireScope<AggregatorsRead>, State(service): State<Service>) -> Json<Vec<Named<Aggregator>>> {
-    Json(service.store.read(|kept| list(&kept.aggregators)))
+async fn delete_file(_: RequireScope<FilesWrite>, service: Shared, Path((environment, name)): Place) -> Deleted {
+    gone(of_mut(&mut *service.kept.write().await, &environment)?.files.remove(&name))
+}
+
+async fn members(_: RequireScope<MembersRead>, service: Shared, Path(environment): Name) -> Answer<Vec<Named<Member>>> {
+    Ok(Json(list(&of(&*service.kept.read().await, &environment)?.members)))
+}
+
+async fn put_member(_: RequireScope<MembersWrite>, service: Shared, place: Place, body: Input<Member>) -> Put<Member> {
+    let Path((environment, name)) = place;
+    let (name, member) = (checked(name)?, read(body)?);
+    let mut kept = service.kept.write().await;
+    let before = of_mut(&mut kept, &environment)?.members.insert(name.clone(), member.clone());
+    Ok(done(before.is_none(), name, member))
+}
+
+async fn delete_member(_: RequireScope<MembersWrite>, service: Shared, Path((environment, name)): Place) -> Deleted {
+    gone(of_mut(&mut *service.kept.write().await, &environment)?.members.remove(&name))
+}
+
+/// What all keys of the account did in the last 30 days, and the room that is left.
+async fn account(_: RequireScope<AccountRead>, State(service): Shared) -> Answer<Value> {
+    let to = Bucket::Hour.end(service.keys.now());
+    let from = to - Duration::from_secs(30 * 24 * 60 * 60);
+    let usage = service.keys.usage(&service.host, UsageOf::Organization, from, to, Bucket::Day).await;
+    let usage = usage.map_err(|error| {
+        tracing::error!(%error, "usage can't be read");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Try again later.")
+    })?;
+    let stored = service.kept.read().await.stored();
+    Ok(Json(json!({
+        "environment": service.environment,
+        "usage": {"ok": usage.ok, "refused": usage.refused},
+        "balance": {"stored_bytes": stored, "remaining_bytes": ROOM.saturating_sub(stored)},
+    })))
+}
+
+async fn aggregators(_: RequireScope<AggregatorsRead>, service: Shared) -> Json<Vec<Named<Aggregator>>> {
+    Json(list(&service.kept.read().await.aggregators))
 }
 
 async fn put_aggregator(
     _: RequireScope<AggregatorsWrite>,
-    State(service): State<Service>,
-    Path(name): Path<String>,
+    service: Shared,
+    Path(name): Name,
     body: Input<Aggregator>,
 ) -> Put<Aggregator> {
-    let (name, Json(aggregator)) = (checked(name)?, body?);
-    let before = service.store.change(|kept| kept.aggregators.insert(name.clone(), aggregator.clone()));
+    let (name, aggregator) = (checked(name)?, read(body)?);
+    let before = service.kept.write().await.aggregators.insert(name.clone(), aggregator.clone());
     Ok(done(before.is_none(), name, aggregator))
 }
 
-const NO_ENVIRONMENT: Problem = Problem::not_found("There is no such environment.");
-const NOTHING: Problem = Problem::not_found("There is nothing of this name.");
+const NOTHING: &str = "There is nothing of this name.";
 
 fn of<'k>(kept: &'k Kept, environment: &str) -> Result<&'k Environment, Problem> {
-    kept.environments.get(environment).ok_or(NO_ENVIRONMENT)
+    kept.environments.get(environment).ok_or_else(|| not_found("There is no such environment."))
 }
 
 fn of_mut<'k>(kept: &'k mut Kept, environment: &str) -> Result<&'k mut Environment, Problem> {
-    kept.environments.get_mut(environment).ok_or(NO_ENVIRONMENT)
+    kept.environments.get_mut(environment).ok_or_else(|| not_found("There is no such environment."))
 }
 
+fn not_found(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
+}
+
+fn no_room() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "content_too_large", "The account has no room for this.")
+}
+
+/// A body that is read piece by piece has failed. Among the causes is the layer's error if it was too slow.
+fn incomplete(error: &(dyn Error + 'static)) -> Problem {
+    match iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<TimeoutError>()) {
+        true => Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not come in time."),
+        false => Problem::new(StatusCode::BAD_REQUEST, "incomplete_body", "The body ended early."),
+    }
+}
+
+fn read<T>(body: Input<T>) -> Result<T, Problem> {
+    let invalid = |error: JsonRejection| Problem::new(error.status(), "invalid_body", error.body_text());
+    body.map(|Json(value)| value).map_err(invalid)
+}
+
+/// A name is one segment of a path, so that everything can be reached by its URL.
 fn checked(name: String) -> Result<String, Problem> {
-    if is_name(&name) { Ok(name) } else { Err(Problem::bad_name()) }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_name = (1..=100).contains(&name.len()) && name.chars().all(allowed) && !matches!(&*name, "." | "..");
+    let detail = "A name is 1 to 100 letters, digits, dots, underscores and hyphens.";
+    is_name.then_some(name).ok_or(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_name", detail))
 }
 
 fn done<T>(is_new: bool, name: String, value: T) -> (StatusCode, Json<Named<T>>) {
@@ -288,15 +267,13 @@ fn done<T>(is_new: bool, name: String, value: T) -> (StatusCode, Json<Named<T>>)
 }
 
 fn gone<T>(removed: Option<T>) -> Deleted {
-    removed.map(|_| StatusCode::NO_CONTENT).ok_or(NOTHING)
+    removed.map(|_| StatusCode::NO_CONTENT).ok_or_else(|| not_found(NOTHING))
 }
 
 fn list<T: Clone>(all: &BTreeMap<String, T>) -> Vec<Named<T>> {
-    all.iter().map(|(name, value)| Named::new(name, value)).collect()
+    all.iter().map(|(name, value)| named(name, value)).collect()
 }
 
-impl<T: Clone> Named<T> {
-    fn new(name: &str, value: &T) -> Self {
-        Named { name: name.to_owned(), value: value.clone() }
-    }
+fn named<T: Clone>(name: &str, value: &T) -> Named<T> {
+    Named { name: name.to_owned(), value: value.clone() }
 }

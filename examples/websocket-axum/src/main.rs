@@ -4,77 +4,146 @@
 //! $ cargo run -p websocket-axum
 //! ```
 //!
-//! The first start makes `api-keys.toml` and prints a key, once. Then, with any client for WebSockets:
+//! The first start makes `api-keys.toml` and shows a key on the terminal, once. Then, with any client for WebSockets:
 //!
 //! ```console
 //! $ websocat -H "Authorization: Bearer $KEY" ws://127.0.0.1:3000/live
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/keys/bootstrap
 //! ```
-//!
-//! `ADDR`, `API_KEYS_FILE`, `CLIENT_TIMEOUT` and `LOG` (`debug` shows why a key was refused) are settings from the
-//! environment.
 
-mod key_file;
-mod keys;
-mod routes;
-mod server;
 mod socket;
 
-use std::{env, error::Error, io, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::HashSet, convert::Infallible, env, io, num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
 
-use axum_apikey::{Authenticator, Checksum, KeyFormat};
-use tokio::net::TcpListener;
+use anyhow::Context;
+use axum::extract::{Path, State, WebSocketUpgrade};
+use axum::routing::{any, delete, get};
+use axum::{Router, http::StatusCode, response::Response, serve::Listener};
+use axum_apikey::{
+    ApiKeyLayer, Authenticator, Checksum, FinishLayer, KeyFormat, KeyId, KeyOutput, KeyStatus, LingerLayer,
+};
+use axum_apikey::{PresentedKey, RequireScope, Resolution, Resolver, StaticKeys, scopes};
+use hyper_util::{rt::TokioIo, rt::TokioTimer, service::TowerToHyperService};
+use tokio::{net::TcpListener, select, signal, sync::RwLock, sync::watch, time::timeout};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::keys::Keys;
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+scopes! {
+    /// What a key may do.
+    Scopes {
+        /// Open the socket.
+        Live = "live",
+        /// Revoke keys.
+        Admin = "admin",
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
-    let log: LevelFilter = setting("LOG", "info").parse().map_err(|error| format!("LOG: {error}"))?;
-    // Standard output has the address and the first key, and nothing else.
-    tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
+/// The keys of a file, and which of them were revoked since the start. A product has a table here, in which a key is
+/// revoked for good.
+struct Keys {
+    listed: StaticKeys,
+    revoked: RwLock<HashSet<KeyId>>,
+}
 
-    // Before a key is made: if the address is taken, none is lost.
-    let address = setting("ADDR", "127.0.0.1:3000");
-    let listener = TcpListener::bind(&address).await.map_err(|error| format!("ADDR {address}: {error}"))?;
-    let address = listener.local_addr()?;
-    let stop = server::stop_signal()?;
-    let client_timeout = client_timeout()?;
+impl Resolver for Keys {
+    type Error = Infallible;
 
-    let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
-    let (listed, first_key) = key_file::open(&PathBuf::from(setting("API_KEYS_FILE", "api-keys.toml")), &format)?;
-    let keys = Arc::new(Keys::new(listed));
-    let authenticator = Authenticator::builder(Arc::clone(&keys))
-        .format(format)
-        .catalog(routes::Scopes::catalog())
-        .realm("live")
-        .build()?;
-
-    if let Some(key) = first_key {
-        let secret = key.secret().expose_secret();
-        println!("a key that may do everything, shown only now: {secret}");
-        println!("try it: websocat -H \"Authorization: Bearer {secret}\" ws://{address}/live");
+    async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, Infallible> {
+        let found = self.listed.resolve(key).await?;
+        let revoked = self.revoked.read().await;
+        Ok(found.map(|record| match revoked.contains(record.claims().key_id()) {
+            true => record.with_status(KeyStatus::Revoked),
+            false => record,
+        }))
     }
-    println!("listening on http://{address}");
-    server::serve(listener, routes::app(keys, authenticator, client_timeout), client_timeout, stop).await;
+}
+
+/// Where keys are looked up, and where they are remembered.
+type Revoker = (Arc<Keys>, Authenticator);
+
+/// The first start makes a key that may do everything.
+fn open_keys() -> anyhow::Result<Revoker> {
+    let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
+    let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
+    let listed = StaticKeys::open_or_create(setting("API_KEYS_FILE", "api-keys.toml"), &format, &output)?;
+    let keys = Arc::new(Keys { listed, revoked: RwLock::default() });
+    let authenticator = Authenticator::builder(Arc::clone(&keys)).format(format).catalog(Scopes::catalog());
+    Ok((keys, authenticator.realm("live").build()?))
+}
+
+fn app(keys: Revoker) -> Router {
+    Router::new()
+        .route("/live", any(live))
+        // It is finished even if the key is the caller's own.
+        .route("/keys/{id}", delete(revoke).layer(FinishLayer))
+        // Routes above need a key, routes below don't.
+        .route_layer(ApiKeyLayer::new(keys.1.clone()))
+        .route("/healthz", get(async || "ok"))
+        // Outermost: clients that still send their body get the answer all the same.
+        .layer(LingerLayer::new())
+        .with_state(keys)
+}
+
+/// The layer has let the request in. From here on the socket looks after its key by itself.
+async fn live(key: RequireScope<Live>, upgrade: WebSocketUpgrade) -> Response {
+    let key = key.into_key();
+    upgrade.on_upgrade(|socket| socket::serve(socket, key))
+}
+
+/// Ends a key, and all that is under way with it: first where keys are looked up, then where they are remembered.
+async fn revoke(_: RequireScope<Admin>, State((keys, authenticator)): State<Revoker>, id: Path<String>) -> StatusCode {
+    // A text that is no id is no key's: nothing is left to be done.
+    if let Ok(id) = KeyId::new(&*id) {
+        keys.revoked.write().await.insert(id.clone());
+        authenticator.revoke(&id);
+    }
+    StatusCode::NO_CONTENT
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
+    // Standard output is for the address, and for a key if the operator wants it there.
+    tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
+    let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+    // Before a key is made: if the address is taken, none is lost.
+    let mut listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).await.context("ADDR")?;
+    let app = app(open_keys()?);
+
+    let mut stop = pin!(stop_signal()?);
+    println!("listening on http://{}", listener.local_addr()?);
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(seconds.get().into()));
+    // Each connection holds a receiver until its end.
+    let (stopping, _) = watch::channel(());
+    loop {
+        let (stream, _) = select! { got = Listener::accept(&mut listener) => got, () = &mut stop => break };
+        let service = TowerToHyperService::new(app.clone());
+        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut stopping = stopping.subscribe();
+        tokio::spawn(async move {
+            let mut connection = pin!(connection);
+            select! { _ = &mut connection => return, _ = stopping.changed() => connection.as_mut().graceful_shutdown() }
+            let _ = connection.await;
+        });
+    }
+    drop(listener);
+    tracing::info!("stopping; requests under way finish");
+    stopping.send_replace(());
+    // A client that never finishes must not keep the process.
+    let _ = timeout(Duration::from_secs(10), stopping.closed()).await;
     Ok(())
 }
 
-/// How long clients may take: for the head of a request, for its body, and for the rest of one that is refused.
-fn client_timeout() -> Result<Duration, Box<dyn Error>> {
-    let seconds = setting("CLIENT_TIMEOUT", "30").parse().ok();
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|time| !time.is_zero());
-    time.ok_or_else(|| "CLIENT_TIMEOUT: must be a number of seconds".into())
+/// Ends at Ctrl-C, or when the system asks.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        select! { _ = signal::ctrl_c() => {}, _ = terminate.recv() => {} }
+        #[cfg(not(unix))]
+        let _ = signal::ctrl_c().await;
+    })
 }
 
 fn setting(name: &str, default: &str) -> String {

@@ -109,7 +109,7 @@ fn given_a_signing_key_from_the_environment_when_started_then_the_list_is_signed
     let settings = [("ADDR", "127.0.0.1:0"), ("SIGNING_KEY", "hunter2")];
     let (status, out, err) = folder.launch_with(&[], &settings).end();
     assert_eq!((status.code(), out.len()), (Some(1), 0), "{err:?}");
-    assert!(err.iter().any(|line| line.starts_with("error: SIGNING_KEY: ")), "{err:?}");
+    assert!(err.iter().any(|line| line.starts_with("Error: SIGNING_KEY: ")), "{err:?}");
     assert!(!err.concat().contains("hunter2"), "{err:?}");
 }
 

@@ -6,5 +6,5 @@ mod store;
 
 pub use self::{
     routes::app,
-    store::{FirstKeys, KeyStore, StoreError},
+    store::{KeyStore, StoreError},
 };

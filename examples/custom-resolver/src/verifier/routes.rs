@@ -5,23 +5,18 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::{
-        HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
-    },
+    http::{HeaderValue, StatusCode, header::CACHE_CONTROL},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use axum_apikey::{
-    ApiKeyLayer, Authenticator, BoxError, KeyId, LingerLayer, Lingering, RequireScope, ScopeSet, Timestamp, scopes,
-};
+use axum_apikey::{ApiKeyLayer, Authenticator, KeyId, LingerLayer, Problem, RequireScope, ScopeSet, Timestamp, scopes};
 use serde::Deserialize;
 use serde_json::json;
-use tower_http::timeout::RequestBodyDeadlineLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use super::store::{KeyStore, StoreError};
 use crate::{
-    format::key_format,
+    key_format,
     record::{Question, Record, UNKNOWN_KEY},
 };
 
@@ -46,7 +41,7 @@ struct Verifier {
 /// # Errors
 ///
 /// When its own authenticator can't be built.
-pub fn app(store: KeyStore, client_timeout: Duration) -> Result<Router, BoxError> {
+pub fn app(store: KeyStore, client_timeout: Duration) -> anyhow::Result<Router> {
     let authenticator = Authenticator::builder(store.clone())
         .format(key_format()?)
         .catalog(VerifierScopes::catalog())
@@ -56,11 +51,11 @@ pub fn app(store: KeyStore, client_timeout: Duration) -> Result<Router, BoxError
         .route("/resolve", post(resolve))
         .route("/keys", post(issue))
         .route("/keys/{id}", delete(revoke))
-        .route_layer(RequestBodyDeadlineLayer::new(client_timeout))
+        .route_layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
         .route_layer(ApiKeyLayer::new(authenticator.clone()))
         .route("/healthz", get(async || "ok"))
         // Outermost: whoever is refused has the answer, though it still sends.
-        .layer(LingerLayer::with(Lingering::new().max_time(client_timeout)))
+        .layer(LingerLayer::new())
         .with_state(Verifier { store, authenticator }))
 }
 
@@ -70,7 +65,7 @@ async fn resolve(
     State(Verifier { store, .. }): State<Verifier>,
     Json(question): Json<Question>,
 ) -> Result<Json<Record>, Problem> {
-    let unknown = Problem(StatusCode::NOT_FOUND, UNKNOWN_KEY, "There is no such key.");
+    let unknown = Problem::new(StatusCode::NOT_FOUND, UNKNOWN_KEY, "There is no such key.");
     store.find(&question.digests).map(Json).ok_or(unknown)
 }
 
@@ -90,7 +85,7 @@ async fn issue(
     Json(new): Json<NewKey>,
 ) -> Result<Response, Problem> {
     if !operator.scopes().covers_grants(&new.scopes) {
-        return Err(Problem(StatusCode::FORBIDDEN, "exceeds_own", "Nobody grants what they don't have."));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "exceeds_own", "Nobody grants what they don't have."));
     }
     let key = store.issue(new.id.clone(), new.name, new.scopes, new.expires_at)?;
     // The only answer that ever holds it.
@@ -109,30 +104,15 @@ async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An answer other than the one asked for (RFC 9457): a code for programs, a sentence for people.
-struct Problem(StatusCode, &'static str, &'static str);
-
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Exists => Problem(StatusCode::CONFLICT, "key_exists", "There is a key of this id."),
-            StoreError::Unknown => Problem(StatusCode::NOT_FOUND, "not_found", "There is no key of this id."),
+            StoreError::Exists => Problem::new(StatusCode::CONFLICT, "key_exists", "There is a key of this id."),
+            StoreError::Unknown => Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no key of this id."),
             StoreError::Failed(error) => {
                 tracing::error!(error, "keys can't be changed");
-                Problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The change could not be made.")
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The change could not be made.")
             }
         }
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let Problem(status, code, detail) = self;
-        let title = status.canonical_reason().unwrap_or_default();
-        let body = json!({
-            "type": "about:blank", "title": title, "status": status.as_u16(), "code": code, "detail": detail,
-        });
-        let content_type = HeaderValue::from_static("application/problem+json");
-        (status, [(CONTENT_TYPE, content_type)], body.to_string()).into_response()
     }
 }

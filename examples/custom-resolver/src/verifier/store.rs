@@ -2,29 +2,27 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum_apikey::{
-    BoxError, KeyDigest, KeyFormat, KeyHasher, KeyId, PlaintextKey, PresentedKey, Resolution, Resolver, ScopeSet,
-    Timestamp,
+    BoxError, KeyDigest, KeyFormat, KeyHasher, KeyId, KeyOutput, PlaintextKey, PresentedKey, Resolution, Resolver,
+    ScopeSet, Timestamp,
 };
 use tempfile::NamedTempFile;
 
 use crate::{
-    format::key_format,
+    key_format,
     record::{Record, RecordError, Status},
 };
 
 /// All keys. Clones share them.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct KeyStore(Arc<Store>);
 
-/// Keys that were made with their file.
-pub type FirstKeys = Vec<(KeyId, PlaintextKey)>;
-
+#[derive(Debug)]
 struct Store {
     path: PathBuf,
     format: KeyFormat,
@@ -46,33 +44,27 @@ pub enum StoreError {
 }
 
 impl KeyStore {
-    /// The keys in the file at `path`.
-    ///
-    /// Where there is no such file yet, it is made with two keys: the operator's, which may do everything, and the
-    /// service's, which may ask. They are returned as well, to be shown: nobody can read them anywhere again.
+    /// The keys in the file at `path`. Where there is no such file yet, it is made with the operator's key, which may do
+    /// everything and is shown on `output`.
     ///
     /// # Errors
     ///
-    /// When the file can't be read or made.
-    pub fn open(path: &Path) -> Result<(Self, FirstKeys), BoxError> {
-        let records: Vec<Record> = match fs::read(path) {
-            Ok(text) => serde_json::from_slice(&text)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+    /// When the file can't be read or made, or the key not be shown.
+    pub fn open(path: &Path, output: &KeyOutput) -> anyhow::Result<Self> {
+        let (is_new, records): (bool, Vec<Record>) = match fs::read(path) {
+            Ok(text) => (false, serde_json::from_slice(&text)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (true, Vec::new()),
             Err(error) => return Err(error.into()),
         };
-        let is_new = records.is_empty();
         let records = records.into_iter().map(|record| (record.id.clone(), record)).collect();
-        let store = Store { path: path.to_owned(), format: key_format()?, records: Mutex::new(records) };
-        let store = KeyStore(Arc::new(store));
-        let mut first_keys = Vec::new();
+        let store =
+            KeyStore(Arc::new(Store { path: path.to_owned(), format: key_format()?, records: Mutex::new(records) }));
         if is_new {
-            for (id, scopes) in [("operator", "*"), ("service", "keys:resolve")] {
-                let id = KeyId::new(id)?;
-                let key = store.issue(id.clone(), String::new(), ScopeSet::parse(scopes)?, None)?;
-                first_keys.push((id, key));
-            }
+            output.check()?;
+            let key = store.issue(KeyId::new("operator")?, String::new(), ScopeSet::parse("*")?, None)?;
+            output.show("operator", &key)?;
         }
-        Ok((store, first_keys))
+        Ok(store)
     }
 
     /// The record that is stored under one of `digests`.
@@ -151,12 +143,6 @@ impl Resolver for KeyStore {
 
     async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, RecordError> {
         self.find(key.digests()).map(Resolution::try_from).transpose()
-    }
-}
-
-impl fmt::Debug for KeyStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyStore").field("path", &self.0.path).finish_non_exhaustive()
     }
 }
 

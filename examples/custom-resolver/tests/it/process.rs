@@ -6,12 +6,14 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
+use crate::contract::http::{Request, json};
+
 pub(crate) struct Process {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     /// `http://…`
     pub(crate) url: String,
-    /// The keys it has shown, in order.
+    /// The operator's key and the service's, if it has made them.
     pub(crate) keys: Vec<String>,
 }
 
@@ -23,8 +25,15 @@ impl Process {
 
     pub(crate) fn verifier_with<const N: usize>(folder: &Path, settings: [(&str, &str); N]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_verifier"));
-        command.current_dir(folder).env_clear().envs(settings);
-        Process::start(command)
+        command.current_dir(folder).env_clear().env("KEY_OUTPUT", "stdout").envs(settings);
+        let mut verifier = Process::start(command);
+        // At the first start the operator makes the service's key.
+        if let [operator] = &verifier.keys[..] {
+            let new = Request::new("POST", "/keys").bearer(operator);
+            let answer = new.json(r#"{"id":"service","scopes":["keys:resolve"]}"#).send(verifier.address());
+            verifier.keys.push(json(&answer.body)["key"].as_str().unwrap().to_owned());
+        }
+        verifier
     }
 
     pub(crate) fn service(verifier: &Process) -> Self {
@@ -46,10 +55,8 @@ impl Process {
             let line = process.lines.next().expect("it doesn't listen").unwrap();
             if let Some(url) = line.strip_prefix("listening on ") {
                 process.url = url.to_owned();
-            } else if let Some((_, key)) = line.split_once("key, shown only now: ") {
-                process.keys.push(key.to_owned());
             } else {
-                panic!("unexpected on standard output: {line}");
+                process.keys.push(line);
             }
         }
         process

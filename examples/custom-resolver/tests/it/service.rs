@@ -46,7 +46,7 @@ impl Service {
         let clock = ManualClock::new();
         let keys = RemoteKeys::new(verifier, &key.parse::<PlaintextKey>().unwrap()).unwrap();
         let authenticator = service::authenticator(configure_keys(keys)).unwrap().clock(clock.clone());
-        let app = service::app(configure(authenticator).build().unwrap(), Duration::from_secs(30));
+        let app = service::app(configure(authenticator).build().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
