@@ -65,6 +65,7 @@ mod store;
 mod test_store;
 mod usage;
 mod validate;
+mod writer;
 
 pub use account::ServiceAccount;
 pub use activity::{ActivityLog, ActivitySettings};

@@ -8,30 +8,20 @@ mod tests;
 
 use std::{
     fmt,
-    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use apikey_core::{ActivitySink, AuthenticatedKey, RequestReport};
-use futures_util::FutureExt;
-use tokio::{
-    sync::Notify,
-    task::JoinHandle,
-    time::{Instant, sleep, timeout},
-};
+use tokio::sync::Notify;
 
 use self::queue::Queue;
 use crate::{
-    backoff::Backoff,
     query::Activity,
     store::{KeyStore, StoreError},
+    writer::{Outbox, Writer, attempt},
 };
 
-/// A write that takes longer than this is given up, and made again.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a shutdown tries.
-const LAST_ATTEMPTS: usize = 4;
 /// How much is kept of what a client chooses freely, in bytes.
 const LONGEST: usize = 256;
 
@@ -92,21 +82,14 @@ impl Default for ActivitySettings {
 ///
 /// A write whose answer is lost is made again: a request may then stand in the log twice, rather than not at all.
 #[derive(Clone)]
-pub struct ActivityLog(Arc<Owner>);
+pub struct ActivityLog(Arc<Writer<Recorded>>);
 
-/// Ends the task with the last clone.
-struct Owner {
-    shared: Arc<Shared>,
-    task: Mutex<Option<JoinHandle<()>>>,
-}
-
-struct Shared {
+/// What was recorded and is not written yet.
+struct Recorded {
     store: Arc<dyn KeyStore>,
     settings: ActivitySettings,
     queue: Mutex<Queue>,
     is_batch_ready: Notify,
-    /// Whoever writes holds it, so that batches go one after another.
-    turn: tokio::sync::Mutex<()>,
 }
 
 impl ActivityLog {
@@ -116,58 +99,36 @@ impl ActivityLog {
     ///
     /// Outside of a tokio runtime.
     pub(crate) fn start(store: Arc<dyn KeyStore>, settings: ActivitySettings) -> Self {
-        let shared = Arc::new(Shared {
-            store,
-            settings,
-            queue: Mutex::new(Queue::new(settings.capacity)),
-            is_batch_ready: Notify::new(),
-            turn: tokio::sync::Mutex::new(()),
-        });
-        let task = tokio::spawn(run(Arc::clone(&shared)));
-        ActivityLog(Arc::new(Owner { shared, task: Mutex::new(Some(task)) }))
+        let queue = Mutex::new(Queue::new(settings.capacity));
+        ActivityLog(Arc::new(Writer::start(Recorded { store, settings, queue, is_batch_ready: Notify::new() })))
     }
 
     /// Records one request, or leaves it out. Never waits.
     pub fn record(&self, activity: Activity) {
-        self.0.shared.offer(|| Some(activity));
+        self.0.outbox().offer(|| Some(activity));
     }
 
-    /// How many requests were left out since the log was opened.
+    /// Returns how many requests were left out since the log was opened.
     #[must_use]
     pub fn left_out(&self) -> u64 {
-        self.0.shared.queue().left_out()
+        self.0.outbox().queue().left_out()
     }
 
     /// Writes all that was recorded before the call.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
-        self.0.shared.write().await
+        self.0.flush().await
     }
 
     /// Stops the task and writes what is left.
     pub(crate) async fn shutdown(&self) {
-        let task = self.0.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            task.abort();
-            let _ = task.await;
-        }
-        let mut backoff = Backoff::default();
-        for attempt in 1..=LAST_ATTEMPTS {
-            match self.flush().await {
-                Ok(()) => return,
-                Err(error) if attempt == LAST_ATTEMPTS => {
-                    let requests = self.0.shared.queue().len();
-                    tracing::error!(target: "apikey", requests, error = &error as &dyn std::error::Error, "activity could not be written before the end");
-                }
-                Err(_) => sleep(backoff.next()).await,
-            }
-        }
+        self.0.shutdown().await;
     }
 }
 
 impl ActivitySink for ActivityLog {
     /// Keys without an organization are none of the manager's, and left alone.
     fn record(&self, key: &AuthenticatedKey, request: &RequestReport<'_>) {
-        self.0.shared.offer(|| {
+        self.0.outbox().offer(|| {
             Some(Activity {
                 organization: key.organization()?.clone(),
                 key: key.key_id().clone(),
@@ -188,32 +149,7 @@ fn shortened(text: &str) -> String {
     text[..end].chars().filter(|c| !c.is_control()).collect()
 }
 
-async fn run(shared: Arc<Shared>) {
-    let mut backoff = Backoff::default();
-    let mut told = 0;
-    loop {
-        tokio::select! {
-            () = sleep(shared.settings.interval) => {}
-            () = shared.is_batch_ready.notified() => {}
-        }
-        let left_out = shared.queue().left_out();
-        if left_out > told {
-            let requests = left_out - told;
-            tracing::warn!(target: "apikey", requests, "the store is too slow for all activity; some was left out");
-            told = left_out;
-        }
-        match shared.write().await {
-            Ok(()) => backoff.reset(),
-            Err(error) => {
-                let wait = backoff.next();
-                tracing::warn!(target: "apikey", ?wait, error = &error as &dyn std::error::Error, "activity was not written");
-                tokio::time::sleep_until(Instant::now() + wait).await;
-            }
-        }
-    }
-}
-
-impl Shared {
+impl Recorded {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -229,19 +165,39 @@ impl Shared {
             self.is_batch_ready.notify_one();
         }
     }
+}
 
-    /// Writes all that waited when this was called.
+impl Outbox for Recorded {
+    const NAME: &'static str = "activity";
+
+    fn interval(&self) -> Duration {
+        self.settings.interval
+    }
+
+    fn grows(&self) -> impl Future<Output = ()> + Send {
+        self.is_batch_ready.notified()
+    }
+
+    fn collect(&self) {
+        let requests = self.queue().newly_left_out();
+        if requests > 0 {
+            tracing::warn!(target: "apikey", requests, "the store is too slow for all activity; some was left out");
+        }
+    }
+
+    fn is_filling(&self) -> bool {
+        self.queue().len() >= self.settings.batch_size
+    }
+
+    fn waiting(&self) -> u64 {
+        self.queue().len() as u64
+    }
+
     async fn write(&self) -> Result<(), StoreError> {
-        let _turn = self.turn.lock().await;
         let mut left = self.queue().len();
         while left > 0 {
             let batch = self.queue().first(self.settings.batch_size.min(left));
-            let adding = AssertUnwindSafe(async { self.store.add_activity(&batch).await }).catch_unwind();
-            match timeout(WRITE_TIMEOUT, adding).await {
-                Ok(Ok(added)) => added?,
-                Ok(Err(_)) => return Err(StoreError::unknown("the store panicked")),
-                Err(elapsed) => return Err(StoreError::unknown(elapsed)),
-            }
+            attempt(async { self.store.add_activity(&batch).await }).await?;
             let written = self.queue().remove_first(batch.len());
             drop(written);
             left -= batch.len();
@@ -250,16 +206,8 @@ impl Shared {
     }
 }
 
-impl Drop for Owner {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            task.abort();
-        }
-    }
-}
-
 impl fmt::Debug for ActivityLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActivityLog").field("settings", &self.0.shared.settings).finish_non_exhaustive()
+        f.debug_struct("ActivityLog").field("settings", &self.0.outbox().settings).finish_non_exhaustive()
     }
 }

@@ -10,11 +10,13 @@ pub(super) struct Queue {
     capacity: usize,
     offered: u64,
     left_out: u64,
+    /// How many of them the log has told of.
+    told: u64,
 }
 
 impl Queue {
     pub(super) fn new(capacity: usize) -> Self {
-        Queue { waiting: VecDeque::new(), capacity, offered: 0, left_out: 0 }
+        Queue { waiting: VecDeque::new(), capacity, offered: 0, left_out: 0, told: 0 }
     }
 
     /// Is the next request one of those that are recorded? One of how many is, depends on how full it is.
@@ -49,6 +51,12 @@ impl Queue {
 
     pub(super) fn left_out(&self) -> u64 {
         self.left_out
+    }
+
+    /// Returns how many were left out since the last call.
+    pub(super) fn newly_left_out(&mut self) -> u64 {
+        let before = std::mem::replace(&mut self.told, self.left_out);
+        self.left_out - before
     }
 
     pub(super) fn first(&self, count: usize) -> Vec<Activity> {

@@ -1,5 +1,7 @@
 use apikey_core::{Claims, KeyId, OrganizationId, Timestamp};
 
+use tokio::time::sleep;
+
 use super::*;
 use crate::test_store::{Fault, TestStore};
 
@@ -46,7 +48,7 @@ async fn given_a_store_that_fails_when_requests_keep_coming_then_they_are_sample
     let log = log(&store, ActivitySettings::new().interval(Duration::from_secs(3_600)).batch_size(5_000).capacity(80));
     (0..1_000).for_each(|number| log.record(request(number)));
     // 40 of 40, 20 of 40, 10 of 40, 10 of 160.
-    let kept = log.0.shared.queue().len();
+    let kept = log.0.outbox().queue().len();
     assert_eq!((kept, log.left_out()), (80, 920));
     store.fail([Fault::Unavailable, Fault::Panics]);
     log.flush().await.unwrap_err();

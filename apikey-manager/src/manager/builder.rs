@@ -19,7 +19,7 @@ use crate::{
     resolver::{LOOKUPS, StoreResolver},
     rights::management_scopes,
     store::KeyStore,
-    usage::{UsageSettings, UsageWriter},
+    usage::{UsageSettings, write_usage},
 };
 
 /// Why a manager can't be built.
@@ -280,7 +280,7 @@ impl KeyManagerBuilder {
         let events = listen.map_or_else(Events::default, |listen| listen());
         let thresholds = sweep.thresholds.clone();
         let background = Background {
-            usage: UsageWriter::start(Arc::clone(&store), authenticator.clone(), usage),
+            usage: write_usage(Arc::clone(&store), authenticator.clone(), usage),
             activity,
             sweep: Sweep::start(Arc::clone(&store), clock.clone(), sweep, events.clone()),
         };

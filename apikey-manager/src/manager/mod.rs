@@ -48,7 +48,8 @@ use crate::{
     limits::LimitsOf,
     record::KeyRecord,
     store::{KeyStore, StoreError},
-    usage::UsageWriter,
+    usage::CountedUsage,
+    writer::Writer,
 };
 
 /// How long an answer about the store's health holds.
@@ -116,7 +117,7 @@ type Checked = (Instant, Result<(), String>);
 
 /// What goes on beside the requests, until the manager is shut down or its last clone is gone.
 pub(crate) struct Background {
-    pub(crate) usage: UsageWriter,
+    pub(crate) usage: Writer<CountedUsage>,
     pub(crate) activity: Option<ActivityLog>,
     pub(crate) sweep: Sweep,
 }

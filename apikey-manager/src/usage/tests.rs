@@ -47,8 +47,8 @@ impl World {
         key
     }
 
-    fn writer(&self, settings: UsageSettings) -> UsageWriter {
-        UsageWriter::start(Arc::new(self.store.clone()), self.keys.authenticator(), settings)
+    fn writer(&self, settings: UsageSettings) -> Writer<CountedUsage> {
+        write_usage(Arc::new(self.store.clone()), self.keys.authenticator(), settings)
     }
 
     async fn requests(&self, key: &TestKey, requests: usize, refused: usize) {
