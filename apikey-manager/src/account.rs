@@ -1,11 +1,12 @@
 //! Service accounts: names for programs, which hold keys as people do.
 
 use apikey_core::{ActorId, OrganizationId, ServiceAccountId, Timestamp};
+use serde::Serialize;
 
 use crate::organization::Switched;
 
 /// A service account's record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ServiceAccount {
     /// Its id.

@@ -1,9 +1,12 @@
 //! The audit trail: what was done to whom, by whom. Written with the change itself, in one transaction; never changed.
 
 use apikey_core::{ActorId, JsonObject, OrganizationId, Timestamp};
+use serde::Serialize;
+
+use crate::names::names;
 
 /// One management action.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AuditEvent {
     /// Sorts by time: `evt_…`.
@@ -114,16 +117,4 @@ actions! {
     OrganizationResumed = "organization.resumed",
 }
 
-impl Action {
-    /// The action of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Action::ALL.iter().copied().find(|action| action.as_str() == name)
-    }
-}
-
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+names!(Action, "an action");

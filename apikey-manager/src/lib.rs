@@ -55,6 +55,7 @@ mod import;
 mod limits;
 mod manager;
 mod memory;
+mod names;
 mod organization;
 mod query;
 mod record;
@@ -83,6 +84,7 @@ pub use manager::{
     KeyUpdate, LimitsInUse, NewAccount, NewKey, Overlap, PageRequest, ReadSettings, Set, Usage,
 };
 pub use memory::MemoryStore;
+pub use names::UnknownName;
 pub use organization::{OrganizationRecord, Switched};
 pub use query::{
     AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Bucket, Cursor, CursorError, KeyFilter, KeyQuery,

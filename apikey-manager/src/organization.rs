@@ -2,6 +2,7 @@
 //! suspended.
 
 use apikey_core::{ActorId, OrganizationId, Timestamp};
+use serde::Serialize;
 
 /// What is kept of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ impl OrganizationRecord {
 }
 
 /// When, and on whose word, something was switched off.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Switched {
     /// The moment.
     pub at: Timestamp,

@@ -3,9 +3,11 @@
 use std::{cmp::Ordering, fmt, str::FromStr, time::Duration};
 
 use apikey_core::{ActorId, KeyDigest, KeyId, OrganizationId, ScopeSet, ServiceAccountId, Timestamp};
+use serde::Serialize;
 
 use crate::{
     audit::Action,
+    names::names,
     record::{KeyRecord, Status},
 };
 
@@ -253,7 +255,21 @@ pub enum Bucket {
     Day,
 }
 
+names!(Bucket, "a bucket");
+
 impl Bucket {
+    /// Every bucket.
+    pub const ALL: [Bucket; 2] = [Bucket::Hour, Bucket::Day];
+
+    /// Returns its name: `hour` or `day`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Bucket::Hour => "hour",
+            Bucket::Day => "day",
+        }
+    }
+
     /// How long one is.
     #[must_use]
     pub const fn length(self) -> Duration {
@@ -361,7 +377,7 @@ pub struct Target {
 }
 
 /// What was counted in one hour or day, or in the part of a day that was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct UsageBucket {
     /// The beginning of the hour or day, in UTC.
     pub start: Timestamp,

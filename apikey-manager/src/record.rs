@@ -1,15 +1,15 @@
 //! What is kept of a key, and the status that follows from it.
 
-use std::fmt;
-
 use apikey_core::{ActorId, JsonObject, KeyDigest, KeyId, OrganizationId, ScopeSet, ServiceAccountId, Timestamp};
+use serde::Serialize;
 
+use crate::names::names;
 use crate::organization::Switched;
 
 /// A key's record: everything but the key.
 ///
 /// Times are kept to the millisecond.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct KeyRecord {
     /// Its public id, for ever the same.
@@ -55,7 +55,7 @@ pub struct KeyRecord {
 
 /// The part of a [`KeyRecord`] that rights and states are decided by: everything but its description, its metadata and its
 /// secrets.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct KeyHead {
     /// The key's public id.
@@ -143,10 +143,11 @@ impl From<&KeyRecord> for KeyHead {
 }
 
 /// What is kept of one of a key's secrets.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SecretRecord {
     /// What it is found by.
+    #[serde(skip)]
     pub digest: KeyDigest,
     /// The time of creation.
     pub created_at: Timestamp,
@@ -161,7 +162,7 @@ pub struct SecretRecord {
 }
 
 /// How a key ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Revocation {
     /// The moment.
     pub at: Timestamp,
@@ -207,12 +208,6 @@ impl Status {
         }
     }
 
-    /// The status of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Status::ALL.into_iter().find(|status| status.as_str() == name)
-    }
-
     /// Does a key of this status count toward its organization's limit? Those that are over do not.
     #[must_use]
     pub fn is_counted(self) -> bool {
@@ -220,11 +215,7 @@ impl Status {
     }
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+names!(Status, "a status");
 
 impl KeyRecord {
     /// A record as a key begins with: nameless, without scopes, under one secret.

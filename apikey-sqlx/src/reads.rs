@@ -337,7 +337,7 @@ pub(crate) fn read_audit(rows: &[Row]) -> Result<Batch<AuditEvent>, StoreError> 
     let read = |mut reader: row::Reader<'_>| {
         let (id, at, organization) = (reader.text()?.to_owned(), reader.moment()?, reader.organization()?);
         let actor = reader.actor()?;
-        let action = Action::named(reader.text()?).ok_or_else(|| corrupt("an action of a newer version"))?;
+        let action = reader.text()?.parse::<Action>().map_err(|_| corrupt("an action of a newer version"))?;
         let mut event = AuditEvent::new(id, at, organization, actor, action, reader.text()?);
         event.before = reader.json()?;
         event.after = reader.json()?;

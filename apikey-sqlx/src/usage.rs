@@ -103,24 +103,31 @@ impl Count {
     }
 }
 
+/// The most that a row counts. A span has fewer than 16,384 rows, so their sum is a number that both databases have.
+const MOST: i64 = i64::MAX / 16_384;
+
+/// What becomes of a row that is there already: its counts grow, up to [`MOST`].
+fn grown() -> String {
+    let grown = |column| {
+        let sum = format!("u.{column} + excluded.{column}");
+        format!("{column} = CASE WHEN {sum} < {MOST} THEN {sum} ELSE {MOST} END")
+    };
+    format!("DO UPDATE SET {}, {}", grown("ok"), grown("refused"))
+}
+
 fn whole(count: u64) -> Value {
-    i64::try_from(count).unwrap_or(i64::MAX).into()
+    i64::try_from(count).unwrap_or(MOST).min(MOST).into()
 }
 
 fn add_hours(names: &Names, rows: impl ExactSizeIterator<Item = Vec<Value>>) -> Query<'_> {
     let mut query = names.query("INSERT INTO @usage AS u (key_id, hour, organization, ok, refused) ");
-    query.push_rows(rows, CHUNK).push(
-        " ON CONFLICT (key_id, hour) DO UPDATE SET ok = u.ok + excluded.ok, refused = u.refused + excluded.refused",
-    );
+    query.push_rows(rows, CHUNK).push(" ON CONFLICT (key_id, hour) ").push(&grown());
     query
 }
 
 fn add_sums(names: &Names, rows: impl ExactSizeIterator<Item = Vec<Value>>) -> Query<'_> {
     let mut query = names.query("INSERT INTO @usage_sum AS u (organization, part, name, hours, start, ok, refused) ");
-    query.push_rows(rows, CHUNK).push(
-        " ON CONFLICT (organization, part, name, hours, start) \
-         DO UPDATE SET ok = u.ok + excluded.ok, refused = u.refused + excluded.refused",
-    );
+    query.push_rows(rows, CHUNK).push(" ON CONFLICT (organization, part, name, hours, start) ").push(&grown());
     query
 }
 

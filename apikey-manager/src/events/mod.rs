@@ -1,7 +1,6 @@
 //! What the host is told of its keys: what was [done](Event::Issued) to them as it is done, and what time has made of them
 //! when it is [due](due), by one [sweep](sweep) for all nodes.
 
-use apikey_core::{OrganizationId, Timestamp};
 mod deliver;
 mod due;
 mod spike;
@@ -10,6 +9,9 @@ pub(crate) mod sweep;
 mod tests;
 
 use std::{sync::Arc, time::Duration};
+
+use apikey_core::{OrganizationId, Timestamp};
+use serde::{Serialize, Serializer};
 
 pub use self::sweep::Retention;
 pub(crate) use self::{
@@ -28,29 +30,35 @@ use crate::record::KeyHead;
 ///
 /// Those of the sweep are told at least once: after a crash or a store's failure some are told again. What was issued and
 /// revoked is told while it happens and is not made up for; the audit trail is complete.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event")]
 #[non_exhaustive]
 pub enum Event {
     /// A key was issued.
+    #[serde(rename = "key.issued")]
     Issued {
         /// The key.
         key: Arc<KeyHead>,
     },
     /// A key was ended for good.
+    #[serde(rename = "key.revoked")]
     Revoked {
         /// The key.
         key: Arc<KeyHead>,
     },
     /// A key will expire soon.
+    #[serde(rename = "key.expiring")]
     Expiring {
         /// The key.
         key: Arc<KeyHead>,
         /// The moment.
         expires_at: Timestamp,
         /// The threshold that was passed: it is at most so long until then.
+        #[serde(rename = "within_seconds", serialize_with = "as_seconds")]
         within: Duration,
     },
     /// A key has expired.
+    #[serde(rename = "key.expired")]
     Expired {
         /// The key.
         key: Arc<KeyHead>,
@@ -58,6 +66,7 @@ pub enum Event {
         expired_at: Timestamp,
     },
     /// A key was not used for long.
+    #[serde(rename = "key.unused")]
     Unused {
         /// The key.
         key: Arc<KeyHead>,
@@ -65,6 +74,7 @@ pub enum Event {
         since: Timestamp,
     },
     /// A key's newest secret is old.
+    #[serde(rename = "key.rotation_due")]
     RotationDue {
         /// The key.
         key: Arc<KeyHead>,
@@ -72,12 +82,17 @@ pub enum Event {
         since: Timestamp,
     },
     /// A key was used far more than it usually is.
+    #[serde(rename = "key.usage_spike")]
     UsageSpike {
         /// The key.
         key: Arc<KeyHead>,
         /// How much more.
         spike: Spike,
     },
+}
+
+fn as_seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(span.as_secs())
 }
 
 impl Event {

@@ -1,6 +1,7 @@
 //! A key that is suddenly used far more than it usually is: by mistake, or by a thief.
 
 use apikey_core::Timestamp;
+use serde::Serialize;
 use std::time::Duration;
 
 use crate::query::{Bucket, HOUR, UsageBucket};
@@ -77,7 +78,7 @@ impl Default for SpikeThreshold {
 }
 
 /// An hour of unusual use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Spike {
     /// The hour's beginning.

@@ -10,6 +10,7 @@ use crate::{
     validate::Fields,
 };
 use apikey_core::Timestamp;
+use serde::Serialize;
 
 /// How many days a span of usage has at most: by the hour those of a month, by the day those of a year, and one more for
 /// months and years that begin in another time zone.
@@ -21,7 +22,7 @@ const fn longest_span(bucket: Bucket) -> u32 {
 }
 
 /// What was counted in a span of time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Usage {
     /// Accepted requests.

@@ -3,6 +3,8 @@ use apikey_core::{
     adapter::{Authentication, Header, HeaderLines, RequestView},
 };
 
+use tokio::time::timeout;
+
 use super::*;
 use crate::{
     ActorId, KeyRecord, OrganizationId, UsageBucket, UsageOf, UsageQuery,
