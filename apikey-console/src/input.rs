@@ -5,7 +5,7 @@
 
 use std::{fmt, marker::PhantomData, str::FromStr, time::Duration};
 
-use apikey_manager::{Action, Bucket, Cursor, KeySort, MAX_PAGE, Overlap, PageRequest, Set, Status};
+use apikey_manager::{Action, Bucket, Cursor, KeySort, MAX_PAGE, Overlap, PageRequest, Patch, Status};
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Unexpected, Visitor, value::StrDeserializer},
@@ -304,12 +304,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
     }
 }
 
-impl<T> From<Given<T>> for Set<T> {
+impl<T> From<Given<T>> for Patch<T> {
     fn from(given: Given<T>) -> Self {
         match given {
-            Given::Absent => Set::Keep,
-            Given::Null => Set::Clear,
-            Given::Value(value) => Set::To(value),
+            Given::Absent => Patch::Keep,
+            Given::Null => Patch::Clear,
+            Given::Value(value) => Patch::To(value),
         }
     }
 }

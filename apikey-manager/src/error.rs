@@ -85,11 +85,10 @@ impl ManageError {
             ManageError::Busy(_) => "busy",
             ManageError::Store(error) if error.is_conflict() => "conflict",
             ManageError::Store(error) if error.is_unknown() => "unknown_outcome",
-            ManageError::Limits(_)
-            | ManageError::Generate(_)
-            | ManageError::Random(_)
-            | ManageError::Store(_)
-            | ManageError::Stopped => "unavailable",
+            ManageError::Stopped => "unknown_outcome",
+            ManageError::Limits(_) | ManageError::Generate(_) | ManageError::Random(_) | ManageError::Store(_) => {
+                "unavailable"
+            }
         }
     }
 

@@ -81,7 +81,7 @@ pub use import::{ImportKey, ImportProgress, RowError};
 pub use limits::Limits;
 pub use manager::{
     AccountUpdate, BuildError, BulkRevocation, BulkRevoked, Expiry, IssuedKey, KeyManager, KeyManagerBuilder,
-    KeyUpdate, LimitsInUse, NewAccount, NewKey, Overlap, PageRequest, ReadSettings, Set, Usage,
+    KeyUpdate, LimitsInUse, NewAccount, NewKey, Overlap, PageRequest, Patch, ReadSettings, Usage,
 };
 pub use memory::MemoryStore;
 pub use names::UnknownName;

@@ -10,7 +10,7 @@ use apikey_core::{
 };
 use apikey_manager::{
     Action, Actor, AuditFilter, BulkRevocation, ImportKey, IssuedKey, KeyFilter, KeyManager, KeyUpdate, ManageError,
-    MemoryStore, NewAccount, NewKey, OrganizationId, Overlap, PageRequest, Selection, Set,
+    MemoryStore, NewAccount, NewKey, OrganizationId, Overlap, PageRequest, Patch, Selection,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -136,10 +136,10 @@ async fn given_a_refused_key_when_it_comes_back_then_the_next_request_is_let_in(
     keys.resume_organization(host).await.unwrap();
     assert!(service.lets_in(issued.secret()).await);
     let soon = service.clock.wall() + MINUTE;
-    keys.update(host, issued.id(), KeyUpdate::new().expires_at(Set::To(soon))).await.unwrap();
+    keys.update(host, issued.id(), KeyUpdate::new().expires_at(Patch::To(soon))).await.unwrap();
     service.clock.advance(MINUTE);
     assert!(!service.lets_in(issued.secret()).await);
-    keys.update(host, issued.id(), KeyUpdate::new().expires_at(Set::Clear)).await.unwrap();
+    keys.update(host, issued.id(), KeyUpdate::new().expires_at(Patch::Clear)).await.unwrap();
     assert!(service.lets_in(issued.secret()).await);
 }
 
@@ -158,7 +158,7 @@ async fn given_a_cached_key_when_its_scopes_are_cut_then_the_next_request_lacks_
     let service = Service::new();
     let issued = service.issued().await;
     let caller = service.present(issued.secret()).await.unwrap();
-    let cut = KeyUpdate::new().scopes(Set::To(vec!["files:list".to_owned()]));
+    let cut = KeyUpdate::new().scopes(Patch::To(vec!["files:list".to_owned()]));
     service.keys.update(&service.host, issued.id(), cut).await.unwrap();
     assert_eq!(service.present(issued.secret()).await.unwrap().scopes().as_str(), "files:list");
     assert!(caller.is_live());
@@ -275,7 +275,7 @@ async fn given_a_key_that_was_let_in_when_it_ends_before_its_change_begins_then_
             "revoke" => drop(keys.revoke(host, manager.id(), "").await.unwrap()),
             "disable" => drop(keys.disable(host, manager.id()).await.unwrap()),
             "cut" => {
-                let cut = KeyUpdate::new().scopes(Set::To(vec!["keys:read".to_owned()]));
+                let cut = KeyUpdate::new().scopes(Patch::To(vec!["keys:read".to_owned()]));
                 keys.update(host, manager.id(), cut).await.unwrap();
             }
             "suspend" => drop(keys.suspend_organization(host).await.unwrap()),
@@ -354,7 +354,7 @@ async fn given_requests_under_way_when_their_window_is_brought_forward_then_they
         let caller = service.present(issued.secret()).await.unwrap();
         match how {
             "expiry" => {
-                let update = KeyUpdate::new().expires_at(Set::To(clock.wall() + MINUTE));
+                let update = KeyUpdate::new().expires_at(Patch::To(clock.wall() + MINUTE));
                 keys.update(host, issued.id(), update).await.unwrap();
             }
             _ => drop(keys.rotate(host, issued.id(), Overlap::For(MINUTE)).await.unwrap()),

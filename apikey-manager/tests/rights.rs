@@ -8,7 +8,7 @@ use std::time::Duration;
 use apikey_core::{KeyDigest, KeyFormat, KeyId, ManualClock, ScopeSet, Timestamp};
 use apikey_manager::{
     Actor, Expiry, Forbidden, ImportKey, KeyManager, KeyRecord, KeyUpdate, ManageError, MemoryStore, NewAccount,
-    NewKey, OrganizationId, Overlap, Rights, ServiceAccountId, Set,
+    NewKey, OrganizationId, Overlap, Patch, Rights, ServiceAccountId,
 };
 
 const CASES: usize = 100_000;
@@ -222,7 +222,7 @@ impl World {
             }
             4 if before.revoked.is_none() => {
                 let expires_at = self.expiry(choices);
-                let set = expires_at.map_or(Set::Clear, Set::To);
+                let set = expires_at.map_or(Patch::Clear, Patch::To);
                 let result = keys.update(&holder.actor, &id, KeyUpdate::new().expires_at(set)).await;
                 let extends = before.expires_at.is_some_and(|old| expires_at.is_none_or(|new| new > old));
                 let allowed = holder.may_touch(&before) && (!extends || holds(expires_at, &own, bound));
@@ -230,7 +230,7 @@ impl World {
             }
             5 if !is_over => {
                 let grants = choices.grants();
-                let result = keys.update(&holder.actor, &id, KeyUpdate::new().scopes(Set::To(grants.clone()))).await;
+                let result = keys.update(&holder.actor, &id, KeyUpdate::new().scopes(Patch::To(grants.clone()))).await;
                 let widens = !covers(&own, &grants);
                 let allowed = holder.may_touch(&before) && (!widens || holds(before.expires_at, &grants, bound));
                 ("grant", allowed, result)

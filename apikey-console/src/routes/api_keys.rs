@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use apikey_core::{KeyId, Timestamp};
 use apikey_manager::{
-    ActorId, Cursor, Expiry, KeyFilter, KeySort, KeyUpdate, ManageError, NewKey, ServiceAccountId, Set, Status,
+    ActorId, Cursor, Expiry, KeyFilter, KeySort, KeyUpdate, ManageError, NewKey, Patch, ServiceAccountId, Status,
 };
 use axum::response::Response;
 use http::StatusCode;
@@ -243,11 +243,11 @@ impl PatchKey {
     /// The change without its metadata, which is merged.
     fn into_update(self) -> (KeyUpdate, Given<Map<String, Value>>) {
         let update = KeyUpdate::new()
-            .name(self.name.into())
-            .description(self.description.into())
-            .scopes(self.scopes.into())
-            .not_before(self.not_before.into())
-            .expires_at(self.expires_at.into());
+            .name(self.name)
+            .description(self.description)
+            .scopes(self.scopes)
+            .not_before(self.not_before)
+            .expires_at(self.expires_at);
         (update, self.metadata)
     }
 }
@@ -299,11 +299,11 @@ pub(crate) async fn update(
     Err(precondition::busy())
 }
 
-fn merged(mut before: Map<String, Value>, patch: &Given<Map<String, Value>>) -> Set<Map<String, Value>> {
+fn merged(mut before: Map<String, Value>, patch: &Given<Map<String, Value>>) -> Patch<Map<String, Value>> {
     match patch {
         Given::Value(patch) => {
             merge_patch::merge(&mut before, patch.clone());
-            Set::To(before)
+            Patch::To(before)
         }
         other => other.clone().into(),
     }

@@ -198,7 +198,7 @@ pub(crate) async fn update(
     IfMatch(wanted): IfMatch,
     Json(PatchAccount { name, description }): Json<PatchAccount>,
 ) -> Result<Response, Failure> {
-    let mut update = AccountUpdate::new().name(name.into()).description(description.into());
+    let mut update = AccountUpdate::new().name(name).description(description);
     if let Some(wanted @ Tags::Versions(_)) = wanted {
         let before = caller.keys().account(&caller.actor, &id).await?;
         if !wanted.has(before.version) {

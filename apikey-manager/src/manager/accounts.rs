@@ -5,7 +5,7 @@ use std::sync::Arc;
 use apikey_core::{KeyId, ServiceAccountId};
 
 use super::{
-    IssuedKey, KeyManager, Overlap, Set, Shared,
+    IssuedKey, KeyManager, Overlap, Patch, Shared,
     bulk::revoke_rest_of,
     operation::{Operation, describe_account, difference},
 };
@@ -55,8 +55,8 @@ impl NewAccount {
 #[must_use]
 pub struct AccountUpdate {
     version: Option<u64>,
-    name: Set<String>,
-    description: Set<String>,
+    name: Patch<String>,
+    description: Patch<String>,
 }
 
 impl AccountUpdate {
@@ -72,14 +72,14 @@ impl AccountUpdate {
     }
 
     /// The name. It can't be cleared.
-    pub fn name(mut self, name: Set<String>) -> Self {
-        self.name = name;
+    pub fn name(mut self, name: impl Into<Patch<String>>) -> Self {
+        self.name = name.into();
         self
     }
 
     /// The description.
-    pub fn description(mut self, description: Set<String>) -> Self {
-        self.description = description;
+    pub fn description(mut self, description: impl Into<Patch<String>>) -> Self {
+        self.description = description.into();
         self
     }
 }
@@ -131,11 +131,11 @@ impl KeyManager {
         self.run(async move |shared: Arc<Shared>| {
             let mut fields = Fields::default();
             match &update.name {
-                Set::Keep => {}
-                Set::Clear => fields.push("name", "required", "a name can't be cleared"),
-                Set::To(name) => fields.name(name),
+                Patch::Keep => {}
+                Patch::Clear => fields.push("name", "required", "a name can't be cleared"),
+                Patch::To(name) => fields.name(name),
             }
-            if let Set::To(description) = &update.description {
+            if let Patch::To(description) = &update.description {
                 fields.description(description);
             }
             fields.finish().map_err(ManageError::Invalid)?;

@@ -38,7 +38,7 @@ pub use self::{
     read::PageRequest,
     readers::ReadSettings,
     rotate::Overlap,
-    update::{KeyUpdate, Set},
+    update::{KeyUpdate, Patch},
 };
 use crate::{
     activity::ActivityLog,

@@ -18,7 +18,7 @@ use crate::{
 
 /// What becomes of one field: it stays, is cleared, or gets a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Set<T> {
+pub enum Patch<T> {
     /// It stays as it is.
     #[default]
     Keep,
@@ -28,22 +28,36 @@ pub enum Set<T> {
     To(T),
 }
 
-impl<T> Set<T> {
-    pub(super) fn map<U>(self, to: impl FnOnce(T) -> U) -> Set<U> {
+impl<T> Patch<T> {
+    pub(super) fn map<U>(self, to: impl FnOnce(T) -> U) -> Patch<U> {
         match self {
-            Set::Keep => Set::Keep,
-            Set::Clear => Set::Clear,
-            Set::To(value) => Set::To(to(value)),
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::To(value) => Patch::To(to(value)),
         }
     }
 }
 
-impl<T: Default> Set<T> {
+/// The field gets this value.
+impl<T> From<T> for Patch<T> {
+    fn from(value: T) -> Self {
+        Patch::To(value)
+    }
+}
+
+/// The field gets this text.
+impl From<&str> for Patch<String> {
+    fn from(text: &str) -> Self {
+        Patch::To(text.to_owned())
+    }
+}
+
+impl<T: Default> Patch<T> {
     pub(super) fn apply_to(self, field: &mut T) {
         match self {
-            Set::Keep => {}
-            Set::Clear => *field = T::default(),
-            Set::To(value) => *field = value,
+            Patch::Keep => {}
+            Patch::Clear => *field = T::default(),
+            Patch::To(value) => *field = value,
         }
     }
 }
@@ -51,20 +65,20 @@ impl<T: Default> Set<T> {
 /// A change of a key's record. What is not said stays.
 ///
 /// ```
-/// use apikey_manager::{KeyUpdate, Set};
+/// use apikey_manager::{KeyUpdate, Patch};
 ///
-/// let update = KeyUpdate::new().if_version(3).name(Set::To("nightly".to_owned())).expires_at(Set::Clear);
+/// let update = KeyUpdate::new().if_version(3).name("nightly").expires_at(Patch::Clear);
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct KeyUpdate {
     version: Option<u64>,
-    name: Set<String>,
-    description: Set<String>,
-    scopes: Set<Vec<String>>,
-    not_before: Set<Timestamp>,
-    expires_at: Set<Timestamp>,
-    metadata: Set<Map<String, Value>>,
+    name: Patch<String>,
+    description: Patch<String>,
+    scopes: Patch<Vec<String>>,
+    not_before: Patch<Timestamp>,
+    expires_at: Patch<Timestamp>,
+    metadata: Patch<Map<String, Value>>,
 }
 
 impl KeyUpdate {
@@ -80,38 +94,38 @@ impl KeyUpdate {
     }
 
     /// The name. It can't be cleared.
-    pub fn name(mut self, name: Set<String>) -> Self {
-        self.name = name;
+    pub fn name(mut self, name: impl Into<Patch<String>>) -> Self {
+        self.name = name.into();
         self
     }
 
     /// The description.
-    pub fn description(mut self, description: Set<String>) -> Self {
-        self.description = description;
+    pub fn description(mut self, description: impl Into<Patch<String>>) -> Self {
+        self.description = description.into();
         self
     }
 
     /// The scopes, all of them; cleared, the key may do nothing.
-    pub fn scopes(mut self, scopes: Set<Vec<String>>) -> Self {
-        self.scopes = scopes;
+    pub fn scopes(mut self, scopes: impl Into<Patch<Vec<String>>>) -> Self {
+        self.scopes = scopes.into();
         self
     }
 
     /// From when on it is let in; cleared, at once.
-    pub fn not_before(mut self, not_before: Set<Timestamp>) -> Self {
-        self.not_before = not_before;
+    pub fn not_before(mut self, not_before: impl Into<Patch<Timestamp>>) -> Self {
+        self.not_before = not_before.into();
         self
     }
 
     /// When it expires; cleared, never.
-    pub fn expires_at(mut self, expires_at: Set<Timestamp>) -> Self {
-        self.expires_at = expires_at;
+    pub fn expires_at(mut self, expires_at: impl Into<Patch<Timestamp>>) -> Self {
+        self.expires_at = expires_at.into();
         self
     }
 
     /// The metadata, all of it.
-    pub fn metadata(mut self, metadata: Set<Map<String, Value>>) -> Self {
-        self.metadata = metadata;
+    pub fn metadata(mut self, metadata: impl Into<Patch<Map<String, Value>>>) -> Self {
+        self.metadata = metadata.into();
         self
     }
 }
@@ -176,27 +190,27 @@ impl KeyManager {
 }
 
 impl KeyUpdate {
-    fn check(&self, shared: &Shared, fields: &mut Fields) -> Set<apikey_core::ScopeSet> {
+    fn check(&self, shared: &Shared, fields: &mut Fields) -> Patch<apikey_core::ScopeSet> {
         match &self.name {
-            Set::Keep => {}
-            Set::Clear => fields.push("name", "required", "a name can't be cleared"),
-            Set::To(name) => fields.name(name),
+            Patch::Keep => {}
+            Patch::Clear => fields.push("name", "required", "a name can't be cleared"),
+            Patch::To(name) => fields.name(name),
         }
-        if let Set::To(description) = &self.description {
+        if let Patch::To(description) = &self.description {
             fields.description(description);
         }
-        if let Set::To(metadata) = &self.metadata {
+        if let Patch::To(metadata) = &self.metadata {
             fields.metadata(metadata);
         }
-        if let Set::To(not_before) = &self.not_before
+        if let Patch::To(not_before) = &self.not_before
             && *not_before < shared.now()
         {
             fields.push("not_before", "past", "must not be in the past");
         }
         match &self.scopes {
-            Set::Keep => Set::Keep,
-            Set::Clear => Set::Clear,
-            Set::To(scopes) => Set::To(shared.check_scopes(fields, scopes)),
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::To(scopes) => Patch::To(shared.check_scopes(fields, scopes)),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use apikey_core::Timestamp;
 use apikey_manager::{
     AccountUpdate, AuditFilter, Bucket, BulkRevocation, Cursor, ImportKey, KeyFilter, KeyUpdate, ManageError, Missing,
-    NewAccount, NewKey, Overlap, PageRequest, Selection, ServiceAccountId, Set, UsageOf,
+    NewAccount, NewKey, Overlap, PageRequest, Patch, Selection, ServiceAccountId, UsageOf,
 };
 use serde_json::{Map, Value, json};
 
@@ -48,11 +48,11 @@ async fn a_bad_name_is_refused() {
     let account = keys.create_account(host, NewAccount::new("an account")).await.unwrap();
     for (name, code) in bad_names() {
         stage.refuses("a key of this name", keys.issue(host, NewKey::new(name.clone())), "name", code).await;
-        let update = KeyUpdate::new().name(Set::To(name.clone()));
+        let update = KeyUpdate::new().name(Patch::To(name.clone()));
         stage.refuses("a key's new name", keys.update(host, key.id(), update), "name", code).await;
         let made = keys.create_account(host, NewAccount::new(name.clone()));
         stage.refuses("an account of this name", made, "name", code).await;
-        let update = AccountUpdate::new().name(Set::To(name.clone()));
+        let update = AccountUpdate::new().name(Patch::To(name.clone()));
         let updated = keys.update_account(host, &account.id, update);
         stage.refuses("an account's new name", updated, "name", code).await;
         let row = ImportKey::hashed(name, stage.bed.digest());
@@ -63,7 +63,7 @@ async fn a_bad_name_is_refused() {
         };
         stage.fails("an import of this name", imported, "its row", is_row).await;
     }
-    let cleared = keys.update(host, key.id(), KeyUpdate::new().name(Set::Clear));
+    let cleared = keys.update(host, key.id(), KeyUpdate::new().name(Patch::Clear));
     stage.refuses("a name that is cleared", cleared, "name", "required").await;
     for name in ["مفتاح", "מפתח", "می\u{200c}خواهم", "क्\u{200d}ष", "👩\u{200d}💻 ❤\u{fe0f}", "a b"]
     {
@@ -94,11 +94,11 @@ async fn a_bad_description_is_refused() {
     for (text, code) in cases {
         let issued = keys.issue(host, NewKey::new("a key").description(text.clone()));
         stage.refuses("a key of this description", issued, "description", code).await;
-        let update = KeyUpdate::new().description(Set::To(text.clone()));
+        let update = KeyUpdate::new().description(Patch::To(text.clone()));
         stage.refuses("a key's new description", keys.update(host, key.id(), update), "description", code).await;
         let made = keys.create_account(host, NewAccount::new("an account").description(text.clone()));
         stage.refuses("an account of this description", made, "description", code).await;
-        let update = AccountUpdate::new().description(Set::To(text.clone()));
+        let update = AccountUpdate::new().description(Patch::To(text.clone()));
         let updated = keys.update_account(host, &account.id, update);
         stage.refuses("an account's new description", updated, "description", code).await;
         let revoked = keys.revoke(host, key.id(), text.clone());
@@ -148,10 +148,10 @@ async fn a_bad_time_or_duration_is_refused() {
     }
     let updates = [(bed.now(), "past"), (bed.at(-1), "past"), (far.into(), "too_late")];
     for (moment, code) in updates {
-        let update = KeyUpdate::new().expires_at(Set::To(moment));
+        let update = KeyUpdate::new().expires_at(Patch::To(moment));
         stage.refuses("a new expiry", keys.update(host, key.id(), update), "expires_at", code).await;
     }
-    let update = KeyUpdate::new().not_before(Set::To(bed.at(-1)));
+    let update = KeyUpdate::new().not_before(Patch::To(bed.at(-1)));
     stage.refuses("a new start in the past", keys.update(host, key.id(), update), "not_before", "past").await;
     let overlaps =
         [(Duration::ZERO, "too_short"), (Duration::from_secs(367 * 86_400), "too_long"), (Duration::MAX, "too_long")];
@@ -212,7 +212,7 @@ async fn each_unknown_scope_is_named() {
     for (scopes, field, code) in cases {
         let issued = keys.issue(host, NewKey::new("a key").scopes(scopes));
         stage.refuses("a key with these scopes", issued, field, code).await;
-        let update = KeyUpdate::new().scopes(Set::To(scopes.map(str::to_owned).to_vec()));
+        let update = KeyUpdate::new().scopes(Patch::To(scopes.map(str::to_owned).to_vec()));
         stage.refuses("a key's new scopes", keys.update(host, key.id(), update), field, code).await;
     }
     let issued = keys.issue(host, NewKey::new("a key").environment("staging"));
@@ -246,13 +246,13 @@ async fn fifty_mistakes_are_told_and_the_others_counted() {
         let expected = format!("{told} mistakes, the last of them the number of those that are not told");
         let issued = keys.issue(host, NewKey::new("a key").scopes(scopes.clone()));
         stage.fails("a key with unknown scopes", issued, &expected, is_bounded).await;
-        let update = KeyUpdate::new().scopes(Set::To(scopes));
+        let update = KeyUpdate::new().scopes(Patch::To(scopes));
         stage.fails("a key's unknown scopes", keys.update(host, key.id(), update), &expected, is_bounded).await;
     }
     let many = unknown(201);
     let issued = keys.issue(host, NewKey::new("a key").scopes(many.clone()));
     stage.refuses("a key with too many scopes", issued, "scopes", "too_many").await;
-    let update = KeyUpdate::new().scopes(Set::To(many.clone()));
+    let update = KeyUpdate::new().scopes(Patch::To(many.clone()));
     stage.refuses("too many new scopes", keys.update(host, key.id(), update), "scopes", "too_many").await;
     let row = ImportKey::hashed("a key", stage.bed.digest()).scopes(many);
     let imported = keys.import(host, "import", [row], 10, |_| {});
@@ -335,7 +335,7 @@ async fn large_or_deep_metadata_is_refused() {
     for (metadata, code) in cases {
         let issued = keys.issue(host, NewKey::new("a key").metadata(metadata.clone()));
         stage.refuses("a key with this metadata", issued, "metadata", code).await;
-        let update = KeyUpdate::new().metadata(Set::To(metadata));
+        let update = KeyUpdate::new().metadata(Patch::To(metadata));
         stage.refuses("a key's new metadata", keys.update(host, key.id(), update), "metadata", code).await;
     }
     for metadata in [map(json!("x".repeat(8_184))), map(nested(7))] {
@@ -352,7 +352,7 @@ async fn an_unknown_id_is_not_found() {
     let (keys, host) = (&stage.keys, &stage.host);
     let id = stage.bed.id();
     let is_key = |error: &ManageError| matches!(error, ManageError::NotFound(Missing::Key));
-    let named = || KeyUpdate::new().name(Set::To("other".to_owned()));
+    let named = || KeyUpdate::new().name(Patch::To("other".to_owned()));
     stage.fails("get", keys.get(host, &id), "no such key", is_key).await;
     stage.fails("update", keys.update(host, &id, named()), "no such key", is_key).await;
     stage.fails("rotate", keys.rotate(host, &id, Overlap::None), "no such key", is_key).await;
@@ -369,7 +369,7 @@ async fn an_unknown_id_is_not_found() {
     let is_account = |error: &ManageError| matches!(error, ManageError::NotFound(Missing::ServiceAccount));
     let what = "no such account";
     stage.fails("account", keys.account(host, &id), what, is_account).await;
-    let update = AccountUpdate::new().name(Set::To("other".to_owned()));
+    let update = AccountUpdate::new().name(Patch::To("other".to_owned()));
     stage.fails("update_account", keys.update_account(host, &id, update), what, is_account).await;
     stage.fails("disable_account", keys.disable_account(host, &id), what, is_account).await;
     stage.fails("enable_account", keys.enable_account(host, &id), what, is_account).await;
@@ -391,7 +391,7 @@ async fn a_stale_version_is_told_the_current_one() {
     let stage = Stage::new(Arc::clone(&bed));
     let (keys, host) = (&stage.keys, &stage.host);
     let key = stage.issue().await.unwrap();
-    let named = |version, name: &str| KeyUpdate::new().if_version(version).name(Set::To(name.to_owned()));
+    let named = |version, name: &str| KeyUpdate::new().if_version(version).name(Patch::To(name.to_owned()));
     keys.update(host, key.id(), named(1, "second")).await.unwrap();
     for version in [0, 1, 3, u64::MAX] {
         let update = keys.update(host, key.id(), named(version, "stale"));
@@ -399,7 +399,7 @@ async fn a_stale_version_is_told_the_current_one() {
         stage.fails("a stale update", update, "version 2 is the current one", is_stale).await;
     }
     let account = keys.create_account(host, NewAccount::new("an account")).await.unwrap();
-    let update = AccountUpdate::new().if_version(7).name(Set::To("stale".to_owned()));
+    let update = AccountUpdate::new().if_version(7).name(Patch::To("stale".to_owned()));
     let is_stale = |error: &ManageError| matches!(error, ManageError::StaleVersion { current: 1 });
     let updated = keys.update_account(host, &account.id, update);
     stage.fails("a stale update of an account", updated, "version 1 is the current one", is_stale).await;
@@ -413,7 +413,7 @@ async fn a_stale_version_is_told_the_current_one() {
         .at_once(10, move |_, n| {
             let (manager, host, id) = (managers[n].clone(), host.clone(), id.clone());
             async move {
-                let update = KeyUpdate::new().if_version(2).name(Set::To(format!("name {n}")));
+                let update = KeyUpdate::new().if_version(2).name(Patch::To(format!("name {n}")));
                 match manager.update(&host, &id, update).await {
                     Ok(_) => true,
                     Err(ManageError::StaleVersion { current: 3 }) => false,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use apikey_core::KeyId;
 use apikey_manager::{
-    AccountUpdate, BulkRevocation, KeyRecord, KeyUpdate, ManageError, NewAccount, NewKey, Overlap, Selection, Set,
+    AccountUpdate, BulkRevocation, KeyRecord, KeyUpdate, ManageError, NewAccount, NewKey, Overlap, Patch, Selection,
     Status,
 };
 
@@ -198,7 +198,7 @@ async fn keys_follow_their_service_account() {
     let of_account = || NewKey::new("a key").service_account(account.id.clone());
     let [a, b] = [keys.issue(host, of_account()).await.unwrap(), keys.issue(host, of_account()).await.unwrap()];
     let free = stage.issue().await.unwrap();
-    let update = AccountUpdate::new().if_version(1).name(Set::To("renamed".to_owned()));
+    let update = AccountUpdate::new().if_version(1).name(Patch::To("renamed".to_owned()));
     assert_eq!(keys.update_account(host, &account.id, update).await.unwrap().name, "renamed", "the account's name");
     let is_off = async |key: &KeyRecord| bed.found(&key.secrets[0].digest).await.is_account_disabled;
     for (is_disabled, version) in [(true, 3), (true, 3), (false, 4), (false, 4)] {
@@ -259,5 +259,5 @@ async fn a_suspension_holds_for_every_key() {
     let is_host_only = |error: &ManageError| error.code() == "forbidden";
     stage.fails("a suspension by a user", keys.suspend_organization(&alice), "forbidden", is_host_only).await;
     assert_eq!(stage.stored(key.id()).await.version, 1, "the version of a key: a suspension does not change it");
-    drop(keys.update(host, key.id(), KeyUpdate::new().name(Set::To("other".to_owned()))).await.unwrap());
+    drop(keys.update(host, key.id(), KeyUpdate::new().name(Patch::To("other".to_owned()))).await.unwrap());
 }

@@ -26,6 +26,7 @@ async fn known_keys_are_told_by_row_and_without_owner() {
         new().id(id),
         new().scopes(["files:delete"]),
         new(),
+        new().created_at(bed.at(1)),
     ];
     let expected = [
         (1, "key", "duplicate"),
@@ -34,6 +35,7 @@ async fn known_keys_are_told_by_row_and_without_owner() {
         (5, "id", "duplicate"),
         (7, "id", "duplicate"),
         (8, "scopes[0]", "unknown"),
+        (10, "created_at", "future"),
     ];
     let both = [&stage.ours, theirs.organization()];
     let before = bed.dump(&both).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use apikey_manager::{
-    Action, AuditFilter, ImportKey, KeyFilter, KeyUpdate, ManageError, NewKey, Overlap, PageRequest, Set, Status,
+    Action, AuditFilter, ImportKey, KeyFilter, KeyUpdate, ManageError, NewKey, Overlap, PageRequest, Patch, Status,
 };
 
 use crate::{
@@ -42,7 +42,7 @@ async fn the_status_follows_the_time() {
             40 => drop(keys.disable(host, key.id()).await.unwrap()),
             50 => drop(keys.enable(host, key.id()).await.unwrap()),
             201 => {
-                let update = KeyUpdate::new().expires_at(Set::To(bed.at(300)));
+                let update = KeyUpdate::new().expires_at(Patch::To(bed.at(300)));
                 drop(keys.update(host, key.id(), update).await.unwrap());
             }
             202 => drop(keys.revoke(host, key.id(), "over").await.unwrap()),
@@ -180,7 +180,7 @@ async fn a_revocation_is_final() {
     assert_eq!(keys.revoke(host, key.id(), "again").await.unwrap(), revoked, "the record of a second revocation");
     assert_eq!(stage.dump().await, before, "what is kept after a second revocation");
     let is_over = |error: &ManageError| matches!(error, ManageError::WrongState { status: Status::Revoked, .. });
-    let update = || KeyUpdate::new().expires_at(Set::To(bed.at(900)));
+    let update = || KeyUpdate::new().expires_at(Patch::To(bed.at(900)));
     stage.fails("enable", keys.enable(host, key.id()), "it is revoked", is_over).await;
     stage.fails("disable", keys.disable(host, key.id()), "it is revoked", is_over).await;
     stage.fails("update", keys.update(host, key.id(), update()), "it is revoked", is_over).await;

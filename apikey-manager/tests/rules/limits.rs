@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use apikey_manager::{FoundKey, ImportKey, KeyUpdate, Limited, Limits, ManageError, NewAccount, NewKey, Set};
+use apikey_manager::{FoundKey, ImportKey, KeyUpdate, Limited, Limits, ManageError, NewAccount, NewKey, Patch};
 
 use crate::{bed::Bed, stage::Stage};
 
@@ -92,9 +92,9 @@ async fn ended_keys_make_room_until_they_return() {
     stage.fails("a fourth key again", stage.issue(), "3 of 3", full).await;
     stage.at(100);
     stage.issue().await.unwrap();
-    let extend = || KeyUpdate::new().expires_at(Set::To(bed.at(500)));
+    let extend = || KeyUpdate::new().expires_at(Patch::To(bed.at(500)));
     stage.fails("an extension", keys.update(host, mortal.id(), extend()), "3 of 3", full).await;
-    let revive = KeyUpdate::new().expires_at(Set::Clear);
+    let revive = KeyUpdate::new().expires_at(Patch::Clear);
     stage.fails("an expiry that is cleared", keys.update(host, mortal.id(), revive), "3 of 3", full).await;
     keys.delete(host, b.id()).await.unwrap();
     keys.update(host, mortal.id(), extend()).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_lowered_limit_breaks_no_key_and_adds_none() {
     keys.disable(host, key.id()).await.unwrap();
     keys.enable(host, key.id()).await.unwrap();
     keys.rotate(host, key.id(), apikey_manager::Overlap::None).await.unwrap();
-    let update = KeyUpdate::new().expires_at(Set::To(bed.at(500)));
+    let update = KeyUpdate::new().expires_at(Patch::To(bed.at(500)));
     keys.update(host, key.id(), update).await.unwrap();
     assert_eq!(
         bed.store.counts(&stage.ours, bed.now()).await.unwrap().keys,
@@ -157,8 +157,8 @@ async fn a_lifetime_beyond_the_limit_names_its_field() {
     let late = bed.now() + days(90) + Duration::from_millis(1);
     stage.refuses("a later expiry", keys.issue(host, new().expires_at(late)), "expires_at", "too_late").await;
     keys.issue(host, new().expires_in(days(90))).await.unwrap();
-    let update = KeyUpdate::new().expires_at(Set::Clear);
+    let update = KeyUpdate::new().expires_at(Patch::Clear);
     stage.refuses("an expiry that is cleared", keys.update(host, key.id(), update), "expires_at", "required").await;
-    let update = KeyUpdate::new().expires_at(Set::To(late));
+    let update = KeyUpdate::new().expires_at(Patch::To(late));
     stage.refuses("an extension", keys.update(host, key.id(), update), "expires_at", "too_late").await;
 }

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use apikey_core::KeyId;
 use apikey_manager::{
     AccountUpdate, Actor, AuditFilter, KeyFilter, KeyManager, KeyUpdate, ManageError, NewAccount, NewKey, Overlap,
-    PageRequest, ServiceAccountId, Set,
+    PageRequest, Patch, ServiceAccountId,
 };
 
 use crate::{bed::Bed, stage::Stage, stage::user};
@@ -18,9 +18,9 @@ type Operation = (&'static str, for<'a> fn(&'a KeyManager, &'a Actor, &'a KeyId)
 const ON_KEYS: [Operation; 10] = [
     ("get", |keys, actor, id| Box::pin(async move { keys.get(actor, id).await.map(drop) })),
     ("update", |keys, actor, id| {
-        Box::pin(
-            async move { keys.update(actor, id, KeyUpdate::new().name(Set::To("changed".to_owned()))).await.map(drop) },
-        )
+        Box::pin(async move {
+            keys.update(actor, id, KeyUpdate::new().name(Patch::To("changed".to_owned()))).await.map(drop)
+        })
     }),
     ("rotate", |keys, actor, id| Box::pin(async move { keys.rotate(actor, id, Overlap::UntilEnded).await.map(drop) })),
     ("end_overlap", |keys, actor, id| Box::pin(async move { keys.end_overlap(actor, id).await.map(drop) })),
@@ -109,12 +109,12 @@ async fn nothing_outlives_the_key_that_issued_it() {
     stage.fails("a key for ever", keys.issue(&actor, new()), "it outlives", forbidden).await;
     stage.fails("a key for longer", keys.issue(&actor, new().expires_at(bed.at(101))), "it outlives", forbidden).await;
     let child = keys.issue(&actor, new().expires_at(bed.at(100))).await.unwrap();
-    let extend = KeyUpdate::new().expires_at(Set::To(bed.at(101)));
+    let extend = KeyUpdate::new().expires_at(Patch::To(bed.at(101)));
     stage.fails("an extension", keys.update(&actor, child.id(), extend), "it outlives", forbidden).await;
     let old = stage.issue().await.unwrap();
     stage.fails("a rotation", keys.rotate(&actor, old.id(), Overlap::None), "it outlives", forbidden).await;
     // The key that asks is judged by its record, whatever the actor says.
-    keys.update(host, parent.id(), KeyUpdate::new().scopes(Set::To(vec!["keys:write".to_owned()]))).await.unwrap();
+    keys.update(host, parent.id(), KeyUpdate::new().scopes(Patch::To(vec!["keys:write".to_owned()]))).await.unwrap();
     let asked = keys.issue(&actor, new().expires_at(bed.at(50)));
     stage.fails("a key beyond what is left", asked, "its scopes are fewer by now", forbidden).await;
     keys.revoke(host, parent.id(), "").await.unwrap();
@@ -146,7 +146,7 @@ async fn another_organizations_key_is_not_found() {
         assert_eq!(anothers, nobodys, "what is told of another's account, and of none");
     }
     let host = &stage.host;
-    let update = || AccountUpdate::new().name(Set::To("taken over".to_owned()));
+    let update = || AccountUpdate::new().name(Patch::To("taken over".to_owned()));
     let results = [
         (
             keys.update_account(host, &account.id, update()).await,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use apikey_manager::{
-    AccountUpdate, Action, AuditFilter, Bucket, ImportKey, KeyUpdate, NewAccount, NewKey, Overlap, PageRequest, Set,
+    AccountUpdate, Action, AuditFilter, Bucket, ImportKey, KeyUpdate, NewAccount, NewKey, Overlap, PageRequest, Patch,
     UsageBatch, UsageOf, UsageRow,
 };
 
@@ -23,13 +23,13 @@ async fn each_action_is_told_once_without_secrets() {
     let mut digests = Vec::new();
 
     let account = keys.create_account(host, NewAccount::new("an account")).await.unwrap();
-    let update = AccountUpdate::new().description(Set::To("what for".to_owned()));
+    let update = AccountUpdate::new().description(Patch::To("what for".to_owned()));
     keys.update_account(host, &account.id, update).await.unwrap();
     keys.disable_account(host, &account.id).await.unwrap();
     keys.enable_account(host, &account.id).await.unwrap();
     let key = keys.issue(host, NewKey::new("a key").scopes(["files:read"])).await.unwrap();
     let copy = keys.duplicate(host, key.id()).await.unwrap();
-    keys.update(host, key.id(), KeyUpdate::new().name(Set::To("renamed".to_owned()))).await.unwrap();
+    keys.update(host, key.id(), KeyUpdate::new().name(Patch::To("renamed".to_owned()))).await.unwrap();
     let rotated = keys.rotate(host, key.id(), Overlap::UntilEnded).await.unwrap();
     keys.end_overlap(host, key.id()).await.unwrap();
     keys.disable(host, key.id()).await.unwrap();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use apikey_core::KeyId;
-use apikey_manager::{Actor, KeyManager, KeyUpdate, NewKey, OrganizationId, Overlap, Set};
+use apikey_manager::{Actor, KeyManager, KeyUpdate, NewKey, OrganizationId, Overlap, Patch};
 use apikey_sqlx::SqlStore;
 
 use crate::format;
@@ -110,7 +110,7 @@ async fn work(keys: KeyManager, seed: u64, task: u64) {
             "end_overlap" => drop(keys.end_overlap(&host, &key.id).await.unwrap()),
             "disable" => drop(keys.disable(&host, &key.id).await.unwrap()),
             "enable" => drop(keys.enable(&host, &key.id).await.unwrap()),
-            "rename" => drop(keys.update(&host, &key.id, KeyUpdate::new().name(Set::To(detail))).await.unwrap()),
+            "rename" => drop(keys.update(&host, &key.id, KeyUpdate::new().name(Patch::To(detail))).await.unwrap()),
             "revoke" => drop(keys.revoke(&host, &key.id, "test").await.unwrap()),
             _ => keys.delete(&host, &key.id).await.unwrap(),
         }

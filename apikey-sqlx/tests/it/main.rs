@@ -15,3 +15,4 @@ mod outage;
 mod poolers;
 mod support;
 mod transactions;
+mod usage;
