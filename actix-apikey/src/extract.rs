@@ -10,20 +10,16 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
-use apikey_core::{AuthenticatedKey, Rejection, RequiredScopes, adapter::Anonymous};
+use apikey_core::{AuthenticatedKey, Rejection, RequiredScopes, adapter};
 
 use crate::rejection::ApiKeyRejection;
 
-/// Who the middleware let in; else why nobody can be named.
+const LAYER: &str = "ApiKeyMiddleware";
+
+/// Returns whom the middleware let in.
 pub(crate) fn caller(request: &HttpRequest) -> Result<AuthenticatedKey, Rejection> {
     let extensions = request.extensions();
-    if let Some(key) = extensions.get::<AuthenticatedKey>() {
-        return Ok(key.clone());
-    }
-    Err(match extensions.get::<Anonymous>() {
-        Some(anonymous) => anonymous.refusal(),
-        None => Rejection::missing_layer("ApiKeyMiddleware"),
-    })
+    adapter::caller(extensions.get(), extensions.get(), LAYER).cloned()
 }
 
 /// The caller, for handlers that any valid key may call.
@@ -136,11 +132,8 @@ impl FromRequest for MaybeApiKey {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let extensions = request.extensions();
-        let key = extensions.get::<AuthenticatedKey>().cloned();
-        ready(match key.is_some() || extensions.contains::<Anonymous>() {
-            true => Ok(MaybeApiKey(key)),
-            false => Err(Rejection::missing_layer("ApiKeyMiddleware").into()),
-        })
+        let key = adapter::optional_caller(extensions.get(), extensions.get(), LAYER);
+        ready(key.map(|key| MaybeApiKey(key.cloned())).map_err(ApiKeyRejection::from))
     }
 }
 

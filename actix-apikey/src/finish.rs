@@ -27,7 +27,7 @@ use pin_project_lite::pin_project;
 /// # let keys = TestKeys::new();
 /// let app = App::new()
 ///     .service(
-///         web::resource("/keys/{id}").route(web::delete().to(|| async { "revoked" })).wrap(FinishMiddleware),
+///         web::resource("/keys/{id}").route(web::delete().to(|| async { "revoked" })).wrap(FinishMiddleware::new()),
 ///     )
 ///     .wrap(ApiKeyMiddleware::new(keys.authenticator()));
 /// ```
@@ -38,7 +38,15 @@ use pin_project_lite::pin_project;
 /// out, for a turn say, is ended.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use = "a middleware does nothing until something is wrapped in it"]
+#[non_exhaustive]
 pub struct FinishMiddleware;
+
+impl FinishMiddleware {
+    /// Makes the middleware.
+    pub const fn new() -> Self {
+        FinishMiddleware
+    }
+}
 
 impl<S, B> Transform<S, ServiceRequest> for FinishMiddleware
 where

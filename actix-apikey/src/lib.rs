@@ -69,7 +69,7 @@
 //! |---|---|
 //! | `tower` | `mount`: any tower service under a path |
 //! | `toml` | [`StaticKeys`] from TOML text and files, and files that the first start makes |
-//! | `metrics` | counters and a histogram through the `metrics` facade |
+//! | `metrics` | `AuthenticatorBuilder::metrics`: counters and a histogram through the `metrics` facade |
 //! | `test-util` | `TestKeys`, `ManualClock`, `AuthenticatedKey::fake` |
 //! | `utoipa` | `ApiKeySecurity`: the scheme and the routes' scopes in an OpenAPI document of `utoipa` |
 //!
@@ -77,10 +77,10 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod activity;
 mod body;
 mod extract;
 mod finish;
+mod kept;
 mod middleware;
 #[cfg(feature = "tower")]
 mod mount;
@@ -90,22 +90,7 @@ mod require_scope;
 mod response;
 mod service;
 
-#[cfg(feature = "utoipa")]
-#[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
-pub use apikey_core::ApiKeySecurity;
-pub use apikey_core::{
-    ActivitySink, ActorId, Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum,
-    Claims, Clock, ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, IdError,
-    KeyDigest, KeyFormat, KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyOutput, KeyStatus, KeyedChecksum,
-    LastFrame, NewStaticKey, NoRandomness, NotToken68, OnRevoked, OrganizationId, ParseDigestError, ParseKeyError,
-    ParseKeyOutputError, ParsedKey, Pepper, PepperError, PepperVersion, PlaintextKey, PresentedKey, Rejection,
-    RejectionKind, RequestReport, RequiredScopes, Requirement, Resolution, Resolver, ResolverFn, ResolverWith, Revoked,
-    Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, ServiceAccountId, StaticKeys, StaticKeysError, Tick,
-    Timestamp, TimestampError, TrustGate, adapter::WhileLive, resolver_fn, resolver_with, scopes,
-};
-#[cfg(feature = "test-util")]
-#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
-pub use apikey_core::{ManualClock, TestKey, TestKeys};
+pub use apikey_core::{reexports::*, scopes};
 
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]

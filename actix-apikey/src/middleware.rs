@@ -1,6 +1,9 @@
 //! The middleware as an application sets it up. What it does with a request is in `service`.
 
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+};
 
 use actix_web::{
     Error,
@@ -8,12 +11,12 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::header::HeaderName,
 };
-use apikey_core::{Authenticator, OnRevoked, Rejection};
+use apikey_core::{Authenticator, OnRevoked, Rejection, adapter::Admission};
 
 use crate::{
     body::ResponseBody,
     response::{Refusal, Responder},
-    service::{ApiKeyService, Guarded},
+    service::ApiKeyService,
 };
 
 /// Lets requests with a valid key in, and leaves their [`AuthenticatedKey`] in the request's extensions.
@@ -63,26 +66,30 @@ use crate::{
 /// [`AuthenticatedKey`]: crate::AuthenticatedKey
 #[derive(Clone, Debug)]
 #[must_use = "a middleware does nothing until something is wrapped in it"]
-pub struct ApiKeyMiddleware {
-    pub(crate) authenticator: Authenticator,
-    pub(crate) strip_credential: bool,
+pub struct ApiKeyMiddleware(Options);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) admission: Admission,
+    /// The authenticator's extra headers, parsed once.
+    pub(crate) extra_headers: Arc<[HeaderName]>,
     pub(crate) responder: Option<Responder>,
-    pub(crate) on_revoked: OnRevoked,
     pub(crate) keep_request: bool,
     pub(crate) expiry_header: Option<HeaderName>,
 }
 
 impl ApiKeyMiddleware {
     /// Asks `authenticator` about every request.
+    #[expect(clippy::missing_panics_doc, reason = "the names are header names: the builder has refused others")]
     pub fn new(authenticator: Authenticator) -> Self {
-        ApiKeyMiddleware {
-            authenticator,
-            strip_credential: false,
+        let parse = |name: &str| HeaderName::try_from(name).expect("the authenticator has checked the names");
+        ApiKeyMiddleware(Options {
+            extra_headers: authenticator.extra_headers().iter().map(|name| parse(name)).collect(),
+            admission: Admission::new(authenticator),
             responder: None,
-            on_revoked: OnRevoked::End,
             keep_request: false,
             expiry_header: None,
-        }
+        })
     }
 
     /// Removes the credential from requests that are let in, so that nothing further in can log it or send it on; it
@@ -101,7 +108,7 @@ impl ApiKeyMiddleware {
     /// Not itself, but each request does that a middleware further out keeps a clone of (`request.request().clone()`):
     /// actix-web changes the headers of no request that two hold. Let this one be outside such middlewares.
     pub fn strip_credential(mut self, strip_credential: bool) -> Self {
-        self.strip_credential = strip_credential;
+        self.0.admission.strip_credential(strip_credential);
         self
     }
 
@@ -117,7 +124,7 @@ impl ApiKeyMiddleware {
     /// });
     /// ```
     pub fn responder(mut self, respond: impl Fn(&Rejection) -> Refusal + Send + Sync + 'static) -> Self {
-        self.responder = Some(Responder::new(respond));
+        self.0.responder = Some(Responder::new(respond));
         self
     }
 
@@ -149,7 +156,7 @@ impl ApiKeyMiddleware {
     /// it was moved into the handler and is gone with it. Actix makes the same answer of the error, with the responder's
     /// body if there is one, but after all middlewares further out: CORS and the access log don't see it.
     pub fn on_revoked(mut self, on_revoked: OnRevoked) -> Self {
-        self.on_revoked = on_revoked;
+        self.0.admission.on_revoked(on_revoked);
         self
     }
 
@@ -171,7 +178,7 @@ impl ApiKeyMiddleware {
     /// Not itself, but each request does that is routed further in, so around an `App` or a `web::scope` every one, or
     /// whose headers a middleware further in changes: actix-web changes no request that two hold.
     pub fn keep_request(mut self, keep_request: bool) -> Self {
-        self.keep_request = keep_request;
+        self.0.keep_request = keep_request;
         self
     }
 
@@ -186,7 +193,8 @@ impl ApiKeyMiddleware {
     /// let keys = ApiKeyMiddleware::new(authenticator).expiry_header(HeaderName::from_static("api-key-expires"));
     /// ```
     pub fn expiry_header(mut self, name: HeaderName) -> Self {
-        self.expiry_header = Some(name);
+        self.0.admission.tell_expiry(true);
+        self.0.expiry_header = Some(name);
         self
     }
 }
@@ -203,11 +211,6 @@ where
     type Future = Ready<Result<ApiKeyService<S>, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        let extra_headers = self.authenticator.extra_headers().iter();
-        // The core has checked that they are names.
-        let Ok(extra_headers) = extra_headers.map(|name| HeaderName::try_from(&**name)).collect() else {
-            return ready(Err(()));
-        };
-        ready(Ok(ApiKeyService::new(Guarded { service, options: self.clone(), extra_headers })))
+        ready(Ok(ApiKeyService::new(service, self.0.clone())))
     }
 }

@@ -13,7 +13,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     http::Method,
 };
-use apikey_core::{RequiredScopes, Requirement};
+use apikey_core::{RequiredScopes, Requirement, adapter::ScopeRule};
 use pin_project_lite::pin_project;
 
 use crate::{extract::caller, response};
@@ -41,13 +41,7 @@ use crate::{extract::caller, response};
 /// when no `ApiKeyMiddleware` runs before it. The `ApiKeyMiddleware` renders them in its own way.
 #[derive(Clone)]
 #[must_use = "a middleware does nothing until something is wrapped in it"]
-pub struct RequireScopeMiddleware(Arc<Needs>);
-
-#[derive(Debug)]
-struct Needs {
-    to_read: Requirement,
-    to_write: Requirement,
-}
+pub struct RequireScopeMiddleware(Arc<ScopeRule>);
 
 impl RequireScopeMiddleware {
     /// Needs the scopes that the type `S` stands for.
@@ -64,8 +58,7 @@ impl RequireScopeMiddleware {
     /// # Ok::<(), actix_apikey::ScopeError>(())
     /// ```
     pub fn new(requirement: impl Into<Requirement>) -> Self {
-        let requirement = requirement.into();
-        RequireScopeMiddleware::per_method(requirement.clone(), requirement)
+        RequireScopeMiddleware(Arc::new(ScopeRule::new(requirement.into())))
     }
 
     /// Needs `read` for GET and HEAD, `write` for every other method; each a marker or a [`Requirement`].
@@ -80,7 +73,7 @@ impl RequireScopeMiddleware {
     ///
     /// `OPTIONS` is no exception: put CORS outside.
     pub fn per_method(read: impl Into<Requirement>, write: impl Into<Requirement>) -> Self {
-        RequireScopeMiddleware(Arc::new(Needs { to_read: read.into(), to_write: write.into() }))
+        RequireScopeMiddleware(Arc::new(ScopeRule::per_method(read.into(), write.into())))
     }
 }
 
@@ -96,14 +89,14 @@ where
     type Future = Ready<Result<RequireScopeService<S>, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(RequireScopeService { service, needs: Arc::clone(&self.0) }))
+        ready(Ok(RequireScopeService { service, rule: Arc::clone(&self.0) }))
     }
 }
 
 /// What [`RequireScopeMiddleware`] makes of a service.
 pub struct RequireScopeService<S> {
     service: S,
-    needs: Arc<Needs>,
+    rule: Arc<ScopeRule>,
 }
 
 impl<S, B> Service<ServiceRequest> for RequireScopeService<S>
@@ -120,11 +113,8 @@ where
     }
 
     fn call(&self, request: ServiceRequest) -> RequireScopeFuture<S::Future> {
-        let needed = match *request.method() {
-            Method::GET | Method::HEAD => &self.needs.to_read,
-            _ => &self.needs.to_write,
-        };
-        let verdict = caller(request.request()).and_then(|key| key.require_scopes(needed));
+        let caller = caller(request.request());
+        let verdict = caller.and_then(|key| self.rule.check(&key, request.method().as_str()));
         let state = match verdict {
             Ok(()) => State::Calling { future: self.service.call(request) },
             Err(rejection) => {
@@ -181,7 +171,7 @@ impl fmt::Debug for RequireScopeMiddleware {
 
 impl<S> fmt::Debug for RequireScopeService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireScopeService").field("needs", &self.needs).finish_non_exhaustive()
+        f.debug_struct("RequireScopeService").field("rule", &self.rule).finish_non_exhaustive()
     }
 }
 

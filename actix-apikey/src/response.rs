@@ -18,7 +18,7 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
-use apikey_core::Rejection;
+use apikey_core::{Rejection, adapter::fixed_headers};
 use bytes::Bytes;
 
 /// The body of a refusal, and headers beside those that are fixed; what a
@@ -126,20 +126,10 @@ pub(crate) fn answer(
         headers.append(name, value);
     }
     // Last, so that they replace whatever a responder has put in their place.
-    let challenge = rejection.challenge().map(|challenge| {
-        // The core builds it of printable ASCII alone.
-        HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"))
-    });
-    for (name, value) in [
-        (header::CONTENT_TYPE, Some(refusal.content_type)),
-        (header::CACHE_CONTROL, Some(HeaderValue::from_static("no-store"))),
-        (header::WWW_AUTHENTICATE, challenge),
-        (header::RETRY_AFTER, rejection.retry_after().map(HeaderValue::from)),
-        // The size of the body says them.
-        (header::CONTENT_LENGTH, None),
-        (header::TRANSFER_ENCODING, None),
-    ] {
-        match value {
+    headers.insert(header::CONTENT_TYPE, refusal.content_type);
+    for (name, value) in fixed_headers(rejection) {
+        let name = HeaderName::from_static(name);
+        match value.and_then(|value| HeaderValue::try_from(&*value).ok()) {
             Some(value) => drop(headers.insert(name, value)),
             None => drop(headers.remove(name)),
         }

@@ -9,36 +9,38 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpMessage, HttpRequest, ResponseError,
+    Error, HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::MessageBody,
     dev::{Service, ServiceRequest, ServiceResponse},
     http::{
-        Method, StatusCode,
+        Method,
         header::{self, HeaderName, HeaderValue},
     },
 };
 use apikey_core::{
-    AuthenticatedKey, LastFrame, OnRevoked, Rejection,
-    adapter::{Anonymous, Authentication, Decision, Header, HeaderLines, InFlight, Loading, RequestView},
+    AuthenticatedKey,
+    adapter::{
+        Answer, Authentication, Decision, Exchange, Header, HeaderLines, Loading, RequestDescription, RequestMut,
+        RequestView, ResponseMut,
+    },
 };
 use pin_project_lite::pin_project;
 
-use crate::{activity::Record, body::ResponseBody, middleware::ApiKeyMiddleware, rejection::ApiKeyRejection, response};
+use crate::{body::ResponseBody, middleware::Options, rejection::ApiKeyRejection, response};
 
-/// What [`ApiKeyMiddleware`] makes of a service.
+/// What [`ApiKeyMiddleware`](crate::ApiKeyMiddleware) makes of a service.
 pub struct ApiKeyService<S>(Rc<Guarded<S>>);
 
 impl<S> ApiKeyService<S> {
-    pub(crate) fn new(guarded: Guarded<S>) -> Self {
-        ApiKeyService(Rc::new(guarded))
+    pub(crate) fn new(service: S, options: Options) -> Self {
+        ApiKeyService(Rc::new(Guarded { service, options }))
     }
 }
 
-/// A service, who may call it, and the names of the authenticator's extra headers in its order.
-pub(crate) struct Guarded<S> {
-    pub(crate) service: S,
-    pub(crate) options: ApiKeyMiddleware,
-    pub(crate) extra_headers: Box<[HeaderName]>,
+/// A service, and who may call it.
+struct Guarded<S> {
+    service: S,
+    options: Options,
 }
 
 impl<S, B> Service<ServiceRequest> for ApiKeyService<S>
@@ -54,40 +56,26 @@ where
         self.0.service.poll_ready(cx)
     }
 
-    fn call(&self, request: ServiceRequest) -> ResponseFuture<S> {
+    fn call(&self, mut request: ServiceRequest) -> ResponseFuture<S> {
         let guarded = &self.0;
         let to_head = request.method() == Method::HEAD;
-        let view = View { request: &request, extra_headers: &guarded.extra_headers };
-        let authentication = guarded.options.authenticator.authenticate(&view);
-        let mut exchange = Exchange {
-            to_head,
-            private: false,
-            in_flight: InFlight::anonymous(),
-            request: None,
-            record: None,
-            expiry: None,
-        };
-        let state = match authentication {
-            Authentication::Done(decision) => guarded.carry_out(decision, request, &mut exchange),
+        let view = View { request: &mut request, extra_headers: &guarded.options.extra_headers };
+        let mut call = Call { to_head, exchange: Exchange::default(), request: None };
+        let state = match guarded.options.admission.authenticator().authenticate(&view) {
+            Authentication::Done(decision) => guarded.carry_out(decision, request, &mut call),
             Authentication::Loading(loading) => State::Loading { loading, request: Some(request) },
         };
-        ResponseFuture { guarded: Rc::clone(guarded), exchange, state }
+        ResponseFuture { guarded: Rc::clone(guarded), call, state }
     }
 }
 
 /// What must be remembered of a request until its response.
-struct Exchange {
+struct Call {
     to_head: bool,
-    /// The answer must be kept from shared caches.
-    private: bool,
-    /// Ends the handler with its key.
-    in_flight: InFlight,
+    /// What the core remembers.
+    exchange: Exchange,
     /// What a refusal under way is to be returned with, if that is kept.
     request: Option<HttpRequest>,
-    /// The request, where activity is recorded.
-    record: Option<Box<Record>>,
-    /// What tells the holder when the key expires.
-    expiry: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl<S, B> Guarded<S>
@@ -96,121 +84,129 @@ where
     B: MessageBody + 'static,
 {
     /// Calls the service or answers in its place.
-    fn carry_out(&self, decision: Decision, mut request: ServiceRequest, exchange: &mut Exchange) -> State<S::Future> {
+    fn carry_out(&self, decision: Decision, mut request: ServiceRequest, call: &mut Call) -> State<S::Future> {
         match decision {
-            Ok(Some(key)) => {
-                exchange.private = self.came_by_extra_header(&request);
-                exchange.in_flight = InFlight::new(&key, self.options.on_revoked);
-                if self.options.authenticator.records_activity() {
-                    exchange.record = Record::of(&request, &key, &self.options.authenticator);
-                }
-                exchange.expiry = self.options.expiry_header.as_ref().and_then(|name| {
-                    let value = HeaderValue::try_from(format!("{:.0}", key.expires_at()?)).ok()?;
-                    Some(Box::new((name.clone(), value)))
-                });
-                if self.options.strip_credential {
-                    self.strip(&mut request);
-                }
-                request.extensions_mut().insert(key);
-                exchange.request = self.options.keep_request.then(|| request.request().clone());
-                State::Calling { future: self.service.call(request) }
-            }
-            Ok(None) => {
-                {
-                    let mut extensions = request.extensions_mut();
-                    extensions.remove::<AuthenticatedKey>();
-                    extensions.insert(Anonymous::new(self.options.authenticator.clone()));
-                }
+            Ok(key) => {
+                let is_known = key.is_some();
+                let mut view = View { request: &mut request, extra_headers: &self.options.extra_headers };
+                call.exchange = self.options.admission.admit(key, &mut view);
+                call.request = (is_known && self.options.keep_request).then(|| request.request().clone());
                 State::Calling { future: self.service.call(request) }
             }
             Err(rejection) => {
-                let response = response::respond(&rejection, self.options.responder.as_ref(), exchange.to_head);
+                let response = response::respond(&rejection, self.options.responder.as_ref(), call.to_head);
                 State::Refused { response: Some(request.into_response(response)) }
             }
         }
     }
 
-    /// RFC 9111 §3.5 keeps shared caches from storing what was asked for with `Authorization`, and nothing else.
-    fn came_by_extra_header(&self, request: &ServiceRequest) -> bool {
-        let headers = request.headers();
-        self.extra_headers.iter().any(|name| headers.contains_key(name)) && !headers.contains_key(header::AUTHORIZATION)
-    }
-
-    /// Removes the credential of a request that was let in: had it more than one, it would have been refused.
-    fn strip(&self, request: &mut ServiceRequest) {
-        let headers = request.headers_mut();
-        for name in &self.extra_headers {
-            headers.remove(name);
-        }
-        // Beside a key in another header, `Authorization` may be somebody else's, of another scheme.
-        let is_bearer = |line: &HeaderValue| {
-            line.as_bytes().split_at_checked(7).is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer "))
-        };
-        if headers.get(header::AUTHORIZATION).is_some_and(is_bearer) {
-            headers.remove(header::AUTHORIZATION);
-        }
-    }
-
     /// What is left to do once the service has answered.
-    fn finish(&self, mut response: ServiceResponse<B>, exchange: &mut Exchange) -> ServiceResponse<ResponseBody<B>> {
-        if exchange.private && !response.headers().contains_key(header::CACHE_CONTROL) {
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
-        }
-        if let Some(mut record) = exchange.record.take() {
-            record.answered(response.status());
-        }
-        if let Some(expiry) = exchange.expiry.take() {
-            let (name, value) = *expiry;
-            response.headers_mut().insert(name, value);
-        }
-        let to_head = exchange.to_head;
-        if response.status().is_success() {
-            return let_through(response, exchange);
-        }
-        // Taken out even if there is nothing to say it in other words: the innermost middleware has answered.
-        let rejection = response.response_mut().extensions_mut().remove::<Rejection>();
+    fn finish(&self, mut response: ServiceResponse<B>, call: &mut Call) -> ServiceResponse<ResponseBody<B>> {
         let responder = self.options.responder.as_ref();
-        match rejection {
-            Some(rejection) if responder.is_some() || to_head => response
-                .map_body(|head, _| ResponseBody::refusal(response::answer(head, &rejection, responder, to_head))),
-            _ => let_through(response, exchange),
+        let mut view =
+            Answered { response: response.response_mut(), expiry_header: self.options.expiry_header.as_ref() };
+        match call.exchange.finish(&mut view, responder.is_some() || call.to_head) {
+            Answer::Free => response.map_body(|_, body| ResponseBody::free(body)),
+            Answer::WhileLive(revoked, last) => {
+                response.map_body(|_, body| ResponseBody::while_live(body, revoked, last))
+            }
+            Answer::Refused(rejection) => response
+                .map_body(|head, _| ResponseBody::refusal(response::answer(head, &rejection, responder, call.to_head))),
         }
-    }
-}
-
-/// The service's response, whose body goes on for as long as the key lives.
-fn let_through<B: MessageBody + 'static>(
-    response: ServiceResponse<B>,
-    exchange: &mut Exchange,
-) -> ServiceResponse<ResponseBody<B>> {
-    let extensions = response.response().extensions();
-    let finishes = extensions.get() == Some(&OnRevoked::Finish);
-    let last = extensions.get::<LastFrame>().cloned();
-    drop(extensions);
-    match exchange.in_flight.take_revoked() {
-        Some(revoked) if !finishes => response.map_body(|_, body| ResponseBody::while_live(body, revoked, last)),
-        _ => response.map_body(|_, body| ResponseBody::free(body)),
     }
 }
 
 /// A request as the core sees it.
 struct View<'a> {
-    request: &'a ServiceRequest,
+    request: &'a mut ServiceRequest,
     extra_headers: &'a [HeaderName],
+}
+
+impl View<'_> {
+    fn name(&self, header: Header) -> &HeaderName {
+        match header {
+            Header::Authorization => &header::AUTHORIZATION,
+            Header::Extra(n) => &self.extra_headers[n],
+        }
+    }
 }
 
 impl RequestView for View<'_> {
     fn lines(&self, header: Header) -> HeaderLines<'_> {
-        let headers = self.request.headers();
-        let lines = match header {
-            Header::Authorization => headers.get_all(header::AUTHORIZATION),
-            Header::Extra(n) => headers.get_all(&self.extra_headers[n]),
-        };
-        lines.map(HeaderValue::as_bytes).collect()
+        self.request.headers().get_all(self.name(header)).map(HeaderValue::as_bytes).collect()
     }
 
     fn authenticated(&self) -> Option<AuthenticatedKey> {
         self.request.extensions().get::<AuthenticatedKey>().cloned()
+    }
+}
+
+impl RequestMut for View<'_> {
+    fn method(&self) -> &str {
+        self.request.method().as_str()
+    }
+
+    fn user_agent(&self) -> Option<&str> {
+        self.request.headers().get(header::USER_AGENT)?.to_str().ok()
+    }
+
+    /// The first route that takes the path, where several do; and the peer, which is a proxy where there is one: what a
+    /// proxy says of others is for the service to believe.
+    fn describe(&self) -> RequestDescription {
+        let mut description = RequestDescription::new();
+        if let Some(route) = self.request.match_pattern() {
+            description = description.route(route);
+        }
+        if let Some(peer) = self.request.peer_addr() {
+            description = description.address(peer.ip().to_string());
+        }
+        description
+    }
+
+    fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) -> Option<T> {
+        self.request.extensions_mut().insert(value)
+    }
+
+    fn remove<T: Clone + Send + Sync + 'static>(&mut self) {
+        self.request.extensions_mut().remove::<T>();
+    }
+
+    fn remove_header(&mut self, header: Header) {
+        let name = self.name(header).clone();
+        self.request.headers_mut().remove(name);
+    }
+}
+
+/// A response as the core sees it.
+struct Answered<'a, B> {
+    response: &'a mut HttpResponse<B>,
+    expiry_header: Option<&'a HeaderName>,
+}
+
+impl<B> ResponseMut for Answered<'_, B> {
+    fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.response.extensions().get::<T>().cloned()
+    }
+
+    fn take<T: Clone + Send + Sync + 'static>(&mut self) -> Option<T> {
+        self.response.extensions_mut().remove()
+    }
+
+    fn set_private(&mut self) {
+        let headers = self.response.headers_mut();
+        if !headers.contains_key(header::CACHE_CONTROL) {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        }
+    }
+
+    fn set_expiry(&mut self, moment: &str) {
+        if let (Some(name), Ok(moment)) = (self.expiry_header, HeaderValue::try_from(moment)) {
+            self.response.headers_mut().insert(name.clone(), moment);
+        }
     }
 }
 
@@ -221,7 +217,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S: Service<ServiceRequest>> {
         guarded: Rc<Guarded<S>>,
-        exchange: Exchange,
+        call: Call,
         #[pin]
         state: State<S::Future>,
     }
@@ -251,28 +247,24 @@ where
                 StateProj::Loading { loading, request } => {
                     let decision = ready!(Pin::new(loading).poll(cx));
                     let request = request.take().expect("polled after completion");
-                    let state = this.guarded.carry_out(decision, request, this.exchange);
+                    let state = this.guarded.carry_out(decision, request, this.call);
                     this.state.set(state);
                 }
                 StateProj::Calling { future } => {
-                    let answered = ready!(this.exchange.in_flight.poll(future, cx));
-                    let kept = this.exchange.request.take();
+                    let answered = ready!(this.call.exchange.poll(future, cx));
+                    let kept = this.call.request.take();
                     return Poll::Ready(match answered {
-                        Ok(Ok(response)) => Ok(this.guarded.finish(response, this.exchange)),
+                        Ok(Ok(response)) => Ok(this.guarded.finish(response, this.call)),
                         Ok(Err(error)) => {
-                            if let Some(mut record) = this.exchange.record.take() {
-                                record.answered(error.as_response_error().status_code());
-                            }
+                            this.call.exchange.answered(error.as_response_error().status_code().as_u16());
                             Err(error)
                         }
                         Err(rejection) => {
                             // The handler goes before its answer comes.
                             this.state.set(State::Refused { response: None });
-                            if let Some(mut record) = this.exchange.record.take() {
-                                record.answered(StatusCode::from_u16(rejection.status()).unwrap_or_default());
-                            }
+                            this.call.exchange.answered(rejection.status());
                             let responder = this.guarded.options.responder.clone();
-                            let refusal = ApiKeyRejection::under_way(rejection, responder, this.exchange.to_head);
+                            let refusal = ApiKeyRejection::under_way(rejection, responder, this.call.to_head);
                             match kept {
                                 Some(request) => {
                                     let response = ServiceResponse::new(request, refusal.error_response());

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use apikey_core::{
-    AuthenticatedKey, Authenticator, Rejection, Requirement,
-    adapter::{Authentication, Header, HeaderLines, RequestView},
+    AuthenticatedKey, Authenticator, RejectionKind, Requirement,
+    adapter::{Authentication, Header, HeaderLines, RequestView, is_read},
 };
 use apikey_manager::Actor;
 use axum::{
@@ -16,7 +16,7 @@ use axum::{
     routing::MethodRouter,
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{AUTHORIZATION, ORIGIN},
     request::Parts,
 };
@@ -132,7 +132,7 @@ async fn refuse_undeclared(declaration: &Declaration, request: Request) -> Resul
 /// Renders a rejection of a key as the authenticator does.
 fn in_words_of(key: Option<&AuthenticatedKey>, response: Response) -> Response {
     let rejection = match (key, response.extensions().get()) {
-        (Some(key), Some(Unmet::Scope(scope))) => key.require_scopes(&Requirement::from(scope.clone())).err(),
+        (Some(key), Some(Unmet::Scope(scope))) => Some(key.refuse_scopes(&Requirement::from(scope.clone()))),
         // The handle reports it by now.
         (Some(key), Some(Unmet::Live)) => key.require_live().err(),
         _ => None,
@@ -161,11 +161,9 @@ async fn logged_in(config: &Config, parts: &mut Parts) -> Result<Option<Actor>, 
     };
     let authenticator = config.keys.authenticator();
     if !is_one || has_key(parts, &authenticator) {
-        return Err(refuse(&authenticator, &TwoCredentials)
-            .await
-            .map_or(Failure::Unmet(Unmet::Live), Failure::Refused));
+        return Err(Failure::Refused(authenticator.refuse(RejectionKind::InvalidRequest)));
     }
-    let is_write = !matches!(parts.method, Method::GET | Method::HEAD);
+    let is_write = !is_read(parts.method.as_str());
     // A session is for the page alone: what another page asks for with it is not even read.
     if is_write || (matches!(session, Opened::Key(_)) && says_foreign(&parts.headers)) {
         from_own_page(&parts.headers, &config.origins)?;
@@ -198,13 +196,25 @@ fn says_foreign(headers: &HeaderMap) -> bool {
 
 /// Returns `true` if the request carries a key.
 fn has_key(parts: &Parts, authenticator: &Authenticator) -> bool {
-    let is_bearer = |value: &HeaderValue| {
-        let scheme = value.as_bytes().split(|byte| *byte == b' ').next();
-        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Bearer"))
-    };
+    let view = View { headers: &parts.headers, extra_headers: authenticator.extra_headers() };
     parts.extensions.get::<AuthenticatedKey>().is_some()
-        || parts.headers.get_all(AUTHORIZATION).iter().any(is_bearer)
-        || authenticator.extra_headers().iter().any(|name| parts.headers.contains_key(&**name))
+        || authenticator.headers().any(|header| view.presents_key(header))
+}
+
+/// A request's headers, as the core sees them.
+struct View<'a> {
+    headers: &'a HeaderMap,
+    extra_headers: &'a [Box<str>],
+}
+
+impl RequestView for View<'_> {
+    fn lines(&self, header: Header) -> HeaderLines<'_> {
+        let lines = match header {
+            Header::Authorization => self.headers.get_all(AUTHORIZATION),
+            Header::Extra(n) => self.headers.get_all(&*self.extra_headers[n]),
+        };
+        lines.iter().map(HeaderValue::as_bytes).collect()
+    }
 }
 
 /// Returns `true` if the browser says that the request comes from a page of the host. Pages can't forge this.
@@ -220,15 +230,11 @@ fn is_same_site(headers: &HeaderMap, origins: &[String]) -> bool {
 /// Refuses a key that is not let in. Why it isn't, nobody is told.
 pub(crate) async fn check(authenticator: &Authenticator, key: &str) -> Result<(), Failure> {
     let authorization = Zeroizing::new(format!("Bearer {key}"));
-    refuse(authenticator, &OneKey(&authorization)).await.map_or(Ok(()), |rejection| Err(Failure::Refused(rejection)))
-}
-
-async fn refuse(authenticator: &Authenticator, view: &(impl RequestView + Sync)) -> Option<Rejection> {
-    let decision = match authenticator.authenticate(view) {
+    let decision = match authenticator.authenticate(&OneKey(&authorization)) {
         Authentication::Done(decision) => decision,
         Authentication::Loading(loading) => loading.await,
     };
-    decision.err()
+    decision.map(drop).map_err(Failure::Refused)
 }
 
 /// A request with this one line.
@@ -240,14 +246,5 @@ impl RequestView for OneKey<'_> {
             Header::Authorization => HeaderLines::One(self.0.as_bytes()),
             Header::Extra(_) => HeaderLines::Absent,
         }
-    }
-}
-
-/// A request with two credentials.
-struct TwoCredentials;
-
-impl RequestView for TwoCredentials {
-    fn lines(&self, _: Header) -> HeaderLines<'_> {
-        HeaderLines::Several
     }
 }

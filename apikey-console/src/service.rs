@@ -205,8 +205,8 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let routes = MapResponse::new(self.router.clone(), finish);
         // Changes run to their end and are answered, even if a key revokes itself. This also tells the host's layers.
-        let routes = FinishLayer.layer(routes);
-        let mut routes = LingerLayer::with(self.config.lingering.clone()).layer(routes);
+        let routes = FinishLayer::new().layer(routes);
+        let mut routes = LingerLayer::new().lingering(self.config.lingering.clone()).layer(routes);
         ResponseFuture(Box::pin(routes.call(request.map(any_body))))
     }
 }

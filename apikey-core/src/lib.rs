@@ -40,7 +40,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `toml` | [`StaticKeys`] from TOML text and files, and files that the first start makes |
-//! | `metrics` | counters and a histogram through the `metrics` facade |
+//! | `metrics` | [`AuthenticatorBuilder::metrics`]: counters and a histogram through the `metrics` facade |
 //! | `test-util` | `TestKeys`, `ManualClock`, `AuthenticatedKey::fake` |
 //! | `utoipa` | `ApiKeySecurity`: the scheme and the routes' scopes in an OpenAPI document of `utoipa` |
 //!
@@ -50,7 +50,7 @@
 //!
 //! Every decision is a `tracing` event of the target `apikey`, with the field `outcome` and, where one is known, `key_id`;
 //! never with the key. Accepted requests are at level TRACE, refused ones at DEBUG, failures of the resolver at ERROR.
-//! With the feature `metrics`: `apikey_decisions_total{outcome}` (a request that is let in, and then refused for its scope
+//! With [metrics](AuthenticatorBuilder::metrics): `apikey_decisions_total{outcome}` (a request that is let in, and then refused for its scope
 //! or ended with its key, counts twice), `apikey_cache_hits_total`, `apikey_resolver_calls_total{result}` and
 //! `apikey_resolver_seconds`.
 
@@ -74,28 +74,38 @@ mod telemetry;
 mod test_util;
 pub mod text;
 
-pub use caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport, Revoked};
-#[cfg(feature = "test-util")]
-#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
-pub use clock::ManualClock;
-pub use clock::{Clock, Tick, Timestamp, TimestampError};
-pub use in_flight::{LastFrame, OnRevoked};
-pub use key::{
-    ActorId, Alphabet, Checksum, Claims, DigestAlgorithm, GenerateKeyError, IdError, JsonError, JsonObject, KeyDigest,
-    KeyFormat, KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyOutput, KeyedChecksum, NoRandomness, NotToken68,
-    OrganizationId, ParseDigestError, ParseKeyError, ParseKeyOutputError, ParsedKey, Pepper, PepperError,
-    PepperVersion, PlaintextKey, ServiceAccountId,
-};
-#[cfg(feature = "utoipa")]
-#[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
-pub use openapi::ApiKeySecurity;
-pub use rejection::{Rejection, RejectionKind};
-pub use request::{Authenticator, AuthenticatorBuilder, ConfigError, ForeignTokens, TrustGate};
-pub use scope::{AnyOf, RequiredScopes, Requirement, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet};
-pub use source::{
-    BoxError, GenerateStaticKeyError, KeyStatus, NewStaticKey, PresentedKey, Resolution, Resolver, ResolverFn,
-    ResolverWith, StaticKeys, StaticKeysError, resolver_fn, resolver_with,
-};
-#[cfg(feature = "test-util")]
-#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
-pub use test_util::{TestKey, TestKeys};
+#[doc(inline)]
+pub use reexports::*;
+
+/// What services name: all of this crate but the macros. The crates of adapters re-export it, so that services depend on
+/// one crate.
+pub mod reexports {
+    pub use crate::adapter;
+    pub use crate::caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport, Revoked};
+    #[cfg(feature = "test-util")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+    pub use crate::clock::ManualClock;
+    pub use crate::clock::{Clock, Tick, Timestamp, TimestampError};
+    pub use crate::in_flight::{LastFrame, OnRevoked};
+    pub use crate::key::{
+        ActorId, Alphabet, Checksum, Claims, DigestAlgorithm, GenerateKeyError, IdError, JsonError, JsonObject,
+        KeyDigest, KeyFormat, KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyOutput, KeyedChecksum,
+        NoRandomness, NotToken68, OrganizationId, ParseDigestError, ParseKeyError, ParseKeyOutputError, ParsedKey,
+        Pepper, PepperError, PepperVersion, PlaintextKey, ServiceAccountId,
+    };
+    #[cfg(feature = "utoipa")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
+    pub use crate::openapi::ApiKeySecurity;
+    pub use crate::rejection::{Rejection, RejectionKind};
+    pub use crate::request::{Authenticator, AuthenticatorBuilder, ConfigError, ForeignTokens, TrustGate};
+    pub use crate::scope::{
+        AnyOf, RequiredScopes, Requirement, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet,
+    };
+    pub use crate::source::{
+        BoxError, GenerateStaticKeyError, KeyStatus, NewStaticKey, PresentedKey, Resolution, Resolver, ResolverFn,
+        ResolverWith, StaticKeys, StaticKeysError, resolver_fn, resolver_with,
+    };
+    #[cfg(feature = "test-util")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+    pub use crate::test_util::{TestKey, TestKeys};
+}

@@ -127,6 +127,21 @@ impl Reason {
     }
 }
 
+impl From<RejectionKind> for Reason {
+    /// The reason that is logged where nothing but the kind is known.
+    fn from(kind: RejectionKind) -> Self {
+        match kind {
+            RejectionKind::MissingCredential => Reason::NoCredential,
+            RejectionKind::InvalidRequest => Reason::SeveralCredentials,
+            RejectionKind::InvalidToken => Reason::Unknown,
+            RejectionKind::InsufficientScope => Reason::ScopeMissing,
+            RejectionKind::NotFound => Reason::OtherOrganization,
+            RejectionKind::Unavailable => Reason::Unavailable,
+            RejectionKind::MissingLayer => Reason::LayerMissing,
+        }
+    }
+}
+
 impl Rejection {
     pub(crate) fn new(reason: Reason, terms: Arc<Terms>) -> Self {
         Rejection { reason, terms, subject: None }
@@ -136,15 +151,11 @@ impl Rejection {
         Rejection { reason: Reason::ScopeMissing, terms, subject: requirement.challenge_scope().map(Cow::Owned) }
     }
 
-    /// The answer of an extractor or guard on a route that `layer` does not cover. It is logged as an error: the service's
-    /// own.
+    /// The answer of an extractor or guard on a route that `layer` does not cover.
     #[must_use]
     pub fn missing_layer(layer: &'static str) -> Self {
         let terms = Terms { realm: "".into(), retry_after: Duration::ZERO, explain_refusals: false };
-        let rejection =
-            Rejection { reason: Reason::LayerMissing, terms: Arc::new(terms), subject: Some(Cow::Borrowed(layer)) };
-        crate::telemetry::layer_missing(&rejection, layer);
-        rejection
+        Rejection { reason: Reason::LayerMissing, terms: Arc::new(terms), subject: Some(Cow::Borrowed(layer)) }
     }
 
     pub(crate) fn reason(&self) -> Reason {
@@ -214,7 +225,7 @@ impl Rejection {
             RejectionKind::NotFound => "There is no such resource.".into(),
             RejectionKind::Unavailable => "API keys can't be checked right now.".into(),
             RejectionKind::MissingLayer => {
-                let layer = self.subject.as_deref().unwrap_or_default();
+                let layer = self.subject.as_deref().unwrap_or("the layer");
                 format!("This route reads the caller's API key but {layer} does not cover it.").into()
             }
         }

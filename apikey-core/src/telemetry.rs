@@ -1,4 +1,4 @@
-//! What operators see: an event for every decision, and with the feature `metrics` counters and a histogram.
+//! What operators see: an event for every decision, and counters and a histogram where a service asks for metrics.
 //!
 //! The key never appears; its id does, and the true reason of a refusal.
 
@@ -18,11 +18,12 @@ pub(crate) enum Found {
 }
 
 #[inline]
-pub(crate) fn accepted(key: &KeyId, found: Found) {
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "emitted only with the feature"))]
+pub(crate) fn accepted(key: &KeyId, found: Found, emits_metrics: bool) {
     let cached = matches!(found, Found::Cached);
     tracing::event!(target: TARGET, Level::TRACE, outcome = "accepted", key_id = %key, cached);
     #[cfg(feature = "metrics")]
-    {
+    if emits_metrics {
         metrics::counter!("apikey_decisions_total", "outcome" => "accepted").increment(1);
         if cached {
             metrics::counter!("apikey_cache_hits_total").increment(1);
@@ -30,26 +31,30 @@ pub(crate) fn accepted(key: &KeyId, found: Found) {
     }
 }
 
-pub(crate) fn anonymous() {
+pub(crate) fn anonymous(emits_metrics: bool) {
     tracing::event!(target: TARGET, Level::TRACE, outcome = "anonymous");
-    #[cfg(feature = "metrics")]
-    metrics::counter!("apikey_decisions_total", "outcome" => "anonymous").increment(1);
+    decided("anonymous", emits_metrics);
 }
 
-pub(crate) fn refused(rejection: &Rejection, key: Option<&KeyId>) {
+pub(crate) fn refused(rejection: &Rejection, key: Option<&KeyId>, emits_metrics: bool) {
     let outcome = rejection.reason().as_str();
     let key_id = key.map(tracing::field::display);
     tracing::event!(target: TARGET, Level::DEBUG, outcome, key_id);
+    decided(outcome, emits_metrics);
+}
+
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "emitted only with the feature"))]
+fn decided(outcome: &'static str, emits_metrics: bool) {
     #[cfg(feature = "metrics")]
-    metrics::counter!("apikey_decisions_total", "outcome" => outcome).increment(1);
+    if emits_metrics {
+        metrics::counter!("apikey_decisions_total", "outcome" => outcome).increment(1);
+    }
 }
 
 /// A mistake of the service's own, which its clients can do nothing about.
 pub(crate) fn layer_missing(rejection: &Rejection, layer: &'static str) {
     let outcome = rejection.reason().as_str();
     tracing::event!(target: TARGET, Level::ERROR, outcome, layer, "a route reads the caller, and the layer does not cover it");
-    #[cfg(feature = "metrics")]
-    metrics::counter!("apikey_decisions_total", "outcome" => outcome).increment(1);
 }
 
 /// Why a resolver gave no answer.
@@ -99,9 +104,9 @@ pub(crate) fn digest_mismatch(key: &KeyId) {
 }
 
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "measured only with the feature"))]
-pub(crate) fn resolver_called(result: &'static str, latency: Duration) {
+pub(crate) fn resolver_called(result: &'static str, latency: Duration, emits_metrics: bool) {
     #[cfg(feature = "metrics")]
-    {
+    if emits_metrics {
         metrics::counter!("apikey_resolver_calls_total", "result" => result).increment(1);
         metrics::histogram!("apikey_resolver_seconds").record(latency.as_secs_f64());
     }

@@ -1,4 +1,4 @@
-//! What the feature `metrics` counts.
+//! What is counted for a service that asks for metrics, and that nothing is for others.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ fn given_requests_of_each_kind_when_decided_then_each_is_counted_by_its_true_out
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
-            let keys = TestKeys::new();
+            let keys = TestKeys::with(|builder| builder.metrics(true));
             let authenticator = keys.authenticator();
             let key = keys.key(["files:read"]);
             let unknown = KeyFormat::builder("test").build().unwrap().generate().unwrap();

@@ -76,7 +76,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `toml` | [`StaticKeys`] from TOML text and files, and files that the first start makes |
-//! | `metrics` | counters and a histogram through the `metrics` facade |
+//! | `metrics` | `AuthenticatorBuilder::metrics`: counters and a histogram through the `metrics` facade |
 //! | `test-util` | [`TestKeys`], [`ManualClock`], `AuthenticatedKey::fake` |
 //! | `utoipa` | `ApiKeySecurity`: the scheme and the routes' scopes in an OpenAPI document of `utoipa` |
 //!
@@ -88,7 +88,12 @@ mod extract;
 mod problem;
 mod rejection;
 
-pub use tower_apikey::*;
+pub use tower_apikey::{
+    ApiKeyLayer, ApiKeyService, BodyError, FinishFuture, FinishLayer, FinishService, FromExtensions, LingerBody,
+    LingerFuture, LingerLayer, LingerService, Lingering, Refusal, RequestDescription, RequireScopeFuture,
+    RequireScopeLayer, RequireScopeService, ResponseBody, ResponseFuture, caller, optional_caller, reexports::*,
+    refusal, scopes,
+};
 
 pub use self::{
     extract::{ApiKey, RequireScope},

@@ -2,12 +2,15 @@
 
 use std::{
     error::Error,
-    fmt, mem,
+    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use apikey_core::{AuthenticatedKey, BoxError, LastFrame, Revoked, adapter::WhileLive};
+use apikey_core::{
+    BoxError, LastFrame, Rejection, Revoked,
+    adapter::{LiveBody, PollBody, WhileLive},
+};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
@@ -20,35 +23,15 @@ use crate::grpc;
 /// [`LastFrame`](crate::LastFrame) and gRPC have it. The service's own body is dropped at once, whether the client reads
 /// or not: hence it must be `Send` and, as it moves once it has begun, `Unpin`. Bodies that aren't are boxed by
 /// `MapResponseBodyLayer::new(Box::pin)` of tower-http.
-pub struct ResponseBody<B> {
-    kind: Kind<B>,
-}
+pub struct ResponseBody<B>(Kind<B>);
 
 enum Kind<B> {
-    /// The inner service's, whatever becomes of the key.
-    Inner {
-        body: B,
-    },
-    /// The inner service's, which has not been polled.
-    New {
-        body: B,
-        revoked: Revoked,
-        ending: Ending,
-    },
-    /// The inner service's, under way.
-    UnderWay(Box<UnderWay<B>>),
-    Refusal {
-        body: Full<Bytes>,
-    },
-    Over,
+    Service(LiveBody<Inner<B>, WhileLive<Inner<B>>, SizeHint, Ending>),
+    Refusal(Full<Bytes>),
 }
 
-struct UnderWay<B> {
-    body: WhileLive<B>,
-    hint: SizeHint,
-    ending: Ending,
-    key: AuthenticatedKey,
-}
+/// The inner service's body.
+struct Inner<B>(B);
 
 /// How a body ends when the key dies.
 pub(crate) struct Ending {
@@ -56,11 +39,29 @@ pub(crate) struct Ending {
     pub(crate) last_frame: Option<LastFrame>,
 }
 
-impl Ending {
-    /// The last that comes of a body whose `key` has died.
-    fn frame(self, key: &AuthenticatedKey) -> Result<Frame<Bytes>, BodyError> {
-        match (key.require_live(), self.last_frame) {
-            (Err(rejection), _) if self.is_grpc => Ok(Frame::trailers(grpc::trailers(&rejection))),
+impl<B> PollBody for Inner<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    type Frame = Result<Frame<Bytes>, BodyError>;
+    type Hint = SizeHint;
+    type Ending = Ending;
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        Pin::new(&mut self.0).poll_frame(cx).map_err(BodyError::from_inner)
+    }
+
+    fn is_over_after(&self, frame: &Self::Frame) -> bool {
+        frame.is_err() || self.0.is_end_stream()
+    }
+
+    fn hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+
+    fn end(ending: Ending, rejection: Option<Rejection>) -> Self::Frame {
+        match (rejection, ending.last_frame) {
+            (Some(rejection), _) if ending.is_grpc => Ok(Frame::trailers(grpc::trailers(&rejection))),
             (_, Some(last)) => Ok(Frame::data(Bytes::copy_from_slice(last.as_bytes()))),
             (_, None) => Err(BodyError(Cause::Revoked)),
         }
@@ -68,16 +69,16 @@ impl Ending {
 }
 
 impl<B> ResponseBody<B> {
-    pub(crate) fn inner(body: B) -> Self {
-        ResponseBody { kind: Kind::Inner { body } }
+    pub(crate) fn free(body: B) -> Self {
+        ResponseBody(Kind::Service(LiveBody::free(Inner(body))))
     }
 
     pub(crate) fn while_live(body: B, revoked: Revoked, ending: Ending) -> Self {
-        ResponseBody { kind: Kind::New { body, revoked, ending } }
+        ResponseBody(Kind::Service(LiveBody::while_live(Inner(body), revoked, ending)))
     }
 
     pub(crate) fn refusal(body: Full<Bytes>) -> Self {
-        ResponseBody { kind: Kind::Refusal { body } }
+        ResponseBody(Kind::Refusal(body))
     }
 }
 
@@ -98,98 +99,26 @@ where
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        match &mut self.kind {
-            Kind::Inner { body } => poll_inner(body, cx),
-            Kind::New { .. } => self.begin(cx),
-            Kind::UnderWay(_) => self.go_on(cx),
-            Kind::Refusal { body } => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-            Kind::Over => Poll::Ready(None),
+        match &mut self.0 {
+            Kind::Service(body) => body.poll_frame(cx),
+            Kind::Refusal(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Inner { body } | Kind::New { body, .. } => body.is_end_stream(),
-            Kind::Refusal { body } => body.is_end_stream(),
-            // Where there was an end to see, it was seen when the frame before it was polled.
-            Kind::UnderWay(_) => false,
-            Kind::Over => true,
+        match &self.0 {
+            // Under way, an end was seen when the frame before it was polled.
+            Kind::Service(body) => body.inner().map_or(body.is_over(), |inner| inner.0.is_end_stream()),
+            Kind::Refusal(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Inner { body } | Kind::New { body, .. } => body.size_hint(),
-            Kind::UnderWay(under_way) => under_way.hint,
-            Kind::Refusal { body } => body.size_hint(),
-            Kind::Over => SizeHint::with_exact(0),
+        match &self.0 {
+            Kind::Service(body) => body.hint().unwrap_or_else(|| SizeHint::with_exact(0)),
+            Kind::Refusal(body) => body.size_hint(),
         }
     }
-}
-
-impl<B> ResponseBody<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
-{
-    /// The first poll, which the key has no say in. Most bodies are over with it, and have nothing registered for them.
-    fn begin(&mut self, cx: &mut Context<'_>) -> Polled {
-        let Kind::New { mut body, revoked, ending } = mem::replace(&mut self.kind, Kind::Over) else {
-            return Poll::Ready(None);
-        };
-        let polled = poll_inner(&mut body, cx);
-        let is_over = match &polled {
-            Poll::Ready(Some(Ok(_))) => body.is_end_stream(),
-            Poll::Ready(_) => true,
-            Poll::Pending => false,
-        };
-        if is_over {
-            return polled;
-        }
-        let hint = body.size_hint();
-        let under_way = UnderWay { key: revoked.key().clone(), body: WhileLive::new(body, revoked), hint, ending };
-        self.kind = Kind::UnderWay(Box::new(under_way));
-        match polled {
-            // The one who is to be woken is left with the body by a poll.
-            Poll::Pending => self.go_on(cx),
-            ready => ready,
-        }
-    }
-
-    /// Any poll but the first: the key is looked at before the body is.
-    fn go_on(&mut self, cx: &mut Context<'_>) -> Polled {
-        let Kind::UnderWay(under_way) = &mut self.kind else { return Poll::Ready(None) };
-        let UnderWay { body, hint, .. } = &mut **under_way;
-        let polled = body.poll(cx, |body, cx| {
-            let polled = poll_inner(body, cx);
-            *hint = body.size_hint();
-            let is_over = match &polled {
-                Poll::Ready(Some(Ok(_))) => body.is_end_stream(),
-                Poll::Ready(_) => true,
-                Poll::Pending => return Poll::Pending,
-            };
-            polled.map(|frame| (frame, is_over))
-        });
-        match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some((frame, is_over))) => {
-                if is_over {
-                    self.kind = Kind::Over;
-                }
-                Poll::Ready(frame)
-            }
-            Poll::Ready(None) => match mem::replace(&mut self.kind, Kind::Over) {
-                Kind::UnderWay(ended) => Poll::Ready(Some(ended.ending.frame(&ended.key))),
-                _ => Poll::Ready(None),
-            },
-        }
-    }
-}
-
-fn poll_inner<B>(body: &mut B, cx: &mut Context<'_>) -> Polled
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
-{
-    Pin::new(body).poll_frame(cx).map_err(BodyError::from_inner)
 }
 
 impl<B> fmt::Debug for ResponseBody<B> {
@@ -227,7 +156,7 @@ impl BodyError {
         BodyError(Cause::Inner(error.into()))
     }
 
-    /// Was the body cut off because the caller's key is revoked or expired, by this layer or by one further in?
+    /// Returns `true` if the body was cut off with the caller's key, by this layer or by one further in.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         match &self.0 {

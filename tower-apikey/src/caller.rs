@@ -1,7 +1,9 @@
 //! The caller that a layer has left in a request's extensions.
 
-use apikey_core::{AuthenticatedKey, Rejection, adapter::Anonymous};
+use apikey_core::{AuthenticatedKey, Rejection, adapter};
 use http::Extensions;
+
+const LAYER: &str = "ApiKeyLayer";
 
 /// Adds `AuthenticatedKey::from_extensions`.
 ///
@@ -38,10 +40,7 @@ impl FromExtensions for AuthenticatedKey {
 /// 401 if an optional layer let the request pass without a key; 500 if no [`ApiKeyLayer`](crate::ApiKeyLayer) has seen
 /// it. [`refusal`](crate::refusal) turns either into a response.
 pub fn caller(extensions: &Extensions) -> Result<&AuthenticatedKey, Rejection> {
-    optional_caller(extensions)?.ok_or_else(|| match extensions.get::<Anonymous>() {
-        Some(anonymous) => anonymous.refusal(),
-        None => Rejection::missing_layer("ApiKeyLayer"),
-    })
+    adapter::caller(extensions.get(), extensions.get(), LAYER)
 }
 
 /// The verified caller of the request whose extensions these are, or `None` if an optional layer let it pass without a
@@ -51,9 +50,5 @@ pub fn caller(extensions: &Extensions) -> Result<&AuthenticatedKey, Rejection> {
 ///
 /// 500 if no [`ApiKeyLayer`](crate::ApiKeyLayer) has seen the request.
 pub fn optional_caller(extensions: &Extensions) -> Result<Option<&AuthenticatedKey>, Rejection> {
-    match AuthenticatedKey::from_extensions(extensions) {
-        Some(key) => Ok(Some(key)),
-        None if extensions.get::<Anonymous>().is_some() => Ok(None),
-        None => Err(Rejection::missing_layer("ApiKeyLayer")),
-    }
+    adapter::optional_caller(extensions.get(), extensions.get(), LAYER)
 }

@@ -16,8 +16,8 @@ use tower_service::Service;
 /// Lets requests of the routes inside it finish, though their key is revoked or expires meanwhile. It stands inside an
 /// [`ApiKeyLayer`](crate::ApiKeyLayer), of which it changes nothing else.
 ///
-/// For what must not stop halfway: in axum, `.route("/keys/{id}", delete(revoke).layer(FinishLayer))`, or
-/// `Router::route_layer(FinishLayer)` for several. The layer's own option
+/// For what must not stop halfway: in axum, `.route("/keys/{id}", delete(revoke).layer(FinishLayer::new()))`, or
+/// `Router::route_layer(FinishLayer::new())` for several. The layer's own option
 /// [`on_revoked`](crate::ApiKeyLayer::on_revoked) does the same for all routes.
 ///
 /// ```
@@ -28,7 +28,7 @@ use tower_service::Service;
 /// let keys = TestKeys::new();
 /// let service = ServiceBuilder::new()
 ///     .layer(ApiKeyLayer::new(keys.authenticator()))
-///     .layer(FinishLayer)
+///     .layer(FinishLayer::new())
 ///     .service(handler);
 /// # fn is_service<S: tower::Service<http::Request<String>>>(_: S) {}
 /// # is_service(service);
@@ -39,13 +39,22 @@ use tower_service::Service;
 /// The layer learns of it when this polls the handler for the first time: a request that still waits further out, for a
 /// turn say, is ended. And it has to be polled by the same task: `tower::buffer` between the two hides it.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct FinishLayer;
+
+impl FinishLayer {
+    /// Makes the layer.
+    #[must_use]
+    pub const fn new() -> Self {
+        FinishLayer
+    }
+}
 
 impl<S> Layer<S> for FinishLayer {
     type Service = FinishService<S>;
 
     fn layer(&self, inner: S) -> FinishService<S> {
-        FinishService { inner }
+        FinishService::new(inner)
     }
 }
 
@@ -53,6 +62,21 @@ impl<S> Layer<S> for FinishLayer {
 #[derive(Clone, Debug)]
 pub struct FinishService<S> {
     inner: S,
+}
+
+impl<S> FinishService<S> {
+    /// Lets requests to `inner` finish.
+    pub fn new(inner: S) -> Self {
+        FinishService { inner }
+    }
+
+    /// Returns a layer that makes such services.
+    #[must_use]
+    pub fn layer() -> FinishLayer {
+        FinishLayer
+    }
+
+    accessors!();
 }
 
 impl<S, B> Service<Request<B>> for FinishService<S>

@@ -16,7 +16,7 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{body::ResponseBody, layer::Config, response::Exchange};
+use crate::{body::ResponseBody, layer::Config, response::Exchange, service::View};
 
 pin_project! {
     /// The response future of [`ApiKeyService`](crate::ApiKeyService).
@@ -100,7 +100,7 @@ where
                     let response = response.take().expect("polled after completion");
                     return Poll::Ready(Ok(response.map(ResponseBody::refusal)));
                 }
-                StateProjection::Calling { future, exchange } => match ready!(exchange.in_flight.poll(future, cx)) {
+                StateProjection::Calling { future, exchange } => match ready!(exchange.poll(future, cx)) {
                     Ok(response) => return Poll::Ready(Ok(exchange.finish(response?))),
                     Err(rejection) => {
                         State::Refused { response: Some(Box::new(exchange.refuse_under_way(&rejection))) }
@@ -113,7 +113,8 @@ where
                         *call.take().expect("looked at just now");
                     match decision {
                         Ok(key) => {
-                            let exchange = config.admit(&mut request, key, exchange);
+                            let mut view = View { request: &mut request, config: &config };
+                            let exchange = exchange.admitted(config.admission.admit(key, &mut view));
                             State::Calling { future: ready.call(request), exchange }
                         }
                         Err(rejection) => {

@@ -2,16 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
-use apikey_core::{Authenticator, OnRevoked, Rejection};
+use apikey_core::{
+    Authenticator, OnRevoked, Rejection,
+    adapter::{Admission, RequestDescription},
+};
 use http::{Extensions, HeaderMap, HeaderName};
 use tower_layer::Layer;
 
-use crate::{
-    activity::{Describe, RequestDescription},
-    linger::Lingering,
-    response::Refusal,
-    service::ApiKeyService,
-};
+use crate::{linger::Lingering, response::Refusal, service::ApiKeyService};
 
 /// Authenticates every request by its API key.
 ///
@@ -43,16 +41,15 @@ pub struct ApiKeyLayer {
 }
 
 pub(crate) type Responder = dyn Fn(&Rejection) -> Refusal + Send + Sync;
+type Describe = dyn Fn(&HeaderMap, &Extensions) -> RequestDescription + Send + Sync;
 
 #[derive(Clone)]
 pub(crate) struct Config {
-    pub(crate) authenticator: Authenticator,
+    pub(crate) admission: Admission,
     /// The authenticator's extra headers, parsed once.
     pub(crate) extra_headers: Box<[HeaderName]>,
-    pub(crate) strip_credential: bool,
     pub(crate) responder: Option<Arc<Responder>>,
     pub(crate) grpc: bool,
-    pub(crate) on_revoked: OnRevoked,
     pub(crate) expiry_header: Option<HeaderName>,
     pub(crate) describe: Option<Arc<Describe>>,
     pub(crate) lingering: Lingering,
@@ -68,11 +65,9 @@ impl ApiKeyLayer {
         ApiKeyLayer {
             config: Arc::new(Config {
                 extra_headers: authenticator.extra_headers().iter().map(|name| parse(name)).collect(),
-                authenticator,
-                strip_credential: false,
+                admission: Admission::new(authenticator),
                 responder: None,
                 grpc: false,
-                on_revoked: OnRevoked::End,
                 expiry_header: None,
                 describe: None,
                 lingering: Lingering::new(),
@@ -86,7 +81,7 @@ impl ApiKeyLayer {
     /// A layer of the same authenticator further in still knows the caller.
     #[must_use]
     pub fn strip_credential(self, strip: bool) -> Self {
-        self.with(|config| config.strip_credential = strip)
+        self.with(|config| config.admission.strip_credential(strip))
     }
 
     /// Answers refusals with a body, and more headers, of the service's own.
@@ -143,7 +138,7 @@ impl ApiKeyLayer {
     /// ```
     #[must_use]
     pub fn on_revoked(self, on_revoked: OnRevoked) -> Self {
-        self.with(|config| config.on_revoked = on_revoked)
+        self.with(|config| config.admission.on_revoked(on_revoked))
     }
 
     /// Tells holders of keys that expire when they do: in this header of every answer to a request that was let in, as
@@ -158,7 +153,10 @@ impl ApiKeyLayer {
     /// ```
     #[must_use]
     pub fn expiry_header(self, name: HeaderName) -> Self {
-        self.with(|config| config.expiry_header = Some(name))
+        self.with(|config| {
+            config.admission.tell_expiry(true);
+            config.expiry_header = Some(name);
+        })
     }
 
     /// Says how a request is described where activity is recorded (see [`ActivitySink`](crate::ActivitySink)): method,
@@ -203,7 +201,7 @@ impl<S> Layer<S> for ApiKeyLayer {
     type Service = ApiKeyService<S>;
 
     fn layer(&self, inner: S) -> ApiKeyService<S> {
-        ApiKeyService::new(inner, Arc::clone(&self.config))
+        ApiKeyService::configured(inner, Arc::clone(&self.config))
     }
 }
 
@@ -216,10 +214,8 @@ impl fmt::Debug for ApiKeyLayer {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiKeyLayer")
-            .field("authenticator", &self.authenticator)
-            .field("strip_credential", &self.strip_credential)
+            .field("admission", &self.admission)
             .field("grpc", &self.grpc)
-            .field("on_revoked", &self.on_revoked)
             .finish_non_exhaustive()
     }
 }

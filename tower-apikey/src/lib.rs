@@ -66,7 +66,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `toml` | [`StaticKeys`] from TOML text and files, and files that the first start makes |
-//! | `metrics` | counters and a histogram through the `metrics` facade |
+//! | `metrics` | `AuthenticatorBuilder::metrics`: counters and a histogram through the `metrics` facade |
 //! | `test-util` | `TestKeys`, `ManualClock`, `AuthenticatedKey::fake` |
 //! | `utoipa` | `ApiKeySecurity`: the scheme and the routes' scopes in an OpenAPI document of `utoipa` |
 //!
@@ -74,7 +74,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod activity;
+#[macro_use]
+mod accessors;
 mod body;
 mod caller;
 mod finish;
@@ -87,25 +88,9 @@ mod require_scope;
 mod response;
 mod service;
 
-#[cfg(feature = "utoipa")]
-#[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
-pub use apikey_core::ApiKeySecurity;
-pub use apikey_core::{
-    ActivitySink, ActorId, Alphabet, AnyOf, AuthenticatedKey, Authenticator, AuthenticatorBuilder, BoxError, Checksum,
-    Claims, Clock, ConfigError, DigestAlgorithm, ForeignTokens, GenerateKeyError, GenerateStaticKeyError, IdError,
-    KeyDigest, KeyFormat, KeyFormatBuilder, KeyFormatError, KeyHasher, KeyId, KeyOutput, KeyStatus, KeyedChecksum,
-    LastFrame, NewStaticKey, NoRandomness, NotToken68, OnRevoked, OrganizationId, ParseDigestError, ParseKeyError,
-    ParseKeyOutputError, ParsedKey, Pepper, PepperError, PepperVersion, PlaintextKey, PresentedKey, Rejection,
-    RejectionKind, RequestReport, RequiredScopes, Requirement, Resolution, Resolver, ResolverFn, ResolverWith, Revoked,
-    Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet, ServiceAccountId, StaticKeys, StaticKeysError, Tick,
-    Timestamp, TimestampError, TrustGate, adapter::WhileLive, resolver_fn, resolver_with, scopes,
-};
-#[cfg(feature = "test-util")]
-#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
-pub use apikey_core::{ManualClock, TestKey, TestKeys};
+pub use apikey_core::{adapter::RequestDescription, reexports, reexports::*, scopes};
 
 pub use self::{
-    activity::RequestDescription,
     body::{BodyError, ResponseBody},
     caller::{FromExtensions, caller, optional_caller},
     finish::{FinishFuture, FinishLayer, FinishService},

@@ -9,9 +9,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use apikey_core::{Rejection, RequiredScopes, Requirement};
+use apikey_core::{RequiredScopes, Requirement, adapter::ScopeRule};
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
@@ -42,14 +42,7 @@ use crate::{body::ResponseBody, caller::caller, linger::Lingering, response::ref
 /// ```
 #[derive(Clone, Debug)]
 pub struct RequireScopeLayer {
-    rule: Arc<Rule>,
-}
-
-#[derive(Clone, Debug)]
-struct Rule {
-    safe: Requirement,
-    /// For methods other than GET and HEAD; `None` if they need the same.
-    other: Option<Requirement>,
+    rule: Arc<ScopeRule>,
     lingering: Lingering,
 }
 
@@ -57,7 +50,7 @@ impl RequireScopeLayer {
     /// Requires `requirement`, whatever the method: a marker or a [`Requirement`].
     #[must_use]
     pub fn new(requirement: impl Into<Requirement>) -> Self {
-        RequireScopeLayer::of_rule(requirement.into(), None)
+        RequireScopeLayer::of_rule(ScopeRule::new(requirement.into()))
     }
 
     /// Requires what `S` stands for, whatever the method.
@@ -69,18 +62,18 @@ impl RequireScopeLayer {
     /// Requires `read` for GET and HEAD, `write` for every other method; each a marker or a [`Requirement`].
     #[must_use]
     pub fn per_method(read: impl Into<Requirement>, write: impl Into<Requirement>) -> Self {
-        RequireScopeLayer::of_rule(read.into(), Some(write.into()))
+        RequireScopeLayer::of_rule(ScopeRule::per_method(read.into(), write.into()))
     }
 
     /// Bounds what is read of the bodies of requests that this layer refuses, so that their clients have the answer.
     #[must_use]
     pub fn lingering(mut self, lingering: Lingering) -> Self {
-        Arc::make_mut(&mut self.rule).lingering = lingering;
+        self.lingering = lingering;
         self
     }
 
-    fn of_rule(safe: Requirement, other: Option<Requirement>) -> Self {
-        RequireScopeLayer { rule: Arc::new(Rule { safe, other, lingering: Lingering::new() }) }
+    fn of_rule(rule: ScopeRule) -> Self {
+        RequireScopeLayer { rule: Arc::new(rule), lingering: Lingering::new() }
     }
 }
 
@@ -88,7 +81,7 @@ impl<S> Layer<S> for RequireScopeLayer {
     type Service = RequireScopeService<S>;
 
     fn layer(&self, inner: S) -> RequireScopeService<S> {
-        RequireScopeService { inner, rule: Arc::clone(&self.rule) }
+        RequireScopeService { inner, config: self.clone() }
     }
 }
 
@@ -96,17 +89,22 @@ impl<S> Layer<S> for RequireScopeLayer {
 #[derive(Clone)]
 pub struct RequireScopeService<S> {
     inner: S,
-    rule: Arc<Rule>,
+    config: RequireScopeLayer,
 }
 
-impl Rule {
-    fn check<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
-        let requirement = match &self.other {
-            Some(other) if ![Method::GET, Method::HEAD].contains(request.method()) => other,
-            _ => &self.safe,
-        };
-        caller(request.extensions())?.require_scopes(requirement)
+impl<S> RequireScopeService<S> {
+    /// Requires `requirement`, whatever the method.
+    pub fn new(inner: S, requirement: impl Into<Requirement>) -> Self {
+        RequireScopeLayer::new(requirement).layer(inner)
     }
+
+    /// Returns a layer that makes such services.
+    #[must_use]
+    pub fn layer(requirement: impl Into<Requirement>) -> RequireScopeLayer {
+        RequireScopeLayer::new(requirement)
+    }
+
+    accessors!();
 }
 
 impl<S, B, R> Service<Request<B>> for RequireScopeService<S>
@@ -123,14 +121,15 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.rule.check(&request) {
+        let caller = caller(request.extensions());
+        match caller.and_then(|key| self.config.rule.check(key, request.method().as_str())) {
             Ok(()) => RequireScopeFuture { state: State::Calling { future: self.inner.call(request) } },
             Err(rejection) => {
                 // The ready service goes, and whatever it had reserved with it.
                 let clone = self.inner.clone();
                 drop(mem::replace(&mut self.inner, clone));
                 let mut refused = refusal(rejection);
-                self.rule.lingering.leave(request, &mut refused);
+                self.config.lingering.leave(request, &mut refused);
                 RequireScopeFuture { state: State::Refused { response: Some(refused) } }
             }
         }
@@ -168,7 +167,7 @@ where
     #[expect(clippy::expect_used, reason = "a future polled after completion may panic")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(Ok(match self.project().state.project() {
-            StateProjection::Calling { future } => ready!(future.poll(cx))?.map(ResponseBody::inner),
+            StateProjection::Calling { future } => ready!(future.poll(cx))?.map(ResponseBody::free),
             StateProjection::Refused { response } => {
                 response.take().expect("polled after completion").map(ResponseBody::refusal)
             }
@@ -178,7 +177,7 @@ where
 
 impl<S: fmt::Debug> fmt::Debug for RequireScopeService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireScopeService").field("inner", &self.inner).field("rule", &self.rule).finish()
+        f.debug_struct("RequireScopeService").field("inner", &self.inner).field("config", &self.config).finish()
     }
 }
 

@@ -1,18 +1,26 @@
 //! A rejection as an HTTP response. The core has chosen everything but the form.
 
-use std::sync::Arc;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use apikey_core::{LastFrame, OnRevoked, Rejection, adapter::InFlight};
+use apikey_core::{
+    Rejection,
+    adapter::{self, Answer, ResponseMut, fixed_headers},
+};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
+    response::Parts,
 };
 use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
-    activity::Record,
     body::{Ending, ResponseBody},
     grpc,
     layer::{Config, Responder},
@@ -61,23 +69,20 @@ impl Refusal {
         self
     }
 
-    fn into_response(mut self, rejection: &Rejection) -> Response<Full<Bytes>> {
-        for fixed in [WWW_AUTHENTICATE, RETRY_AFTER, CONTENT_LENGTH, TRANSFER_ENCODING] {
-            self.headers.remove(fixed);
+    /// Turns a response's status and headers into those of the answer to `rejection`, and returns its body. Other headers
+    /// stay: layers on the way may have put them there.
+    fn write_to(self, rejection: &Rejection, status: &mut StatusCode, headers: &mut HeaderMap) -> Full<Bytes> {
+        *status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        headers.extend(self.headers);
+        headers.insert(CONTENT_TYPE, self.content_type);
+        for (name, value) in fixed_headers(rejection) {
+            let name = HeaderName::from_static(name);
+            match value.and_then(|value| HeaderValue::try_from(&*value).ok()) {
+                Some(value) => drop(headers.insert(name, value)),
+                None => drop(headers.remove(name)),
+            }
         }
-        self.headers.insert(CONTENT_TYPE, self.content_type);
-        self.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let challenge = rejection.challenge().and_then(|challenge| HeaderValue::try_from(challenge).ok());
-        if let Some(challenge) = challenge {
-            self.headers.insert(WWW_AUTHENTICATE, challenge);
-        }
-        if let Some(seconds) = rejection.retry_after() {
-            self.headers.insert(RETRY_AFTER, seconds.into());
-        }
-        let mut response = Response::new(Full::new(self.body));
-        *response.status_mut() = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        *response.headers_mut() = self.headers;
-        response
+        Full::new(self.body)
     }
 }
 
@@ -97,122 +102,147 @@ impl Refusal {
 /// ```
 #[must_use]
 pub fn refusal(rejection: Rejection) -> Response<Full<Bytes>> {
-    let mut response = Refusal::problem(&rejection).into_response(&rejection);
+    let mut response = Form::default().refuse(&rejection, None);
     // For the layer around it to find.
     response.extensions_mut().insert(rejection);
     response
 }
 
-/// What must be remembered of a request until its response.
-#[derive(Default)]
-pub(crate) struct Exchange {
+/// The form that a request's refusals have.
+#[derive(Clone, Copy, Default)]
+struct Form {
     is_head: bool,
     is_grpc: bool,
+}
+
+impl Form {
+    fn refuse(self, rejection: &Rejection, responder: Option<&Responder>) -> Response<Full<Bytes>> {
+        let (mut parts, ()) = Response::new(()).into_parts();
+        let body = self.write_to(rejection, responder, &mut parts);
+        Response::from_parts(parts, body)
+    }
+
+    fn write_to(self, rejection: &Rejection, responder: Option<&Responder>, parts: &mut Parts) -> Full<Bytes> {
+        if self.is_grpc {
+            let (refused, body) = grpc::refusal(rejection).into_parts();
+            parts.status = refused.status;
+            for fixed in fixed_headers(rejection) {
+                parts.headers.remove(fixed.0);
+            }
+            parts.headers.extend(refused.headers);
+            return body;
+        }
+        let refusal = responder.map_or_else(|| Refusal::problem(rejection), |responder| responder(rejection));
+        let length = refusal.body.len();
+        let body = refusal.write_to(rejection, &mut parts.status, &mut parts.headers);
+        if self.is_head {
+            // RFC 9110 §9.3.2: no content, but the length that GET would have.
+            parts.headers.insert(CONTENT_LENGTH, length.into());
+            return Full::default();
+        }
+        body
+    }
+}
+
+/// What must be remembered of a request until its response.
+pub(crate) struct Exchange {
+    form: Form,
     /// What a refusal from further in does to the connection: it comes before the body is read, most likely.
     parting: Parting,
-    /// The key came in a header that shared caches don't know of.
-    pub(crate) is_private: bool,
-    /// Ends the handler with its key.
-    pub(crate) in_flight: InFlight,
-    /// The request, where activity is recorded.
-    pub(crate) record: Option<Box<Record>>,
-    /// What tells the holder when the key expires.
-    pub(crate) expiry: Option<Box<(HeaderName, HeaderValue)>>,
-    /// Set if refusals from inside may take another form than the default one. Cloning it is not free, so others don't.
+    /// What the core remembers.
+    admitted: adapter::Exchange,
+    /// Set if answers may need it. Cloning it is not free, so others don't.
     config: Option<Arc<Config>>,
 }
 
 impl Exchange {
     pub(crate) fn of<B: Body>(request: &Request<B>, config: &Arc<Config>) -> Self {
-        let is_grpc = config.grpc && grpc::is_grpc(request);
+        let form = Form { is_head: request.method() == Method::HEAD, is_grpc: config.grpc && grpc::is_grpc(request) };
+        let needs_config = form.is_grpc || config.responder.is_some() || config.expiry_header.is_some();
         Exchange {
-            is_head: request.method() == Method::HEAD,
-            is_grpc,
+            form,
             parting: Parting::of(request),
-            is_private: false,
-            in_flight: InFlight::anonymous(),
-            record: None,
-            expiry: None,
-            config: (is_grpc || config.responder.is_some()).then(|| Arc::clone(config)),
+            admitted: adapter::Exchange::default(),
+            config: needs_config.then(|| Arc::clone(config)),
         }
+    }
+
+    pub(crate) fn admitted(self, admitted: adapter::Exchange) -> Self {
+        Exchange { admitted, ..self }
+    }
+
+    pub(crate) fn poll<F: Future>(
+        &mut self,
+        service: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, Rejection>> {
+        self.admitted.poll(service, cx)
+    }
+
+    fn responder(&self) -> Option<&Responder> {
+        self.config.as_ref()?.responder.as_deref()
     }
 
     /// The inner service's response, on its way out.
     #[inline]
     pub(crate) fn finish<R>(&mut self, mut response: Response<R>) -> Response<ResponseBody<R>> {
-        if let Some(mut record) = self.record.take() {
-            record.answered(response.status());
-        }
-        if let Some(expiry) = self.expiry.take() {
-            let (name, value) = *expiry;
-            response.headers_mut().insert(name, value);
-        }
-        if response.extensions().get::<Rejection>().is_some() {
+        let is_refusal = response.extensions().get::<Rejection>().is_some();
+        if is_refusal {
             self.parting.announce(&mut response);
-            return self.finish_refusal(response);
         }
-        if self.is_private {
-            response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+        let rewords = is_refusal && (self.form.is_grpc || self.form.is_head || self.responder().is_some());
+        let expiry_header = self.config.as_ref().and_then(|config| config.expiry_header.as_ref());
+        match self.admitted.finish(&mut View { response: &mut response, expiry_header }, rewords) {
+            Answer::Free => response.map(ResponseBody::free),
+            Answer::WhileLive(revoked, last_frame) => {
+                let ending = Ending { is_grpc: self.form.is_grpc, last_frame };
+                response.map(|body| ResponseBody::while_live(body, revoked, ending))
+            }
+            Answer::Refused(rejection) => {
+                let (mut parts, _) = response.into_parts();
+                let body = self.form.write_to(&rejection, self.responder(), &mut parts);
+                Response::from_parts(parts, ResponseBody::refusal(body))
+            }
         }
-        let Some(revoked) = self.in_flight.take_revoked() else { return response.map(ResponseBody::inner) };
-        if response.extensions().get() == Some(&OnRevoked::Finish) {
-            return response.map(ResponseBody::inner);
-        }
-        let ending = Ending { is_grpc: self.is_grpc, last_frame: response.extensions().get::<LastFrame>().cloned() };
-        response.map(|body| ResponseBody::while_live(body, revoked, ending))
     }
 
     /// The answer in place of a handler whose key has died.
     #[cold]
     pub(crate) fn refuse_under_way(&mut self, rejection: &Rejection) -> Response<Full<Bytes>> {
-        let responder = self.config.as_ref().and_then(|config| config.responder.as_deref());
-        let mut refused = self.refuse(rejection, responder);
+        let mut refused = self.form.refuse(rejection, self.responder());
         self.parting.announce(&mut refused);
-        if let Some(mut record) = self.record.take() {
-            record.answered(refused.status());
-        }
+        self.admitted.answered(refused.status().as_u16());
         refused
-    }
-
-    /// A refusal from inside, which is rendered anew where it may look otherwise.
-    #[cold]
-    fn finish_refusal<R>(&self, response: Response<R>) -> Response<ResponseBody<R>> {
-        let (mut parts, body) = response.into_parts();
-        let rejection = parts.extensions.remove::<Rejection>();
-        let rejection = rejection.filter(|_| self.config.is_some() || self.is_head);
-        let Some(rejection) = rejection else {
-            return Response::from_parts(parts, ResponseBody::inner(body));
-        };
-        // What layers in between have added stays.
-        let responder = self.config.as_ref().and_then(|config| config.responder.as_deref());
-        let (refused, body) = self.refuse(&rejection, responder).into_parts();
-        for fixed in [CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE, RETRY_AFTER] {
-            parts.headers.remove(fixed);
-        }
-        parts.status = refused.status;
-        parts.headers.extend(refused.headers);
-        Response::from_parts(parts, ResponseBody::refusal(body))
     }
 }
 
-impl Exchange {
-    /// The answer to a refused request.
-    pub(crate) fn refuse(&self, rejection: &Rejection, responder: Option<&Responder>) -> Response<Full<Bytes>> {
-        if self.is_grpc {
-            return grpc::refusal(rejection);
+/// A response as the core sees it.
+struct View<'a, R> {
+    response: &'a mut Response<R>,
+    expiry_header: Option<&'a HeaderName>,
+}
+
+impl<R> ResponseMut for View<'_, R> {
+    fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.response.extensions().get().cloned()
+    }
+
+    fn take<T: Clone + Send + Sync + 'static>(&mut self) -> Option<T> {
+        self.response.extensions_mut().remove()
+    }
+
+    fn set_private(&mut self) {
+        self.response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+    }
+
+    fn set_expiry(&mut self, moment: &str) {
+        if let (Some(name), Ok(moment)) = (self.expiry_header, HeaderValue::try_from(moment)) {
+            self.response.headers_mut().insert(name, moment);
         }
-        let refusal = match responder {
-            Some(responder) => responder(rejection),
-            None => Refusal::problem(rejection),
-        };
-        let length = refusal.body.len();
-        let mut response = refusal.into_response(rejection);
-        if self.is_head {
-            // RFC 9110 §9.3.2: no content, but the length that GET would have.
-            *response.body_mut() = Full::default();
-            response.headers_mut().insert(CONTENT_LENGTH, length.into());
-        }
-        response
     }
 }
 
@@ -227,7 +257,7 @@ impl Config {
     where
         B: Body + Send + 'static,
     {
-        let mut refused = exchange.refuse(rejection, self.responder.as_deref());
+        let mut refused = exchange.form.refuse(rejection, self.responder.as_deref());
         self.lingering.leave(request, &mut refused);
         refused
     }

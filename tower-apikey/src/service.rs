@@ -7,14 +7,23 @@ use std::{
 };
 
 use apikey_core::{
-    AuthenticatedKey,
-    adapter::{Anonymous, Authentication, Header, HeaderLines, InFlight, RequestView},
+    AuthenticatedKey, Authenticator,
+    adapter::{Authentication, Header, HeaderLines, RequestDescription, RequestMut, RequestView},
 };
-use http::{HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+use http::{
+    HeaderName, Request, Response,
+    header::{AUTHORIZATION, USER_AGENT},
+};
 use http_body::Body;
+use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{activity::Record, body::ResponseBody, future::ResponseFuture, layer::Config, response::Exchange};
+use crate::{
+    body::ResponseBody,
+    future::ResponseFuture,
+    layer::{ApiKeyLayer, Config},
+    response::Exchange,
+};
 
 /// The service of [`ApiKeyLayer`](crate::ApiKeyLayer).
 ///
@@ -26,14 +35,22 @@ pub struct ApiKeyService<S> {
 }
 
 impl<S> ApiKeyService<S> {
-    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self {
+    /// Lets in what `authenticator` lets in, with the defaults of [`ApiKeyLayer`].
+    pub fn new(inner: S, authenticator: Authenticator) -> Self {
+        ApiKeyLayer::new(authenticator).layer(inner)
+    }
+
+    /// Returns a layer that makes such services.
+    #[must_use]
+    pub fn layer(authenticator: Authenticator) -> ApiKeyLayer {
+        ApiKeyLayer::new(authenticator)
+    }
+
+    pub(crate) fn configured(inner: S, config: Arc<Config>) -> Self {
         ApiKeyService { inner, config }
     }
 
-    /// The service inside.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
+    accessors!();
 }
 
 impl<S: Clone> ApiKeyService<S> {
@@ -59,10 +76,10 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let exchange = Exchange::of(&request, &self.config);
-        let view = View { request: &request, extra_headers: &self.config.extra_headers };
-        match self.config.authenticator.authenticate(&view) {
+        let mut view = View { request: &mut request, config: &self.config };
+        match self.config.admission.authenticator().authenticate(&view) {
             Authentication::Done(Ok(key)) => {
-                let exchange = self.config.admit(&mut request, key, exchange);
+                let exchange = exchange.admitted(self.config.admission.admit(key, &mut view));
                 ResponseFuture::calling(self.inner.call(request), exchange)
             }
             Authentication::Done(Err(rejection)) => {
@@ -77,69 +94,26 @@ where
     }
 }
 
-impl Config {
-    /// Leaves the caller in the request, in place of whoever an outer layer left there.
-    pub(crate) fn admit<B>(
-        self: &Arc<Self>,
-        request: &mut Request<B>,
-        key: Option<AuthenticatedKey>,
-        mut exchange: Exchange,
-    ) -> Exchange {
-        match key {
-            Some(key) => {
-                exchange.in_flight = InFlight::new(&key, self.on_revoked);
-                if self.authenticator.records_activity() {
-                    exchange.record = Record::of(request, &key, self);
-                }
-                exchange.expiry = self.expiry_header.as_ref().and_then(|name| {
-                    let value = HeaderValue::try_from(format!("{:.0}", key.expires_at()?)).ok()?;
-                    Some(Box::new((name.clone(), value)))
-                });
-                let headers = request.headers();
-                exchange.is_private = self.extra_headers.iter().any(|name| headers.contains_key(name))
-                    && !headers.contains_key(AUTHORIZATION);
-                request.extensions_mut().insert(key);
-                if self.strip_credential {
-                    self.strip(request);
-                }
-            }
-            None => {
-                request.extensions_mut().remove::<AuthenticatedKey>();
-                request.extensions_mut().insert(Anonymous::new(self.authenticator.clone()));
-            }
-        }
-        exchange
-    }
-
-    /// Removes what held the key; `Authorization` of another scheme is somebody else's.
-    fn strip<B>(&self, request: &mut Request<B>) {
-        let headers = request.headers_mut();
-        for name in &self.extra_headers {
-            headers.remove(name);
-        }
-        let scheme = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split(|byte| *byte == b' ').next());
-        if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Bearer")) {
-            headers.remove(AUTHORIZATION);
-        }
-    }
+/// A request as the core sees it.
+pub(crate) struct View<'a, B> {
+    pub(crate) request: &'a mut Request<B>,
+    pub(crate) config: &'a Config,
 }
 
-/// A request as the authenticator sees it.
-struct View<'a, B> {
-    request: &'a Request<B>,
-    extra_headers: &'a [HeaderName],
+impl<B> View<'_, B> {
+    #[inline]
+    fn name(&self, header: Header) -> Option<&HeaderName> {
+        match header {
+            Header::Authorization => Some(&AUTHORIZATION),
+            Header::Extra(n) => self.config.extra_headers.get(n),
+        }
+    }
 }
 
 impl<B> RequestView for View<'_, B> {
     #[inline]
     fn lines(&self, header: Header) -> HeaderLines<'_> {
-        let name = match header {
-            Header::Authorization => &AUTHORIZATION,
-            Header::Extra(n) => match self.extra_headers.get(n) {
-                Some(name) => name,
-                None => return HeaderLines::Absent,
-            },
-        };
+        let Some(name) = self.name(header) else { return HeaderLines::Absent };
         let headers = self.request.headers();
         // Few requests have two lines of any header. Where none has, the first is the only one.
         if headers.len() == headers.keys_len() {
@@ -150,6 +124,35 @@ impl<B> RequestView for View<'_, B> {
 
     fn authenticated(&self) -> Option<AuthenticatedKey> {
         self.request.extensions().get().cloned()
+    }
+}
+
+impl<B> RequestMut for View<'_, B> {
+    fn method(&self) -> &str {
+        self.request.method().as_str()
+    }
+
+    fn user_agent(&self) -> Option<&str> {
+        self.request.headers().get(USER_AGENT)?.to_str().ok()
+    }
+
+    fn describe(&self) -> RequestDescription {
+        let describe = self.config.describe.as_ref();
+        describe.map(|describe| describe(self.request.headers(), self.request.extensions())).unwrap_or_default()
+    }
+
+    fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) -> Option<T> {
+        self.request.extensions_mut().insert(value)
+    }
+
+    fn remove<T: Clone + Send + Sync + 'static>(&mut self) {
+        self.request.extensions_mut().remove::<T>();
+    }
+
+    fn remove_header(&mut self, header: Header) {
+        if let Some(name) = self.name(header).cloned() {
+            self.request.headers_mut().remove(name);
+        }
     }
 }
 

@@ -150,5 +150,5 @@ fn given_bodies_when_boxed_or_served_then_they_have_what_frameworks_ask_for() {
     served::<ResponseBody<ResponseBody<String>>>();
     served::<ResponseBody<http_body_util::combinators::UnsyncBoxBody<Bytes, BoxError>>>();
     error::<BodyError>();
-    let _ = (FinishLayer, RequireScopeLayer::new(tower_apikey::Requirement::all(["a"]).unwrap()));
+    let _ = (FinishLayer::new(), RequireScopeLayer::new(tower_apikey::Requirement::all(["a"]).unwrap()));
 }

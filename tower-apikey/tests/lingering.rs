@@ -219,7 +219,7 @@ async fn given_a_client_that_waits_to_continue_when_refused_then_its_body_is_not
 
 #[tokio::test]
 async fn given_a_bound_of_bytes_when_a_body_is_as_long_or_longer_then_it_is_read_or_thrown_away() {
-    let bounded = LingerLayer::with(Lingering::new().max_bytes(4 * CHUNK.len() as u64));
+    let bounded = LingerLayer::new().lingering(Lingering::new().max_bytes(4 * CHUNK.len() as u64));
     for (chunks, is_read) in [(4, true), (5, false)] {
         let (request, seen) = upload(chunks, true);
         assert!(closes(&bounded.layer(service_fn(refuse)).oneshot(request).await.unwrap()));
@@ -231,7 +231,7 @@ async fn given_a_bound_of_bytes_when_a_body_is_as_long_or_longer_then_it_is_read
 #[tokio::test(start_paused = true)]
 async fn given_a_client_that_never_sends_the_rest_when_its_time_is_over_then_it_is_thrown_away() {
     for (layer, seconds) in
-        [(LingerLayer::new(), 10), (LingerLayer::with(Lingering::new().max_time(Duration::from_secs(2))), 2)]
+        [(LingerLayer::new(), 10), (LingerLayer::new().lingering(Lingering::new().max_time(Duration::from_secs(2))), 2)]
     {
         let (request, seen) = upload(1, false);
         layer.layer(service_fn(refuse)).oneshot(request).await.unwrap();
@@ -244,7 +244,7 @@ async fn given_a_client_that_never_sends_the_rest_when_its_time_is_over_then_it_
 
 #[tokio::test]
 async fn given_more_at_once_than_the_bound_when_refused_then_the_others_are_thrown_away_and_closed() {
-    let layer = LingerLayer::with(Lingering::new().max_at_once(2));
+    let layer = LingerLayer::new().lingering(Lingering::new().max_at_once(2));
     let mut seen = Vec::new();
     for _ in 0..3 {
         let (request, one) = upload(1, false);
@@ -255,7 +255,8 @@ async fn given_more_at_once_than_the_bound_when_refused_then_the_others_are_thro
     settle().await;
     assert_eq!(seen.iter().map(|seen| seen.dropped.load(SeqCst)).collect::<Vec<_>>(), [false, false, true]);
     let (request, off) = upload(1, true);
-    let response = LingerLayer::with(Lingering::off()).layer(service_fn(refuse)).oneshot(request).await.unwrap();
+    let response =
+        LingerLayer::new().lingering(Lingering::off()).layer(service_fn(refuse)).oneshot(request).await.unwrap();
     assert!(closes(&response) && off.was_thrown_away_after(0));
 }
 

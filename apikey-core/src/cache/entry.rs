@@ -35,12 +35,20 @@ pub(crate) struct Shared {
     pub(crate) terms: Arc<Terms>,
     /// `None` if usage is not counted.
     pub(crate) usage: Option<Usage>,
+    pub(crate) emits_metrics: bool,
 }
 
 impl Shared {
     pub(crate) fn new(clock: Clock, terms: Terms) -> Self {
         let sweep = Sweep::new(clock.clone());
-        Shared { registry: Registry::default(), clock, sweep, terms: Arc::new(terms), usage: None }
+        Shared {
+            registry: Registry::default(),
+            clock,
+            sweep,
+            terms: Arc::new(terms),
+            usage: None,
+            emits_metrics: false,
+        }
     }
 }
 
@@ -52,8 +60,9 @@ pub(crate) struct Entry {
     cache_key: CacheKey,
     /// A hit's counter begins on the same line.
     counts: Counts,
-    /// The end of the key's window. Unlike `good_until`, it doesn't depend on the cache TTL.
-    ends: Tick,
+    /// The end of the key's window, as a tick. Unlike `good_until`, it doesn't depend on the cache TTL. Written under the
+    /// registry's lock.
+    ends: AtomicU64,
     /// The digest under which the store keeps the secret; `None` if it is the cache key's own.
     digest: Option<Box<KeyDigest>>,
     waiters: Mutex<Option<Box<Waiters>>>,
@@ -87,7 +96,7 @@ impl Entry {
             good_until: AtomicU64::new(good_until.as_nanos()),
             cache_key,
             counts: Counts::default(),
-            ends,
+            ends: AtomicU64::new(ends.as_nanos()),
             digest: (!is_cache_key).then(|| Box::new(digest)),
             waiters: Mutex::default(),
             claims,
@@ -154,12 +163,40 @@ impl Entry {
 
     /// Returns the end of the key's window.
     pub(super) fn ends(&self) -> Tick {
-        self.ends
+        Tick::from_nanos(self.ends.load(Ordering::Acquire))
+    }
+
+    /// Moves the end of the key's window. Call it under the registry's lock only, and
+    /// [`end_has_moved`](Entry::end_has_moved) after it.
+    pub(super) fn set_ends(&self, ends: Tick) {
+        self.ends.store(ends.as_nanos(), Ordering::Release);
+        let good_until = self.good_until.load(Ordering::Acquire);
+        // `good_until` only falls: marks are lower than any tick, and the store has to confirm a later end.
+        if ends.as_nanos() < good_until {
+            self.good_until.store(ends.as_nanos(), Ordering::Release);
+        }
+    }
+
+    /// Arranges for the waiters to be woken at the new end. Never call it under the registry's lock.
+    pub(crate) fn end_has_moved(self: &Arc<Self>) {
+        // Whoever begins to wait from now on reads the new end under the lock that is taken here.
+        if self.ends() != Tick::NEVER
+            && let Some(waiters) = &mut *self.waiters.lock()
+        {
+            waiters.is_listed = true;
+        } else {
+            return;
+        }
+        self.shared.sweep.list(self);
+        if !self.is_live() {
+            self.wake_waiters();
+        }
     }
 
     /// Returns `true` if the window is over. Most keys have no end and need no clock.
     fn is_expired(&self, now: impl FnOnce() -> Tick) -> bool {
-        self.ends != Tick::NEVER && self.ends <= now()
+        let ends = self.ends();
+        ends != Tick::NEVER && ends <= now()
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -207,7 +244,7 @@ impl Entry {
             return false;
         }
         let left = waiters.get_or_insert_default();
-        let is_new = self.ends != Tick::NEVER && !std::mem::replace(&mut left.is_listed, true);
+        let is_new = self.ends() != Tick::NEVER && !std::mem::replace(&mut left.is_listed, true);
         let replaced = match *slot {
             Some(slot) => Some(std::mem::replace(&mut left.wakers[slot], waker)),
             None => {

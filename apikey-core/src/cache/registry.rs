@@ -16,7 +16,10 @@ use super::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use crate::key::{KeyDigest, KeyId};
+use crate::{
+    clock::Tick,
+    key::{KeyDigest, KeyId},
+};
 
 /// A log of changes up to this length is not swept.
 const SMALL_LOG: usize = 1_024;
@@ -99,6 +102,25 @@ impl Registry {
         drop(state);
         drop(evicted);
         entries.retain(|entry| entry.is_dead());
+        entries
+    }
+
+    /// Moves the end of the entries of `key`, or of one of its secrets. They are returned for those who wait to hear of it.
+    ///
+    /// An entry that may be of the secret, though it was filled under a digest of another algorithm, is made stale.
+    #[must_use]
+    pub(crate) fn end_at(&self, key: &KeyId, secret: Option<&KeyDigest>, ends: Tick) -> Vec<Arc<Entry>> {
+        let mut state = self.state.lock();
+        state.record(key);
+        let entries = self.entries_near(&state, key);
+        for entry in entries.iter().filter(|entry| entry.claims().key_id() == key) {
+            match secret.map_or(Some(true), |digest| entry.has_digest(digest)) {
+                Some(true) => entry.set_ends(ends),
+                Some(false) => {}
+                None => entry.make_stale(),
+            }
+        }
+        drop(state);
         entries
     }
 
@@ -281,7 +303,7 @@ mod tests {
     #[test]
     fn given_changes_when_they_come_while_a_load_is_under_way_then_those_that_concern_it_make_it_lose() {
         type Change = fn(&Registry);
-        let cases: [(&str, Change, bool); 8] = [
+        let cases: [(&str, Change, bool); 10] = [
             ("nothing", |_| {}, false),
             ("this key revoked", |r| drop(r.revoke(&id("a"), None, nothing)), true),
             ("another key revoked", |r| drop(r.revoke(&id("b"), None, nothing)), false),
@@ -289,6 +311,8 @@ mod tests {
             ("another of its secrets revoked", |r| drop(r.revoke(&id("a"), Some(&digest_of(b"t")), nothing)), true),
             ("this key refreshed", |r| r.refresh(&id("a")), true),
             ("all refreshed", |r| r.refresh_all(), true),
+            ("this key's end set", |r| drop(r.end_at(&id("a"), None, Tick::FIRST)), true),
+            ("another key's end set", |r| drop(r.end_at(&id("b"), None, Tick::FIRST)), false),
             ("unknown forgotten", |r| r.forget_refused(), false),
         ];
         for (name, change, loses) in cases {

@@ -125,7 +125,8 @@ impl Sweep {
             state.is_driven
         };
         drop(looked_at);
-        due.iter().for_each(|entry| entry.wake_waiters());
+        // An end that was moved meanwhile is listed a second time.
+        due.iter().filter(|entry| !entry.is_live()).for_each(|entry| entry.wake_waiters());
         goes_on
     }
 }

@@ -63,7 +63,7 @@ impl AuthenticatedKey {
         self.0.digest()
     }
 
-    /// Is the key neither revoked, as far as this process knows, nor expired?
+    /// Returns `true` if the key is neither revoked, as far as this process knows, nor expired.
     ///
     /// A key that was merely refreshed stays live for the requests it let in.
     #[must_use]
@@ -120,7 +120,7 @@ impl AuthenticatedKey {
     pub fn require<S: RequiredScopes>(&self) -> Result<(), Rejection> {
         match S::met_by(self.claims().scopes()) {
             true => Ok(()),
-            false => Err(self.lacks(&S::requirement())),
+            false => Err(self.refuse_scopes(&S::requirement())),
         }
     }
 
@@ -132,7 +132,7 @@ impl AuthenticatedKey {
     pub fn require_scopes(&self, requirement: &Requirement) -> Result<(), Rejection> {
         match requirement.is_met_by(self.claims().scopes()) {
             true => Ok(()),
-            false => Err(self.lacks(requirement)),
+            false => Err(self.refuse_scopes(requirement)),
         }
     }
 
@@ -148,7 +148,9 @@ impl AuthenticatedKey {
         }
     }
 
-    fn lacks(&self, requirement: &Requirement) -> Rejection {
+    /// Refuses the caller for want of what `requirement` asks for, without a check: for code that has made its own.
+    #[must_use]
+    pub fn refuse_scopes(&self, requirement: &Requirement) -> Rejection {
         if let Some(usage) = &self.shared().usage {
             usage.refused(&self.0);
         }
@@ -156,7 +158,7 @@ impl AuthenticatedKey {
     }
 
     fn refuse(&self, rejection: Rejection) -> Rejection {
-        crate::telemetry::refused(&rejection, Some(self.key_id()));
+        crate::telemetry::refused(&rejection, Some(self.key_id()), self.shared().emits_metrics);
         rejection
     }
 }

@@ -125,7 +125,7 @@ impl Scope {
         Scope { outer: FINISHES.replace(false) }
     }
 
-    /// Was it said that the request finishes? Outer ones are told, too.
+    /// Returns `true` if it was said that the request finishes. Outer ones are told, too.
     fn leave(mut self) -> bool {
         let finishes = FINISHES.get();
         self.outer |= finishes;

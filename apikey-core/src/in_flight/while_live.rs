@@ -59,7 +59,7 @@ impl<T: Send + 'static> WhileLive<T> {
         kept
     }
 
-    /// Is the key dead, and the value gone?
+    /// Returns `true` if the key is dead and the value gone.
     pub fn is_over(&self) -> bool {
         self.slot.kept.lock().is_over
     }

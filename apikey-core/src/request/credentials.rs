@@ -3,79 +3,8 @@
 //! Nothing is trimmed, decoded or guessed: two credentials are never reduced to one, and what is not exactly a
 //! credential is refused rather than read generously.
 
-use crate::{caller::AuthenticatedKey, rejection::Reason};
-
-/// A header an [`Authenticator`](crate::Authenticator) reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Header {
-    /// `Authorization`, scheme `Bearer` (RFC 6750 §2.1).
-    Authorization,
-    /// The n-th of [`Authenticator::extra_headers`](crate::Authenticator::extra_headers), whose whole value is the key.
-    Extra(usize),
-}
-
-/// The lines a request has for one header.
-///
-/// Adapters collect them from their framework's header map:
-///
-/// ```
-/// use apikey_core::adapter::HeaderLines;
-///
-/// let one: HeaderLines<'_> = [&b"Bearer abc"[..]].into_iter().collect();
-/// assert!(matches!(one, HeaderLines::One(b"Bearer abc")));
-/// let two: HeaderLines<'_> = [&b"a"[..], &b"b"[..]].into_iter().collect();
-/// assert!(matches!(two, HeaderLines::Several));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeaderLines<'a> {
-    /// The header was not sent.
-    Absent,
-    /// It was sent once.
-    One(&'a [u8]),
-    /// It was sent more than once.
-    Several,
-}
-
-impl<'a> FromIterator<&'a [u8]> for HeaderLines<'a> {
-    #[inline]
-    fn from_iter<I: IntoIterator<Item = &'a [u8]>>(lines: I) -> Self {
-        let mut lines = lines.into_iter();
-        match (lines.next(), lines.next()) {
-            (None, _) => HeaderLines::Absent,
-            (Some(line), None) => HeaderLines::One(line),
-            (Some(_), Some(_)) => HeaderLines::Several,
-        }
-    }
-}
-
-/// A request, as an adapter shows it to [`Authenticator::authenticate`](crate::Authenticator::authenticate).
-///
-/// ```
-/// use apikey_core::adapter::{Header, HeaderLines, RequestView};
-///
-/// struct Framework { authorization: Vec<Vec<u8>> }
-///
-/// impl RequestView for Framework {
-///     fn lines(&self, header: Header) -> HeaderLines<'_> {
-///         match header {
-///             Header::Authorization => self.authorization.iter().map(Vec::as_slice).collect(),
-///             Header::Extra(_) => HeaderLines::Absent,
-///         }
-///     }
-/// }
-/// ```
-pub trait RequestView {
-    /// The lines of `header`, each without the white space around it that HTTP allows (RFC 9110 §5.5).
-    fn lines(&self, header: Header) -> HeaderLines<'_>;
-
-    /// The key that an outer layer has left in the request, if any.
-    ///
-    /// It counts only if it is the same authenticator's: then the request has been judged already, and its credential
-    /// may have been stripped since.
-    fn authenticated(&self) -> Option<AuthenticatedKey> {
-        None
-    }
-}
+use super::view::{Header, HeaderLines, RequestView, after_bearer, is_tchar};
+use crate::rejection::Reason;
 
 /// The one credential of a request. The token is not yet known to be token68.
 #[derive(Clone, Copy)]
@@ -111,27 +40,17 @@ impl<'a> Credential<'a> {
 /// RFC 9110 §11.4: `credentials = auth-scheme [ 1*SP ( token68 / … ) ]`, the scheme without regard to case.
 #[inline]
 fn bearer_token(line: &[u8]) -> Result<Option<&[u8]>, Reason> {
-    let starts_with_tchar = |bytes: &[u8]| bytes.first().is_some_and(|byte| is_tchar(*byte));
-    match line.split_at_checked("Bearer".len()) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"Bearer") && !starts_with_tchar(rest) => {
-            let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-            match spaces {
-                0 => Err(Reason::MalformedCredential),
-                _ => Ok(Some(&rest[spaces..])),
-            }
-        }
-        _ if starts_with_tchar(line) => Ok(None),
+    if let Some(rest) = after_bearer(line) {
+        let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+        return match spaces {
+            0 => Err(Reason::MalformedCredential),
+            _ => Ok(Some(&rest[spaces..])),
+        };
+    }
+    match line.first() {
+        Some(byte) if is_tchar(*byte) => Ok(None),
         _ => Err(Reason::MalformedCredential),
     }
-}
-
-/// RFC 9110 §5.6.2: the characters of a token, which a scheme and a header's name are.
-pub(crate) const fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
 }
 
 #[cfg(test)]

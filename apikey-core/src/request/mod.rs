@@ -2,10 +2,11 @@
 
 mod authenticator;
 mod credentials;
+mod view;
 
 pub use self::{
     authenticator::{
         Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Loading, TrustGate,
     },
-    credentials::{Header, HeaderLines, RequestView},
+    view::{Header, HeaderLines, RequestView},
 };

@@ -81,7 +81,7 @@ async fn given_no_credential_when_it_is_optional_then_the_request_passes_and_els
     assert_eq!(refusal(&TestKeys::new().authenticator(), &nothing).await, "no_credential");
     let optional = TestKeys::with(|builder| builder.optional(true)).authenticator();
     assert!(decide(&optional, &nothing).await.unwrap().is_none());
-    assert_eq!(Anonymous::new(optional).refusal().status(), 401);
+    assert_eq!(Anonymous::new(optional).refuse().status(), 401);
 }
 
 #[tokio::test]

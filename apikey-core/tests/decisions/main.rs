@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't be set up should say so at once")]
 
 mod cache;
+mod ends;
 mod handles;
 mod headers;
 mod loads;

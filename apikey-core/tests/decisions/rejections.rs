@@ -26,7 +26,7 @@ async fn given_each_kind_of_refusal_when_answered_then_status_code_and_title_bel
     let unavailable = refused(&keys, &Request::of(&keys.key(["a"]))).await;
     let cases = [
         (
-            Anonymous::new(keys.authenticator()).refusal(),
+            Anonymous::new(keys.authenticator()).refuse(),
             MissingCredential,
             401,
             16,

@@ -9,9 +9,7 @@ use apikey_core::{
 
 use tokio::runtime::Handle;
 
-use super::{
-    Background, KeyManager, ReadSettings, Shared, event_ids::EventIds, readers::Readers, turns::Turns, windows::Windows,
-};
+use super::{Background, KeyManager, ReadSettings, Shared, event_ids::EventIds, readers::Readers, turns::Turns};
 use crate::{
     activity::{ActivityLog, ActivitySettings},
     events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
@@ -299,7 +297,6 @@ impl KeyManagerBuilder {
             background,
             turns: Turns::default(),
             readers: Readers::new(reads),
-            windows: Windows::default(),
             event_ids: EventIds::default(),
             checked: Arc::default(),
             runtime,

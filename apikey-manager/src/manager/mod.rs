@@ -20,14 +20,13 @@ mod rotate;
 mod switch;
 mod turns;
 mod update;
-mod windows;
 
 use std::{fmt, future::Future, panic::resume_unwind, sync::Arc, time::Duration};
 
 use apikey_core::{Authenticator, Clock, KeyFormat, KeyHasher, Scope, ScopeCatalog, Timestamp};
 use tokio::{runtime::Handle, sync::Mutex, time::Instant};
 
-use self::{event_ids::EventIds, readers::Readers, turns::Turns, windows::Windows};
+use self::{event_ids::EventIds, readers::Readers, turns::Turns};
 
 pub use self::{
     accounts::{AccountUpdate, NewAccount},
@@ -105,7 +104,6 @@ pub(crate) struct Shared {
     pub(crate) background: Background,
     pub(crate) turns: Turns,
     pub(crate) readers: Readers,
-    pub(crate) windows: Windows,
     pub(crate) event_ids: EventIds,
     pub(crate) checked: Arc<Mutex<Option<Checked>>>,
     /// Where operations run: the one that the manager was built on.

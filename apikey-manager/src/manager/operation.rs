@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 use super::{
     Shared,
     turns::{Turn, Urgency},
-    windows::Ends,
 };
 use crate::{
     account::ServiceAccount,
@@ -48,8 +47,8 @@ enum Effect {
     EndSecret(KeyId, KeyDigest),
     /// The key is looked up anew.
     Refresh(KeyId),
-    /// The key's windows have changed: requests under way end when they close.
-    Watch(Ends),
+    /// A secret's window has changed: requests under way end when it closes, if it does.
+    EndAt(KeyId, KeyDigest, Option<Timestamp>),
     /// Unknown keys may be known now.
     ForgetRefused,
 }
@@ -176,7 +175,10 @@ impl Operation {
     ) -> Result<(), ManageError> {
         self.affects_callers = true;
         key.version = before.version + 1;
-        self.effects.push(Effect::Watch(Ends::of(key)));
+        for secret in key.secrets.iter().filter(|secret| secret.ended_at.is_none()) {
+            let ends_at = secret.ends_at.into_iter().chain(key.expires_at).min();
+            self.effects.push(Effect::EndAt(key.id.clone(), secret.digest.clone(), ends_at));
+        }
         self.changes.push(Change::UpdateKey(Box::new(key.clone())));
         let (mut was, mut is) = difference(describe_record(before, self.now), describe_record(key, self.now));
         if before.metadata != key.metadata {
@@ -297,15 +299,10 @@ impl Operation {
             let authenticator = &shared.authenticator;
             for effect in &effects {
                 match effect {
-                    Effect::End(key) => {
-                        shared.windows.forget(key);
-                        authenticator.revoke(key);
-                    }
+                    Effect::End(key) => authenticator.revoke(key),
                     Effect::EndSecret(key, digest) => authenticator.revoke_secret(key, digest),
                     Effect::Refresh(key) => authenticator.refresh(key),
-                    Effect::Watch(ends) => {
-                        shared.windows.watch(authenticator, &shared.clock, &shared.runtime, ends.clone());
-                    }
+                    Effect::EndAt(key, digest, ends_at) => authenticator.end_at(key, Some(digest), *ends_at),
                     Effect::ForgetRefused => authenticator.forget_refused(),
                 }
             }

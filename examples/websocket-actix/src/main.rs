@@ -100,10 +100,10 @@ async fn main() -> anyhow::Result<()> {
         let with_key = || ApiKeyMiddleware::new(revoker.1.clone());
         // To actix a socket is a response's body, which the middleware would cut off without a word: the route may finish,
         // and closes by itself.
-        let live = web::resource("/live").route(web::get().to(live)).wrap(FinishMiddleware).wrap(with_key());
+        let live = web::resource("/live").route(web::get().to(live)).wrap(FinishMiddleware::new()).wrap(with_key());
         // It is finished even if the key is the caller's own.
         let revoke =
-            web::resource("/keys/{id}").route(web::delete().to(revoke)).wrap(FinishMiddleware).wrap(with_key());
+            web::resource("/keys/{id}").route(web::delete().to(revoke)).wrap(FinishMiddleware::new()).wrap(with_key());
         let app = App::new().app_data(revoker.clone()).service(live).service(revoke);
         app.route("/healthz", web::get().to(async || "ok"))
     });

@@ -74,7 +74,7 @@ fn app(keys: Revoker) -> Router {
     Router::new()
         .route("/live", any(live))
         // It is finished even if the key is the caller's own.
-        .route("/keys/{id}", delete(revoke).layer(FinishLayer))
+        .route("/keys/{id}", delete(revoke).layer(FinishLayer::new()))
         // Routes above need a key, routes below don't.
         .route_layer(ApiKeyLayer::new(keys.1.clone()))
         .route("/healthz", get(async || "ok"))

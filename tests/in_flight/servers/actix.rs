@@ -38,7 +38,7 @@ pub(super) fn start(world: World) -> Running {
 fn routes(config: &mut web::ServiceConfig, world: &World) {
     let layer = || ApiKeyMiddleware::new(world.stand.authenticator.clone());
     let handlers = || web::resource("/{kind}").route(web::to(handle));
-    let finishing = || handlers().wrap(FinishMiddleware);
+    let finishing = || handlers().wrap(FinishMiddleware::new());
     config
         .service(web::scope("/plain").service(handlers()).wrap(layer()))
         .service(web::scope("/off").service(handlers()).wrap(layer().on_revoked(OnRevoked::Finish)))

@@ -20,9 +20,12 @@ pub(super) async fn start(world: World) -> Running {
     let app = Router::new()
         .nest("/plain", handlers().route_layer(layer.clone()))
         .nest("/off", handlers().route_layer(layer.clone().on_revoked(OnRevoked::Finish)))
-        .nest("/finish", handlers().route_layer(FinishLayer).route_layer(layer.clone()))
+        .nest("/finish", handlers().route_layer(FinishLayer::new()).route_layer(layer.clone()))
         .nest("/nested", handlers().route_layer(layer.clone()).route_layer(layer.clone()))
-        .nest("/nested-finish", handlers().route_layer(FinishLayer).route_layer(layer.clone()).route_layer(layer))
+        .nest(
+            "/nested-finish",
+            handlers().route_layer(FinishLayer::new()).route_layer(layer.clone()).route_layer(layer),
+        )
         .with_state(world);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

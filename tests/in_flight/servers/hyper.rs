@@ -53,13 +53,13 @@ pub(crate) async fn dispatch(world: World, request: Request<Incoming>) -> Result
     match &*mode {
         "plain" => layer.layer(handler).oneshot(request).await.map(boxed),
         "off" => layer.on_revoked(OnRevoked::Finish).layer(handler).oneshot(request).await.map(boxed),
-        "finish" => layer.layer(FinishLayer.layer(handler)).oneshot(request).await.map(boxed),
+        "finish" => layer.layer(FinishLayer::new().layer(handler)).oneshot(request).await.map(boxed),
         "nested" => {
             let service = layer.layer(layer.layer(handler));
             service.oneshot(request).await.map(|response| response.map(BodyExt::boxed_unsync))
         }
         "nested-finish" => {
-            let service = layer.layer(layer.layer(FinishLayer.layer(handler)));
+            let service = layer.layer(layer.layer(FinishLayer::new().layer(handler)));
             service.oneshot(request).await.map(|response| response.map(BodyExt::boxed_unsync))
         }
         mode => panic!("there is no route {mode}"),

@@ -27,7 +27,7 @@ pub(super) async fn start(world: World) -> Running {
         .nest_service("/keys", world.console())
         .route("/healthz", get(async || "ok"))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(LingerLayer::with(lingering.clone()))
+        .layer(LingerLayer::new().lingering(lingering.clone()))
         .with_state(world);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -65,10 +65,11 @@ impl LingerLayer {
         LingerLayer::default()
     }
 
-    /// A layer with bounds of its own.
+    /// Bounds what is read of the bodies of requests that are answered before.
     #[must_use]
-    pub fn with(lingering: Lingering) -> Self {
-        LingerLayer { lingering }
+    pub fn lingering(mut self, lingering: Lingering) -> Self {
+        self.lingering = lingering;
+        self
     }
 }
 
@@ -88,10 +89,18 @@ pub struct LingerService<S> {
 }
 
 impl<S> LingerService<S> {
-    /// The service inside.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
+    /// Lingers for the answers of `inner`, within the default bounds.
+    pub fn new(inner: S) -> Self {
+        LingerLayer::new().layer(inner)
     }
+
+    /// Returns a layer that makes such services.
+    #[must_use]
+    pub fn layer() -> LingerLayer {
+        LingerLayer::new()
+    }
+
+    accessors!();
 }
 
 impl<S, B, R> Service<Request<B>> for LingerService<S>

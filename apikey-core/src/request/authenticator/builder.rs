@@ -11,7 +11,7 @@ use crate::{
     clock::Clock,
     key::{KeyFormat, KeyHasher},
     rejection::Terms,
-    request::credentials::is_tchar,
+    request::view::is_tchar,
     scope::ScopeCatalog,
     source::ErasedResolver,
 };
@@ -92,6 +92,7 @@ pub struct AuthenticatorBuilder {
     explain_refusals: bool,
     gate: Option<Box<dyn TrustGate>>,
     count_usage: bool,
+    metrics: bool,
     activity_sink: Option<Arc<dyn ActivitySink>>,
 }
 
@@ -119,6 +120,7 @@ impl AuthenticatorBuilder {
             explain_refusals: false,
             gate: None,
             count_usage: false,
+            metrics: false,
             activity_sink: None,
         }
     }
@@ -270,6 +272,15 @@ impl AuthenticatorBuilder {
         self
     }
 
+    /// Emits counters and a histogram through the `metrics` facade; off unless said. The [crate's page](crate#telemetry)
+    /// lists them.
+    #[cfg(feature = "metrics")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+    pub fn metrics(mut self, metrics: bool) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
     /// Has `sink` told of every request that is let in, by adapters that can tell.
     pub fn activity_sink(mut self, sink: Arc<dyn ActivitySink>) -> Self {
         self.activity_sink = Some(sink);
@@ -317,6 +328,7 @@ impl AuthenticatorBuilder {
         let terms = Terms { realm: self.realm, retry_after: self.retry_after, explain_refusals: self.explain_refusals };
         let mut shared = Shared::new(self.clock, terms);
         shared.usage = self.count_usage.then(Usage::new);
+        shared.emits_metrics = self.metrics;
         Ok(Authenticator(Arc::new(Inner {
             resolver: self.resolver,
             longest: formats.iter().map(KeyFormat::longest).max().unwrap_or_default(),

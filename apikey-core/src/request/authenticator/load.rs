@@ -91,7 +91,8 @@ impl Inner {
                 Ok(None) => "not_found",
                 Err(_) => "failed",
             };
-            telemetry::resolver_called(result, self.shared.clock.now().saturating_since(called));
+            let latency = self.shared.clock.now().saturating_since(called);
+            telemetry::resolver_called(result, latency, self.shared.emits_metrics);
             (load, called, resolved)
         });
         let (load, called, resolved) = answered.await.map_err(|_| Failure::TimedOut(self.resolver_timeout))?;

@@ -54,7 +54,8 @@ impl Loading {
                 if let Some(usage) = &authenticator.0.shared.usage {
                     usage.accepted(&entry, authenticator.0.shared.clock.now());
                 }
-                telemetry::accepted(entry.claims().key_id(), Found::Loaded);
+                let emits_metrics = authenticator.0.shared.emits_metrics;
+                telemetry::accepted(entry.claims().key_id(), Found::Loaded, emits_metrics);
                 Some(Ok(Some(AuthenticatedKey::new(entry))))
             }
             Loaded::Refused(refusal) if refusal.refused_since == authenticator.0.shared.registry.refused_since() => {

@@ -17,10 +17,13 @@ pub use self::{
 use crate::{
     cache::{cache_key::CacheKey, entry::Shared, flight::Flights, refused::RefusedKeys, table::Table},
     caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport},
-    clock::{Clock, Tick},
+    clock::{Clock, Tick, Timestamp},
     key::{KeyDigest, KeyFormat, KeyHasher, KeyId, ParseKeyError, PlaintextKey, is_token68},
-    rejection::{Reason, Rejection},
-    request::credentials::{Credential, Header, RequestView},
+    rejection::{Reason, Rejection, RejectionKind},
+    request::{
+        credentials::Credential,
+        view::{Header, RequestView},
+    },
     scope::ScopeCatalog,
     source::{ErasedResolver, PresentedKey, Resolver},
     telemetry::{self, Found},
@@ -58,7 +61,7 @@ pub enum Authentication {
     Loading(Loading),
 }
 
-/// May cached answers be believed now? Asked for every request that the cache could answer.
+/// Says whether cached answers may be believed now. Asked for every request that the cache could answer.
 ///
 /// A process on its own may always believe its cache: every revocation is told to it. In a fleet, where another node may
 /// revoke, it may do so only while it holds a lease from the store. What is not believed is looked up again.
@@ -114,8 +117,8 @@ impl Authenticator {
         match Credential::read(request, self.0.extra_headers.len()) {
             Ok(Some(credential)) => self.judge(credential),
             Ok(None) if self.0.optional => self.pass(),
-            Ok(None) => self.refuse(Reason::NoCredential, None),
-            Err(reason) => self.refuse(reason, None),
+            Ok(None) => self.reject(Reason::NoCredential, None),
+            Err(reason) => self.reject(reason, None),
         }
     }
 
@@ -124,6 +127,11 @@ impl Authenticator {
     #[must_use]
     pub fn extra_headers(&self) -> &[Box<str>] {
         &self.0.extra_headers
+    }
+
+    /// The headers that may hold a key, `Authorization` first.
+    pub fn headers(&self) -> impl Iterator<Item = Header> {
+        [Header::Authorization].into_iter().chain((0..self.0.extra_headers.len()).map(Header::Extra))
     }
 
     /// Ends a key: no request that arrives after this returns is let in with it, and every handle of it is dead.
@@ -146,6 +154,26 @@ impl Authenticator {
     /// Ends one secret of a key, known by the digest it is stored under; the key's other secrets live on.
     pub fn revoke_secret(&self, key: &KeyId, digest: &KeyDigest) {
         self.end(key, Some(digest));
+    }
+
+    /// Moves the end of a key's window, or of one secret's: requests under way end at `when`, and later ones are looked up.
+    ///
+    /// `None` removes the end. It is told by the authenticator's clock as it stands now: a wall clock that is set later
+    /// changes nothing. Without a `secret` all of the key's secrets get the same end.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use apikey_core::TestKeys;
+    ///
+    /// let keys = TestKeys::new();
+    /// let key = keys.key(["files:read"]);
+    /// let end = keys.clock().wall() + Duration::from_secs(60);
+    /// keys.authenticator().end_at(key.id(), None, Some(end)); // its streams break off in a minute
+    /// ```
+    pub fn end_at(&self, key: &KeyId, secret: Option<&KeyDigest>, when: Option<Timestamp>) {
+        let shared = &self.0.shared;
+        let ends = when.map_or(Tick::NEVER, |when| shared.clock.now().saturating_add(shared.clock.until(when)));
+        shared.registry.end_at(key, secret, ends).iter().for_each(|entry| entry.end_has_moved());
     }
 
     /// Has `key` looked up again before it is next let in: its scopes, its windows or its status have changed.
@@ -236,14 +264,14 @@ impl Authenticator {
         }
     }
 
-    /// Is usage [counted](AuthenticatorBuilder::count_usage)?
+    /// Returns `true` if usage is [counted](AuthenticatorBuilder::count_usage).
     #[must_use]
     pub fn counts_usage(&self) -> bool {
         self.0.shared.usage.is_some()
     }
 
-    /// Has anybody asked to be told of [activity](AuthenticatorBuilder::activity_sink)? If not, an adapter need not even
-    /// look at the request.
+    /// Returns `true` if somebody has asked to be told of [activity](AuthenticatorBuilder::activity_sink). If not, an adapter
+    /// need not even look at the request.
     #[must_use]
     pub fn records_activity(&self) -> bool {
         self.0.activity_sink.is_some()
@@ -256,8 +284,20 @@ impl Authenticator {
         }
     }
 
-    pub(crate) fn missing_credential(&self) -> Rejection {
-        self.rejection(Reason::NoCredential, None)
+    /// Refuses a request in this authenticator's words, for an adapter that has decided by itself.
+    ///
+    /// [`InvalidRequest`](RejectionKind::InvalidRequest) says that more than one credential was sent. The scopes that a
+    /// caller lacks are named by [`AuthenticatedKey::refuse_scopes`].
+    ///
+    /// ```
+    /// use apikey_core::{RejectionKind, TestKeys};
+    ///
+    /// let rejection = TestKeys::new().authenticator().refuse(RejectionKind::MissingCredential);
+    /// assert_eq!((rejection.status(), rejection.challenge().as_deref()), (401, Some("Bearer realm=\"api\"")));
+    /// ```
+    #[must_use]
+    pub fn refuse(&self, kind: RejectionKind) -> Rejection {
+        self.rejection(kind.into(), None)
     }
 
     fn end(&self, key: &KeyId, digest: Option<&KeyDigest>) {
@@ -294,7 +334,7 @@ impl Authenticator {
                 if let Some(usage) = &inner.shared.usage {
                     usage.accepted(&entry, now);
                 }
-                telemetry::accepted(entry.claims().key_id(), Found::Cached);
+                telemetry::accepted(entry.claims().key_id(), Found::Cached, inner.shared.emits_metrics);
                 Authentication::Done(Ok(Some(AuthenticatedKey::new(entry))))
             }
             cached => {
@@ -310,30 +350,30 @@ impl Authenticator {
         let Credential { token, header } = credential;
         let text = match std::str::from_utf8(token) {
             Ok(text) if is_token68(token) => text,
-            _ => return self.refuse(Reason::MalformedCredential, None),
+            _ => return self.reject(Reason::MalformedCredential, None),
         };
         let environment = match self.check_format(token) {
             Ok(environment) => environment,
             Err(_) if self.lets_pass(token, header) => return self.pass(),
-            Err(error) => return self.refuse(reason_of(&error), None),
+            Err(error) => return self.reject(reason_of(&error), None),
         };
         // A format accepted it, so it is not too long.
         let Some(lookup) = lookup else {
-            return self.refuse(Reason::WrongFormat, None);
+            return self.reject(Reason::WrongFormat, None);
         };
         if let (Some(environment), Some(accepted)) = (&environment, &self.0.environments)
             && !accepted.contains(environment)
         {
-            return self.refuse(Reason::WrongEnvironment, None);
+            return self.reject(Reason::WrongEnvironment, None);
         }
         if lookup.trusted
             && let refused_since = self.0.shared.registry.refused_since()
             && let Some(refusal) = self.0.refused.get(&lookup.cache_key, lookup.now, refused_since)
         {
-            return self.refuse(refusal.reason, refusal.key_id.as_ref());
+            return self.reject(refusal.reason, refusal.key_id.as_ref());
         }
         let Ok(plaintext) = text.parse::<PlaintextKey>() else {
-            return self.refuse(Reason::MalformedCredential, None);
+            return self.reject(Reason::MalformedCredential, None);
         };
         let digests = self.0.hasher.digests(&plaintext);
         let presented = PresentedKey::new(plaintext, digests, environment);
@@ -369,17 +409,17 @@ impl Authenticator {
     }
 
     fn pass(&self) -> Authentication {
-        telemetry::anonymous();
+        telemetry::anonymous(self.0.shared.emits_metrics);
         Authentication::Done(Ok(None))
     }
 
-    fn refuse(&self, reason: Reason, key: Option<&KeyId>) -> Authentication {
+    fn reject(&self, reason: Reason, key: Option<&KeyId>) -> Authentication {
         Authentication::Done(Err(self.rejection(reason, key)))
     }
 
     fn rejection(&self, reason: Reason, key: Option<&KeyId>) -> Rejection {
         let rejection = Rejection::new(reason, Arc::clone(&self.0.shared.terms));
-        telemetry::refused(&rejection, key);
+        telemetry::refused(&rejection, key, self.0.shared.emits_metrics);
         rejection
     }
 }
