@@ -84,6 +84,7 @@ mod kept;
 mod middleware;
 #[cfg(feature = "tower")]
 mod mount;
+mod options;
 mod problem;
 mod rejection;
 mod require_scope;

@@ -1,9 +1,6 @@
 //! The middleware as an application sets it up. What it does with a request is in `service`.
 
-use std::{
-    future::{Ready, ready},
-    sync::Arc,
-};
+use std::future::{Ready, ready};
 
 use actix_web::{
     Error,
@@ -15,6 +12,7 @@ use apikey_core::{Authenticator, OnRevoked, Rejection, adapter::Admission};
 
 use crate::{
     body::ResponseBody,
+    options::Options,
     response::{Refusal, Responder},
     service::ApiKeyService,
 };
@@ -67,16 +65,6 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use = "a middleware does nothing until something is wrapped in it"]
 pub struct ApiKeyMiddleware(Options);
-
-#[derive(Clone, Debug)]
-pub(crate) struct Options {
-    pub(crate) admission: Admission,
-    /// The authenticator's extra headers, parsed once.
-    pub(crate) extra_headers: Arc<[HeaderName]>,
-    pub(crate) responder: Option<Responder>,
-    pub(crate) keep_request: bool,
-    pub(crate) expiry_header: Option<HeaderName>,
-}
 
 impl ApiKeyMiddleware {
     /// Asks `authenticator` about every request.

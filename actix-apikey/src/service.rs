@@ -26,7 +26,7 @@ use apikey_core::{
 };
 use pin_project_lite::pin_project;
 
-use crate::{body::ResponseBody, middleware::Options, rejection::ApiKeyRejection, response};
+use crate::{body::ResponseBody, options::Options, rejection::ApiKeyRejection, response};
 
 /// What [`ApiKeyMiddleware`](crate::ApiKeyMiddleware) makes of a service.
 pub struct ApiKeyService<S>(Rc<Guarded<S>>);

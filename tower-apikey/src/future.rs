@@ -16,7 +16,7 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{body::ResponseBody, layer::Config, response::Exchange, service::View};
+use crate::{body::ResponseBody, config::Config, response::Exchange, view::View};
 
 pin_project! {
     /// The response future of [`ApiKeyService`](crate::ApiKeyService).

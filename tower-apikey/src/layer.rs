@@ -9,7 +9,7 @@ use apikey_core::{
 use http::{Extensions, HeaderMap, HeaderName};
 use tower_layer::Layer;
 
-use crate::{linger::Lingering, response::Refusal, service::ApiKeyService};
+use crate::{config::Config, linger::Lingering, refusal::Refusal, service::ApiKeyService};
 
 /// Authenticates every request by its API key.
 ///
@@ -40,19 +40,17 @@ pub struct ApiKeyLayer {
     config: Arc<Config>,
 }
 
-pub(crate) type Responder = dyn Fn(&Rejection) -> Refusal + Send + Sync;
-type Describe = dyn Fn(&HeaderMap, &Extensions) -> RequestDescription + Send + Sync;
+impl<S> ApiKeyService<S> {
+    /// Lets in what `authenticator` lets in, with the defaults of [`ApiKeyLayer`].
+    pub fn new(inner: S, authenticator: Authenticator) -> Self {
+        ApiKeyLayer::new(authenticator).layer(inner)
+    }
 
-#[derive(Clone)]
-pub(crate) struct Config {
-    pub(crate) admission: Admission,
-    /// The authenticator's extra headers, parsed once.
-    pub(crate) extra_headers: Box<[HeaderName]>,
-    pub(crate) responder: Option<Arc<Responder>>,
-    pub(crate) grpc: bool,
-    pub(crate) expiry_header: Option<HeaderName>,
-    pub(crate) describe: Option<Arc<Describe>>,
-    pub(crate) lingering: Lingering,
+    /// Returns a layer that makes such services.
+    #[must_use]
+    pub fn layer(authenticator: Authenticator) -> ApiKeyLayer {
+        ApiKeyLayer::new(authenticator)
+    }
 }
 
 impl ApiKeyLayer {
@@ -208,14 +206,5 @@ impl<S> Layer<S> for ApiKeyLayer {
 impl fmt::Debug for ApiKeyLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.config.fmt(f)
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiKeyLayer")
-            .field("admission", &self.admission)
-            .field("grpc", &self.grpc)
-            .finish_non_exhaustive()
     }
 }

@@ -78,15 +78,18 @@
 mod accessors;
 mod body;
 mod caller;
+mod config;
 mod finish;
 mod future;
 mod grpc;
 mod layer;
 mod linger;
 mod problem;
+mod refusal;
 mod require_scope;
 mod response;
 mod service;
+mod view;
 
 pub use apikey_core::{adapter::RequestDescription, reexports, reexports::*, scopes};
 
@@ -98,7 +101,8 @@ pub use self::{
     layer::ApiKeyLayer,
     linger::{LingerBody, LingerFuture, LingerLayer, LingerService, Lingering},
     problem::Problem,
+    refusal::Refusal,
     require_scope::{RequireScopeFuture, RequireScopeLayer, RequireScopeService},
-    response::{Refusal, refusal},
+    response::refusal,
     service::ApiKeyService,
 };
