@@ -83,7 +83,7 @@ mod tests {
             (format!("ci {a}\nops"), "line 2: the digest is missing"),
             (format!("ci {a}\nci {b}"), "line 2: the id ci is listed twice"),
             (format!("ci {a}\nops {a}"), "line 2: the digest of ops is listed before, under another id"),
-            (format!("c!i {a}"), "line 1: id: a key id has"),
+            (format!("c!i {a}"), "line 1: id: an id has 1 to 64"),
             ("ci sha256:abc".into(), "line 1: digest: "),
             (format!("ci {a} files:re*ad"), "line 1: scopes: "),
         ];
