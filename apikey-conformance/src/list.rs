@@ -151,6 +151,7 @@ macro_rules! test_store {
                 setting_the_state_changes_nothing_else,
                 an_ended_secret_is_marked_for_good,
                 lineage_reaches_everything_that_was_made,
+                lineage_tells_which_secret_made_a_secret,
                 steps_reach_each_selected_key_once,
             }
             revision {

@@ -24,5 +24,7 @@ pub(crate) struct Config {
     pub(crate) page: Option<Page>,
     /// There with the page.
     pub(crate) sessions: Option<Sessions>,
+    /// Keys may rotate themselves.
+    pub(crate) self_rotation: bool,
     pub(crate) lingering: Lingering,
 }

@@ -34,7 +34,7 @@
 //! |---|---|
 //! | `api-keys`, `api-keys/{id}` | list, issue, read, change (a merge patch, with `If-Match`), delete |
 //! | `api-keys/{id}/…` | `rotate`, `end-overlap`, `duplicate`, `disable`, `enable`, `revoke`; `usage`, `activity` |
-//! | `api-keys/bulk-revoke`, `self-revoke` | revoke many keys; revoke the caller's own |
+//! | `api-keys/bulk-revoke`, `self-revoke`, `self-rotate` | revoke many keys; revoke or rotate the caller's own |
 //! | `service-accounts`, `service-accounts/{id}` | the same for service accounts; `disable`, `enable`, `rotate-all` |
 //! | `usage`, `limits`, `audit-events`, `scopes`, `whoami` | usage, the plan, the audit trail, grantable scopes, the caller |
 //! | `session` | with a [`Page`]: sign in, sign out |

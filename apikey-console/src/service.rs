@@ -73,6 +73,7 @@ impl Console {
             login: None,
             page: None,
             sessions: None,
+            self_rotation: true,
             lingering: Lingering::new(),
         })
     }
@@ -179,6 +180,14 @@ impl Console {
             config.sessions = Some(Sessions::new(&page));
             config.page = Some(page);
         })
+    }
+
+    /// Sets whether keys may rotate themselves with `POST v1/self-rotate`. The default is `true`.
+    ///
+    /// If `false`, the route doesn't exist, and rotating a key needs `keys:write`.
+    #[must_use]
+    pub fn self_rotation(self, self_rotation: bool) -> Self {
+        self.with(|config| config.self_rotation = self_rotation)
     }
 
     /// Sets the bounds for reading the bodies of rejected requests, so that their clients receive the answer.

@@ -170,6 +170,14 @@ pub trait Transaction: Send {
     /// Which of these ids are, or were, some key's in any organization.
     async fn taken_ids(&mut self, ids: &[KeyId]) -> Result<Vec<KeyId>, StoreError>;
 
+    /// Returns `true` if the actor made `secret` by a rotation, presenting the secret `presented`.
+    async fn has_made(
+        &mut self,
+        actor: &ActorId,
+        presented: &KeyDigest,
+        secret: &KeyDigest,
+    ) -> Result<bool, StoreError>;
+
     /// What a marker is set to.
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError>;
 

@@ -17,8 +17,8 @@ use apikey_core::{
     adapter::{Authentication, Header, HeaderLines, RequestView},
 };
 use apikey_manager::{
-    Action, Actor, AuditFilter, BulkRevocation, ImportKey, IssuedKey, KeyFilter, KeyManager, KeyUpdate, ManageError,
-    MemoryStore, NewAccount, NewKey, OrganizationId, Overlap, PageRequest, Patch, Selection,
+    Action, Actor, AuditFilter, BulkRevocation, Forbidden, ImportKey, IssuedKey, KeyFilter, KeyManager, KeyUpdate,
+    ManageError, MemoryStore, NewAccount, NewKey, OrganizationId, Overlap, PageRequest, Patch, Selection,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -191,6 +191,49 @@ async fn given_a_rotation_when_its_overlap_ends_then_the_old_secret_ends_and_the
     keys.end_overlap(host, first.id()).await.unwrap();
     assert!(!service.lets_in(third.secret()).await && service.lets_in(fourth.secret()).await);
     assert!(!old.is_live() && new.is_live(), "only the old secret's requests end");
+}
+
+/// Each answer but the last is lost, so the first secret asks again and again.
+#[tokio::test]
+async fn a_key_rotates_itself_until_an_answer_arrives() {
+    let service = Service::new();
+    let Service { keys, clock, .. } = &service;
+    let first = service.issue(NewKey::new("k").scopes(["files:read"]).expires_in(100 * MINUTE)).await;
+    let actor = Actor::key(&service.present(first.secret()).await.unwrap()).unwrap();
+    let mut lost = keys.rotate_self(&actor, 5 * MINUTE).await.unwrap();
+    for _ in 0..20 {
+        let next = keys.rotate_self(&actor, 100 * MINUTE).await.unwrap();
+        assert!(!service.lets_in(lost.secret()).await, "the secret that was lost has ended");
+        assert!(service.lets_in(first.secret()).await && service.lets_in(next.secret()).await);
+        lost = next;
+    }
+    let second = lost;
+    assert_eq!(second.id(), first.id());
+    assert_eq!(
+        (&second.record().scopes, second.record().expires_at),
+        (&first.record().scopes, first.record().expires_at)
+    );
+    clock.advance(5 * MINUTE);
+    assert!(!service.lets_in(first.secret()).await, "no rotation lengthens its life");
+    assert!(service.lets_in(second.secret()).await);
+    let refused = keys.rotate_self(&actor, 5 * MINUTE).await;
+    assert!(matches!(refused, Err(ManageError::Forbidden(Forbidden::NotLive))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_secret_that_somebody_else_replaced_does_not_rotate() {
+    let service = Service::new();
+    let Service { keys, host, .. } = &service;
+    let old = service.issued().await;
+    let actor = Actor::key(&service.present(old.secret()).await.unwrap()).unwrap();
+    let short = keys.rotate_self(&actor, 5 * MINUTE - Duration::from_millis(1)).await;
+    assert!(matches!(short, Err(ManageError::Invalid(_))), "{short:?}");
+    let new = keys.rotate(host, old.id(), Overlap::For(60 * MINUTE)).await.unwrap();
+    let refused = keys.rotate_self(&actor, 5 * MINUTE).await;
+    assert!(matches!(refused, Err(ManageError::Forbidden(Forbidden::BeyondExpiry))), "{refused:?}");
+    assert!(service.lets_in(new.secret()).await);
+    let refused = keys.rotate_self(host, 5 * MINUTE).await;
+    assert!(matches!(refused, Err(ManageError::Forbidden(_))), "the host is no key: {refused:?}");
 }
 
 #[tokio::test]

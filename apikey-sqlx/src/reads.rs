@@ -1,8 +1,8 @@
 //! Statements that read, for the store and for transactions alike.
 
-use apikey_core::{KeyId, Timestamp};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    AccountQuery, Action, AuditEvent, AuditQuery, Counts, Cursor, KeyFilter, KeySort, OrganizationId,
+    AccountQuery, Action, ActorId, AuditEvent, AuditQuery, Counts, Cursor, KeyFilter, KeySort, OrganizationId,
     OrganizationRecord, ServiceAccount, ServiceAccountId, Status, StoreError,
 };
 
@@ -296,6 +296,19 @@ pub(crate) fn counts<'n>(names: &'n Names, organization: &OrganizationId, now: T
 pub(crate) fn read_counts(rows: &[Row]) -> Result<Counts, StoreError> {
     let mut reader = rows.first().ok_or_else(|| corrupt("no counts"))?.reader();
     Ok(Counts { keys: reader.count()?, service_accounts: reader.count()? })
+}
+
+pub(crate) fn has_made<'n>(
+    names: &'n Names,
+    organization: &OrganizationId,
+    actor: &ActorId,
+    presented: &KeyDigest,
+    secret: &KeyDigest,
+) -> Query<'n> {
+    let mut query = names.query("SELECT made FROM @lineage WHERE organization = ");
+    query.push_value(organization.as_str()).push(" AND actor = ").push_value(actor.as_str());
+    query.push(" AND presented = ").push_value(presented).push(" AND digest = ").push_value(secret);
+    query
 }
 
 pub(crate) fn marker<'n>(names: &'n Names, name: &str) -> Query<'n> {

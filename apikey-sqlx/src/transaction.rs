@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    Changes, Counts, KeyFilter, KeyHead, KeyRecord, OrganizationId, OrganizationRecord, Reach, ReachQuery,
+    ActorId, Changes, Counts, KeyFilter, KeyHead, KeyRecord, OrganizationId, OrganizationRecord, Reach, ReachQuery,
     ServiceAccount, ServiceAccountId, StoreError, Transaction,
 };
 use async_trait::async_trait;
@@ -132,6 +132,16 @@ impl Transaction for SqlTransaction {
             }
         }
         Ok(ids.iter().filter(|id| taken.contains(*id)).cloned().collect())
+    }
+
+    async fn has_made(
+        &mut self,
+        actor: &ActorId,
+        presented: &KeyDigest,
+        secret: &KeyDigest,
+    ) -> Result<bool, StoreError> {
+        let query = reads::has_made(&self.database.names, &self.organization, actor, presented, secret);
+        Ok(!fetch(&mut self.change, query).await?.is_empty())
     }
 
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::stand::{Server, Stand, code, fields, json, on_each, on_servers, secret_of};
+use crate::stand::{Server, Stand, code, fields, json, on_each, on_each_with, on_servers, secret_of};
 
 pub(crate) async fn issue(stand: &Stand, admin: &str, body: &Value) -> (String, Value) {
     let issued = stand.post("/keys/v1/api-keys").key(admin).json(body).expect(201).await;
@@ -375,6 +375,49 @@ async fn given_a_key_that_ends_or_rotates_itself_when_done_then_it_is_answered_f
                 stand.post("/keys/v1/self-revoke").key(&secret).json(&json!({"reason": "leaked"})).expect(200).await;
             assert_eq!((&key["id"], &key["status"]), (&json!(issued.id().as_str()), &json!("revoked")));
             assert_eq!(stand.post("/keys/v1/self-revoke").key(&secret).send().await.status, 401);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn given_any_key_when_it_rotates_itself_then_both_secrets_work_and_a_lost_answer_is_made_good() {
+    on_each(async |stand| {
+        let issued = stand.issue("acme", &["files:read"]).await;
+        let old = secret_of(&issued);
+        let path = "/keys/v1/self-rotate";
+        let ask = |secret: &str, seconds: u64| stand.post(path).key(secret).json(&json!({"overlap_seconds": seconds}));
+        assert_eq!(fields(&ask(&old, 299).send().await), ["overlap_seconds: too_short"]);
+        assert_eq!(fields(&ask(&old, 31_622_401).send().await), ["overlap_seconds: too_long"]);
+        let lost = ask(&old, 300).expect(200).await;
+        let answer = ask(&old, 300).send().await;
+        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")));
+        let rotated = json(&answer);
+        assert_eq!(
+            (&rotated["key"]["id"], &rotated["key"]["scopes"]),
+            (&json!(issued.id().as_str()), &json!(["files:read"]))
+        );
+        let status =
+            async |secret: &Value| stand.get("/keys/v1/whoami").key(secret.as_str().unwrap()).send().await.status;
+        assert_eq!(status(&lost["secret"]).await, 401);
+        assert_eq!((status(&json!(old)).await, status(&rotated["secret"]).await), (200, 200));
+        stand.clock.advance(std::time::Duration::from_secs(300));
+        assert_eq!((status(&json!(old)).await, status(&rotated["secret"]).await), (401, 200));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_a_host_that_forbids_it_when_a_key_rotates_itself_then_there_is_no_such_route() {
+    on_each_with(
+        |console| console.self_rotation(false),
+        async |stand| {
+            let secret = secret_of(&stand.issue("acme", &["*"]).await);
+            let answer =
+                stand.post("/keys/v1/self-rotate").key(&secret).json(&json!({"overlap_seconds": 300})).send().await;
+            assert_eq!((answer.status, code(&answer).as_str()), (404, "not_found"));
+            let document = stand.get("/keys/v1/openapi.json").expect(200).await;
+            assert_eq!(document["paths"].get("/self-rotate"), None);
         },
     )
     .await;

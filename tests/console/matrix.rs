@@ -94,10 +94,12 @@ fn smallest(document: &Value, body: &Value) -> Value {
         // A schema can't say that one of several is required.
         return json!({"environment": "test"});
     }
-    let required = document["components"]["schemas"][name]["required"].as_array().into_iter().flatten();
-    let member = |name: &Value| match name.as_str().unwrap() {
+    let schema = &document["components"]["schemas"][name];
+    let minimum = schema["properties"]["overlap_seconds"]["minimum"].clone();
+    let required = schema["required"].as_array().into_iter().flatten();
+    let member = move |name: &Value| match name.as_str().unwrap() {
         "name" => ("name".to_owned(), json!("x")),
-        "overlap_seconds" => ("overlap_seconds".to_owned(), json!(0)),
+        "overlap_seconds" => ("overlap_seconds".to_owned(), minimum.clone()),
         other => panic!("a value for {other}"),
     };
     required.map(member).collect()

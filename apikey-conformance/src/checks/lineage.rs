@@ -213,6 +213,32 @@ pub(crate) async fn lineage_reaches_everything_that_was_made(bed: Arc<Bed>) {
     assert_eq!(bed.store.reach(&theirs).await.unwrap(), Reach::default(), "the line of another organization's key");
 }
 
+/// A transaction tells which secret made a secret, and tells apart who presented it, and whose organization it is.
+pub(crate) async fn lineage_tells_which_secret_made_a_secret(bed: Arc<Bed>) {
+    let ours = bed.organization("ours");
+    let mut line = Line { bed: &bed, ours: ours.clone(), changes: Vec::new() };
+    let mut key = line.issue(&(actor("host"), None), "*");
+    let other = line.issue(&(actor("host"), None), "*");
+    let itself = by(&key, 0);
+    line.rotate(&itself, &mut key);
+    line.rotate(&(actor("host"), None), &mut key);
+    bed.commit(&ours, line.changes).await.unwrap();
+    let [newest, second, first] = [0, 1, 2].map(|at| key.secrets[at].digest.clone());
+    let mut transaction = bed.store.begin(&ours).await.unwrap();
+    assert!(transaction.has_made(&itself.0, &first, &second).await.unwrap(), "what it made");
+    for (who, presented, secret) in [
+        (&itself.0, &second, &newest),
+        (&itself.0, &first, &newest),
+        (&itself.0, &second, &second),
+        (&by(&other, 0).0, &first, &second),
+    ] {
+        assert!(!transaction.has_made(who, presented, secret).await.unwrap(), "{who} did not make it");
+    }
+    drop(transaction);
+    let mut theirs = bed.store.begin(&bed.organization("theirs")).await.unwrap();
+    assert!(!theirs.has_made(&itself.0, &first, &second).await.unwrap(), "another organization's line");
+}
+
 /// A selection is reached in steps by id, without keys that are revoked, the last one last.
 pub(crate) async fn steps_reach_each_selected_key_once(bed: Arc<Bed>) {
     let ours = bed.organization("ours");

@@ -4,7 +4,7 @@ use std::mem;
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeySort, KeyStore, OrganizationId,
+    ActorId, Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeySort, KeyStore, OrganizationId,
     OrganizationRecord, Reach, ReachQuery, SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Transaction,
 };
 use async_trait::async_trait;
@@ -140,6 +140,18 @@ impl Transaction for BrokenTransaction {
             }
         }
         Ok(told)
+    }
+
+    async fn has_made(
+        &mut self,
+        actor: &ActorId,
+        presented: &KeyDigest,
+        secret: &KeyDigest,
+    ) -> Result<bool, StoreError> {
+        let mut inner = self.inner().await?;
+        let made = inner.has_made(actor, presented, secret).await;
+        self.put_back(inner);
+        made
     }
 
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {

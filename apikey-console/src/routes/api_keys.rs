@@ -59,11 +59,9 @@ pub(crate) struct ListKeys {
     environment: Option<String>,
     /// Only keys of this service account.
     #[param(value_type = Option<Id>)]
-    #[serde(deserialize_with = "input::parsed")]
     service_account: Option<ServiceAccountId>,
     /// Only keys issued by this actor, such as `key:…`.
     #[param(value_type = Option<ActorName>)]
-    #[serde(deserialize_with = "input::parsed")]
     created_by: Option<ActorId>,
     /// Only keys with this text in their name, description or hint, or with this id. The letters A to Z match in either
     /// case, others in their own case only. Texts are not normalized: `é` as one character doesn't match `é` as two.
@@ -145,7 +143,6 @@ pub(crate) struct CreateKey {
     environment: Option<String>,
     /// The service account that owns the key.
     #[schema(value_type = Option<Id>)]
-    #[serde(deserialize_with = "input::parsed")]
     service_account_id: Option<ServiceAccountId>,
     /// The time from which the key is rejected. Null: never. The default is the organization's plan's.
     #[schema(value_type = Option<Timestamp>, required = false)]

@@ -77,7 +77,6 @@ pub(crate) struct ListEvents {
     cursor: Option<Cursor>,
     /// Only actions of this actor.
     #[param(value_type = Option<ActorName>)]
-    #[serde(deserialize_with = "input::parsed")]
     actor: Option<ActorId>,
     /// Only this action, such as `key.issued`.
     #[param(value_type = Option<ActionName>)]

@@ -1,5 +1,7 @@
 //! Actions on a single key: rotate, end the overlap, duplicate, disable, enable.
 
+use std::time::Duration;
+
 use apikey_core::KeyId;
 use apikey_manager::Overlap;
 use axum::response::Response;
@@ -11,7 +13,7 @@ use super::key_view::{IssuedView, KeyView, issued, shown};
 use crate::{
     call::{Caller, Json, PathId},
     input::{self, Input},
-    problem::Failure,
+    problem::{Failure, Problem},
     reply,
 };
 
@@ -40,6 +42,32 @@ pub(crate) async fn rotate(
     Json(sent): Json<Rotate>,
 ) -> Result<Response, Failure> {
     let rotated = caller.keys().rotate(&caller.actor, &id, sent.overlap_seconds).await?;
+    reply::secret(StatusCode::OK, &IssuedView::of(rotated, caller.keys().now()))
+}
+
+/// How long the secret that a key presents stays valid once the key has rotated itself.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SelfRotation)]
+pub(crate) struct RotateSelf {
+    /// In seconds: 5 minutes or more.
+    #[schema(minimum = 300, maximum = 31622400)]
+    overlap_seconds: u64,
+}
+
+impl Input for RotateSelf {}
+
+/// Rotates the key that asks for it
+///
+/// Any key may, whatever its scopes. It keeps its id, scopes and end, and gets a new secret. If the answer is lost, send the
+/// request again with the old secret: that makes another secret, and ends the one that was lost.
+#[utoipa::path(post, path = "/self-rotate", operation_id = "self_rotate", tag = "caller", request_body = RotateSelf,
+    responses((status = 200, description = "The key, and its new secret.", body = IssuedView)))]
+pub(crate) async fn self_rotate(caller: Caller, Json(sent): Json<RotateSelf>) -> Result<Response, Failure> {
+    if caller.key.is_none() {
+        return Err(Problem::forbidden().into());
+    }
+    let rotated = caller.keys().rotate_self(&caller.actor, Duration::from_secs(sent.overlap_seconds)).await?;
     reply::secret(StatusCode::OK, &IssuedView::of(rotated, caller.keys().now()))
 }
 

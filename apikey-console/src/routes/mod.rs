@@ -37,11 +37,13 @@ use crate::{
 fn all(config: &Arc<Config>) -> OpenApiRouter<Arc<Config>> {
     let (nothing, credential) = (Needs::Nothing, Needs::Credential);
     let [read, write, admin] = [KEYS_READ, KEYS_WRITE, KEYS_ADMIN].map(Needs::Scope);
-    let routes = Routes { config, router: OpenApiRouter::with_openapi(document::empty()) };
-    let routes = match config.sessions {
-        Some(_) => routes.add(&nothing, routes!(session::sign_in)).add(&nothing, routes!(session::sign_out)),
-        None => routes,
-    };
+    let mut routes = Routes { config, router: OpenApiRouter::with_openapi(document::empty()) };
+    if config.sessions.is_some() {
+        routes = routes.add(&nothing, routes!(session::sign_in)).add(&nothing, routes!(session::sign_out));
+    }
+    if config.self_rotation {
+        routes = routes.add(&credential, routes!(key_changes::self_rotate));
+    }
     routes
         .add(&read, routes!(api_keys::list))
         .add(&write, routes!(api_keys::create))
@@ -141,7 +143,8 @@ mod tests {
         let page = Page::new();
         let sessions = Some(Sessions::new(&page));
         let (public_path, login, page) = (None, None, Some(page));
-        let config = Config { keys, public_path, origins: Vec::new(), login, page, sessions, lingering };
+        let origins = Vec::new();
+        let config = Config { keys, public_path, origins, login, page, sessions, self_rotation: true, lingering };
         all(&Arc::new(config)).into_openapi()
     }
 

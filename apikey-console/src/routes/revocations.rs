@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::key_view::{KeyView, shown};
 use crate::{
     call::{Caller, Json, PathId},
-    input::{self, Input},
+    input::Input,
     problem::{Failure, FieldProblem, Problem},
     reply,
     schema::{ActorName, Id, Remark, Wanted},
@@ -108,15 +108,12 @@ pub(crate) async fn self_revoke(caller: Caller, sent: Option<Json<Revoke>>) -> R
 pub(crate) struct BulkRevoke {
     /// This key. Use it with `descendants`.
     #[schema(value_type = Option<Id>)]
-    #[serde(deserialize_with = "input::parsed")]
     key_id: Option<KeyId>,
     /// Keys that this actor issued, such as `key:…`.
     #[schema(value_type = Option<ActorName>)]
-    #[serde(deserialize_with = "input::parsed")]
     created_by: Option<ActorId>,
     /// Keys of this service account.
     #[schema(value_type = Option<Id>)]
-    #[serde(deserialize_with = "input::parsed")]
     service_account_id: Option<ServiceAccountId>,
     /// Keys of this environment.
     #[schema(value_type = Option<Wanted>)]
@@ -132,7 +129,6 @@ pub(crate) struct BulkRevoke {
     dry_run: Option<bool>,
     /// Continues a request with the same selection: its `next`.
     #[schema(value_type = Option<Id>)]
-    #[serde(deserialize_with = "input::parsed")]
     next: Option<KeyId>,
     /// The reason, for the audit trail.
     #[schema(value_type = Option<Remark>)]

@@ -109,7 +109,6 @@ pub(crate) struct OrganizationUsage {
     bucket: Option<Bucket>,
     /// Only this service account.
     #[param(value_type = Option<Id>)]
-    #[serde(deserialize_with = "input::parsed")]
     service_account: Option<ServiceAccountId>,
     /// Only this environment.
     #[param(value_type = Option<Wanted>)]

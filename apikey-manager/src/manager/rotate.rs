@@ -3,13 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use apikey_core::KeyId;
+use apikey_core::{KeyDigest, KeyId};
 
 use super::{IssuedKey, KeyManager, Shared, operation::Operation};
 use crate::{
     actor::Actor,
     audit::Action,
-    error::ManageError,
+    error::{Forbidden, ManageError},
     hint::hint_of,
     record::{KeyRecord, SecretRecord, Status},
     rights::Level,
@@ -30,6 +30,9 @@ pub enum Overlap {
 
 /// Longer overlaps are asked for by mistake.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// The shortest overlap of a key that rotates itself. Within it a lost answer can be made good.
+const SHORTEST_OF_SELF: Duration = Duration::from_secs(5 * 60);
 
 /// How many secrets a record has at most. Older ones ended long ago.
 const REMEMBERED: usize = 16;
@@ -59,6 +62,47 @@ impl KeyManager {
         .await
     }
 
+    /// Gives the key that asks a new secret, whatever its scopes. The key's scopes and its end stay. The secret that it
+    /// presented stays valid for `overlap`, and every other secret ends.
+    ///
+    /// If the answer is lost, the old secret rotates the key again, until its overlap ends. The secret of the lost answer
+    /// then ends.
+    ///
+    /// # Security
+    ///
+    /// Whoever holds a key can replace its secret, so rotate a leaked key without an overlap, or revoke it. A secret that
+    /// somebody else has replaced doesn't rotate: it would yield a secret that outlives it.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`](ManageError::Forbidden) if the actor isn't a key, isn't valid any more, or presents a secret that
+    /// somebody else has replaced; [`Invalid`](ManageError::Invalid) (`overlap`) for less than 5 minutes or more than 366
+    /// days.
+    pub async fn rotate_self(&self, actor: &Actor, overlap: Duration) -> Result<IssuedKey, ManageError> {
+        let actor = actor.clone();
+        self.run(async move |shared: Arc<Shared>| {
+            if overlap < SHORTEST_OF_SELF {
+                return Err(ManageError::field("overlap", "too_short", "an overlap of 5 minutes or more is needed"));
+            }
+            Overlap::For(overlap).check()?;
+            let (Some(id), Some(presented)) = (actor.key.clone(), actor.secret.clone()) else {
+                return Err(Forbidden::NotLive.into());
+            };
+            let mut operation = Operation::begin(shared, actor.clone(), Level::Nothing).await?;
+            let key = operation.key(&id).await?;
+            let newest = key.secrets.first().map(|secret| &secret.digest);
+            if let Some(newest) = newest.filter(|newest| **newest != presented)
+                && !operation.transaction.has_made(&actor.id, &presented, newest).await?
+            {
+                return Err(Forbidden::BeyondExpiry.into());
+            }
+            let issued = operation.replace_secret(&key, Overlap::For(overlap), Some(&presented))?;
+            operation.commit().await?;
+            Ok(issued)
+        })
+        .await
+    }
+
     /// Ends every secret of a key but its newest.
     ///
     /// # Errors
@@ -71,7 +115,8 @@ impl KeyManager {
             let before = operation.key(&id).await?;
             operation.may_hand_out(&before)?;
             let mut key = before.clone();
-            operation.end_secrets(&mut key, 1);
+            let newest = before.secrets.first().map(|secret| &secret.digest);
+            operation.end_secrets_but(newest, &mut key);
             if key != before {
                 operation.update_key(&before, &mut key, Action::KeyOverlapEnded)?;
             }
@@ -104,22 +149,37 @@ impl Operation {
             return Err(ManageError::WrongState { status, operation: "rotated" });
         }
         self.may_hand_out(before)?;
+        let newest = before.secrets.first().map(|secret| &secret.digest);
+        self.replace_secret(before, overlap, newest.filter(|_| overlap != Overlap::None))
+    }
+
+    /// Gives a key a new secret. Of its other secrets only `kept` stays valid, for as long as `overlap` says.
+    fn replace_secret(
+        &mut self,
+        before: &KeyRecord,
+        overlap: Overlap,
+        kept: Option<&KeyDigest>,
+    ) -> Result<IssuedKey, ManageError> {
         let secret = self.shared.generate(before.environment.as_deref())?;
         let mut key = before.clone();
-        let kept = if overlap == Overlap::None { 0 } else { 1 };
-        self.end_secrets(&mut key, kept);
+        self.end_secrets_but(kept, &mut key);
         let now = self.now;
-        if let Some(old) = key.secrets.first_mut() {
-            old.superseded_at.get_or_insert(now);
-            if let Overlap::For(overlap) = overlap {
-                let end = now + overlap;
-                old.ends_at = Some(old.ends_at.map_or(end, |earlier| earlier.min(end)));
-            }
+        if let Some(newest) = key.secrets.first_mut() {
+            newest.superseded_at.get_or_insert(now);
+        }
+        if let (Some(old), Overlap::For(overlap)) =
+            (key.secrets.iter_mut().find(|secret| Some(&secret.digest) == kept), overlap)
+        {
+            let end = now + overlap;
+            old.ends_at = Some(old.ends_at.map_or(end, |earlier| earlier.min(end)));
         }
         let digest = self.shared.hasher.digest(&secret);
         key.secrets.insert(0, SecretRecord::new(digest.clone(), now));
         key.hint = hint_of(&secret, &self.shared.format, before.environment.as_deref());
-        let forgotten = key.secrets.split_off(key.secrets.len().min(REMEMBERED));
+        let mut forgotten = key.secrets.split_off(key.secrets.len().min(REMEMBERED));
+        if let Some(at) = forgotten.iter().position(|secret| Some(&secret.digest) == kept) {
+            key.secrets.push(forgotten.remove(at));
+        }
         self.update_key(before, &mut key, Action::KeyRotated)?;
         self.lineage(&before.id, Made::Secret(digest));
         if !forgotten.is_empty() {
@@ -130,10 +190,10 @@ impl Operation {
         Ok(IssuedKey::new(key, secret))
     }
 
-    /// Ends all but the newest `kept` secrets that are live.
-    fn end_secrets(&mut self, key: &mut KeyRecord, kept: usize) {
+    /// Ends all live secrets but `kept`.
+    fn end_secrets_but(&mut self, kept: Option<&KeyDigest>, key: &mut KeyRecord) {
         let now = self.now;
-        for secret in key.secrets.iter_mut().skip(kept) {
+        for secret in key.secrets.iter_mut().filter(|secret| Some(&secret.digest) != kept) {
             // Those that ended by themselves, too: requests may have been let in before that was decided.
             self.end_secret(&key.id, &secret.digest);
             // The mark holds whatever other processes' clocks say, and whatever this one will say later.

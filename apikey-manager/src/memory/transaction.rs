@@ -1,6 +1,6 @@
 //! A change under way: the organization's lock, and the way into the state.
 
-use apikey_core::{KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
+use apikey_core::{ActorId, KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
@@ -10,7 +10,7 @@ use crate::{
     organization::OrganizationRecord,
     query::{KeyFilter, Reach, ReachQuery},
     record::{KeyHead, KeyRecord},
-    store::{Changes, Counts, StoreError, Transaction},
+    store::{Changes, Counts, Made, StoreError, Transaction},
 };
 
 pub(super) struct MemoryTransaction {
@@ -63,6 +63,21 @@ impl Transaction for MemoryTransaction {
     async fn taken_ids(&mut self, ids: &[KeyId]) -> Result<Vec<KeyId>, StoreError> {
         let state = self.store.read();
         Ok(ids.iter().filter(|id| state.is_id_taken(id)).cloned().collect())
+    }
+
+    async fn has_made(
+        &mut self,
+        actor: &ActorId,
+        presented: &KeyDigest,
+        secret: &KeyDigest,
+    ) -> Result<bool, StoreError> {
+        let state = self.store.read();
+        let lineage = state.organizations.get(&self.organization).map(|owned| &owned.lineage);
+        Ok(lineage.into_iter().flatten().any(|lineage| {
+            lineage.actor == *actor
+                && lineage.presented.as_ref() == Some(presented)
+                && lineage.made == Made::Secret(secret.clone())
+        }))
     }
 
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {

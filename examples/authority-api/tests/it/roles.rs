@@ -10,7 +10,7 @@ use crate::{
 const ROLES: [&str; 3] = ["admin", "authorizer", "read-only"];
 
 /// The service's own routes that need a key, and which of the roles may use each.
-const OWN: [(&str, &str, [bool; 3]); 11] = [
+const OWN: [(&str, &str, [bool; 3]); 12] = [
     ("GET", "/revocations", [true, false, true]),
     ("POST", "/revocations", [true, false, false]),
     ("GET", "/revocations/a", [true, false, true]),
@@ -20,9 +20,10 @@ const OWN: [(&str, &str, [bool; 3]); 11] = [
     ("POST", "/revocation-list", [true, false, false]),
     ("GET", "/settings", [true, false, true]),
     ("PATCH", "/settings", [true, false, false]),
-    // Whoever holds a key may ask who they are, and may end that key.
+    // Whoever holds a key may ask who they are, and may end or rotate that key.
     ("GET", "/keys/v1/whoami", [true, true, true]),
     ("POST", "/keys/v1/self-revoke", [true, true, true]),
+    ("POST", "/keys/v1/self-rotate", [true, true, true]),
 ];
 
 #[test]
@@ -59,7 +60,7 @@ fn given_each_role_when_it_asks_for_each_route_of_the_management_then_reading_ro
     let keys = ROLES.map(|role| stand.issue_role(role).secret);
     let mut routes = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let open = ["/health", "/openapi.json", "/whoami", "/self-revoke"];
+        let open = ["/health", "/openapi.json", "/whoami", "/self-revoke", "/self-rotate"];
         if open.iter().any(|open| path.ends_with(open)) {
             continue;
         }
