@@ -1,4 +1,4 @@
-//! Which characters names, descriptions, reasons and ids may have: those that can be seen, and white space between them.
+//! The characters of names, descriptions, reasons and ids: visible ones, and white space between them.
 //!
 //! People tell keys apart by what a list shows of them. So no character may be there that shows nothing, or changes how the
 //! text around it is shown: control characters, separators of lines and paragraphs (general categories Cc, Zl and Zp of

@@ -1,4 +1,4 @@
-//! Service accounts: names for programs, which hold keys as people do.
+//! Service accounts: owners of keys that are not people.
 
 use apikey_core::{ActorId, OrganizationId, ServiceAccountId, Timestamp};
 use serde::Serialize;
@@ -13,17 +13,17 @@ pub struct ServiceAccount {
     pub id: ServiceAccountId,
     /// The organization.
     pub organization: OrganizationId,
-    /// What people call it; 1–100 characters.
+    /// The name, 1–100 characters.
     pub name: String,
-    /// What it is for; up to 500 characters.
+    /// The purpose, up to 500 characters.
     pub description: String,
-    /// Since when, and on whose word, none of its keys is let in.
+    /// The time since when its keys are rejected, and who decided so.
     pub disabled: Option<Switched>,
     /// The time of creation.
     pub created_at: Timestamp,
     /// The actor who created the account.
     pub created_by: ActorId,
-    /// Counts its changes, from 1.
+    /// The version: the number of changes, from 1.
     pub version: u64,
 }
 

@@ -1,19 +1,19 @@
-//! Who asks for a change, and with which rights. What rights allow is for [`rights`](crate::rights) to say.
+//! The actor of an operation, and its rights. [`rights`](crate::rights) decides what they allow.
 
 use apikey_core::{ActorId, AuthenticatedKey, IdError, KeyDigest, KeyId, OrganizationId, ScopeSet, Timestamp};
 
 const MAX_REQUEST_ID: usize = 128;
 
-/// Who asks for an operation, in which organization, with which rights.
+/// The actor of an operation: its name, organization and rights.
 ///
 /// ```
 /// use apikey_core::ScopeSet;
 /// use apikey_manager::{Actor, OrganizationId, Rights};
 ///
 /// let acme = OrganizationId::new("acme")?;
-/// // The service itself, at a terminal or in a job:
+/// // The service itself, in a command or a job:
 /// let host = Actor::host("cli", acme.clone())?;
-/// // Somebody who has logged in to the service:
+/// // A user who has logged in to the service:
 /// let alice = Actor::user("alice@example.com", acme, Rights::scopes(ScopeSet::parse("keys:write files:*")?))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -22,9 +22,9 @@ pub struct Actor {
     pub(crate) id: ActorId,
     pub(crate) organization: OrganizationId,
     pub(crate) rights: Rights,
-    /// The key that asks: looked at again inside its own change.
+    /// An acting key, which is checked again inside its change.
     pub(crate) key: Option<KeyId>,
-    /// The secret it presented, which may have ended while the key lives on.
+    /// The presented secret, which may end before the key does.
     pub(crate) secret: Option<KeyDigest>,
     pub(crate) request_id: Option<String>,
 }
@@ -41,26 +41,26 @@ pub enum ActorError {
     Reserved,
 }
 
-/// What an [`Actor`] may do and hand out.
+/// The rights of an [`Actor`].
 #[derive(Clone, Debug)]
 pub struct Rights {
-    /// What it has itself: `keys:read`, `keys:write` and `keys:admin` among it say what it may do with keys.
+    /// Its scopes. `keys:read`, `keys:write` and `keys:admin` decide what it may do with keys.
     pub(crate) scopes: ScopeSet,
-    /// Until when it has it.
+    /// The time at which the rights end.
     pub(crate) expires_at: Option<Timestamp>,
-    /// The host may do what no caller may.
+    /// `true` for the host, which has every right.
     pub(crate) is_host: bool,
 }
 
 impl Rights {
-    /// Rights that follow from scopes, as those of a key do: `keys:read`, `keys:write` or `keys:admin` among them say
-    /// what may be done, and nothing is handed out that they don't cover.
+    /// Creates rights from scopes, as a key has them: `keys:read`, `keys:write` and `keys:admin` decide what is allowed, and
+    /// nothing is granted that the scopes don't cover.
     #[must_use]
     pub fn scopes(scopes: ScopeSet) -> Self {
         Rights { scopes, expires_at: None, is_host: false }
     }
 
-    /// The rights end at this moment, and so must whatever is handed out by them.
+    /// Sets the time at which the rights end. Grants may not outlive them.
     #[must_use]
     pub fn until(mut self, expires_at: impl Into<Timestamp>) -> Self {
         self.expires_at = Some(expires_at.into());
@@ -69,11 +69,11 @@ impl Rights {
 }
 
 impl Actor {
-    /// The service itself: every right in `organization`.
+    /// Creates an actor for the service itself, with every right in `organization`.
     ///
     /// # Security
     ///
-    /// For terminals, jobs and tests; never for a caller of the service.
+    /// For commands, jobs and tests. Never use it for a caller of the service.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Actor {
         Actor::user(format!("host:{}", id.as_ref()), organization, rights)
     }
 
-    /// Somebody whom the service itself knows, by a login of its own.
+    /// Creates an actor for a user whom the service has logged in.
     ///
     /// # Errors
     ///
@@ -97,10 +97,10 @@ impl Actor {
         }
     }
 
-    /// The key of a request. `None` if it belongs to no organization.
+    /// Creates an actor for the key of a request. Returns `None` if the key has no organization.
     ///
-    /// What it may do is read again from the store, inside each change: a key that lost its rights meanwhile, or whose
-    /// presented secret has ended, changes nothing. What a secret in its overlap hands out ends with it.
+    /// Each change reads the key's rights again from the store: a key that has lost them, or whose presented secret has ended,
+    /// changes nothing. Grants by a secret in its overlap end with that secret.
     #[must_use]
     pub fn key(key: &AuthenticatedKey) -> Option<Self> {
         let organization = key.organization()?.clone();
@@ -115,8 +115,8 @@ impl Actor {
         })
     }
 
-    /// Names the request, for the audit trail. Of its id the first 128 characters are kept, and those of ASCII that can be
-    /// seen; any other becomes `?`.
+    /// Sets the request's id for the audit trail: the first 128 characters, with those that aren't visible ASCII replaced by
+    /// `?`.
     #[must_use]
     pub fn with_request_id(mut self, request_id: impl AsRef<str>) -> Self {
         let seen = |c: char| if c.is_ascii_graphic() { c } else { '?' };
@@ -136,7 +136,7 @@ impl Actor {
         &self.organization
     }
 
-    /// What it may do and hand out, roles by their names; a key's are those it was let in with.
+    /// Returns the granted scopes, with roles by name. A key's are those that it was authenticated with.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.rights.scopes

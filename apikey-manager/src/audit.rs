@@ -1,4 +1,4 @@
-//! The audit trail: what was done to whom, by whom. Written with the change itself, in one transaction; never changed.
+//! The audit trail. An event is written in the transaction of its change and is never changed.
 
 use apikey_core::{ActorId, JsonObject, OrganizationId, Timestamp};
 use serde::Serialize;
@@ -9,28 +9,28 @@ use crate::names::names;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AuditEvent {
-    /// Sorts by time: `evt_…`.
+    /// The id, `evt_…`, which sorts by time.
     pub id: String,
     /// The time.
     pub at: Timestamp,
     /// Where.
     pub organization: OrganizationId,
-    /// By whom.
+    /// The actor.
     pub actor: ActorId,
     /// The action.
     pub action: Action,
     /// The id of the key, the service account or the organization that was changed.
     pub target: String,
-    /// What the action changed, as it was; without secrets or digests. `None` where there was nothing.
+    /// The changed values before the action, without secrets or digests.
     pub before: Option<JsonObject>,
     /// The changed values after the action, or null.
     pub after: Option<JsonObject>,
-    /// The request that asked for it.
+    /// The id of the request.
     pub request_id: Option<String>,
 }
 
 impl AuditEvent {
-    /// An event that changed nothing, asked for by no request: what a store fills in as it reads one.
+    /// Creates an event without values, for stores to fill in.
     #[must_use]
     pub fn new(
         id: impl Into<String>,
@@ -56,7 +56,7 @@ impl AuditEvent {
 
 macro_rules! actions {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// What was done. Displayed as its name, such as `key.issued`.
+        /// An action, displayed by its name, such as `key.issued`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Action {
@@ -81,39 +81,39 @@ macro_rules! actions {
 actions! {
     /// A key was issued.
     KeyIssued = "key.issued",
-    /// A key was issued like another.
+    /// A key was duplicated.
     KeyDuplicated = "key.duplicated",
-    /// A key was taken over from elsewhere.
+    /// A key was imported.
     KeyImported = "key.imported",
     /// A key's name, description, scopes, windows or metadata were changed.
     KeyUpdated = "key.updated",
-    /// A key got a new secret.
+    /// A key was rotated.
     KeyRotated = "key.rotated",
     /// The overlap of a rotation was ended early.
     KeyOverlapEnded = "key.overlap_ended",
-    /// A secret of a key was ended, because of how its holder came by it.
+    /// A secret of a key was ended, because a revoked key had got it.
     KeySecretEnded = "key.secret_ended",
-    /// A key was switched off.
+    /// A key was disabled.
     KeyDisabled = "key.disabled",
-    /// A key was switched on.
+    /// A key was enabled.
     KeyEnabled = "key.enabled",
-    /// A key was ended for good.
+    /// A key was revoked.
     KeyRevoked = "key.revoked",
     /// A key was deleted.
     KeyDeleted = "key.deleted",
-    /// A service account was made.
+    /// A service account was created.
     AccountCreated = "service_account.created",
     /// A service account's name or description was changed.
     AccountUpdated = "service_account.updated",
-    /// A service account was switched off, with all its keys.
+    /// A service account was disabled, with all of its keys.
     AccountDisabled = "service_account.disabled",
-    /// A service account was switched on.
+    /// A service account was enabled.
     AccountEnabled = "service_account.enabled",
     /// A service account was deleted; its keys were revoked.
     AccountDeleted = "service_account.deleted",
-    /// All keys of an organization were shut out.
+    /// An organization was suspended, with all of its keys.
     OrganizationSuspended = "organization.suspended",
-    /// They were let in again.
+    /// An organization was resumed.
     OrganizationResumed = "organization.resumed",
 }
 

@@ -1,4 +1,4 @@
-//! How long to wait before a store that failed is asked again: twice as long each time, and never quite as long as others.
+//! Exponential backoff with jitter, for stores that fail.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// How long to wait after one more failure: between half and all of a span that doubles up to a minute.
+    /// Returns the delay after another failure: between half and all of a span that doubles up to a minute.
     pub(crate) fn next(&mut self) -> Duration {
         let span = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let mut random = [0; 4];
-        // Without randomness everybody waits all of it.
+        // Without randomness, the delay is the whole span.
         let jitter =
             getrandom::fill(&mut random).map_or(1.0, |()| f64::from(u32::from_le_bytes(random)) / 4_294_967_296.0);
         span.mul_f64(0.5 + jitter / 2.0)

@@ -1,4 +1,5 @@
-//! Why an operation was not done. Whatever the reason, nothing was changed, [`ManageError::Store`]'s unknown commits apart.
+//! The errors of operations. Nothing was changed, except possibly by a commit with an unknown outcome
+//! ([`ManageError::Store`]).
 
 use std::fmt;
 
@@ -6,59 +7,59 @@ use apikey_core::{BoxError, NoRandomness};
 
 use crate::{record::Status, store::StoreError, validate::FieldError};
 
-/// Why an operation of the [`KeyManager`](crate::KeyManager) was not done.
+/// The error of an operation of the [`KeyManager`](crate::KeyManager).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManageError {
-    /// What was asked for can't be; each field at fault is named.
+    /// The input is wrong. Each wrong field is named.
     #[error("{}", list(.0))]
     Invalid(Vec<FieldError>),
-    /// There is no such thing in the actor's organization. Whether there is one in another is not told.
+    /// It doesn't exist in the actor's organization. The error doesn't tell whether it exists in another.
     #[error("there is no such {0}")]
     NotFound(Missing),
-    /// The actor may not.
+    /// The actor lacks the right.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// The record has changed since the caller read it.
     #[error("the record is at version {current}")]
     StaleVersion {
-        /// Its version now.
+        /// The current version.
         current: u64,
     },
-    /// The key is in a state in which this can't be done.
+    /// The key's status doesn't allow the operation.
     #[error("a key that is {status} can't be {operation}")]
     WrongState {
         /// Its status.
         status: Status,
-        /// What was asked for, such as `rotated`.
+        /// The operation, such as `rotated`.
         operation: &'static str,
     },
-    /// The organization has as many as its plan allows.
+    /// The organization has reached a limit of its plan.
     #[error("{used} of {allowed} {of} are in use")]
     LimitReached {
-        /// Of what.
+        /// The limited resource.
         of: Limited,
-        /// How many there are.
+        /// The number in use.
         used: u64,
         /// How many there may be.
         allowed: u64,
     },
-    /// The host could not say what the organization's plan allows.
+    /// The host could not provide the organization's limits.
     #[error("the organization's limits are unavailable")]
     Limits(#[source] BoxError),
-    /// Keys of an import are known already; none of the batch was taken.
+    /// Rows of an import are wrong. None of the batch was imported.
     #[error("{} of the keys can't be imported", .0.len())]
     Import(Vec<crate::import::RowError>),
-    /// So many read already that this was not; see [`ReadSettings`](crate::ReadSettings). A moment later it may be.
+    /// There are too many concurrent reads, see [`ReadSettings`](crate::ReadSettings). Try again a moment later.
     #[error(transparent)]
     Busy(#[from] Busy),
-    /// No key could be made.
+    /// The key could not be generated.
     #[error(transparent)]
     Generate(#[from] apikey_core::GenerateKeyError),
-    /// The operating system gives no random bytes.
+    /// The operating system gave no random bytes.
     #[error(transparent)]
     Random(#[from] NoRandomness),
-    /// The store could not.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The runtime is shutting down. Whether the change was made is not known.
@@ -71,7 +72,7 @@ impl ManageError {
         ManageError::Invalid(vec![FieldError::new(field, code, message)])
     }
 
-    /// For programs: a name for the kind of error that stays the same, such as `limit_reached`.
+    /// Returns the stable name of the kind of error, such as `limit_reached`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -92,7 +93,7 @@ impl ManageError {
         }
     }
 
-    /// Is one of the fields at fault `field`?
+    /// Returns `true` if `field` is among the wrong fields.
     #[must_use]
     pub fn is_about(&self, field: &str) -> bool {
         matches!(self, ManageError::Invalid(fields) if fields.iter().any(|at_fault| at_fault.field == field))
@@ -137,7 +138,7 @@ impl fmt::Display for Limited {
     }
 }
 
-/// Who reads so much that nothing more is read.
+/// The scope of a bound on concurrent reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Busy {
@@ -149,20 +150,20 @@ pub enum Busy {
     Service,
 }
 
-/// Why an actor may not.
+/// The reason why an actor lacks a right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Forbidden {
-    /// It lacks the scope that the operation needs.
+    /// It lacks the scope that the operation requires.
     #[error("this needs the scope {0}")]
     Needs(&'static str),
-    /// It would hand out what it doesn't have.
+    /// It would grant more than it has.
     #[error("{0} would allow more than the actor's own scopes")]
     BeyondScopes(String),
-    /// It would hand out what outlives it.
+    /// It would grant a key that outlives it.
     #[error("the key would outlive the caller's key")]
     BeyondExpiry,
-    /// The key that asks is not let in any more.
+    /// The acting key is no longer valid.
     #[error("the caller's key is no longer valid")]
     NotLive,
     /// Only the host may.

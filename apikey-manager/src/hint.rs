@@ -1,13 +1,13 @@
-//! Hints: enough of a secret to tell it from others, and far too little to guess it.
+//! Hints: enough of a secret to recognize it, and far too little to guess it.
 
 use apikey_core::{KeyFormat, PlaintextKey};
 
-/// How many random characters are shown at each end.
+/// The number of random characters shown at each end.
 const SHOWN: usize = 4;
-/// With fewer random characters than this only the last ones are shown.
+/// With fewer random characters than this, only the last ones are shown.
 const LONG: usize = 30;
 
-/// The prefix with the environment, and up to eight of the random characters, such as `tsk_live_7fQ2…9dKp`.
+/// Returns the prefix with the environment and up to eight random characters, such as `tsk_live_7fQ2…9dKp`.
 ///
 /// `environment` is the one that the key's text names. Empty for keys too short to show anything of.
 pub(crate) fn hint_of(key: &PlaintextKey, format: &KeyFormat, environment: Option<&str>) -> String {

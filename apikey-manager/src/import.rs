@@ -1,4 +1,4 @@
-//! Keys that come from elsewhere: raw or hashed.
+//! Imports of other systems' keys, raw or hashed.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::validate::FieldError;
 
-/// A key to be taken over.
+/// A key to import.
 ///
 /// ```
 /// use apikey_manager::ImportKey;
@@ -32,7 +32,7 @@ pub struct ImportKey {
     pub(crate) metadata: Map<String, Value>,
 }
 
-/// What is known of the key itself.
+/// The form in which the key is known.
 pub(crate) enum ImportSecret {
     Raw(PlaintextKey),
     Hashed(KeyDigest),
@@ -48,12 +48,12 @@ impl fmt::Debug for ImportSecret {
 }
 
 impl ImportKey {
-    /// A key whose text is known. It must be of a format that the manager accepts.
+    /// Imports a key by its text, which must match a format that the manager accepts.
     pub fn raw(name: impl Into<String>, key: PlaintextKey) -> Self {
         ImportKey::new(name.into(), ImportSecret::Raw(key))
     }
 
-    /// A key known by its digest, of an algorithm that the manager's hasher accepts.
+    /// Imports a key by its digest, whose algorithm the manager's hasher must accept.
     pub fn hashed(name: impl Into<String>, digest: KeyDigest) -> Self {
         ImportKey::new(name.into(), ImportSecret::Hashed(digest))
     }
@@ -73,7 +73,7 @@ impl ImportKey {
         }
     }
 
-    /// The id it was known by; a new one unless set.
+    /// Sets the id. The default is a new one.
     pub fn id(mut self, id: KeyId) -> Self {
         self.id = Some(id);
         self
@@ -91,19 +91,19 @@ impl ImportKey {
         self
     }
 
-    /// The environment it belongs to. A raw key's own text is believed before this.
+    /// Sets the environment. The text of a raw key takes precedence.
     pub fn environment(mut self, environment: impl Into<String>) -> Self {
         self.environment = Some(environment.into());
         self
     }
 
-    /// The service account it was issued to, which must exist.
+    /// Sets the service account that owns the key. It must exist.
     pub fn service_account(mut self, account: ServiceAccountId) -> Self {
         self.service_account = Some(account);
         self
     }
 
-    /// When it was issued; now unless set.
+    /// Sets the time of issue. The default is now.
     pub fn created_at(mut self, created_at: impl Into<Timestamp>) -> Self {
         self.created_at = Some(created_at.into());
         self
@@ -122,13 +122,13 @@ impl ImportKey {
     }
 }
 
-/// A row of an import that can't be taken, and why.
+/// A wrong row of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RowError {
-    /// The row, counted from 0 in the whole import.
+    /// The row's number in the whole import, from 0.
     pub row: usize,
-    /// What is wrong with it. Whose key it is already, if it is some, is not told.
+    /// The mistake. It doesn't tell to whom an existing key belongs.
     pub error: FieldError,
 }
 
@@ -138,12 +138,12 @@ impl fmt::Display for RowError {
     }
 }
 
-/// How far an import has come.
+/// The progress of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportProgress {
-    /// Rows that are in the store by now.
+    /// The rows that are in the store.
     pub done: usize,
-    /// Those of them that an earlier run had brought there.
+    /// Those of them that an earlier run imported.
     pub skipped: usize,
 }

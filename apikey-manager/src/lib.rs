@@ -1,8 +1,9 @@
-//! The life of an API key: issued and shown once, listed, scoped, rotated, disabled, revoked, deleted, counted, audited.
+//! Manages the life of API keys: issue, list, scope, rotate, disable, revoke and delete them, count their use and keep an
+//! audit trail.
 //!
-//! A [`KeyManager`] keeps the records of keys in a [`KeyStore`] and has the service's
-//! [`Authenticator`](apikey_core::Authenticator) hear of every change before an operation returns. `apikey-sqlx` has
-//! stores for SQLite and PostgreSQL; [`MemoryStore`] is for tests.
+//! A [`KeyManager`] keeps the records of keys in a [`KeyStore`]. Every change reaches the service's
+//! [`Authenticator`](apikey_core::Authenticator) before the operation returns. `apikey-sqlx` has stores for SQLite and
+//! PostgreSQL; [`MemoryStore`] is for tests.
 //!
 //! ```
 //! use apikey_core::KeyFormat;
@@ -23,23 +24,23 @@
 //!
 //! # Overview
 //!
-//! - A [`KeyRecord`] is all that is kept of a key. Its [`Status`] follows from it and the time. Its secrets are digests,
-//!   each with a window: a rotation adds one, and the old one lives on for the [`Overlap`] asked for.
-//! - An [`Actor`] asks for operations: the host, somebody whom the host knows, or the key of a request.
-//! - [`Limits`] are what an organization's plan allows; the host is asked for them.
-//! - Everything done is an [`AuditEvent`], written with the change itself.
+//! - A [`KeyRecord`] is everything that is stored about a key. Its [`Status`] follows from the record and the time. Its
+//!   secrets are digests with a window each: a rotation adds one, and the old one stays valid for the [`Overlap`].
+//! - An [`Actor`] calls operations: the host, a user of the host, or the key of a request.
+//! - [`Limits`] are what an organization's plan allows. The host provides them.
+//! - Every change has an [`AuditEvent`], written in the same transaction.
 //!
 //! # Who may do what
 //!
-//! Every operation is within the actor's own organization; another's keys are not found. Reading needs `keys:read`,
-//! changing needs `keys:write`, which covers it, and `keys:admin` covers both. Beyond that:
+//! Every operation is within the actor's own organization; other organizations' keys are not found. Reading requires
+//! `keys:read`, changing requires `keys:write`, which includes it, and `keys:admin` includes both. Moreover:
 //!
-//! - Nobody hands out what their own scopes don't cover, or what outlives them. That holds for issuing, duplicating,
-//!   rotating, enabling, extending, widening, and ending an overlap, with `keys:admin` or without.
-//! - Only `keys:admin` hands out scopes of key management (`*` among them), binds keys to service accounts, manages
-//!   those, and touches keys that may do more than the actor.
-//! - A key that asks is judged by its record, read under the same lock as what it wants to change.
-//! - Suspending organizations, importing and the first key are the host's alone.
+//! - Nobody grants what their own scopes don't cover, or what outlives them. This holds for issuing, duplicating, rotating,
+//!   enabling, extending, widening and ending an overlap, with or without `keys:admin`.
+//! - Only `keys:admin` grants scopes of key management (including `*`), binds keys to service accounts, manages service
+//!   accounts, and changes keys that exceed the actor's rights.
+//! - A key that acts is checked against its current record, under the lock of the change.
+//! - Only the host suspends organizations, imports keys and issues the first key.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,13 +1,12 @@
-//! What an organization's plan allows. The host says it; it is held against what the organization uses under that
-//! organization's lock.
+//! The limits of an organization's plan. The host provides them, and they are checked under the organization's lock.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use apikey_core::{BoxError, OrganizationId};
 
-/// What an organization may have. Unlimited unless set.
+/// The limits of an organization. The default is unlimited.
 ///
-/// Lowering a limit refuses what is new and breaks nothing that is there.
+/// A lowered limit rejects new keys and accounts and doesn't affect existing ones.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,7 +31,7 @@ impl Limits {
         Limits::default()
     }
 
-    /// How many keys there may be, counting those that are neither revoked nor expired.
+    /// Sets the largest number of keys that are neither revoked nor expired.
     #[must_use]
     pub fn keys(mut self, keys: u64) -> Self {
         self.keys = Some(keys);
@@ -46,7 +45,7 @@ impl Limits {
         self
     }
 
-    /// How far off an expiry may be when it is set. A key without one is allowed unless
+    /// Sets the longest lifetime of a key. Keys without an expiry are allowed unless
     /// [`expiry_required`](Limits::expiry_required) is set, too.
     #[must_use]
     pub fn longest_lifetime(mut self, lifetime: Duration) -> Self {
@@ -101,7 +100,7 @@ impl Limits {
 
 type Answer = Pin<Box<dyn Future<Output = Result<Limits, BoxError>> + Send>>;
 
-/// Says what an organization's plan allows.
+/// Provides the limits of an organization's plan.
 pub(crate) struct LimitsOf(Box<dyn Fn(OrganizationId) -> Answer + Send + Sync>);
 
 impl LimitsOf {

@@ -1,28 +1,27 @@
-//! Who owns keys. Organizations are the host's: their ids come from it, and all that is kept of them is whether they are
-//! suspended.
+//! Organizations, which own keys. The host provides their ids. A store keeps only whether they are suspended.
 
 use apikey_core::{ActorId, OrganizationId, Timestamp};
 use serde::Serialize;
 
-/// What is kept of an organization.
+/// The record of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OrganizationRecord {
     /// Its id.
     pub id: OrganizationId,
-    /// Since when, and on whose word, none of its keys is let in.
+    /// The time since when its keys are rejected, and who decided so.
     pub suspended: Option<Switched>,
 }
 
 impl OrganizationRecord {
-    /// An organization that is not suspended.
+    /// Creates the record of an organization that is not suspended.
     #[must_use]
     pub fn new(id: OrganizationId) -> Self {
         OrganizationRecord { id, suspended: None }
     }
 }
 
-/// When, and on whose word, something was switched off.
+/// The time at which something was disabled, and who did it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Switched {
     /// The moment.

@@ -1,4 +1,4 @@
-//! What lists ask for: filters, pages, spans of time.
+//! Queries: filters, pages and spans of time.
 
 use std::{cmp::Ordering, fmt, str::FromStr, time::Duration};
 
@@ -11,15 +11,15 @@ use crate::{
     record::{KeyRecord, Status},
 };
 
-/// The most a page holds.
+/// The largest page.
 pub const MAX_PAGE: usize = 200;
 
-/// A page of a list, and where the next begins.
+/// A page of a list, with the place of the next one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
-    /// What is on it.
+    /// The items.
     pub items: Vec<T>,
-    /// Where the next page begins; `None` on the last.
+    /// The place of the next page, or `None` on the last one.
     pub next: Option<Cursor>,
 }
 
@@ -33,7 +33,7 @@ pub struct Cursor {
     pub id: String,
 }
 
-/// The text is no cursor that a page ended with.
+/// The error for a text that is not a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor from a page")]
 pub struct CursorError(());
@@ -64,7 +64,7 @@ impl FromStr for Cursor {
     }
 }
 
-/// Which of an organization's keys are asked for. Everything that is set must hold.
+/// A filter of keys. A key must match everything that is set.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct KeyFilter {
@@ -72,11 +72,11 @@ pub struct KeyFilter {
     pub status: Option<Status>,
     /// Only keys of this environment.
     pub environment: Option<String>,
-    /// Keys of this service account.
+    /// Only keys of this service account.
     pub service_account: Option<ServiceAccountId>,
-    /// Keys issued by this actor.
+    /// Only keys issued by this actor.
     pub created_by: Option<ActorId>,
-    /// Keys issued by this key.
+    /// Only keys issued by this key.
     pub created_by_key: Option<KeyId>,
     /// Keys that have this text in their name, description or hint, or as their id. Case makes no difference to ASCII
     /// letters, and to no others (`É` is not found by `é`); nothing is normalized (`é` as one character is not found by `é`
@@ -92,8 +92,7 @@ pub struct KeyFilter {
     pub expires_before: Option<Timestamp>,
     /// Keys whose newest secret is at least this old.
     pub rotation_due: Option<Duration>,
-    /// Keys down to this place in the list, newest first, and the one in it. A search that has no index goes through a
-    /// list in parts.
+    /// Only keys down to this place in the list, inclusive. Searches without an index read a list in parts.
     pub down_to: Option<Cursor>,
 }
 
@@ -114,7 +113,7 @@ impl KeyFilter {
             || self.rotation_due.is_some()
     }
 
-    /// Does `key` pass? What every store must answer, in code.
+    /// Returns `true` if `key` matches: the specification of the filter for every store.
     #[must_use]
     pub fn matches(&self, key: &KeyRecord, now: Timestamp) -> bool {
         let has = |text: &String| {
@@ -180,15 +179,15 @@ impl KeySort {
 pub struct KeyQuery {
     /// Whose.
     pub organization: OrganizationId,
-    /// Which of them.
+    /// The filter.
     pub filter: KeyFilter,
     /// In which order.
     pub sort: KeySort,
-    /// What status follows from.
+    /// The time for which a status is computed.
     pub now: Timestamp,
-    /// What comes after this row.
+    /// Only rows after this one.
     pub after: Option<Cursor>,
-    /// How many at most.
+    /// The largest number of rows.
     pub limit: usize,
 }
 
@@ -197,21 +196,21 @@ pub struct KeyQuery {
 pub struct AccountQuery {
     /// Whose.
     pub organization: OrganizationId,
-    /// What comes after this row.
+    /// Only rows after this one.
     pub after: Option<Cursor>,
-    /// How many at most.
+    /// The largest number of rows.
     pub limit: usize,
 }
 
-/// Which audit events are asked for.
+/// A filter of audit events.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct AuditFilter {
     /// Only actions of this actor.
     pub actor: Option<ActorId>,
-    /// Of this action.
+    /// Only this action.
     pub action: Option<Action>,
-    /// About this key, account or organization.
+    /// Only this key, account or organization.
     pub target: Option<String>,
     /// Only at this time or later.
     pub from: Option<Timestamp>,
@@ -224,15 +223,15 @@ pub struct AuditFilter {
 pub struct AuditQuery {
     /// Whose.
     pub organization: OrganizationId,
-    /// Which of them.
+    /// The filter.
     pub filter: AuditFilter,
-    /// What comes after this row.
+    /// Only rows after this one.
     pub after: Option<Cursor>,
-    /// How many at most.
+    /// The largest number of rows.
     pub limit: usize,
 }
 
-/// Whose usage is asked for.
+/// The subject of usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UsageOf {
     /// A key's, deleted or not.
@@ -245,7 +244,7 @@ pub enum UsageOf {
     Organization,
 }
 
-/// How finely usage is told: by the hour or by the day, both in UTC.
+/// The size of usage buckets, in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bucket {
     /// By the hour.
@@ -270,7 +269,7 @@ impl Bucket {
         }
     }
 
-    /// How long one is.
+    /// Returns the length.
     #[must_use]
     pub const fn length(self) -> Duration {
         match self {
@@ -279,7 +278,7 @@ impl Bucket {
         }
     }
 
-    /// The beginning of the one that `moment` lies in.
+    /// Returns the beginning of the bucket that contains `moment`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -295,29 +294,29 @@ impl Bucket {
         moment.saturating_sub(Duration::from_millis(since as u64))
     }
 
-    /// The end of the one that `moment` lies in, which is the beginning of the next.
+    /// Returns the end of the bucket that contains `moment`, which is the beginning of the next.
     #[must_use]
     pub fn end(self, moment: Timestamp) -> Timestamp {
         self.start(moment).saturating_add(self.length())
     }
 }
 
-/// Usage in a span of time, bucket by bucket, oldest first; those without any are left out.
+/// A query for the usage in a span of time, by bucket, oldest first, without empty buckets.
 #[derive(Clone, Debug)]
 pub struct UsageQuery {
     /// Whose.
     pub organization: OrganizationId,
-    /// Which part of it.
+    /// The subject.
     pub of: UsageOf,
-    /// Hours that begin at this moment or later. A day is counted from here on if it began before.
+    /// The beginning. A day that begins earlier counts from here.
     pub from: Timestamp,
-    /// Hours that begin before this moment. A day is counted up to here if it ends later.
+    /// The end. A day that ends later counts up to here.
     pub to: Timestamp,
-    /// How finely.
+    /// The bucket size.
     pub bucket: Bucket,
 }
 
-/// Which keys of an organization a bulk revocation begins with.
+/// The keys that a bulk revocation begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Selection {
@@ -333,50 +332,49 @@ pub enum Selection {
     Everything,
 }
 
-/// What a bulk revocation would end, as a store is asked for it. Keys that are revoked already are left out.
+/// A query for the keys that a bulk revocation would end, without those that are revoked already.
 #[derive(Clone, Debug)]
 pub struct ReachQuery {
     /// The organization.
     pub organization: OrganizationId,
     /// The keys it begins with.
     pub selection: Selection,
-    /// Whether [`Lineage`](crate::Lineage) is followed: from those keys, and from the actor of
-    /// [`Selection::CreatedBy`], to the keys they issued and the secrets they made, and so on.
+    /// `true` to follow [`Lineage`](crate::Lineage) from those keys, and from the actor of [`Selection::CreatedBy`], to the
+    /// keys that they issued and the secrets that they made, and so on.
     pub descendants: bool,
-    /// The moment at which secrets are live.
+    /// The time at which secrets are valid.
     pub now: Timestamp,
-    /// The key that comes after all others: whoever asks for its own end must be let in until the rest is done.
+    /// The key that comes last: a caller that revokes itself needs its key until the rest is done.
     pub last: Option<KeyId>,
-    /// Only what comes after this key.
+    /// Only targets after this key.
     pub after: Option<KeyId>,
     /// How many targets at most.
     pub limit: usize,
 }
 
-/// What a bulk revocation reaches.
+/// The extent of a bulk revocation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reach {
-    /// Whether the selection names anything there is, or ever was: a key in any state, or a line of lineage.
+    /// `true` if the selection names a key in any state, or anything in the lineage.
     pub is_known: bool,
-    /// The scopes of the keys that are left to be ended, or to have secrets ended: each set, and how many such keys have it.
+    /// The sets of scopes among the remaining keys, with the number of keys of each.
     pub scopes: Vec<(ScopeSet, u64)>,
     /// The first of the targets, by the ids of their keys.
     pub targets: Vec<Target>,
-    /// Keys that are not ended, and that somebody among the reached has let do more: for people to look at. At most
-    /// [`MAX_PAGE`], by id.
+    /// Keys that stay valid and whose rights were widened by a reached key, at most [`MAX_PAGE`], by id.
     pub widened: Vec<KeyId>,
 }
 
-/// One thing that a bulk revocation ends.
+/// A key or secret that a bulk revocation ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The key.
     pub key: KeyId,
-    /// One of its secrets; all of the key if `None`.
+    /// One of its secrets, or `None` for the whole key.
     pub secret: Option<KeyDigest>,
 }
 
-/// What was counted in one hour or day, or in the part of a day that was asked for.
+/// The usage of an hour or a day, or of the requested part of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct UsageBucket {
     /// The beginning of the hour or day, in UTC.
@@ -387,35 +385,35 @@ pub struct UsageBucket {
     pub refused: u64,
 }
 
-/// What a batch adds for one key, within one hour. It says itself whose the key was when it was used.
+/// The usage of one key in one hour, with the owner of the key at that time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsageRow {
     /// The key.
     pub key: KeyId,
     /// Whose it was.
     pub organization: OrganizationId,
-    /// The service account it was issued to, if to one.
+    /// The service account that owned it, if any.
     pub service_account: Option<ServiceAccountId>,
-    /// The environment it belonged to.
+    /// The environment of the key.
     pub environment: Option<String>,
     /// The hour's beginning.
     pub hour: Timestamp,
-    /// Requests let in, with the scopes they needed.
+    /// Accepted requests.
     pub ok: u64,
-    /// Requests refused for a missing scope.
+    /// Requests that lacked a scope.
     pub refused: u64,
-    /// When each secret was last used.
+    /// The last use of each secret.
     pub last_used: Vec<(KeyDigest, Timestamp)>,
 }
 
-/// Usage to be added, once: a batch whose id is known changes nothing.
+/// A batch of usage. A batch with a known id changes nothing.
 #[derive(Clone, Debug)]
 pub struct UsageBatch {
-    /// Unique: a store keeps it for at least a day.
+    /// The unique id, which stores remember for at least a day.
     pub id: String,
     /// The time of creation.
     pub at: Timestamp,
-    /// Sorted by key, then hour, so that concurrent batches take their row locks in one order.
+    /// Sorted by key and hour, so that concurrent batches lock rows in one order.
     pub rows: Vec<UsageRow>,
 }
 
@@ -431,9 +429,9 @@ pub struct Activity {
     pub at: Timestamp,
     /// Its method.
     pub method: String,
-    /// The template of its route, such as `/files/{name}`; never the path itself, which may hold secrets.
+    /// The template of its route, such as `/files/{name}`, never the path itself, which may contain secrets.
     pub route: Option<String>,
-    /// The status it was answered with.
+    /// The status of the response.
     pub status: u16,
     /// The client's address.
     pub address: Option<String>,
@@ -442,7 +440,7 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// A request of which no more is known.
+    /// Creates a request without further details.
     #[must_use]
     pub fn new(
         organization: OrganizationId,
@@ -466,17 +464,17 @@ pub struct ActivityQuery {
     pub from: Timestamp,
     /// Only before this time.
     pub to: Timestamp,
-    /// What comes after this row.
+    /// Only rows after this one.
     pub after: Option<Cursor>,
-    /// How many at most.
+    /// The largest number of rows.
     pub limit: usize,
 }
 
-/// What is old enough to go. Audit events go by no other way.
+/// The ages at which rows are deleted. Audit events are deleted in no other way.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Prune {
-    /// Usage of days, in UTC, that were over at this moment. Days go as a whole, so that hours and days add up alike.
+    /// Deletes the usage of days, in UTC, that ended before this time. Whole days are deleted, so that hours and days add up.
     pub usage_before: Option<Timestamp>,
     /// Activity before this moment.
     pub activity_before: Option<Timestamp>,
@@ -484,7 +482,7 @@ pub struct Prune {
     pub audit_before: Option<Timestamp>,
 }
 
-/// How many rows were removed.
+/// The numbers of deleted rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Hours of keys.

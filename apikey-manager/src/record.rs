@@ -1,4 +1,4 @@
-//! What is kept of a key, and the status that follows from it.
+//! The record of a key, and the status that follows from it.
 
 use apikey_core::{ActorId, JsonObject, KeyDigest, KeyId, OrganizationId, ScopeSet, ServiceAccountId, Timestamp};
 use serde::Serialize;
@@ -6,34 +6,34 @@ use serde::Serialize;
 use crate::names::names;
 use crate::organization::Switched;
 
-/// A key's record: everything but the key.
+/// The record of a key, without the key itself.
 ///
 /// Times are kept to the millisecond.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct KeyRecord {
-    /// Its public id, for ever the same.
+    /// The public id, which never changes.
     pub id: KeyId,
     /// The organization.
     pub organization: OrganizationId,
-    /// The program it was issued to, if to one.
+    /// The service account that owns the key, if any.
     pub service_account: Option<ServiceAccountId>,
-    /// What people call it; 1–100 characters.
+    /// The name, 1–100 characters.
     pub name: String,
-    /// What it is for; up to 500 characters.
+    /// The purpose, up to 500 characters.
     pub description: String,
-    /// The environment it belongs to, where its format has some.
+    /// The environment, if the format has environments.
     pub environment: Option<String>,
-    /// Enough of the newest secret to tell it from others, such as `tsk_live_7fQ2…9dKp`; empty for keys whose text was
-    /// never seen.
+    /// The beginning and the end of the newest secret, such as `tsk_live_7fQ2…9dKp`. Empty for keys that were imported by
+    /// digest.
     pub hint: String,
-    /// What was granted, roles by their names.
+    /// The grants, with roles by name.
     pub scopes: ScopeSet,
     /// The time of issue.
     pub created_at: Timestamp,
-    /// Who issued it.
+    /// The actor who issued the key.
     pub created_by: ActorId,
-    /// The key that issued it, if a key did.
+    /// The key that issued this one, if a key did.
     pub created_by_key: Option<KeyId>,
     /// The time before which the key is rejected.
     pub not_before: Option<Timestamp>,
@@ -41,20 +41,19 @@ pub struct KeyRecord {
     pub expires_at: Option<Timestamp>,
     /// The time of the last accepted request, to within the interval at which usage is written.
     pub last_used_at: Option<Timestamp>,
-    /// Since when, and on whose word, it is switched off.
+    /// The time since when it is disabled, and who disabled it.
     pub disabled: Option<Switched>,
-    /// When, by whom and why it was ended for good.
+    /// The revocation: its time, actor and reason.
     pub revoked: Option<Revocation>,
-    /// The host's own notes, up to 8 KiB as JSON.
+    /// Additional data of the service, up to 8 KiB as JSON.
     pub metadata: JsonObject,
-    /// Counts its changes, from 1.
+    /// The version: the number of changes, from 1.
     pub version: u64,
-    /// Its secrets, the newest first; empty only where the rest of the record could not be read.
+    /// The secrets, newest first. Empty only if the rest of the record could not be read.
     pub secrets: Vec<SecretRecord>,
 }
 
-/// The part of a [`KeyRecord`] that rights and states are decided by: everything but its description, its metadata and its
-/// secrets.
+/// The part of a [`KeyRecord`] that decides rights and states: everything except description, metadata and secrets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct KeyHead {
@@ -62,36 +61,36 @@ pub struct KeyHead {
     pub id: KeyId,
     /// The organization that owns it.
     pub organization: OrganizationId,
-    /// The service account it was issued to, if any.
+    /// The service account that owns the key, if any.
     pub service_account: Option<ServiceAccountId>,
-    /// The name people gave it.
+    /// The name.
     pub name: String,
     /// The environment.
     pub environment: Option<String>,
-    /// The hint of its newest secret.
+    /// The hint of the newest secret.
     pub hint: String,
-    /// What was granted, roles by their names.
+    /// The grants, with roles by name.
     pub scopes: ScopeSet,
     /// The time of issue.
     pub created_at: Timestamp,
-    /// Who issued it.
+    /// The actor who issued the key.
     pub created_by: ActorId,
-    /// The key that issued it, if a key did.
+    /// The key that issued this one, if a key did.
     pub created_by_key: Option<KeyId>,
-    /// The moment before which it is not let in.
+    /// The time before which the key is rejected.
     pub not_before: Option<Timestamp>,
-    /// The moment from which on it is not let in.
+    /// The time from which the key is rejected.
     pub expires_at: Option<Timestamp>,
-    /// When, and by whom, it was disabled.
+    /// The time since when it is disabled, and who disabled it.
     pub disabled: Option<Switched>,
-    /// When, by whom and why it was revoked.
+    /// The revocation: its time, actor and reason.
     pub revoked: Option<Revocation>,
-    /// Counts the record's changes, from 1.
+    /// The version: the number of changes, from 1.
     pub version: u64,
 }
 
 impl KeyHead {
-    /// The head of a key that nothing is set of, as a store fills it in.
+    /// Creates the head of a key without any values, for stores to fill in.
     #[must_use]
     pub fn new(id: KeyId, organization: OrganizationId, created_at: Timestamp, created_by: ActorId) -> Self {
         KeyHead {
@@ -142,51 +141,51 @@ impl From<&KeyRecord> for KeyHead {
     }
 }
 
-/// What is kept of one of a key's secrets.
+/// The record of one of a key's secrets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SecretRecord {
-    /// What it is found by.
+    /// The digest.
     #[serde(skip)]
     pub digest: KeyDigest,
     /// The time of creation.
     pub created_at: Timestamp,
     /// The time when a newer secret replaced it.
     pub superseded_at: Option<Timestamp>,
-    /// Not let in from this moment on. A superseded secret without one lives until its overlap is ended.
+    /// The time from which the secret is rejected. A superseded secret without one stays valid until its overlap is ended.
     pub ends_at: Option<Timestamp>,
-    /// When somebody ended it. Whatever the clock says, it is not let in any more.
+    /// The time at which the secret was ended. It is rejected whatever the clock says.
     pub ended_at: Option<Timestamp>,
     /// The time of the last accepted request.
     pub last_used_at: Option<Timestamp>,
 }
 
-/// How a key ended.
+/// The revocation of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Revocation {
     /// The moment.
     pub at: Timestamp,
     /// Who did it.
     pub by: ActorId,
-    /// Why, in their words; empty if they gave none.
+    /// The reason that the actor gave, or an empty text.
     pub reason: String,
 }
 
-/// Where a key stands in its life. Follows from its record and the time, and is stored nowhere.
+/// The status of a key. It follows from the record and the time, and is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Status {
-    /// Let in.
+    /// The key is accepted.
     Active,
-    /// Let in, under two secrets: an overlap is under way.
+    /// The key is accepted with two secrets during a rotation's overlap.
     Rotating,
-    /// Not let in yet.
+    /// The key is not valid yet.
     NotYetValid,
-    /// Switched off, by itself. Whether its account or its organization is, their records say.
+    /// The key itself is disabled. Its account and its organization have records of their own.
     Disabled,
-    /// Past its expiry. It may be extended.
+    /// The key has expired and may be extended.
     Expired,
-    /// Ended for good.
+    /// The key is revoked for good.
     Revoked,
 }
 
@@ -208,7 +207,7 @@ impl Status {
         }
     }
 
-    /// Does a key of this status count toward its organization's limit? Those that are over do not.
+    /// Returns `true` if a key of this status counts towards its organization's limit. Revoked and expired ones don't.
     #[must_use]
     pub fn is_counted(self) -> bool {
         !matches!(self, Status::Expired | Status::Revoked)
@@ -218,7 +217,7 @@ impl Status {
 names!(Status, "a status");
 
 impl KeyRecord {
-    /// A record as a key begins with: nameless, without scopes, under one secret.
+    /// Creates a record without name and scopes, with one secret.
     #[must_use]
     pub fn new(
         id: KeyId,
@@ -250,7 +249,7 @@ impl KeyRecord {
         }
     }
 
-    /// What the head of a key whose record can't be read tells of it.
+    /// Creates a record from the head of a key whose record can't be read.
     pub(crate) fn of_head(head: KeyHead) -> Self {
         let KeyHead { id, organization, service_account, name, environment, hint, scopes, created_at, .. } = head;
         KeyRecord {
@@ -276,7 +275,7 @@ impl KeyRecord {
         }
     }
 
-    /// Where the key stands at `now`. Of several that apply, the one that is hardest to undo.
+    /// Returns the status at `now`. If several apply, it is the one that is hardest to undo.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
         if self.revoked.is_some() {
@@ -294,20 +293,20 @@ impl KeyRecord {
         }
     }
 
-    /// The secrets that are let in at `now`, if the key is: the newest, and one whose overlap is under way.
+    /// Returns the secrets that are valid at `now` while the key is: the newest one, and one in its overlap.
     pub fn live_secrets(&self, now: Timestamp) -> impl Iterator<Item = &SecretRecord> {
         self.secrets.iter().filter(move |secret| secret.is_live(now))
     }
 }
 
 impl SecretRecord {
-    /// A secret without an end.
+    /// Creates a secret without an end.
     #[must_use]
     pub fn new(digest: KeyDigest, created_at: Timestamp) -> Self {
         SecretRecord { digest, created_at, superseded_at: None, ends_at: None, ended_at: None, last_used_at: None }
     }
 
-    /// Returns `true` if the secret is let in at `now`: nobody has ended it, and its window is open.
+    /// Returns `true` if the secret is valid at `now`: it has not been ended, and its window is open.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended_at.is_none() && self.ends_at.is_none_or(|ends_at| now < ends_at)

@@ -1,4 +1,4 @@
-//! The read path: what the store says of a presented key, asked for many at once where many wait.
+//! The read path: looks presented keys up in the store, in batches under load.
 
 use std::{
     collections::HashMap,
@@ -13,21 +13,21 @@ use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::timeout};
 
 use crate::store::{Found, FoundKey, KeyStore, StoreError};
 
-/// How many statements are under way at once, and how many keys one of them asks for at most.
+/// The number of concurrent statements, and the most keys in one statement.
 const STATEMENTS: usize = 4;
 const BATCH: usize = 256;
-/// How many may look up at once: more than that fill no statement.
+/// The number of concurrent look-ups. More would not fill any statement.
 pub(crate) const LOOKUPS: usize = STATEMENTS * BATCH;
 const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
 
-/// Looks keys up in a store. Look-ups that come while all statements are under way go together into the next.
+/// Looks keys up in a store. Look-ups that arrive while all statements are busy share the next one.
 pub(crate) struct StoreResolver<S = dyn KeyStore>
 where
     S: ?Sized,
 {
     store: Arc<S>,
     queue: Arc<Mutex<Queue>>,
-    /// Where statements run: not on the runtime of whoever asks, which may end before a connection that was opened there.
+    /// The runtime of statements. The caller's may end before a connection that was opened on it.
     runtime: Handle,
 }
 
@@ -44,7 +44,7 @@ struct Waiting {
 
 type Answer = Result<Option<Box<FoundKey>>, Arc<StoreError>>;
 
-/// The one thing that is asked of a store here.
+/// The part of a store that this module uses.
 #[async_trait]
 pub(crate) trait Find: fmt::Debug + Send + Sync + 'static {
     async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError>;
@@ -63,7 +63,7 @@ impl<S: Find + ?Sized> StoreResolver<S> {
         StoreResolver { store, queue: Arc::default(), runtime }
     }
 
-    /// Puts a look-up into the queue, and has a task empty it if there is not enough of them.
+    /// Queues a look-up, and spawns a task for the queue if there is a free statement.
     fn ask(&self, digests: Vec<KeyDigest>) -> oneshot::Receiver<Answer> {
         let (answer, answered) = oneshot::channel();
         let starts = {
@@ -82,7 +82,7 @@ impl<S: Find + ?Sized> StoreResolver<S> {
     }
 }
 
-/// What a digest found, and how many wait for it.
+/// The result for a digest, and the number of its waiters.
 struct OneFound {
     answer: Answer,
     wanted: usize,
@@ -92,13 +92,13 @@ impl OneFound {
     fn new(found: Found) -> (KeyDigest, Self) {
         let (digest, answer) = match found {
             Found::Key(key) => (key.digest.clone(), Ok(Some(key))),
-            // A row that can't be read keeps no other key's holder out, nor does it pass for an unknown key.
+            // A corrupt row affects no other key, and doesn't pass for an unknown key.
             Found::Corrupt { digest, error } => (digest, Err(Arc::new(error))),
         };
         (digest, OneFound { answer, wanted: 0 })
     }
 
-    /// The last who waits has it, and the others a copy.
+    /// Moves the result to the last waiter, and clones it for the others.
     fn hand_out(&mut self) -> Answer {
         self.wanted -= 1;
         match (self.wanted, &mut self.answer) {
@@ -108,7 +108,7 @@ impl OneFound {
     }
 }
 
-/// One of the statements' places.
+/// The permit of a statement.
 struct Turn {
     queue: Arc<Mutex<Queue>>,
     is_over: bool,
@@ -117,11 +117,11 @@ struct Turn {
 impl Turn {
     async fn work<S: Find + ?Sized>(mut self, store: &S) {
         loop {
-            // Those who were answered just now, and are about to ask again, go before: together they need one statement.
+            // Callers that were just answered may ask again: yielding lets them share one statement.
             yield_now().await;
             let Some(batch) = self.next() else { return };
             let digests: Vec<KeyDigest> = batch.iter().flat_map(|waiting| waiting.digests.iter().cloned()).collect();
-            // A store that hangs must not keep the place when it is well again.
+            // A store that hangs must not keep the permit after it recovers.
             let found = match timeout(LONGEST_STATEMENT, store.find(&digests)).await {
                 Ok(found) => found,
                 Err(late) => Err(StoreError::unavailable(late)),
@@ -144,7 +144,7 @@ impl Turn {
                                 }
                             }
                         }
-                        // Whoever asked may be gone.
+                        // The caller may be gone.
                         let _ = answer.send(own);
                     }
                 }
@@ -158,7 +158,7 @@ impl Turn {
         }
     }
 
-    /// Who waits now. If nobody does, the place is given back in the same step: whoever comes next finds it free.
+    /// Returns the waiting look-ups. If there are none, the permit is released in the same step, so the next look-up finds it.
     fn next(&mut self) -> Option<Vec<Waiting>> {
         let mut queue = lock(&self.queue);
         queue.waiting.retain(|waiting| !waiting.answer.is_closed());
@@ -178,7 +178,7 @@ impl Drop for Turn {
         if self.is_over {
             return;
         }
-        // The store panicked, or the runtime is going down: nobody is left to wait for a turn that may not come.
+        // The store panicked or the runtime is shutting down: fail all waiters.
         let mut queue = lock(&self.queue);
         queue.under_way -= 1;
         let left = mem::take(&mut queue.waiting);
@@ -203,7 +203,7 @@ impl<S: Find + ?Sized> Resolver for StoreResolver<S> {
     }
 }
 
-/// What a found key comes to. Whether its windows are open is for the authenticator to say.
+/// Converts a found key. The authenticator checks its windows.
 fn resolution_of(found: FoundKey) -> Resolution {
     let status = if found.is_revoked || found.is_secret_ended {
         KeyStatus::Revoked
@@ -236,7 +236,7 @@ fn resolution_of(found: FoundKey) -> Resolution {
     }
 }
 
-/// One failure, told to all who waited for the statement.
+/// One failure, shared by all waiters of a statement.
 #[derive(Debug)]
 struct Shared(Arc<StoreError>);
 

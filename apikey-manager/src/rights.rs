@@ -1,23 +1,22 @@
-//! What an actor's rights allow. Pure functions: who asks, and for what, in; yes or why not, out.
+//! The rules of rights, as pure functions.
 //!
-//! - `keys:read` sees, `keys:write` changes, `keys:admin` does what no holder of the others may: hands out `keys:…`
-//!   itself, binds keys to service accounts, and touches keys that may do more than the actor.
-//! - Nobody hands out what their own scopes don't cover, nor what outlives them. That holds for whatever yields a secret
-//!   or raises what one may do, `keys:admin` or not.
+//! - `keys:read` allows reading and `keys:write` changing. `keys:admin` alone allows granting `keys:…`, binding keys to service
+//!   accounts, and changing keys that exceed the actor's rights.
+//! - Nobody grants what their own scopes don't cover, or what outlives them. This holds for everything that yields a secret or
+//!   raises rights, with or without `keys:admin`.
 
 use apikey_core::{Scope, ScopeCatalog, ScopeError, ScopeSet, Timestamp};
 
 use crate::{actor::Rights, error::Forbidden, record::KeyHead};
 
-/// Seeing keys and what became of them.
+/// Allows reading keys, their usage and their history.
 pub const KEYS_READ: Scope = Scope::from_static("keys:read");
-/// Issuing and changing keys; covers [`KEYS_READ`].
+/// Allows issuing and changing keys. Includes [`KEYS_READ`].
 pub const KEYS_WRITE: Scope = Scope::from_static("keys:write");
-/// Every operation on keys and service accounts; covers [`KEYS_WRITE`].
+/// Allows every operation on keys and service accounts. Includes [`KEYS_WRITE`].
 pub const KEYS_ADMIN: Scope = Scope::from_static("keys:admin");
 
-/// The scopes of key management, and which covers which. A [`KeyManager`](crate::KeyManager) adds them to the catalog it
-/// is given.
+/// Returns the scopes of key management and their implications. A [`KeyManager`](crate::KeyManager) adds them to its catalog.
 ///
 /// # Errors
 ///
@@ -31,17 +30,17 @@ pub fn management_scopes() -> Result<ScopeCatalog, ScopeError> {
         .implies("keys:write", ["keys:read"])
 }
 
-/// How much an actor may do with keys.
+/// An actor's level of access to keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// Nothing needs no right but to be who one is: ending one's own key.
+    /// Requires no scope, as revoking one's own key.
     Nothing,
     Read,
     Write,
     Admin,
 }
 
-/// An actor's rights, roles expanded.
+/// An actor's rights, with roles expanded.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     level: Level,
@@ -85,8 +84,8 @@ impl Standing {
         }
     }
 
-    /// Whether it may change a key of these scopes, as far as that raises nothing: it may do as much itself, or has
-    /// `keys:admin`.
+    /// Returns `true` if the actor may change a key with these scopes without raising its rights: its own scopes cover them, or
+    /// it has `keys:admin`.
     pub(crate) fn may_touch(&self, scopes: &ScopeSet, catalog: &ScopeCatalog) -> Result<(), Forbidden> {
         self.needs(Level::Write)?;
         match self.effective.covers_grants(&catalog.expand(scopes)) {
@@ -95,7 +94,7 @@ impl Standing {
         }
     }
 
-    /// May it hand out such a key, or raise one to this?
+    /// Checks whether the actor may issue such a key, or raise one to these rights.
     pub(crate) fn may_hand_out(&self, key: &KeyHead, catalog: &ScopeCatalog) -> Result<(), Forbidden> {
         self.needs(Level::Write)?;
         let handed_out = catalog.expand(&key.scopes);
@@ -117,7 +116,7 @@ fn covers(effective: &ScopeSet, grant: &str) -> bool {
     ScopeSet::from_grants([grant]).is_ok_and(|grant| effective.covers_grants(&grant))
 }
 
-/// Does the grant reach into `keys:…`?
+/// Returns `true` if the grant covers a scope of `keys:…`.
 fn manages_keys(grant: &str) -> bool {
     grant == "*" || grant.starts_with("keys:")
 }

@@ -1,5 +1,5 @@
-//! What a database has to do, and nothing of what may be done: every rule about rights, limits and states is the
-//! manager's, and decided between [`KeyStore::begin`] and [`Transaction::commit`].
+//! The contract with a store. Every rule about rights, limits and states is the manager's and is decided between
+//! [`KeyStore::begin`] and [`Transaction::commit`].
 
 use std::{error::Error, fmt};
 
@@ -17,12 +17,12 @@ use crate::{
     record::{KeyHead, KeyRecord, Revocation, SecretRecord},
 };
 
-/// Keeps the records of keys.
+/// A store of keys.
 ///
-/// Implement it for a database of your own, and let the checks of `apikey-conformance` say what is missing.
+/// Implement it for another database, and run the checks of `apikey-conformance` on it.
 ///
-/// No text has a NUL character, since some databases keep none: what is asked for with one is not found, and what is to be
-/// kept with one is refused; of activity alone, which callers make up, it becomes U+FFFD.
+/// Texts contain no NUL, which some databases can't store. A query with one finds nothing, and a change with one is rejected.
+/// Activity comes from callers; a NUL in it becomes U+FFFD.
 ///
 /// # Errors
 ///
@@ -34,29 +34,27 @@ use crate::{
 ///
 /// # Who waits for whom
 ///
-/// Requests wait for [`find`](KeyStore::find), and somebody's access for a change to end it. Neither they nor
-/// [`check`](KeyStore::check) may wait for what only reads (lists, searches, sums, scans), however much of that there is.
-/// A store that has a number of connections keeps some for each. How many read at once the manager bounds besides
+/// [`find`](KeyStore::find), changes and [`check`](KeyStore::check) must not wait for reads (lists, searches, sums, scans),
+/// however many there are: keep connections for each. The manager also bounds concurrent reads
 /// ([`ReadSettings`](crate::ReadSettings)), except for its own sweep.
 #[async_trait]
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
-    /// Begins a change within `organization`, and holds that organization's lock until the transaction ends: of two that
-    /// change one organization the second waits, in every process. The organization need not be known yet. Dropping the
-    /// transaction undoes it.
+    /// Begins a change of `organization` and holds that organization's lock until the transaction ends. A second change of the
+    /// same organization waits, in every process. The organization need not be known yet. Dropping the transaction rolls it
+    /// back.
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError>;
 
-    /// Everything a verdict on these digests needs, in one statement, so that all of it is of one moment. Digests that
-    /// are unknown have no answer.
+    /// Returns everything that verdicts on these digests need, from one snapshot. Unknown digests have no answer.
     async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError>;
 
-    /// A key of `organization`, with its secrets.
+    /// Returns a key of `organization`, with its secrets.
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError>;
 
-    /// A page of keys, with their secrets.
+    /// Returns a page of keys, with their secrets.
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError>;
 
-    /// The place of the `count`-th of an organization's keys after `after`, in the order of a list; `None` if there are not
-    /// so many left. Stores that find it without reading the keys say so here.
+    /// Returns the place of the `count`-th key after `after`, in the order of a list, or `None` if there are fewer. Override
+    /// this if the store finds it without reading the keys.
     async fn place(
         &self,
         organization: &OrganizationId,
@@ -76,98 +74,97 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
         Ok(last.map(|key| Cursor { at: key.created_at, id: key.id.to_string() }))
     }
 
-    /// What a bulk revocation would end.
+    /// Returns the extent of a bulk revocation.
     async fn reach(&self, query: &ReachQuery) -> Result<Reach, StoreError>;
 
-    /// A service account of `organization`.
+    /// Returns a service account of `organization`.
     async fn account(
         &self,
         organization: &OrganizationId,
         id: &ServiceAccountId,
     ) -> Result<Option<ServiceAccount>, StoreError>;
 
-    /// A page of service accounts.
+    /// Returns a page of service accounts.
     async fn accounts(&self, query: &AccountQuery) -> Result<Vec<ServiceAccount>, StoreError>;
 
-    /// What is kept of an organization; one that is not known is not suspended.
+    /// Returns the record of an organization. An unknown one is not suspended.
     async fn organization(&self, id: &OrganizationId) -> Result<OrganizationRecord, StoreError>;
 
-    /// How much of its limits an organization uses at `now`.
+    /// Returns an organization's use of its limits at `now`.
     async fn counts(&self, organization: &OrganizationId, now: Timestamp) -> Result<Counts, StoreError>;
 
-    /// A page of audit events.
+    /// Returns a page of audit events.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError>;
 
-    /// Adds usage, all of the batch or none; `false` if a batch of this id has been added before. A row counts for whom it
-    /// names, whatever became of the key, the account or the organization meanwhile. Sets `last_used_at` of keys and
-    /// secrets that are there, never to an earlier moment than it is.
+    /// Adds a batch of usage as a whole. Returns `false` if a batch with this id was added before. A row counts for the owner
+    /// that it names, whatever became of the key, the account or the organization since. Also advances `last_used_at` of
+    /// existing keys and secrets.
     async fn add_usage(&self, batch: &UsageBatch) -> Result<bool, StoreError>;
 
-    /// Usage, bucket by bucket. What this costs must not grow with the number of keys times the number of hours: callers
-    /// may ask for a year of an organization by the day, or for a month by the hour.
+    /// Returns usage by bucket. Its cost must not grow with the number of keys times the number of hours: callers may query a
+    /// year of an organization by the day, or a month by the hour.
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError>;
 
     /// Adds activity.
     async fn add_activity(&self, activity: &[Activity]) -> Result<(), StoreError>;
 
-    /// A page of a key's activity; ids within it are the store's own.
+    /// Returns a page of a key's activity. Ids within it are the store's own.
     async fn activity(&self, query: &ActivityQuery) -> Result<Vec<(String, Activity)>, StoreError>;
 
-    /// Removes what is old, and forgets ids of batches older than a day.
+    /// Deletes old rows, and forgets ids of batches older than a day.
     async fn prune(&self, prune: &Prune, now: Timestamp) -> Result<Pruned, StoreError>;
 
-    /// The keys of every organization whose `expires_at` lies in `from..to` and that are not revoked, oldest expiry
-    /// first, at most `limit`.
+    /// Returns the unrevoked keys of all organizations with `expires_at` in `from..to`, oldest expiry first, at most `limit`.
     async fn expiring(&self, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<KeyRecord>, StoreError>;
 
-    /// The keys of every organization, by id and after `after`, at most `limit`: for the sweep.
+    /// Returns the keys of all organizations by id, after `after`, at most `limit`. The sweep uses this.
     async fn scan(&self, after: Option<&KeyId>, limit: usize) -> Result<Vec<KeyRecord>, StoreError>;
 
-    /// The revision of the last change that affected who may call.
+    /// Returns the revision of the last change of access.
     async fn revision(&self) -> Result<u64, StoreError>;
 
-    /// Is a marker set, and to what?
+    /// Returns a marker's value, if it is set.
     async fn marker(&self, name: &str) -> Result<Option<String>, StoreError>;
 
-    /// Sets a marker to `to` if it is `from` now (`None`: if it is not set), in one step; `false` if it was not.
+    /// Sets a marker to `to` if it is `from` (`None`: not set), atomically. Returns `false` if it is not.
     async fn advance_marker(&self, name: &str, from: Option<&str>, to: &str) -> Result<bool, StoreError>;
 
-    /// Can it be read and written?
+    /// Checks whether the store can be read and written.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// Finishes what is under way and closes.
+    /// Finishes running operations and closes the store.
     async fn close(&self);
 }
 
-/// A change under way, within one organization. Everything it reads is as its own lock keeps it.
+/// A transaction within one organization, under that organization's lock.
 #[async_trait]
 pub trait Transaction: Send {
-    /// The organization itself.
+    /// Returns the organization.
     async fn organization(&mut self) -> Result<OrganizationRecord, StoreError>;
 
-    /// One of the organization's keys, with its secrets.
+    /// Returns a key of the organization, with its secrets.
     async fn key(&mut self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError>;
 
-    /// The ids of all of the organization's keys that pass, in any order.
+    /// Returns the ids of all matching keys of the organization, in any order.
     async fn ids(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<Vec<KeyId>, StoreError>;
 
-    /// The heads of those of these keys that are the organization's, in any order. Whatever else of a key can't be read,
-    /// its head can.
+    /// Returns the heads of these keys, as far as they are the organization's, in any order. A head can be read even if the
+    /// rest of its row is corrupt.
     async fn heads(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, StoreError>;
 
-    /// What a bulk revocation would end.
+    /// Returns the extent of a bulk revocation.
     async fn reach(&mut self, query: &ReachQuery) -> Result<Reach, StoreError>;
 
-    /// One of the organization's service accounts.
+    /// Returns a service account of the organization.
     async fn account(&mut self, id: &ServiceAccountId) -> Result<Option<ServiceAccount>, StoreError>;
 
-    /// How much of its limits the organization uses at `now`.
+    /// Returns the organization's use of its limits at `now`.
     async fn counts(&mut self, now: Timestamp) -> Result<Counts, StoreError>;
 
-    /// Which of these digests are, or were, some key's in any organization.
+    /// Returns those of these digests that belong, or belonged, to a key of any organization.
     async fn taken(&mut self, digests: &[KeyDigest]) -> Result<Vec<KeyDigest>, StoreError>;
 
-    /// Which of these ids are, or were, some key's in any organization.
+    /// Returns those of these ids that belong, or belonged, to a key of any organization.
     async fn taken_ids(&mut self, ids: &[KeyId]) -> Result<Vec<KeyId>, StoreError>;
 
     /// Returns `true` if the actor made `secret` by a rotation, presenting the secret `presented`.
@@ -178,138 +175,138 @@ pub trait Transaction: Send {
         secret: &KeyDigest,
     ) -> Result<bool, StoreError>;
 
-    /// What a marker is set to.
+    /// Returns a marker's value.
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError>;
 
-    /// Applies the changes in their order and commits. Where they affect who may call, the last thing before the commit
-    /// is to take the next revision; it is returned.
+    /// Applies the changes in order and commits. If they change access, the last step before the commit takes the next
+    /// revision, which is returned.
     ///
     /// # Errors
     ///
-    /// [`is_conflict`](StoreError::is_conflict) when a digest, an id or a marker is taken, a row to be changed is not there
-    /// or not of the version before, or a row belongs to another organization: nothing was changed.
-    /// [`is_unknown`](StoreError::is_unknown) when the commit's answer never came.
+    /// [`is_conflict`](StoreError::is_conflict) if a digest, an id or a marker is taken, a row to change is missing or has
+    /// another version, or a row belongs to another organization. Nothing was changed then.
+    /// [`is_unknown`](StoreError::is_unknown) if the commit was not answered.
     async fn commit(self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError>;
 }
 
-/// What a transaction does.
+/// The changes of a transaction.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// In this order.
+    /// The changes, in order.
     pub changes: Vec<Change>,
-    /// Do they change who may call?
+    /// Returns `true` if they change access.
     pub affects_callers: bool,
 }
 
-/// One step of a transaction.
+/// A change in a transaction.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Change {
     /// A new key with its secrets.
     InsertKey(Box<KeyRecord>),
-    /// A key's record in place of the one of the version before, `last_used_at` excepted; secrets it did not have are
-    /// new, those it has get the windows given here, and none is removed.
+    /// Replaces a key's record of the previous version, except for `last_used_at`. Unknown secrets are added, known ones get
+    /// these windows, and none is removed.
     UpdateKey(Box<KeyRecord>),
-    /// Whether a key is disabled or revoked, in place of what it was in the version before.
+    /// Replaces a key's state (disabled, revoked) of the previous version.
     SetState(Box<KeyState>),
-    /// Secrets of a key end: their windows are closed at this moment, unless they were before, and they are marked as
-    /// ended. The key's version becomes the one given, from the one before.
+    /// Ends secrets of a key: closes their windows at this time, unless they closed earlier, and marks them as ended. The
+    /// key's version advances to this one.
     EndSecrets(KeyId, u64, Vec<KeyDigest>, Timestamp),
-    /// Who made what.
+    /// Records who made what.
     Lineage(Lineage),
-    /// Some of a key's secrets, not all of them, are gone from its record, and nothing is found by them; their digests
-    /// can't come back. When the key was last used stays, whichever secret that was.
+    /// Removes some of a key's secrets from its record. Nothing is found by them, and their digests can't come back. The key's
+    /// last use stays.
     RetireSecrets(KeyId, Vec<KeyDigest>),
-    /// A key and its secrets are gone; the digests and the id can't come back.
+    /// Deletes a key and its secrets. The digests and the id can't come back.
     DeleteKey(KeyId),
     /// A new service account.
     InsertAccount(ServiceAccount),
-    /// A service account's record in place of the one of the version before.
+    /// Replaces a service account's record of the previous version.
     UpdateAccount(ServiceAccount),
-    /// A service account is gone. Its keys keep its id.
+    /// Deletes a service account. Its keys keep its id.
     DeleteAccount(ServiceAccountId),
-    /// What is kept of the organization.
+    /// Replaces the organization's record.
     SetOrganization(OrganizationRecord),
-    /// A marker that must not be set yet.
+    /// Sets a marker that must not be set yet.
     SetMarker(String, String),
-    /// What is told of all this.
+    /// Adds an audit event.
     Audit(AuditEvent),
 }
 
-/// What of a key's record says whether it is let in, its windows apart.
+/// The state of a key, apart from its windows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyState {
     /// The key.
     pub id: KeyId,
-    /// The version that the record becomes.
+    /// The new version of the record.
     pub version: u64,
-    /// Since when, and on whose word, it is disabled.
+    /// The time since when it is disabled, and who disabled it.
     pub disabled: Option<Switched>,
-    /// When, by whom and why it was revoked.
+    /// The revocation: its time, actor and reason.
     pub revoked: Option<Revocation>,
 }
 
-/// That somebody made a key or a secret, or let a key do more. A revocation with descendants follows it. It outlives the
-/// keys that it names.
+/// A record that an actor made a key or a secret, or widened a key's rights. Revocations with descendants follow it. It
+/// outlives the keys that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
     /// Who did it.
     pub actor: ActorId,
-    /// The secret that the actor presented, if the actor is a key.
+    /// The secret that the actor presented, if it is a key.
     pub presented: Option<KeyDigest>,
     /// The key.
     pub key: KeyId,
-    /// What the actor made of it.
+    /// The kind of relation.
     pub made: Made,
 }
 
-/// What somebody made.
+/// The subject of a lineage record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Made {
-    /// The key itself: whoever issues a key has its first secret.
+    /// The key itself: its issuer has its first secret.
     Key,
-    /// This secret, by a rotation.
+    /// A secret, made by a rotation.
     Secret(KeyDigest),
-    /// Nothing, but the key may do more than before, or lives longer.
+    /// Wider rights or a longer life of the key.
     Widening,
 }
 
-/// What a digest finds.
+/// The result of a look-up of a digest.
 #[derive(Debug)]
 pub enum Found {
     /// A key.
     Key(Box<FoundKey>),
-    /// A row that can't be read. Its holder is told that the store is not available.
+    /// A corrupt row. Its holder's requests are answered 503.
     Corrupt {
         /// The digest.
         digest: KeyDigest,
-        /// What is wrong with the row.
+        /// The error of the row.
         error: StoreError,
     },
 }
 
-/// A key as the read path finds it: all that decides whether its holder is let in, and as what; and no more, since it is
-/// read for every request that no cache answers.
+/// A key as the read path finds it: everything that decides whether its holder is let in, and as what. It has nothing else,
+/// because every request that the cache doesn't answer reads it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct FoundKey {
-    /// The digest that it was found by, as stored.
+    /// The digest that found it, as stored.
     pub digest: KeyDigest,
-    /// From when on its holder is not let in with this secret.
+    /// The time from which this secret is rejected.
     pub secret_ends_at: Option<Timestamp>,
-    /// Whether somebody has ended this secret.
+    /// `true` if this secret was ended.
     pub is_secret_ended: bool,
     /// The key.
     pub id: KeyId,
     /// The organization.
     pub organization: OrganizationId,
-    /// The program it was issued to, if to one.
+    /// The service account that owns the key, if any.
     pub service_account: Option<ServiceAccountId>,
     /// The name.
     pub name: String,
     /// The environment.
     pub environment: Option<String>,
-    /// What was granted, roles by their names.
+    /// The grants, with roles by name.
     pub scopes: ScopeSet,
     /// The time before which the key is rejected.
     pub not_before: Option<Timestamp>,
@@ -317,20 +314,20 @@ pub struct FoundKey {
     pub expires_at: Option<Timestamp>,
     /// Additional data of the service.
     pub metadata: JsonObject,
-    /// Is it revoked?
+    /// `true` if the key is revoked.
     pub is_revoked: bool,
-    /// Is it switched off, by itself?
+    /// `true` if the key itself is disabled.
     pub is_disabled: bool,
-    /// Is its service account disabled, or gone?
+    /// `true` if its service account is disabled or deleted.
     pub is_account_disabled: bool,
-    /// Is its organization suspended?
+    /// `true` if its organization is suspended.
     pub is_organization_suspended: bool,
-    /// The revision all of this was read at.
+    /// The revision of the snapshot.
     pub revision: u64,
 }
 
 impl FoundKey {
-    /// A key found by `digest`, which may do nothing yet, and is neither switched off nor limited in time.
+    /// Creates a key without scopes and limits, found by `digest`.
     #[must_use]
     pub fn new(id: KeyId, organization: OrganizationId, digest: KeyDigest, revision: u64) -> Self {
         FoundKey {
@@ -354,7 +351,7 @@ impl FoundKey {
         }
     }
 
-    /// `key`, found by `secret`, in an organization that is not suspended and with an account that is not disabled.
+    /// Creates the result for `key`, found by `secret`, with an active organization and account.
     #[must_use]
     pub fn of(key: &KeyRecord, secret: &SecretRecord, revision: u64) -> Self {
         FoundKey {
@@ -374,7 +371,7 @@ impl FoundKey {
     }
 }
 
-/// How much of its limits an organization uses.
+/// An organization's use of its limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Keys that are neither revoked nor expired.
@@ -383,7 +380,7 @@ pub struct Counts {
     pub service_accounts: u64,
 }
 
-/// What a store could not do.
+/// The error of a store.
 #[derive(Debug)]
 pub struct StoreError {
     kind: Kind,
@@ -400,7 +397,7 @@ enum Kind {
 }
 
 impl StoreError {
-    /// The store can't be reached, is too slow, or may not be written. Nothing was changed.
+    /// The store can't be reached, is too slow, or is read-only. Nothing was changed.
     #[must_use]
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         StoreError {
@@ -410,13 +407,13 @@ impl StoreError {
         }
     }
 
-    /// A row is taken, or has changed since it was read. Nothing was changed.
+    /// A row is taken or has changed since it was read. Nothing was changed.
     #[must_use]
     pub fn conflict(what: impl Into<String>) -> Self {
         StoreError { kind: Kind::Conflict, message: what.into(), source: None }
     }
 
-    /// The commit was sent and no answer came: it may hold or not.
+    /// The commit was sent and not answered, so its outcome is unknown.
     #[must_use]
     pub fn unknown(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         StoreError {
@@ -426,19 +423,19 @@ impl StoreError {
         }
     }
 
-    /// What the store has, or is to keep, is nothing that this crate writes.
+    /// The store contains, or was given, data that this crate never writes.
     #[must_use]
     pub fn corrupt(what: impl Into<String>) -> Self {
         StoreError { kind: Kind::Corrupt, message: what.into(), source: None }
     }
 
-    /// Can't it be reached?
+    /// Returns `true` if the store is unavailable.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         self.kind == Kind::Unavailable
     }
 
-    /// Was a row taken, or changed?
+    /// Returns `true` if a row is taken or has changed.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.kind == Kind::Conflict
@@ -450,7 +447,7 @@ impl StoreError {
         self.kind == Kind::Corrupt
     }
 
-    /// May the change hold or not?
+    /// Returns `true` if the outcome of a commit is unknown.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.kind == Kind::Unknown

@@ -1,4 +1,4 @@
-//! What texts, times and metadata may be. Every mistake names its field.
+//! Validates texts, times and metadata. Every mistake names its field.
 
 use std::fmt;
 
@@ -10,19 +10,19 @@ use crate::query::Cursor;
 const MAX_NAME: usize = 100;
 const MAX_DESCRIPTION: usize = 500;
 const MAX_REASON: usize = 500;
-/// The most mistakes that are told of one request.
+/// The most mistakes that are reported for one request.
 const MAX_ERRORS: usize = 50;
 const MAX_ID: usize = 128;
 const MAX_METADATA_BYTES: usize = 8 * 1024;
 const MAX_METADATA_DEPTH: usize = 8;
 
-/// A field that can't be taken, and why.
+/// A wrong field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FieldError {
-    /// The field, such as `expires_at` or `scopes[2]`; `*` for what tells how many more there are, of the code `more`.
+    /// The field, such as `expires_at` or `scopes[2]`. `*` with the code `more` tells how many mistakes are left out.
     pub field: String,
-    /// For programs, such as `too_long`.
+    /// The kind of mistake for programs, such as `too_long`.
     pub code: &'static str,
     /// For people.
     pub message: String,
@@ -40,8 +40,7 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// Collects what is wrong, so that a caller hears of all of it at once: of the first fifty mistakes, and how many more
-/// there are.
+/// Collects mistakes, so that a caller receives all of them at once: the first fifty, and the number of others.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     errors: Vec<FieldError>,
@@ -73,7 +72,7 @@ impl Fields {
         }
     }
 
-    /// What people tell things apart by: a text in which something can be seen.
+    /// Validates a label, which must have a visible character.
     pub(crate) fn label(&mut self, field: &str, label: &str) {
         match text::is_blank(label) && text::hidden(label).is_none() {
             true => self.push(field, "blank", "at least one visible character is required"),
@@ -111,7 +110,7 @@ impl Fields {
         }
     }
 
-    /// A text that is looked for among labels.
+    /// Validates a search text.
     pub(crate) fn wanted(&mut self, field: &str, wanted: Option<&str>) {
         self.wanted_of(field, wanted, MAX_NAME);
     }

@@ -112,7 +112,7 @@ pub(crate) struct BulkRevoke {
     /// Keys that this actor issued, such as `key:…`.
     #[schema(value_type = Option<ActorName>)]
     created_by: Option<ActorId>,
-    /// Keys of this service account.
+    /// Only keys of this service account.
     #[schema(value_type = Option<Id>)]
     service_account_id: Option<ServiceAccountId>,
     /// Keys of this environment.

@@ -45,7 +45,7 @@ pub struct RequestReport<'a> {
     pub method: &'a str,
     /// The template of the route that took it, such as `/files/{name}`, where the framework knows one.
     pub route: Option<&'a str>,
-    /// The status it was answered with.
+    /// The status of the response.
     pub status: u16,
     /// The address it came from, as far as the service can tell.
     pub address: Option<&'a str>,

@@ -40,7 +40,7 @@ pub enum Event {
         /// The key.
         key: Arc<KeyHead>,
     },
-    /// A key was ended for good.
+    /// A key was revoked.
     #[serde(rename = "key.revoked")]
     Revoked {
         /// The key.

@@ -43,7 +43,7 @@ pub enum Status {
     Active,
     /// Switched off for now.
     Disabled,
-    /// Ended for good.
+    /// The key is revoked for good.
     Revoked,
 }
 
