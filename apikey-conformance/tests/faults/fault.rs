@@ -181,6 +181,8 @@ faults! {
     ],
     /// Lineage is followed though nobody asked.
     FollowsLineageUnasked: [lineage_reaches_everything_that_was_made],
+    /// A key is said to have made each of its secrets, whichever it presented.
+    FollowsAnySecret: [lineage_tells_which_secret_made_a_secret],
     /// A step has no end.
     ReachIgnoresLimits: [
         steps_reach_each_selected_key_once,
