@@ -109,7 +109,7 @@ impl ImportKey {
         self
     }
 
-    /// When it expires.
+    /// Sets the expiry.
     pub fn expires_at(mut self, expires_at: impl Into<Timestamp>) -> Self {
         self.expires_at = Some(expires_at.into());
         self

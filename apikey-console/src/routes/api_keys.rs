@@ -29,7 +29,7 @@ use crate::{
 /// The number of attempts at a change when others change the key, too.
 const ATTEMPTS: usize = 5;
 
-/// A page of keys, newest first.
+/// Returns a page of keys, newest first.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKeyPage)]
 pub(crate) struct KeyPage {

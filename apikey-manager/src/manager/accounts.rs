@@ -1,4 +1,4 @@
-//! Service accounts: made, renamed, switched off with all their keys, rotated together, deleted.
+//! Creates, updates, disables, enables, rotates and deletes service accounts.
 
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ use crate::{
     validate::Fields,
 };
 
-/// How many keys an account may have to be rotated together.
+/// The most keys of an account that can be rotated together.
 const MOST_ROTATED: usize = 500;
-/// How many keys are revoked in the transaction that deletes their account.
+/// The number of keys that are revoked in the transaction that deletes their account.
 const MOST_AT_ONCE: usize = 500;
-/// Why keys of a deleted account are revoked.
+/// The reason of the revocation of a deleted account's keys.
 const DELETED: &str = "its service account was deleted";
 
 /// A new service account.
@@ -38,19 +38,19 @@ pub struct NewAccount {
 }
 
 impl NewAccount {
-    /// An account of this name.
+    /// Creates an account with this name.
     pub fn new(name: impl Into<String>) -> Self {
         NewAccount { name: name.into(), description: String::new() }
     }
 
-    /// Says what it is for.
+    /// Sets the description.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
     }
 }
 
-/// A change of a service account's record. What is not said stays.
+/// A change of a service account's record. Fields that are not set stay.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct AccountUpdate {
@@ -60,12 +60,12 @@ pub struct AccountUpdate {
 }
 
 impl AccountUpdate {
-    /// Changes nothing.
+    /// Creates a change that changes nothing.
     pub fn new() -> Self {
         AccountUpdate::default()
     }
 
-    /// Only if the record is of this version still.
+    /// Sets the version that the record must still have.
     pub fn if_version(mut self, version: u64) -> Self {
         self.version = Some(version);
         self
@@ -84,9 +84,9 @@ impl AccountUpdate {
     }
 }
 
-/// All of it needs `keys:admin`.
+/// All of these operations require `keys:admin`.
 impl KeyManager {
-    /// Makes a service account. Keys are issued to it by [`NewKey::service_account`](crate::NewKey::service_account).
+    /// Creates a service account. Issue keys to it with [`NewKey::service_account`](crate::NewKey::service_account).
     ///
     /// # Errors
     ///
@@ -159,7 +159,7 @@ impl KeyManager {
         .await
     }
 
-    /// Switches an account off: nobody is let in with any of its keys, and requests under way end.
+    /// Disables an account: its keys are rejected, and requests under way end.
     ///
     /// # Errors
     ///
@@ -184,11 +184,11 @@ impl KeyManager {
         .await
     }
 
-    /// Switches an account on again, and with it those of its keys that are on.
+    /// Enables an account, and with it those of its keys that are enabled.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden) unless the actor could issue each of its keys that would be let in;
+    /// [`Forbidden`](ManageError::Forbidden) if the actor could not issue each key that becomes valid,
     /// [`NotFound`](ManageError::NotFound).
     pub async fn enable_account(&self, actor: &Actor, id: &ServiceAccountId) -> Result<ServiceAccount, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
@@ -215,11 +215,11 @@ impl KeyManager {
         .await
     }
 
-    /// Gives each of an account's keys a new secret, all or none; keys that are revoked or expired are left out.
+    /// Rotates all of an account's keys, or none. Revoked and expired ones are left out.
     ///
     /// # Errors
     ///
-    /// As [`rotate`](KeyManager::rotate), for any of them; [`Invalid`](ManageError::Invalid) (`service_account`) where the
+    /// As [`rotate`](KeyManager::rotate), for any of the keys. [`Invalid`](ManageError::Invalid) (`service_account`) if the
     /// account has more than 500 such keys.
     pub async fn rotate_account(
         &self,
@@ -235,7 +235,7 @@ impl KeyManager {
             let mut issued = Vec::new();
             let mut keys = operation.heads_of(&id).await?;
             keys.retain(|key| !key.is_over(operation.now));
-            // Rights and numbers first: a record is read when it is to be changed.
+            // Rights and numbers first: a record is read only to change it.
             keys.iter().try_for_each(|key| operation.may_hand_out_head(key))?;
             if keys.len() > MOST_ROTATED {
                 let message = "the account has more than 500 keys; rotate them one by one";
@@ -251,8 +251,8 @@ impl KeyManager {
         .await
     }
 
-    /// Deletes an account. None of its keys is let in from then on, and all are revoked: the first 500 in the same
-    /// transaction, the others after it. They keep the account's id.
+    /// Deletes an account. Its keys are rejected from then on and revoked: the first 500 in the same transaction, the others
+    /// after it. They keep the account's id.
     ///
     /// # Errors
     ///
@@ -263,7 +263,7 @@ impl KeyManager {
             let mut operation = Operation::begin_ending(Arc::clone(&shared), actor.clone(), Level::Admin).await?;
             let account = operation.account(&id).await?;
             let mut keys = operation.keys_of(&id).await?;
-            // None of them is let in from now on, as their account is gone.
+            // They are rejected from now on, because their account is gone.
             keys.iter().for_each(|key| operation.end(key));
             let rest = keys.split_off(keys.len().min(MOST_AT_ONCE));
             operation.revoke_keys(&keys, DELETED).await?;

@@ -1,4 +1,4 @@
-//! A manager's configuration. Whatever is wrong with it is said by `build`.
+//! The configuration of a manager. `build` reports every mistake.
 
 use std::{env, fmt, future::Future, sync::Arc, time::Duration};
 
@@ -20,31 +20,31 @@ use crate::{
     usage::{UsageSettings, write_usage},
 };
 
-/// Why a manager can't be built.
+/// The error for a manager that can't be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// No format was given.
     #[error("format: a key format is required")]
     NoFormat,
-    /// The first format only verifies keys.
+    /// The first format can't issue keys.
     #[error("format: the first one must be able to issue keys")]
     VerifyOnly,
-    /// A setting of the authenticator.
+    /// A setting of the authenticator is invalid.
     #[error(transparent)]
     Authenticator(#[from] ConfigError),
-    /// An environment variable.
+    /// An environment variable is invalid.
     #[error("{variable}: {reason}")]
     Variable {
         /// Its name.
         variable: &'static str,
-        /// What is wrong with it.
+        /// The mistake.
         reason: String,
     },
-    /// The peppers.
+    /// The peppers are invalid.
     #[error(transparent)]
     Pepper(#[from] PepperError),
-    /// There is no tokio runtime to write usage on.
+    /// There is no tokio runtime.
     #[error("a manager must be built within a tokio runtime")]
     NoRuntime,
 }
@@ -52,7 +52,7 @@ pub enum BuildError {
 type Listen = Box<dyn FnOnce() -> Events + Send>;
 type Configure = Box<dyn FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder + Send>;
 
-/// Configures a [`KeyManager`].
+/// Builds a [`KeyManager`].
 #[must_use]
 pub struct KeyManagerBuilder {
     store: Arc<dyn KeyStore>,
@@ -87,26 +87,26 @@ impl KeyManagerBuilder {
         }
     }
 
-    /// Accepts keys of this format; the first one given is the one that issues.
+    /// Accepts keys of this format. The first format issues.
     pub fn format(mut self, format: KeyFormat) -> Self {
         self.formats.push(format);
         self
     }
 
-    /// How keys are digested; plain SHA-256 unless set.
+    /// Sets the hasher of keys. The default is plain SHA-256.
     pub fn hasher(mut self, hasher: KeyHasher) -> Self {
         self.hasher = hasher;
         self
     }
 
-    /// The scopes that keys may be given. Without a catalog any well-formed scope is.
+    /// Sets the scopes that keys can be granted. Without a catalog any well-formed scope can.
     pub fn catalog(mut self, catalog: ScopeCatalog) -> Self {
         self.catalog = Some(catalog);
         self
     }
 
-    /// Asks `limits` what an organization's plan allows, before every operation that might go over it. If that fails,
-    /// the operation does.
+    /// Sets the provider of an organization's limits, which is called before every operation that might exceed them. If it
+    /// fails, so does the operation.
     ///
     /// ```
     /// # use apikey_manager::{KeyManager, Limits, MemoryStore};
@@ -127,14 +127,14 @@ impl KeyManagerBuilder {
         self
     }
 
-    /// Where the time is read; the system's clocks unless set.
+    /// Sets the clock. The default is the system's.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
         self
     }
 
-    /// Changes the authenticator's own settings, such as its realm, its headers and its cache. Format, hasher, catalog
-    /// and clock are the manager's.
+    /// Changes settings of the authenticator, such as its realm, its headers and its cache. The manager sets format, hasher,
+    /// catalog and clock.
     ///
     /// ```
     /// # use apikey_manager::{KeyManager, MemoryStore};
@@ -148,44 +148,44 @@ impl KeyManagerBuilder {
         self
     }
 
-    /// How many may read at once; see [`ReadSettings::new`] for what holds unless set.
+    /// Sets the bounds on concurrent reads. [`ReadSettings::new`] has the defaults.
     pub fn reads(mut self, settings: ReadSettings) -> Self {
         self.reads = settings;
         self
     }
 
-    /// How usage is written; every five seconds unless set.
+    /// Sets how usage is written. The default is every five seconds.
     pub fn usage(mut self, settings: UsageSettings) -> Self {
         self.usage = settings;
         self
     }
 
-    /// Records what keys do, request by request. Off unless set.
+    /// Records each request of a key. The default is off.
     pub fn activity(mut self, settings: ActivitySettings) -> Self {
         self.activity = Some(settings);
         self
     }
 
-    /// How long usage, activity and audit events are kept.
+    /// Sets how long usage, activity and audit events are kept.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.sweep.retention = retention;
         self
     }
 
-    /// From when on something is worth an [`Event`].
+    /// Sets the thresholds of [`Event`]s.
     pub fn thresholds(mut self, thresholds: Thresholds) -> Self {
         self.sweep.thresholds = thresholds;
         self
     }
 
-    /// How often all keys are looked through for what has become due; every five minutes unless set, at least every
-    /// second. Of several nodes, one does it.
+    /// Sets the interval at which all keys are checked for due events: at least a second, five minutes by default. One of
+    /// several nodes does it.
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep.interval = interval.max(Duration::from_secs(1));
         self
     }
 
-    /// Tells `handler` of what happens to keys.
+    /// Sets a handler of events.
     ///
     /// ```
     /// # use apikey_manager::{Event, KeyManager, MemoryStore};
@@ -202,13 +202,12 @@ impl KeyManagerBuilder {
         self
     }
 
-    /// Takes settings from the environment, each only if its variable is set: `API_KEY_PREFIX` and
-    /// `API_KEY_ENVIRONMENTS` (names, separated by commas) are a format besides those given here, and
-    /// `API_KEY_PEPPERS` is read as by [`KeyHasher::parse`].
+    /// Reads settings from environment variables, if they are set: `API_KEY_PREFIX` and `API_KEY_ENVIRONMENTS` (names,
+    /// separated by commas) add a format, and `API_KEY_PEPPERS` is parsed by [`KeyHasher::parse`].
     ///
     /// # Errors
     ///
-    /// When one of them can't be read; the message names it.
+    /// Returns an error that names the variable if one is malformed.
     pub fn from_env(mut self) -> Result<Self, BuildError> {
         let read = |variable: &'static str| match env::var(variable) {
             Ok(text) => Ok(Some(text)),
@@ -234,12 +233,11 @@ impl KeyManagerBuilder {
         Ok(self)
     }
 
-    /// The manager. Its operations, its look-ups and what it writes run on the tokio runtime this is called on, which has
-    /// to live as long.
+    /// Builds the manager. Its operations, look-ups and writes run on the current tokio runtime, which must live as long.
     ///
     /// # Errors
     ///
-    /// When no format can issue, a setting is out of range, or there is no tokio runtime.
+    /// Returns an error if no format can issue, a setting is out of range, or there is no tokio runtime.
     pub fn build(self) -> Result<KeyManager, BuildError> {
         let KeyManagerBuilder {
             store,
@@ -264,7 +262,7 @@ impl KeyManagerBuilder {
         let own = management_scopes().unwrap_or_default();
         let catalog = catalog.unwrap_or_default().merge(own);
         let resolver = StoreResolver::new(Arc::clone(&store), runtime.clone());
-        // Many look-ups are one statement, so far more of them may wait than a store could answer one by one.
+        // Many look-ups share one statement, so far more of them may wait than a store could answer one by one.
         let mut builder = configure(Authenticator::builder(resolver).resolver_concurrency(LOOKUPS));
         for format in &formats {
             builder = builder.format(format.clone());

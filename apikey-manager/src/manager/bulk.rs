@@ -1,7 +1,7 @@
-//! Ending many keys: of somebody who left, of an environment that leaked, of a thief and all that a stolen key made.
+//! Revokes many keys: of somebody who left, of an environment that leaked, or of a stolen key and its descendants.
 //!
-//! A request ends some hundreds of keys in one transaction, and says how to go on. So nobody waits long for it, and what
-//! is done stays done when the rest fails.
+//! A step revokes some hundreds of keys in one transaction and tells how to continue. Others don't wait long, and finished
+//! steps stay done if a later one fails.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use crate::{
     validate::Fields,
 };
 
-/// How much one request ends.
+/// The size of a step.
 const STEP: usize = 500;
 
-/// Many keys to be revoked.
+/// A revocation of many keys.
 ///
 /// ```
 /// use apikey_manager::{ActorId, BulkRevocation, Selection};
@@ -45,26 +45,26 @@ pub struct BulkRevocation {
 }
 
 impl BulkRevocation {
-    /// Revokes the keys selected, and no others.
+    /// Revokes the selected keys alone.
     pub fn new(selection: Selection) -> Self {
         BulkRevocation { selection, descendants: false, reason: String::new(), after: None }
     }
 
-    /// Sets whether all that was made from these keys ends with them: keys that they issued or duplicated, secrets that
-    /// they got by rotating other keys, and so on from those. With [`Selection::CreatedBy`] the secrets that the actor got
-    /// end as well. Off unless set.
+    /// Sets whether descendants are revoked, too: keys that the selected ones issued or duplicated, secrets that they got by
+    /// rotating other keys, and so on from those. With [`Selection::CreatedBy`] the secrets that the actor got end as well.
+    /// The default is `false`.
     pub fn descendants(mut self, descendants: bool) -> Self {
         self.descendants = descendants;
         self
     }
 
-    /// Sets the reason, for the audit trail; at most 500 characters.
+    /// Sets the reason for the audit trail: at most 500 characters.
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = reason.into();
         self
     }
 
-    /// Goes on where another step has ended, at its [`next`](BulkRevoked::next).
+    /// Continues after another step, at its [`next`](BulkRevoked::next).
     pub fn after(mut self, next: KeyId) -> Self {
         self.after = Some(next);
         self
@@ -80,33 +80,33 @@ impl BulkRevocation {
     }
 }
 
-/// What a step of a [`BulkRevocation`] has ended, or would end.
+/// The result of a step of a [`BulkRevocation`], or its preview.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BulkRevoked {
-    /// The keys that were revoked, by id. Those that had been before are left out.
+    /// The keys that were revoked, by id, without those that were revoked before.
     pub keys: Vec<KeyId>,
-    /// The secrets that were ended while their keys live on.
+    /// The secrets that were ended while their keys stay valid.
     pub secrets: Vec<(KeyId, KeyDigest)>,
-    /// Keys that live on and were let do more by somebody among those that end: at most 200, for people to look at.
+    /// Keys that stay valid and whose rights were widened by a revoked key: at most 200. Review them.
     pub widened: Vec<KeyId>,
     /// The number of keys that further steps will change.
     pub remaining: u64,
-    /// Where the next step begins; `None` after the last.
+    /// The place of the next step, or `None` after the last one.
     pub next: Option<KeyId>,
 }
 
 impl KeyManager {
-    /// Takes one step of a revocation: ends up to 500 keys or secrets in one transaction. Call it again with
-    /// [`after`](BulkRevocation::after) until [`next`](BulkRevoked::next) is `None`. If a step fails, those before it hold.
+    /// Runs one step of a revocation: ends up to 500 keys or secrets in one transaction. Call it again with
+    /// [`after`](BulkRevocation::after) until [`next`](BulkRevoked::next) is `None`. If a step fails, earlier ones stay done.
     ///
-    /// A key that asks for its own end among others ends last. Single revocations go before the next step.
+    /// The acting key is revoked last. Single revocations go ahead of the next step.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden) where one of the keys that are left may do more than an actor without
-    /// `keys:admin`: then this step has ended nothing. [`Invalid`](ManageError::Invalid) where the selection names a
-    /// key, an actor, an account or an environment that there is not.
+    /// [`Forbidden`](ManageError::Forbidden) if one of the remaining keys exceeds the rights of an actor without `keys:admin`;
+    /// this step has changed nothing then. [`Invalid`](ManageError::Invalid) if the selection names a key, an actor, an account
+    /// or an environment that doesn't exist.
     pub async fn revoke_selected(&self, actor: &Actor, revocation: BulkRevocation) -> Result<BulkRevoked, ManageError> {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
@@ -116,8 +116,8 @@ impl KeyManager {
         .await
     }
 
-    /// What [`revoke_selected`](KeyManager::revoke_selected) would end: its first 500 keys and secrets by name, and how many
-    /// more there are. Changes nothing.
+    /// Returns what [`revoke_selected`](KeyManager::revoke_selected) would end: the first 500 keys and secrets, and the number
+    /// of others. Changes nothing.
     ///
     /// # Errors
     ///
@@ -146,11 +146,11 @@ impl KeyManager {
         .await
     }
 
-    /// Revokes a key, before other changes that wait, and takes the first step of revoking all that was made from it.
+    /// Revokes a key, ahead of other changes, and runs the first step of revoking its descendants.
     ///
     /// # Errors
     ///
-    /// As [`revoke`](KeyManager::revoke) and [`revoke_selected`](KeyManager::revoke_selected). If the second fails, the
+    /// As [`revoke`](KeyManager::revoke) and [`revoke_selected`](KeyManager::revoke_selected). If the second part fails, the
     /// key itself is revoked.
     pub async fn revoke_with_descendants(
         &self,
@@ -163,7 +163,7 @@ impl KeyManager {
             check_reason(&reason)?;
             let revocation = BulkRevocation::new(Selection::Key(id.clone())).descendants(true).reason(reason.clone());
             if actor.key.as_ref() == Some(&id) {
-                // Once it is revoked it may not ask for the rest: it comes last.
+                // Once it is revoked it can't continue, so it comes last.
                 let made = step(Arc::clone(&shared), actor.clone(), &revocation).await?;
                 let key = shared.store.key(&actor.organization, &id).await?;
                 return Ok((key.ok_or(ManageError::NotFound(Missing::Key))?, made));
@@ -189,8 +189,7 @@ impl Shared {
         }
     }
 
-    /// Whether all that is reached may be ended: all that is left, not one step alone, as whoever may not finish does not
-    /// begin.
+    /// Checks whether everything that remains may be revoked, not one step alone: an actor that may not finish doesn't begin.
     fn may_end(
         &self,
         standing: &Standing,
@@ -204,7 +203,7 @@ impl Shared {
         Ok(reach.scopes.iter().try_for_each(|(scopes, _)| standing.may_touch(scopes, &self.catalog))?)
     }
 
-    /// A selection that names nothing is a mistake, and not a revocation of no keys.
+    /// Rejects a selection that names nothing.
     fn must_exist(&self, selection: &Selection, has_account: bool) -> Result<(), ManageError> {
         let mut environments = self.formats.iter().flat_map(|format| format.environments());
         let (field, message) = match selection {
@@ -222,7 +221,7 @@ impl Shared {
     }
 }
 
-/// Takes one step, in one transaction. What is to be ended is read within it: so it waits for no reader.
+/// Runs one step in one transaction. Its targets are read inside it, so it waits for no reader.
 async fn step(shared: Arc<Shared>, actor: Actor, revocation: &BulkRevocation) -> Result<BulkRevoked, ManageError> {
     let query = shared.reach_query(&actor, revocation);
     let mut operation = Operation::begin(Arc::clone(&shared), actor, Level::Write).await?;
@@ -245,19 +244,19 @@ async fn step(shared: Arc<Shared>, actor: Actor, revocation: &BulkRevocation) ->
 }
 
 impl BulkRevoked {
-    /// All that `reach` has found, as if it were ended.
+    /// Returns what `reach` has found, as a preview.
     fn of(reach: Reach, own: &Option<KeyId>) -> Self {
         let Reach { scopes, mut targets, widened, .. } = reach;
         let left: u64 = scopes.iter().map(|(_, keys)| keys).sum();
         let keys_of = |targets: &[Target]| targets.chunk_by(|a, b| a.key == b.key).count() as u64;
-        // Of the last key some secrets may have found no room. No key has as many secrets as a step.
+        // Some secrets of the last key may not fit. No key has as many secrets as a step.
         if targets.len() == STEP
             && let Some(Target { key: last, secret: Some(_) }) = targets.last().cloned()
         {
             targets.retain(|target| target.key != last);
         }
         let remaining = left.saturating_sub(keys_of(&targets));
-        // The actor's own key comes last, so its id says nothing of where to go on.
+        // The actor's own key comes last, so its id is no place to continue.
         let next = targets.iter().rev().map(|target| &target.key).find(|key| Some(*key) != own.as_ref());
         let next = next.filter(|_| remaining > 0).cloned();
         let mut revoked = BulkRevoked { widened, remaining, next, ..BulkRevoked::default() };
@@ -272,7 +271,7 @@ impl BulkRevoked {
 }
 
 impl Operation {
-    /// Revokes those of these keys that are not yet, if the actor may touch every one of them.
+    /// Revokes those of these keys that are not revoked, if the actor may change all of them.
     pub(super) async fn revoke_keys(&mut self, ids: &[KeyId], reason: &str) -> Result<Vec<KeyId>, ManageError> {
         let mut revoked = Vec::new();
         for mut head in self.heads_to_touch(ids).await? {
@@ -285,11 +284,11 @@ impl Operation {
         Ok(revoked)
     }
 
-    /// Says again that the selected keys that are revoked have ended: who revoked them may have been another process.
+    /// Repeats the effects for selected keys that are revoked: another process may have revoked them.
     async fn repeat_ends(&mut self, selection: &Selection) -> Result<(), ManageError> {
         let mut filter = KeyFilter { status: Some(Status::Revoked), ..KeyFilter::default() };
         match selection {
-            // It is told when it is revoked itself.
+            // Its effect comes with its own revocation.
             Selection::Key(_) => return Ok(()),
             Selection::CreatedBy(actor) => filter.created_by = Some(actor.clone()),
             Selection::ServiceAccount(account) => filter.service_account = Some(account.clone()),
@@ -302,7 +301,7 @@ impl Operation {
         Ok(())
     }
 
-    /// Ends secrets of keys that live on.
+    /// Ends secrets of keys that stay valid.
     async fn end_secrets_of(&mut self, secrets: &[(KeyId, KeyDigest)]) -> Result<Vec<(KeyId, KeyDigest)>, ManageError> {
         let ids: Vec<KeyId> = secrets.chunk_by(|(a, _), (b, _)| a == b).map(|secrets| secrets[0].0.clone()).collect();
         let mut ended = Vec::new();
@@ -328,7 +327,7 @@ impl Operation {
         self.audit(Action::KeySecretEnded, head.id.as_str(), None, Some(is))
     }
 
-    /// The heads of keys, if the actor may touch every one of them.
+    /// Returns the heads of keys, if the actor may change all of them.
     async fn heads_to_touch(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, ManageError> {
         let heads = self.transaction.heads(ids).await?;
         let touches = |head: &KeyHead| Ok(self.standing.may_touch(&head.scopes, self.catalog())?);
@@ -336,7 +335,7 @@ impl Operation {
     }
 }
 
-/// Revokes what is left of an account's keys, step by step.
+/// Revokes the remaining keys of an account, step by step.
 pub(super) async fn revoke_rest_of(
     shared: &Arc<Shared>,
     actor: &Actor,

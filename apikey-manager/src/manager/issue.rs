@@ -1,4 +1,4 @@
-//! Issuing: a record, a secret that is shown once, and the room for both.
+//! Issues keys.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,21 +13,21 @@ use crate::{
     validate::Fields,
 };
 
-/// The most scopes that a key is granted at once.
+/// The most grants of a key.
 const MAX_SCOPES: usize = 200;
 
-/// When a new key expires.
+/// The expiry of a new key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expiry {
-    /// As the organization's plan says, and never if it says nothing.
+    /// The default of the organization's plan, or never.
     #[default]
     Default,
     /// Never.
     Never,
-    /// At this moment.
+    /// At this time.
     At(Timestamp),
-    /// So long after it is issued.
+    /// This long after the issue.
     In(Duration),
 }
 
@@ -57,12 +57,12 @@ pub struct NewKey {
 }
 
 impl NewKey {
-    /// A key of this name, which so far may do nothing.
+    /// Creates a key with this name and without grants.
     pub fn new(name: impl Into<String>) -> Self {
         NewKey { name: name.into(), ..NewKey::default() }
     }
 
-    /// Says what it is for.
+    /// Sets the description.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
@@ -74,36 +74,36 @@ impl NewKey {
         self
     }
 
-    /// The environment; the first that the format declares unless set.
+    /// Sets the environment. The default is the format's first one.
     pub fn environment(mut self, environment: impl Into<String>) -> Self {
         self.environment = Some(environment.into());
         self
     }
 
-    /// Issues it to a service account.
+    /// Sets the service account that owns the key.
     pub fn service_account(mut self, account: ServiceAccountId) -> Self {
         self.service_account = Some(account);
         self
     }
 
-    /// It is not let in before this moment.
+    /// Sets the time before which the key is rejected.
     pub fn not_before(mut self, not_before: impl Into<Timestamp>) -> Self {
         self.not_before = Some(not_before.into());
         self
     }
 
-    /// When it expires.
+    /// Sets the expiry.
     pub fn expiry(mut self, expiry: Expiry) -> Self {
         self.expiry = expiry;
         self
     }
 
-    /// It expires at this moment.
+    /// Sets the time from which the key is rejected.
     pub fn expires_at(self, expires_at: impl Into<Timestamp>) -> Self {
         self.expiry(Expiry::At(expires_at.into()))
     }
 
-    /// It expires so long after it is issued.
+    /// Sets the lifetime after the issue.
     pub fn expires_in(self, lifetime: Duration) -> Self {
         self.expiry(Expiry::In(lifetime))
     }
@@ -115,8 +115,7 @@ impl NewKey {
     }
 }
 
-/// A key that was just issued, or has just got a new secret: its record, and the secret for its holder. Nobody can read
-/// the secret anywhere again.
+/// A key that was just issued or rotated: its record, and the secret for its holder. The secret can't be read again.
 #[derive(Debug)]
 pub struct IssuedKey {
     record: KeyRecord,
@@ -128,25 +127,25 @@ impl IssuedKey {
         IssuedKey { record, secret }
     }
 
-    /// The key's id.
+    /// Returns the key's id.
     #[must_use]
     pub fn id(&self) -> &KeyId {
         &self.record.id
     }
 
-    /// What is kept of it.
+    /// Returns the record.
     #[must_use]
     pub fn record(&self) -> &KeyRecord {
         &self.record
     }
 
-    /// What is not.
+    /// Returns the secret.
     #[must_use]
     pub fn secret(&self) -> &PlaintextKey {
         &self.secret
     }
 
-    /// Shows the secret on `output`, once: where a service has no terminal, its operator chooses the place.
+    /// Shows the secret on `output`. Without a terminal, the operator chooses the place.
     ///
     /// ```no_run
     /// # async fn first(keys: apikey_manager::KeyManager, host: apikey_manager::Actor) -> Result<(), Box<dyn std::error::Error>> {
@@ -169,7 +168,7 @@ impl IssuedKey {
         output.show(&self.record.name, &self.secret)
     }
 
-    /// Both.
+    /// Returns the record and the secret.
     #[must_use]
     pub fn into_parts(self) -> (KeyRecord, PlaintextKey) {
         (self.record, self.secret)
@@ -181,9 +180,9 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ManageError::Invalid) names each field at fault; [`Forbidden`](ManageError::Forbidden) without
-    /// `keys:write`, or where the key could do more than the actor, or outlive it;
-    /// [`LimitReached`](ManageError::LimitReached) when the plan allows no more.
+    /// [`Invalid`](ManageError::Invalid) names each wrong field. [`Forbidden`](ManageError::Forbidden) if the actor lacks
+    /// `keys:write`, or the key would exceed or outlive it. [`LimitReached`](ManageError::LimitReached) if the plan allows no
+    /// more.
     pub async fn issue(&self, actor: &Actor, key: NewKey) -> Result<IssuedKey, ManageError> {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
@@ -198,7 +197,7 @@ impl KeyManager {
     }
 }
 
-/// A new key whose every field is in order, as far as that can be told without the store.
+/// A new key whose fields have been validated, as far as possible without the store.
 pub(super) struct Draft {
     pub(super) name: String,
     pub(super) description: String,
@@ -268,12 +267,12 @@ impl Shared {
         ScopeSet::from_grants(scopes).unwrap_or_default()
     }
 
-    /// A secret for a key of this environment.
+    /// Generates a secret for this environment.
     pub(super) fn generate(&self, environment: Option<&str>) -> Result<PlaintextKey, ManageError> {
         let has_environments = self.format.environments().next().is_some();
         match environment.filter(|_| has_environments) {
             Some(named) => self.format.generate_for(named).map_err(|error| match error {
-                // Of a key that was imported, or is older than the format.
+                // The key was imported or is older than the format.
                 GenerateKeyError::UnknownEnvironment => {
                     let message = format!("the format has no environment {named} any more");
                     ManageError::field("environment", "unknown", message)
@@ -336,7 +335,7 @@ impl Operation {
         Ok(asked)
     }
 
-    /// Is this an expiry that a key may be given now?
+    /// Checks whether a key may get this expiry now.
     pub(super) fn check_expiry(
         &self,
         field: &'static str,

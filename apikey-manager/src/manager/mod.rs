@@ -1,7 +1,6 @@
-//! The manager: every operation on keys, each one transaction.
+//! The manager: the operations on keys, each of them a transaction.
 //!
-//! An operation runs on a task of its own, to its end: a caller that hangs up leaves no change that the cache has not
-//! heard of.
+//! An operation runs to its end on its own task, so that every committed change reaches the cache even if the caller hangs up.
 
 mod accounts;
 mod bootstrap;
@@ -51,13 +50,13 @@ use crate::{
     writer::Writer,
 };
 
-/// How long an answer about the store's health holds.
+/// The time for which a health check's result is reused.
 const CHECKED_EVERY: Duration = Duration::from_secs(1);
 
-/// Issues keys and governs them to their end.
+/// Manages API keys: issues, changes, rotates, revokes and deletes them.
 ///
-/// Cheap to clone; clones share everything. One for a service, with its [`authenticator`](KeyManager::authenticator) in
-/// the service's layer: what the manager changes holds there before the operation returns.
+/// Clones are cheap and share everything. A service has one manager and its [`authenticator`](KeyManager::authenticator) in
+/// its layer: a change takes effect there before the operation returns.
 ///
 /// ```
 /// use apikey_core::{KeyFormat, ScopeSet};
@@ -82,20 +81,20 @@ const CHECKED_EVERY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// Every operation fails with a [`ManageError`] and then has changed nothing, unless the store itself does not know
-/// ([`StoreError::is_unknown`]).
+/// Every operation returns a [`ManageError`] if it fails. It has changed nothing then, unless the store doesn't know the
+/// outcome ([`StoreError::is_unknown`]).
 #[derive(Clone)]
 pub struct KeyManager(Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn KeyStore>,
     pub(crate) authenticator: Authenticator,
-    /// The one that issues, and all that are accepted.
+    /// The issuing format first, then the others that are accepted.
     pub(crate) format: KeyFormat,
     pub(crate) formats: Vec<KeyFormat>,
     pub(crate) hasher: KeyHasher,
     pub(crate) catalog: ScopeCatalog,
-    /// Are scopes that the catalog doesn't know refused?
+    /// `true` if scopes that the catalog doesn't know are rejected.
     pub(crate) knows_all_scopes: bool,
     pub(crate) limits: LimitsOf,
     pub(crate) clock: Clock,
@@ -106,14 +105,14 @@ pub(crate) struct Shared {
     pub(crate) readers: Readers,
     pub(crate) event_ids: EventIds,
     pub(crate) checked: Arc<Mutex<Option<Checked>>>,
-    /// Where operations run: the one that the manager was built on.
+    /// The runtime of operations, on which the manager was built.
     pub(crate) runtime: Handle,
 }
 
-/// When the store was last checked, and what came of it.
+/// The time and result of the last health check.
 type Checked = (Instant, Result<(), String>);
 
-/// What goes on beside the requests, until the manager is shut down or its last clone is gone.
+/// The background tasks, until the manager is shut down or its last clone is dropped.
 pub(crate) struct Background {
     pub(crate) usage: Writer<CountedUsage>,
     pub(crate) activity: Option<ActivityLog>,
@@ -127,36 +126,36 @@ impl Shared {
 }
 
 impl KeyManager {
-    /// Begins to configure a manager of the keys in `store`.
+    /// Creates a builder for a manager of the keys in `store`.
     pub fn builder(store: impl KeyStore) -> KeyManagerBuilder {
         KeyManagerBuilder::new(Arc::new(store))
     }
 
-    /// What lets the holders of these keys in: for the service's layer.
+    /// Returns the authenticator of these keys, for the service's layer.
     #[must_use]
     pub fn authenticator(&self) -> Authenticator {
         self.0.authenticator.clone()
     }
 
-    /// The scopes that keys may be given, those of key management included.
+    /// Returns the scopes that keys can be granted, including those of key management.
     #[must_use]
     pub fn catalog(&self) -> &ScopeCatalog {
         &self.0.catalog
     }
 
-    /// The environments that keys can be issued for: the first one is used unless another is asked for.
+    /// Returns the environments that keys can be issued for, the default one first.
     pub fn environments(&self) -> impl Iterator<Item = &str> {
         self.0.format.environments()
     }
 
-    /// The time by the manager's clock: what a key's [`status`](crate::KeyRecord::status) is to be asked for.
+    /// Returns the time of the manager's clock. Use it for a key's [`status`](crate::KeyRecord::status).
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.0.now()
     }
 
-    /// Has `actor` this scope, roles expanded? For services that want to refuse before they read a body: every operation
-    /// asks by itself, and more closely.
+    /// Returns `true` if `actor` has this scope, with roles expanded. It lets services reject a request before they read its
+    /// body. Every operation does its own, stricter check.
     ///
     /// ```
     /// # use apikey_core::{KeyFormat, ScopeSet};
@@ -176,20 +175,20 @@ impl KeyManager {
         self.0.catalog.expand(&actor.rights.scopes).covers(scope)
     }
 
-    /// Can keys be looked up and changed?
+    /// Checks whether keys can be looked up and changed.
     ///
     /// # Errors
     ///
-    /// What keeps the store from it.
+    /// Returns the store's error.
     ///
-    /// An answer holds for a second: however often this is asked, by whomever, the store is not.
+    /// The result is reused for a second, however often this is called.
     pub async fn readiness(&self) -> Result<(), StoreError> {
         let mut checked = Arc::clone(&self.0.checked).lock_owned().await;
         if let Some((_, result)) = checked.as_ref().filter(|(at, _)| at.elapsed() < CHECKED_EVERY) {
             return result.clone().map_err(StoreError::unavailable);
         }
         let store = Arc::clone(&self.0.store);
-        // On a task: those who ask and go away at once don't break it off, nor have it done again.
+        // On a task, so that callers that go away neither cancel nor repeat it.
         let check = self.0.runtime.spawn(async move {
             let result = store.check().await.map_err(|error| describe(&error));
             checked.insert((Instant::now(), result)).1.clone()
@@ -197,22 +196,22 @@ impl KeyManager {
         check.await.map_err(StoreError::unavailable)?.map_err(StoreError::unavailable)
     }
 
-    /// What time has made of a key, by the manager's thresholds: that it expires soon, or should be rotated.
+    /// Returns what is due for a key by the manager's thresholds: that it expires soon, or should be rotated.
     #[must_use]
     pub fn due(&self, key: &KeyRecord) -> Vec<Due> {
         due(key, self.0.now(), &self.0.thresholds)
     }
 
-    /// Where activity goes, if it is recorded: for what a service does with keys apart from requests.
+    /// Returns the activity log, if activity is recorded, for uses of a key apart from requests.
     #[must_use]
     pub fn activity_log(&self) -> Option<&ActivityLog> {
         self.0.background.activity.as_ref()
     }
 
-    /// Writes what was counted and recorded, waits for the host's handler of events, and closes the store. To be called
-    /// once no request is under way; the manager is not to be used any more.
+    /// Writes pending usage and activity, waits for the host's event handler, and closes the store. Call it when no request is
+    /// running. The manager can't be used afterwards.
     ///
-    /// Usage that the store doesn't take even then is lost, and that is logged.
+    /// Usage that the store doesn't accept even then is lost and logged.
     pub async fn shutdown(&self) {
         let Background { usage, activity, sweep } = &self.0.background;
         sweep.shutdown().await;
@@ -224,7 +223,7 @@ impl KeyManager {
         self.0.store.close().await;
     }
 
-    /// Runs `operation` to its end, whatever becomes of the caller.
+    /// Runs `operation` to its end, even if the caller is dropped.
     async fn run<T, F>(&self, operation: impl FnOnce(Arc<Shared>) -> F) -> Result<T, ManageError>
     where
         T: Send + 'static,
@@ -240,7 +239,7 @@ impl KeyManager {
     }
 }
 
-/// An error and its causes, for those who are told of it later.
+/// Formats an error and its causes.
 fn describe(error: &StoreError) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")

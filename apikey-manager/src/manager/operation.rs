@@ -1,4 +1,4 @@
-//! One change: the transaction, who asks for it, and what the cache has to hear of once it is made.
+//! One change: its transaction, its actor, and its effects on the cache.
 
 use std::sync::Arc;
 
@@ -31,35 +31,35 @@ pub(super) struct Operation {
     changes: Vec<Change>,
     effects: Vec<Effect>,
     events: Vec<Event>,
-    /// What the ids of this operation's audit events begin with.
+    /// The prefix of the ids of this operation's audit events.
     first_event: Option<String>,
     affects_callers: bool,
-    /// The last to go: when the transaction is over.
+    /// Dropped last, after the transaction.
     turn: Turn,
 }
 
-/// What the cache has to hear of.
+/// An effect on the cache.
 #[derive(Clone, Debug)]
 enum Effect {
-    /// Nobody is let in with the key any more, and whoever was is cut off.
+    /// The key is rejected, and its requests end.
     End(KeyId),
-    /// The same for one secret.
+    /// One secret is rejected, and its requests end.
     EndSecret(KeyId, KeyDigest),
-    /// The key is looked up anew.
+    /// The key is loaded again.
     Refresh(KeyId),
-    /// A secret's window has changed: requests under way end when it closes, if it does.
+    /// The end of a key or a secret has moved, also for requests under way.
     EndAt(KeyId, KeyDigest, Option<Timestamp>),
-    /// Unknown keys may be known now.
+    /// Refused keys may be valid now.
     ForgetRefused,
 }
 
-/// The right level, and limits where they matter, are asked for before anything is read.
+/// Checks the actor's level, and asks for limits if needed, before anything is read.
 impl Operation {
     pub(super) async fn begin(shared: Arc<Shared>, actor: Actor, needs: Level) -> Result<Self, ManageError> {
         Operation::begin_in_turn(shared, actor, needs, Urgency::Other).await
     }
 
-    /// Begins a change that ends somebody's access, before others that wait.
+    /// Begins a change that ends access, ahead of other changes.
     pub(super) async fn begin_ending(shared: Arc<Shared>, actor: Actor, needs: Level) -> Result<Self, ManageError> {
         Operation::begin_in_turn(shared, actor, needs, Urgency::Ending).await
     }
@@ -70,9 +70,9 @@ impl Operation {
         needs: Level,
         urgency: Urgency,
     ) -> Result<Self, ManageError> {
-        // A first look, so that nobody without rights can make a store work.
+        // Checked first, so that callers without rights cause no work for the store.
         Standing::of(&actor.rights, &shared.catalog).needs(needs)?;
-        // One of an organization's changes at a time holds a connection, and never all of them changes.
+        // An organization's changes use one connection at a time, and changes never use all of them.
         let turn = shared.turns.take(&actor.organization, urgency).await;
         let mut transaction = shared.store.begin(&actor.organization).await?;
         let now = shared.now();
@@ -108,7 +108,7 @@ impl Operation {
         self.transaction.key(id).await?.ok_or(ManageError::NotFound(Missing::Key))
     }
 
-    /// A key whose state is to be changed. For that its head is enough: of a row that can't be read, nothing else is told.
+    /// Returns a key whose state will change. Its head is enough, so a corrupt row can be changed, too.
     pub(super) async fn key_or_head(&mut self, id: &KeyId) -> Result<KeyRecord, ManageError> {
         let error = match self.transaction.key(id).await {
             Err(error) if error.is_corrupt() => error,
@@ -137,7 +137,7 @@ impl Operation {
         Ok(self.standing.may_hand_out(key, self.catalog())?)
     }
 
-    /// Is there room for `more` keys?
+    /// Checks whether the limits allow `more` keys.
     pub(super) async fn keep_key_limit(&mut self, limits: &Limits, more: u64) -> Result<(), ManageError> {
         let Some(allowed) = limits.keys else { return Ok(()) };
         let used = self.transaction.counts(self.now).await?.keys;
@@ -160,13 +160,13 @@ impl Operation {
         self.audit(action, key.id.as_str(), None, Some(describe_key(key, self.now)))
     }
 
-    /// Writes down what the actor made, for revocations that follow it.
+    /// Records what the actor made, for revocations with descendants.
     pub(super) fn lineage(&mut self, key: &KeyId, made: Made) {
         let (actor, presented) = (self.actor.id.clone(), self.actor.secret.clone());
         self.changes.push(Change::Lineage(Lineage { actor, presented, key: key.clone(), made }));
     }
 
-    /// Writes `key` in place of `before`, as its next version.
+    /// Replaces `before` with `key`, as the next version.
     pub(super) fn update_key(
         &mut self,
         before: &KeyRecord,
@@ -188,7 +188,7 @@ impl Operation {
         self.audit(action, key.id.as_str(), Some(was), Some(is))
     }
 
-    /// Has a key be disabled, or not.
+    /// Disables or enables a key.
     pub(super) fn disable_key(
         &mut self,
         key: &mut KeyRecord,
@@ -203,9 +203,9 @@ impl Operation {
         self.audit(action, key.id.as_str(), Some(was), Some(is))
     }
 
-    /// Revokes a key, unless it is.
+    /// Revokes a key, unless it is revoked.
     pub(super) fn revoke_head(&mut self, key: &mut KeyHead, reason: &str) -> Result<(), ManageError> {
-        // Said again even so: the first time it may not have been heard here.
+        // The effect is repeated: another process may have revoked the key.
         self.end(&key.id);
         if key.revoked.is_some() {
             return Ok(());
@@ -269,7 +269,7 @@ impl Operation {
         before: Option<Map<String, Value>>,
         after: Option<Map<String, Value>>,
     ) -> Result<(), ManageError> {
-        // Numbered, so that the events of one operation, which are of one moment, stay in their order.
+        // Numbered, so that the events of one operation, which have one time, stay in order.
         let first = match &self.first_event {
             Some(first) => first,
             None => &*self.first_event.insert(self.shared.event_ids.next(self.now)?),
@@ -289,12 +289,12 @@ impl Operation {
         Ok(())
     }
 
-    /// Makes the change, and has it hold in the cache before this returns.
+    /// Commits the change and applies its effects before it returns.
     pub(super) async fn commit(self) -> Result<(), ManageError> {
         let Operation { turn, shared, transaction, changes, effects, events, affects_callers, .. } = self;
         let committed = transaction.commit(Changes { changes, affects_callers }).await;
-        // The turn is kept until the cache has heard: what a later change says of the same key must be heard after this.
-        // Where the answer was lost the change may hold: what it might have ended must be looked up anew.
+        // The turn is kept until the effects are applied, so that a later change's effects follow them.
+        // If the answer was lost, the change may hold: what it might have ended must be loaded again.
         if committed.is_ok() || committed.as_ref().is_err_and(StoreError::is_unknown) {
             let authenticator = &shared.authenticator;
             for effect in &effects {
@@ -314,7 +314,7 @@ impl Operation {
     }
 }
 
-/// What a key that asks may do by its record, read under the organization's lock.
+/// Returns the rights of an acting key by its record, read under the organization's lock.
 async fn rights_of(
     transaction: &mut dyn Transaction,
     key: &KeyId,
@@ -348,14 +348,14 @@ fn keep(of: Limited, used: u64, more: u64, allowed: u64) -> Result<(), ManageErr
 
 const METADATA: &str = "metadata";
 
-/// A key as the audit trail shows it: neither secrets nor their digests.
+/// Returns a key's values for the audit trail, without secrets and digests.
 pub(super) fn describe_key(key: &KeyRecord, now: Timestamp) -> Map<String, Value> {
     let mut shown = describe_record(key, now);
     shown.insert(METADATA.to_owned(), key.metadata.to_map().into());
     shown
 }
 
-/// The same without its metadata.
+/// Returns the same values without the metadata.
 fn describe_record(key: &KeyRecord, now: Timestamp) -> Map<String, Value> {
     let moment = |moment: Timestamp| Value::from(moment.to_string());
     let mut shown = Map::new();
@@ -392,7 +392,7 @@ pub(super) fn describe_account(account: &ServiceAccount) -> Map<String, Value> {
     ])
 }
 
-/// What differs, as it was and as it is.
+/// Returns the values that differ, before and after.
 pub(super) fn difference(
     before: Map<String, Value>,
     after: Map<String, Value>,
@@ -429,7 +429,7 @@ mod tests {
         }
     }
 
-    /// Asks, as it is woken, whether another change could begin.
+    /// When woken, checks whether another change could begin.
     struct AsksForATurn {
         shared: Arc<Shared>,
         organization: OrganizationId,
@@ -444,7 +444,7 @@ mod tests {
         }
     }
 
-    /// Otherwise two changes of an end could be heard in the other order, and the first would hold.
+    /// Otherwise two changes of an end could be applied in the wrong order.
     #[tokio::test]
     async fn given_a_change_when_the_cache_hears_of_it_then_no_other_has_begun() {
         let format = KeyFormat::builder("t").build().unwrap();

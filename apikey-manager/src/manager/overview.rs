@@ -1,4 +1,4 @@
-//! How much keys were used, and how much of a plan.
+//! Usage of keys, and use of a plan's limits.
 
 use super::KeyManager;
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
 use apikey_core::Timestamp;
 use serde::Serialize;
 
-/// How many days a span of usage has at most: by the hour those of a month, by the day those of a year, and one more for
-/// months and years that begin in another time zone.
+/// The longest span of usage in days: a month by the hour, a year by the day, and one more for spans that begin in another
+/// time zone.
 const fn longest_span(bucket: Bucket) -> u32 {
     match bucket {
         Bucket::Hour => 32,
@@ -21,7 +21,7 @@ const fn longest_span(bucket: Bucket) -> u32 {
     }
 }
 
-/// What was counted in a span of time.
+/// The usage in a span of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Usage {
@@ -29,8 +29,7 @@ pub struct Usage {
     pub ok: u64,
     /// Requests that lacked a scope.
     pub refused: u64,
-    /// Hour by hour or day by day, oldest first; those without any are left out. Of a day that lies in the span in part,
-    /// that part is counted.
+    /// The buckets, oldest first, without empty ones. A day at the edge of the span counts the part inside the span.
     pub buckets: Vec<UsageBucket>,
 }
 
@@ -38,30 +37,29 @@ pub struct Usage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitsInUse {
-    /// What the host allows.
+    /// The limits.
     pub limits: Limits,
-    /// What there is.
+    /// The numbers in use.
     pub used: Counts,
 }
 
 impl KeyManager {
-    /// How much was used in `from..to`. What this process has counted is written first.
+    /// Returns the usage in `from..to`. This process's pending usage is written first.
     ///
-    /// Both ends are full hours in UTC, such as [`Bucket::start`] gives, since usage is counted by the hour. So adjoining
-    /// spans share no request and miss none: what was used in `a..b` and in `b..c` adds up to what was used in `a..c`,
-    /// whichever buckets each is asked for in.
+    /// Both ends are full hours in UTC, as [`Bucket::start`] returns them, because usage is counted by the hour. Adjoining spans
+    /// therefore share no request and miss none: the usage in `a..b` and in `b..c` adds up to that in `a..c`, with any buckets.
     ///
-    /// A key that was deleted still has its usage, and so has an account that was.
+    /// Deleted keys and accounts keep their usage.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden); [`Invalid`](ManageError::Invalid) (`from`, `to`) unless both are full hours
-    /// and `to` is later than `from`, by at most 32 days by the hour, and 367 by the day; [`Busy`](ManageError::Busy).
+    /// [`Forbidden`](ManageError::Forbidden), [`Busy`](ManageError::Busy), [`Invalid`](ManageError::Invalid) (`from`, `to`)
+    /// unless both are full hours and `to` is later than `from`, by at most 32 days by the hour and 367 by the day.
     ///
     /// ```
     /// # use apikey_manager::{Actor, Bucket, KeyManager, ManageError, Usage, UsageOf};
     /// # async fn usage(keys: &KeyManager, actor: &Actor) -> Result<Usage, ManageError> {
-    /// // The last 24 hours, up to the end of the one that has begun.
+    /// // The last 24 hours, up to the end of the current one.
     /// let to = Bucket::Hour.end(keys.now());
     /// keys.usage(actor, UsageOf::Organization, to - Bucket::Day.length(), to, Bucket::Hour).await
     /// # }
@@ -91,7 +89,7 @@ impl KeyManager {
         .await
     }
 
-    /// What the actor's organization may have, and what it has.
+    /// Returns the limits of the actor's organization, and their use.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Seeing keys, accounts and what was done to them. Every one of these needs `keys:read`, and a turn among the
+//! Reads keys, accounts and the audit trail. Each of these operations requires `keys:read` and a permit of the
 //! [readers](super::readers).
 
 use std::ops::Range;
@@ -20,10 +20,10 @@ use crate::{
     validate::Fields,
 };
 
-/// How many keys are looked through for one page of a search.
+/// The number of keys that a search examines for one page.
 const SEARCHED: usize = 2_500;
 
-/// Where a page begins and how long it is.
+/// The place and size of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct PageRequest {
@@ -32,23 +32,23 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// The first page, of 50.
+    /// Creates a request for the first page, of 50.
     pub fn first() -> Self {
         PageRequest::default()
     }
 
-    /// The page that begins after another's last item.
+    /// Sets the place: after the last item of another page.
     pub fn after(cursor: Cursor) -> Self {
         PageRequest { after: Some(cursor), limit: None }
     }
 
-    /// How many items at most: 1 to 200.
+    /// Sets the size: 1 to 200.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Where to begin and how many items to tell, with what else the request's `fields` have to be.
+    /// Validates the page together with the request's other fields.
     pub(super) fn parts(self, mut fields: Fields) -> Result<(Option<Cursor>, usize), ManageError> {
         let limit = self.limit.unwrap_or(DEFAULT_PAGE);
         if !(1..=MAX_PAGE).contains(&limit) {
@@ -68,7 +68,7 @@ pub(super) fn page<T>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> Cu
 }
 
 impl KeyManager {
-    /// A key of the actor's organization.
+    /// Returns a key of the actor's organization.
     ///
     /// # Errors
     ///
@@ -82,16 +82,15 @@ impl KeyManager {
         .await
     }
 
-    /// A page of keys, newest first.
+    /// Returns a page of keys, newest first.
     ///
-    /// A search by text, use, expiry or age of secrets, or for keys that are rotating, looks through 2,500 keys for a page,
-    /// so that none takes long however many there are. Its pages may hold fewer keys than were asked for, or none, and still
-    /// have a next.
+    /// A search by text, use, expiry or age of secrets, or for rotating keys, examines 2,500 keys for a page, so that none takes
+    /// long. Its pages may have fewer keys than requested, or none, and still have a next one.
     ///
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden), [`Busy`](ManageError::Busy), [`Invalid`](ManageError::Invalid) (`limit`,
-    /// `cursor`; `text` and `environment` of more than 100 characters, or with a control character: no key has such).
+    /// `cursor`; `text` and `environment` with more than 100 characters or a control character).
     pub async fn list(
         &self,
         actor: &Actor,
@@ -101,10 +100,10 @@ impl KeyManager {
         self.list_sorted(actor, filter, KeySort::Created, request).await
     }
 
-    /// A page of keys in an order of your choice. A cursor holds for the order that it came with.
+    /// Returns a page of keys in another order. A cursor is valid for its own order.
     ///
-    /// A list by last use reads the last use of every key that passes the filter, for each page. Unlike a list of the newest
-    /// keys, it is not searched in parts.
+    /// A list by last use reads the last use of every matching key for each page. Unlike a list of the newest keys, it is not
+    /// searched in parts.
     ///
     /// # Errors
     ///
@@ -138,7 +137,7 @@ impl KeyManager {
         .await
     }
 
-    /// A service account of the actor's organization.
+    /// Returns a service account of the actor's organization.
     ///
     /// # Errors
     ///
@@ -170,12 +169,12 @@ impl KeyManager {
         .await
     }
 
-    /// A page of the audit trail, newest first.
+    /// Returns a page of the audit trail, newest first.
     ///
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden), [`Busy`](ManageError::Busy), [`Invalid`](ManageError::Invalid) (`limit`,
-    /// `cursor`; a `target` of more than 128 characters, or with a control character).
+    /// `cursor`; `target` with more than 128 characters or a control character).
     pub async fn audit(
         &self,
         actor: &Actor,
@@ -194,8 +193,8 @@ impl KeyManager {
         .await
     }
 
-    /// A page of what a key did, newest first; empty where [activity](crate::KeyManagerBuilder::activity) is not recorded.
-    /// What this process has recorded is written first.
+    /// Returns a page of a key's activity, newest first. It is empty if [activity](crate::KeyManagerBuilder::activity) is not
+    /// recorded. This process's pending activity is written first.
     ///
     /// # Errors
     ///
@@ -221,7 +220,7 @@ impl KeyManager {
         };
         self.read(actor, async move |shared| {
             let activity = shared.store.activity(&query).await?;
-            // What a deleted key did is told; a key that never was is not found.
+            // A deleted key keeps its activity; an unknown key is not found.
             if activity.is_empty() && shared.store.key(&query.organization, &query.key).await?.is_none() {
                 return Err(ManageError::NotFound(Missing::Key));
             }
@@ -231,7 +230,7 @@ impl KeyManager {
         .await
     }
 
-    /// What a key may see is what it was let in with: a change of its rights has reached the cache before it returned.
+    /// Returns the rights with which a key was authenticated: changes of its rights have reached the cache before they return.
     pub(super) fn may_read(&self, actor: &Actor) -> Result<(), ManageError> {
         if actor.rights.expires_at.is_some_and(|expires_at| expires_at <= self.0.now()) {
             return Err(Forbidden::NotLive.into());

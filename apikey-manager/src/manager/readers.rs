@@ -1,8 +1,8 @@
-//! How many read at once, of an organization and in all. A read costs what its caller asks for, a search or a year of
-//! usage, and must leave the store and this process to requests that present keys, and to those that revoke them.
+//! The bounds on concurrent reads, of an organization and in total. The cost of a read is up to its caller: a search, or a year
+//! of usage. Reads must not delay verification or revocation.
 //!
-//! A reader waits for a moment, and is then refused. One that reads does so to its end, on a task: who hangs up and asks
-//! again doesn't have the store work on both.
+//! A reader waits for a moment and is then rejected. A read runs to its end on a task, so that hanging up and retrying doesn't
+//! multiply the store's work.
 
 use std::{
     collections::HashMap,
@@ -28,12 +28,12 @@ use crate::{
     store::StoreError,
 };
 
-/// How long a reader waits for what was counted or recorded last to be written.
+/// The longest time that a reader waits for pending usage or activity to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often that is written for readers at most, however many there are.
+/// The shortest interval between such writes, however many readers there are.
 const FLUSHES: Duration = Duration::from_millis(200);
 
-/// How many may read keys, accounts, usage and the audit trail at once, from this process.
+/// The bounds on concurrent reads of keys, accounts, usage and the audit trail, in this process.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,24 +50,24 @@ pub struct ReadSettings {
 }
 
 impl ReadSettings {
-    /// 16 at once, 4 of them of one organization, each after a second at most.
+    /// Creates the defaults: 16 in total, 4 of one organization, and a second of waiting.
     pub fn new() -> Self {
         ReadSettings { at_once: 16, per_organization: 4, patience: Duration::from_secs(1) }
     }
 
-    /// Sets how many may read at once in all; at least one.
+    /// Sets the number of concurrent reads in total: at least one.
     pub fn at_once(mut self, readers: usize) -> Self {
         self.at_once = readers.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
-    /// Sets how many of one organization may read at once; at least one.
+    /// Sets the number of concurrent reads of one organization: at least one.
     pub fn per_organization(mut self, readers: usize) -> Self {
         self.per_organization = readers.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
-    /// Sets how long a reader waits for its turn before it is refused as [`Busy`].
+    /// Sets how long a reader waits before it is rejected as [`Busy`].
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -89,7 +89,7 @@ pub(crate) struct Readers {
     activity: Flushes,
 }
 
-/// The right to read.
+/// The permit of a read.
 struct Reading {
     _own: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
@@ -105,8 +105,8 @@ impl Readers {
     async fn take(&self, organization: &OrganizationId) -> Result<Reading, Busy> {
         let mut busy = Busy::Organization;
         let taken = timeout(self.settings.patience, async {
-            // In this order, so that an organization has no more than its part of the line for the other. Neither is ever
-            // closed.
+            // In this order, so that an organization occupies no more than its share of the global queue. The semaphores are
+            // never closed.
             let own = self.organization(organization).acquire_owned().await.ok()?;
             busy = Busy::Service;
             let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
@@ -120,7 +120,7 @@ impl Readers {
         if let Some(readers) = organizations.get(organization).and_then(Weak::upgrade) {
             return readers;
         }
-        // Those that nobody reads in go whenever the table would grow.
+        // Unused entries are removed whenever the table would grow.
         if organizations.len() == organizations.capacity() {
             organizations.retain(|_, readers| readers.strong_count() > 0);
         }
@@ -131,8 +131,7 @@ impl Readers {
 }
 
 impl KeyManager {
-    /// Has `read` read in the actor's turn. Every question to the store that a caller asks and that changes nothing goes
-    /// this way.
+    /// Runs `read` with the actor's permit. Every read on behalf of a caller goes through this.
     pub(super) async fn read<T, F>(
         &self,
         actor: &Actor,
@@ -149,19 +148,19 @@ impl KeyManager {
             read
         });
         match read.await {
-            // There was nothing that might have been done.
+            // A read has no unknown outcome.
             Err(ManageError::Stopped) => Err(StoreError::unavailable("the runtime is shutting down").into()),
             read => read,
         }
     }
 
-    /// Writes what was counted before this was called, as far as the store takes it soon.
+    /// Writes pending usage, if the store accepts it soon.
     pub(super) async fn flush_usage(&self) {
         let flush = |shared: Arc<Shared>| async move { shared.background.usage.flush().await };
         self.0.readers.usage.share(&self.0, flush, "usage").await;
     }
 
-    /// The same of what was recorded.
+    /// Writes pending activity, if the store accepts it soon.
     pub(super) async fn flush_activity(&self) {
         let flush = |shared: Arc<Shared>| async move {
             match &shared.background.activity {
@@ -173,12 +172,12 @@ impl KeyManager {
     }
 }
 
-/// Writes for readers: those that ask at the same time share one.
+/// Writes for readers. Concurrent readers share one write.
 #[derive(Debug, Default)]
 struct Flushes {
-    /// How many have begun.
+    /// The number of writes begun.
     begun: AtomicU64,
-    /// When the last began. Held until it is over.
+    /// The start of the last write. Locked until it is over.
     last: Arc<AsyncMutex<Option<Instant>>>,
 }
 
@@ -190,7 +189,7 @@ impl Flushes {
         let begun = self.begun.load(Ordering::Acquire);
         let flushed = timeout(PATIENCE, async {
             let mut last = Arc::clone(&self.last).lock_owned().await;
-            // One that has begun since, and is over, has written what this reader wants.
+            // A write that began and ended since then has written what this reader wants.
             if self.begun.load(Ordering::Acquire) > begun {
                 return true;
             }
@@ -201,7 +200,7 @@ impl Flushes {
             self.begun.fetch_add(1, Ordering::AcqRel);
             let flush = flush(Arc::clone(shared));
             let runtime: &Handle = &shared.runtime;
-            // On a task, so that a reader who goes away breaks no write off.
+            // On a task, so that a reader that goes away doesn't cancel the write.
             let flushed = runtime.spawn(async move {
                 let flushed = flush.await;
                 drop(last);

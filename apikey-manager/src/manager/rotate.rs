@@ -1,5 +1,4 @@
-//! A new secret for an old key. Its id, scopes, metadata and history stay; the old secret lives on for as long as is
-//! asked.
+//! Rotates keys: a new secret for a key that keeps its id, scopes, metadata and history.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,35 +19,34 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overlap {
-    /// Not at all: every older secret ends at once.
+    /// Ends every older secret at once.
     None,
-    /// So long.
+    /// Ends the replaced secret after this time.
     For(Duration),
-    /// Until [`KeyManager::end_overlap`] is called.
+    /// Keeps the replaced secret until [`KeyManager::end_overlap`].
     UntilEnded,
 }
 
-/// Longer overlaps are asked for by mistake.
+/// The longest overlap. Longer ones are mistakes.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// The shortest overlap of a key that rotates itself. Within it a lost answer can be made good.
 const SHORTEST_OF_SELF: Duration = Duration::from_secs(5 * 60);
 
-/// How many secrets a record has at most. Older ones ended long ago.
+/// The most secrets of a record. Older ones ended long ago.
 const REMEMBERED: usize = 16;
 
 impl KeyManager {
-    /// Gives a key a new secret.
+    /// Rotates a key: it gets a new secret.
     ///
-    /// A key has at most two live secrets: one that an earlier rotation left behind ends now, whatever overlap it was
-    /// given. No rotation lengthens the life of a secret. The record has the latest sixteen secrets; those before can't
-    /// come back all the same.
+    /// A key has at most two valid secrets: one left over from an earlier rotation ends now. A rotation never extends a
+    /// secret's life. The record keeps the latest sixteen secrets; older ones can't come back either.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden) unless the actor could issue such a key;
-    /// [`WrongState`](ManageError::WrongState) for a key that is revoked or expired;
-    /// [`Invalid`](ManageError::Invalid) (`overlap`) for a duration of zero, or of more than 366 days.
+    /// [`Forbidden`](ManageError::Forbidden) if the actor could not issue such a key,
+    /// [`WrongState`](ManageError::WrongState) if the key is revoked or expired, [`Invalid`](ManageError::Invalid) (`overlap`)
+    /// for a duration of zero or more than 366 days.
     pub async fn rotate(&self, actor: &Actor, id: &KeyId, overlap: Overlap) -> Result<IssuedKey, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
@@ -103,11 +101,11 @@ impl KeyManager {
         .await
     }
 
-    /// Ends every secret of a key but its newest.
+    /// Ends every secret of a key except the newest one.
     ///
     /// # Errors
     ///
-    /// As [`rotate`](KeyManager::rotate). A key without an overlap under way stays as it is.
+    /// As [`rotate`](KeyManager::rotate). A key without an overlap doesn't change.
     pub async fn end_overlap(&self, actor: &Actor, id: &KeyId) -> Result<KeyRecord, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
@@ -120,7 +118,7 @@ impl KeyManager {
             if key != before {
                 operation.update_key(&before, &mut key, Action::KeyOverlapEnded)?;
             }
-            // Even if nothing is left to end: it may not have been heard here yet.
+            // The effect is repeated even if nothing is left to end: another process may have ended the overlap.
             operation.commit().await?;
             Ok(key)
         })
@@ -194,9 +192,9 @@ impl Operation {
     fn end_secrets_but(&mut self, kept: Option<&KeyDigest>, key: &mut KeyRecord) {
         let now = self.now;
         for secret in key.secrets.iter_mut().filter(|secret| Some(&secret.digest) != kept) {
-            // Those that ended by themselves, too: requests may have been let in before that was decided.
+            // Including those that ended by themselves: requests may have been let in before that was decided.
             self.end_secret(&key.id, &secret.digest);
-            // The mark holds whatever other processes' clocks say, and whatever this one will say later.
+            // The mark holds independently of clocks.
             if secret.is_live(now) {
                 secret.end(now);
             }

@@ -1,4 +1,4 @@
-//! Off, on, over, gone: disabling, enabling, revoking and deleting one key.
+//! Disables, enables, revokes and deletes one key.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::{
 };
 
 impl KeyManager {
-    /// Switches a key off: nobody is let in with it, and requests under way end. A key that is off stays as it is.
+    /// Disables a key: it is rejected, and requests under way end. A disabled key doesn't change.
     ///
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound),
-    /// [`WrongState`](ManageError::WrongState) for a revoked key.
+    /// [`WrongState`](ManageError::WrongState) if the key is revoked.
     pub async fn disable(&self, actor: &Actor, id: &KeyId) -> Result<KeyRecord, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
@@ -41,12 +41,12 @@ impl KeyManager {
         .await
     }
 
-    /// Switches a key on again. A key that is on stays as it is.
+    /// Enables a key. An enabled key doesn't change.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden) unless the actor could issue such a key;
-    /// [`WrongState`](ManageError::WrongState) for a revoked key.
+    /// [`Forbidden`](ManageError::Forbidden) if the actor could not issue such a key,
+    /// [`WrongState`](ManageError::WrongState) if the key is revoked.
     pub async fn enable(&self, actor: &Actor, id: &KeyId) -> Result<KeyRecord, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
@@ -65,8 +65,7 @@ impl KeyManager {
         .await
     }
 
-    /// Ends a key for good: nobody is let in with it, and requests under way end. A revoked key stays as it is, with the
-    /// first reason.
+    /// Revokes a key for good: it is rejected, and requests under way end. A revoked key doesn't change; the first reason stays.
     ///
     /// # Errors
     ///
@@ -81,11 +80,11 @@ impl KeyManager {
         .await
     }
 
-    /// Ends the key that asks for it: whoever holds a key may.
+    /// Revokes the acting key. Requires no scope.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden) if the actor is not a key, or no longer a good one.
+    /// [`Forbidden`](ManageError::Forbidden) if the actor is not a key, or no longer a valid one.
     pub async fn revoke_self(&self, actor: &Actor, reason: impl Into<String>) -> Result<KeyRecord, ManageError> {
         let (actor, reason) = (actor.clone(), reason.into());
         self.run(async move |shared: Arc<Shared>| {
@@ -100,8 +99,8 @@ impl KeyManager {
         .await
     }
 
-    /// Deletes a key, in any state; one that is not revoked is, in the same step. What the audit trail and the usage say
-    /// of it stays, and its secrets never come back.
+    /// Deletes a key in any state. A key that is not revoked is revoked in the same transaction. Its audit events and usage stay,
+    /// and its secrets never come back.
     ///
     /// # Errors
     ///
@@ -120,7 +119,7 @@ impl KeyManager {
     }
 }
 
-/// Revokes one key, before other changes that wait.
+/// Revokes one key, ahead of other changes.
 pub(super) async fn revoke_one(
     shared: Arc<Shared>,
     actor: Actor,
@@ -136,7 +135,7 @@ pub(super) async fn revoke_one(
 }
 
 impl Operation {
-    /// Revokes a key, unless it is.
+    /// Revokes a key, unless it is revoked.
     fn revoke(&mut self, key: &mut KeyRecord, reason: &str) -> Result<(), ManageError> {
         let mut head = KeyHead::from(&*key);
         self.revoke_head(&mut head, reason)?;

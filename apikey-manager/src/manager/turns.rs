@@ -1,8 +1,7 @@
-//! Who changes what, and when: of an organization's changes one at a time asks the store, and of all together never so many
-//! that look-ups find no connection. Whoever floods its own organization with changes waits for itself.
+//! Turns for changes: one write per organization at a time, and a global cap, so that look-ups always get a connection. A flood
+//! of changes delays its own organization only.
 //!
-//! What ends somebody's access goes before everything else: it waits for the change under way, and for one more at most
-//! that already stood at the head of the line.
+//! Changes that end access go first: they wait for the running change, and for at most one more at the head of the queue.
 
 use apikey_core::OrganizationId;
 use std::{
@@ -12,15 +11,15 @@ use std::{
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
-/// Changes under way at once: those that end access, and others. Together as many as a
+/// The numbers of concurrent changes: those that end access, and others. Together as many as a
 /// store in PostgreSQL has connections for changes, unless told otherwise.
 const ENDINGS: usize = 2;
 const OTHERS: usize = 4;
 
-/// How soon a change must be made.
+/// The urgency of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// It ends somebody's access.
+    /// It ends access.
     Ending,
     /// It does anything else.
     Other,
@@ -33,8 +32,8 @@ pub(crate) struct Turns {
     others: Arc<Semaphore>,
 }
 
-/// Where an organization's changes stand. Locks are given in the order in which they are asked for, so whoever must hold
-/// `others` before it may ask for `own` leaves the way free for those who need not.
+/// The queue of an organization's changes. Locks are fair, so changes that must hold `others` before they ask for `own` leave
+/// the way free for changes that need not.
 #[derive(Debug, Default)]
 struct Line {
     own: Arc<AsyncMutex<()>>,
@@ -46,7 +45,7 @@ pub(super) struct Turn {
     _own: OwnedMutexGuard<()>,
     _others: Option<OwnedMutexGuard<()>>,
     _permit: Option<OwnedSemaphorePermit>,
-    /// The last to go: a line lives as long as somebody stands in it.
+    /// Dropped last: a queue lives while it is used.
     _line: Arc<Line>,
 }
 
@@ -63,12 +62,12 @@ impl Default for Turns {
 impl Turns {
     pub(super) async fn take(&self, organization: &OrganizationId, urgency: Urgency) -> Turn {
         let line = self.line(organization);
-        // Neither semaphore is ever closed.
+        // The semaphores are never closed.
         let (others, permit) = match urgency {
             Urgency::Ending => (None, None),
             Urgency::Other => {
                 let others = Arc::clone(&line.others).lock_owned().await;
-                // Before the organization's own lock, so that whoever has that waits for no other organization.
+                // Taken before the organization's lock, whose holder then waits for no other organization.
                 (Some(others), Arc::clone(&self.others).acquire_owned().await.ok())
             }
         };
@@ -85,7 +84,7 @@ impl Turns {
         if let Some(line) = lines.get(organization).and_then(Weak::upgrade) {
             return line;
         }
-        // Those that nobody stands in go whenever the table would grow.
+        // Unused queues are removed whenever the table would grow.
         if lines.len() == lines.capacity() {
             lines.retain(|_, line| line.strong_count() > 0);
         }

@@ -1,4 +1,4 @@
-//! Changing what people wrote about a key, what it may do, and until when.
+//! Updates keys: their texts, scopes, windows and metadata.
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ use crate::{
     validate::Fields,
 };
 
-/// What becomes of one field: it stays, is cleared, or gets a value.
+/// The change of a field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
-    /// It stays as it is.
+    /// Keeps the value.
     #[default]
     Keep,
-    /// It is left without a value.
+    /// Clears the value.
     Clear,
-    /// It gets this value.
+    /// Sets this value.
     To(T),
 }
 
@@ -38,14 +38,14 @@ impl<T> Patch<T> {
     }
 }
 
-/// The field gets this value.
+/// Sets this value.
 impl<T> From<T> for Patch<T> {
     fn from(value: T) -> Self {
         Patch::To(value)
     }
 }
 
-/// The field gets this text.
+/// Sets this text.
 impl From<&str> for Patch<String> {
     fn from(text: &str) -> Self {
         Patch::To(text.to_owned())
@@ -62,7 +62,7 @@ impl<T: Default> Patch<T> {
     }
 }
 
-/// A change of a key's record. What is not said stays.
+/// A change of a key's record. Fields that are not set stay.
 ///
 /// ```
 /// use apikey_manager::{KeyUpdate, Patch};
@@ -82,12 +82,12 @@ pub struct KeyUpdate {
 }
 
 impl KeyUpdate {
-    /// Changes nothing.
+    /// Creates a change that changes nothing.
     pub fn new() -> Self {
         KeyUpdate::default()
     }
 
-    /// Only if the record is of this version still.
+    /// Sets the version that the record must still have.
     pub fn if_version(mut self, version: u64) -> Self {
         self.version = Some(version);
         self
@@ -105,25 +105,25 @@ impl KeyUpdate {
         self
     }
 
-    /// The scopes, all of them; cleared, the key may do nothing.
+    /// The grants, which replace all earlier ones. Cleared, the key has none.
     pub fn scopes(mut self, scopes: impl Into<Patch<Vec<String>>>) -> Self {
         self.scopes = scopes.into();
         self
     }
 
-    /// From when on it is let in; cleared, at once.
+    /// The time before which the key is rejected. Cleared, there is none.
     pub fn not_before(mut self, not_before: impl Into<Patch<Timestamp>>) -> Self {
         self.not_before = not_before.into();
         self
     }
 
-    /// When it expires; cleared, never.
+    /// The time from which the key is rejected. Cleared, it never expires.
     pub fn expires_at(mut self, expires_at: impl Into<Patch<Timestamp>>) -> Self {
         self.expires_at = expires_at.into();
         self
     }
 
-    /// The metadata, all of it.
+    /// The metadata, which replaces all earlier metadata.
     pub fn metadata(mut self, metadata: impl Into<Patch<Map<String, Value>>>) -> Self {
         self.metadata = metadata.into();
         self
@@ -131,15 +131,15 @@ impl KeyUpdate {
 }
 
 impl KeyManager {
-    /// Changes a key's record. Requests under way finish under the old one, whatever arrives after this returns is judged
-    /// by the new one.
+    /// Changes a key's record. Requests under way finish with the old rights. Requests that arrive after this returns have the
+    /// new ones.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ManageError::Invalid) names each field at fault; [`StaleVersion`](ManageError::StaleVersion) where the
-    /// record has changed; [`Forbidden`](ManageError::Forbidden) where the actor could not issue what the key becomes, if
-    /// it can do more or lives longer than before; [`LimitReached`](ManageError::LimitReached) where an expired key comes
-    /// back and there is no room; [`WrongState`](ManageError::WrongState) for a revoked key.
+    /// [`Invalid`](ManageError::Invalid) names each wrong field. [`StaleVersion`](ManageError::StaleVersion) if the record has
+    /// changed. [`Forbidden`](ManageError::Forbidden) if the change widens or extends the key and the actor could not issue the
+    /// result. [`LimitReached`](ManageError::LimitReached) if an expired key comes back and the plan allows no more.
+    /// [`WrongState`](ManageError::WrongState) if the key is revoked.
     pub async fn update(&self, actor: &Actor, id: &KeyId, update: KeyUpdate) -> Result<KeyRecord, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
@@ -215,7 +215,7 @@ impl KeyUpdate {
     }
 }
 
-/// May the key do more than before, or for longer?
+/// Returns `true` if the change widens or extends the key.
 fn raises(before: &KeyRecord, after: &KeyRecord, catalog: &apikey_core::ScopeCatalog) -> bool {
     let does_more = !catalog.expand(&before.scopes).covers_grants(&catalog.expand(&after.scopes));
     let lives_longer = match (before.expires_at, after.expires_at) {
