@@ -31,7 +31,7 @@ macro_rules! test_store {
     (@table [] $($subject:ident { $($name:ident,)+ })+) => {
         [$($(Check {
             name: stringify!($name),
-            run: |bed| Box::pin(crate::checks::$subject::$name(bed)),
+            run: |bed| Box::pin($crate::checks::$subject::$name(bed)),
         },)+)+]
     };
     (@list $then:ident $arguments:tt) => {

@@ -98,7 +98,7 @@ pub(crate) async fn changing_another_organizations_rows_is_refused(bed: Arc<Bed>
         ("a deletion of another's account", Change::DeleteAccount(account.id.clone())),
     ];
     for (what, attempt) in attempts {
-        assert_conflict(bed.commit(&ours, [attempt]).await, &format!("{what}"));
+        assert_conflict(bed.commit(&ours, [attempt]).await, what);
         assert_eq!(bed.dump(&[&ours, &theirs]).await, before, "what is kept after {what}");
     }
 }
@@ -116,7 +116,7 @@ pub(crate) async fn rows_of_another_organization_are_not_written(bed: Arc<Bed>) 
         ("an event of another organization", Change::Audit(bed.event(&theirs, Action::KeyIssued, "x"))),
     ];
     for (what, attempt) in attempts {
-        assert_conflict(bed.commit(&ours, [attempt]).await, &format!("{what}"));
+        assert_conflict(bed.commit(&ours, [attempt]).await, what);
         assert_eq!(bed.dump(&[&ours, &theirs]).await, before, "what is kept after {what}");
     }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn a_stale_version_is_refused(bed: Arc<Bed>) {
         let mut key = key.clone();
         (key.version, key.name) = (version, "stale".to_owned());
         let what = format_args!("version {version} of a key after version 2").to_string();
-        assert_conflict(bed.commit(&ours, [Change::UpdateKey(Box::new(key))]).await, &format!("{what}"));
+        assert_conflict(bed.commit(&ours, [Change::UpdateKey(Box::new(key))]).await, &what);
         let mut account = account.clone();
         (account.version, account.name) = (version, "stale".to_owned());
         assert_conflict(bed.commit(&ours, [Change::UpdateAccount(account)]).await, &format!("{what}, an account"));
