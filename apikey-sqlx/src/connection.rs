@@ -305,11 +305,11 @@ mod tests {
         async fn all() -> Vec<Self> {
             let folder = tempfile::tempdir().unwrap();
             let url = format!("sqlite:{}", folder.path().join("keys.db").display());
-            let options = SqlOptions::new().timeout(Duration::from_millis(100));
+            let options = SqlOptions::new().timeout(Duration::from_secs(1));
             let database = crate::sqlite::connect(&url, &options).await.unwrap();
             let mut beds = vec![Bed { name: "sqlite", database, _folder: Some(folder) }];
             if let Some(server) = PrivatePostgres::shared() {
-                let options = SqlOptions::new().timeout(Duration::from_secs(1));
+                let options = SqlOptions::new().timeout(Duration::from_secs(3));
                 let database = crate::postgres::connect(&server.create_database(), &options).await.unwrap();
                 beds.push(Bed { name: "postgres", database, _folder: None });
             }
