@@ -114,7 +114,7 @@ fn without_a_store() -> Authenticator {
         let claims = Claims::new(KeyId::new(&digest.to_string()[..60])?);
         let claims = claims
             .with_name("key")
-            .with_organization("org".parse().unwrap())
+            .with_organization("org".parse()?)
             .with_scopes(ScopeSet::parse("files:read files:write")?);
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Some(Resolution::new(digest, claims)))
     });
