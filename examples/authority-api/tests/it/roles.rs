@@ -22,8 +22,8 @@ const OWN: [(&str, &str, [bool; 3]); 12] = [
     ("PATCH", "/settings", [true, false, false]),
     // Whoever holds a key may ask who they are, and may end or rotate that key.
     ("GET", "/keys/v1/whoami", [true, true, true]),
-    ("POST", "/keys/v1/self-revoke", [true, true, true]),
     ("POST", "/keys/v1/self-rotate", [true, true, true]),
+    ("POST", "/keys/v1/self-revoke", [true, true, true]),
 ];
 
 #[test]
