@@ -1,6 +1,6 @@
 //! Checks of what a store for `apikey-manager` must do.
 //!
-//! Every rule that [`KeyStore`] and [`Transaction`](apikey_manager::Transaction) state has a check. One line makes a
+//! Every rule that [`KeyStore`](apikey_manager::KeyStore) and [`Transaction`](apikey_manager::Transaction) state has a check. One line makes a
 //! `#[test]` of each:
 //!
 //! ```

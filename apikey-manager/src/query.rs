@@ -282,6 +282,7 @@ impl Bucket {
     ///
     /// ```
     /// use std::time::Duration;
+    /// use apikey_core::Timestamp;
     /// use apikey_manager::Bucket;
     ///
     /// let half_past_two = Timestamp::UNIX_EPOCH + Duration::from_secs(2 * 3_600 + 1_800);

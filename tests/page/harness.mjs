@@ -126,6 +126,8 @@ export async function main() {
     } catch (error) {
       failed += 1;
       console.log(`failed: ${name}\n${error.stack}\nthe browser complained of: ${visit.complaints.join("\n")}`);
+      for (const page of context.pages())
+        console.log(`${page.url()} shows:\n${await page.locator("body").innerText({ timeout: 1000 }).catch(String)}`);
     }
     await context.close();
   }

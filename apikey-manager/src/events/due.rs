@@ -122,7 +122,7 @@ impl Due {
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use apikey_core::{KeyDigest, KeyId};
+/// # use apikey_core::{KeyDigest, KeyId, Timestamp};
 /// # use apikey_manager::{ActorId, Due, KeyRecord, OrganizationId, Thresholds, due};
 /// # let issued = Timestamp::UNIX_EPOCH;
 /// # let (id, digest) = (KeyId::new("k")?, KeyDigest::sha256_from_bytes([0; 32]));
