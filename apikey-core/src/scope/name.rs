@@ -47,7 +47,7 @@ impl Scope {
     /// # Errors
     ///
     /// Returns an error if the name is empty, too long or contains another character. Wildcards are grants, see
-    /// [`ScopeSet`], and an error here.
+    /// [`ScopeSet`](crate::ScopeSet), and an error here.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Result<Self, ScopeError> {
         let name = name.into();
         match defect(&name) {
@@ -112,7 +112,7 @@ impl Scope {
     }
 }
 
-/// The error for a malformed [`Scope`], or a malformed grant of a [`ScopeSet`].
+/// The error for a malformed [`Scope`], or a malformed grant of a [`ScopeSet`](crate::ScopeSet).
 ///
 /// ```
 /// use apikey_core::Scope;
