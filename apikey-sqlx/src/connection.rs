@@ -309,7 +309,7 @@ mod tests {
             let database = crate::sqlite::connect(&url, &options).await.unwrap();
             let mut beds = vec![Bed { name: "sqlite", database, _folder: Some(folder) }];
             if let Some(server) = PrivatePostgres::shared() {
-                let options = SqlOptions::new().timeout(Duration::from_secs(3));
+                let options = SqlOptions::new().timeout(Duration::from_secs(1));
                 let database = crate::postgres::connect(&server.create_database(), &options).await.unwrap();
                 beds.push(Bed { name: "postgres", database, _folder: None });
             }
@@ -344,7 +344,7 @@ mod tests {
         fn slow(&self) -> &'static str {
             match self.name {
                 "sqlite" => {
-                    "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2000000) \
+                    "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 6000000) \
                      SELECT max(n) FROM c"
                 }
                 _ => "SET LOCAL statement_timeout = 0; SELECT pg_sleep(3)",

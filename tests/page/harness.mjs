@@ -127,7 +127,9 @@ export async function main() {
       failed += 1;
       console.log(`failed: ${name}\n${error.stack}\nthe browser complained of: ${visit.complaints.join("\n")}`);
       for (const page of context.pages())
-        console.log(`${page.url()} shows:\n${await page.locator("body").ariaSnapshot({ timeout: 1000 }).catch(String)}`);
+        console.log(
+          `${page.url()} shows:\n${await page.locator("body").ariaSnapshot({ timeout: 1000 }).catch(String)}`,
+        );
     }
     await context.close();
   }
