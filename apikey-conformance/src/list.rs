@@ -166,6 +166,11 @@ macro_rules! test_store {
                 a_marker_advances_only_from_its_value,
                 ten_that_advance_a_marker_make_each_step_once,
             }
+            requests {
+                a_request_is_remembered_once,
+                a_request_shares_the_fate_of_its_change,
+                old_and_surplus_requests_are_forgotten,
+            }
             round_trip {
                 every_field_of_a_key_is_kept,
                 a_bare_key_gains_nothing,

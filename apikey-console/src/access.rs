@@ -29,6 +29,7 @@ use crate::{
     call::{Caller, Json},
     config::Config,
     declaration::{Declaration, Needs},
+    idempotency,
     input::{self, Nothing},
     precondition,
     problem::{self, Failure, Problem, Unmet},
@@ -104,13 +105,21 @@ async fn admit(State((config, declaration)): State<Guard>, request: Request, nex
     parts.extensions.insert(caller);
     let admitted = match lacks {
         Some(scope) => Err(Failure::Unmet(Unmet::Scope(scope))),
-        None => refuse_undeclared(&declaration, Request::from_parts(parts, body)).await,
+        None => prepare(&declaration, Request::from_parts(parts, body)).await,
     };
     let response = match admitted {
         Ok(request) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
     in_words_of(key.as_ref(), response)
+}
+
+async fn prepare(declaration: &Declaration, request: Request) -> Result<Request, Failure> {
+    let request = refuse_undeclared(declaration, request).await?;
+    match declaration.takes_idempotency_key {
+        true => idempotency::bind(request).await,
+        false => Ok(request),
+    }
 }
 
 /// Rejects parameters, a precondition and a body if the route takes none.

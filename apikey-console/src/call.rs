@@ -135,7 +135,7 @@ impl<S: Sync, I: Input> FromRequest<S> for Json<I> {
 }
 
 /// Reads the body, if there is one, after checking its media type.
-async fn read_body(request: Request) -> Result<Option<Bytes>, Failure> {
+pub(crate) async fn read_body(request: Request) -> Result<Option<Bytes>, Failure> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         return Ok(None);

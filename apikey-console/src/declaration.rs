@@ -1,11 +1,13 @@
 //! A route's declaration. Requests are checked against it, and the OpenAPI document is completed from it.
 
 use apikey_core::Scope;
-use http::Method;
+use http::{HeaderName, Method, header::IF_MATCH};
 use utoipa::openapi::{
     RefOr,
     path::{Operation, ParameterIn},
 };
+
+use crate::idempotency::IDEMPOTENCY_KEY;
 
 /// The credential that a route requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,21 +27,30 @@ pub(crate) struct Declaration {
     pub(crate) takes_body: bool,
     /// `If-Match` is either looked at or means nothing.
     pub(crate) takes_precondition: bool,
+    /// `Idempotency-Key` is looked at. Other routes ignore it.
+    pub(crate) takes_idempotency_key: bool,
 }
 
 impl Declaration {
     pub(crate) fn new(needs: Needs, method: &Method, operation: &Operation) -> Self {
         let is_change = method != Method::GET;
-        let has = |wanted: ParameterIn| {
-            let parameters = operation.parameters.iter().flatten();
-            parameters.filter(|parameter| matches!(parameter, RefOr::T(one) if one.parameter_in == wanted)).count() > 0
+        let parameters = || {
+            operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+                RefOr::T(parameter) => Some(parameter),
+                RefOr::Ref(_) => None,
+            })
+        };
+        let has = |name: &HeaderName| {
+            parameters()
+                .any(|one| one.parameter_in == ParameterIn::Header && one.name.eq_ignore_ascii_case(name.as_str()))
         };
         Declaration {
             needs,
             is_change,
-            takes_parameters: has(ParameterIn::Query),
+            takes_parameters: parameters().any(|one| one.parameter_in == ParameterIn::Query),
             takes_body: operation.request_body.is_some(),
-            takes_precondition: !is_change || has(ParameterIn::Header),
+            takes_precondition: !is_change || has(&IF_MATCH),
+            takes_idempotency_key: has(&IDEMPOTENCY_KEY),
         }
     }
 }

@@ -14,6 +14,7 @@ use utoipa::{
 
 use crate::{
     declaration::{Declaration, Needs},
+    idempotency::IDEMPOTENCY_KEY,
     problem::{self, FieldProblem},
     schema::{Id, WantedId},
 };
@@ -26,6 +27,13 @@ const SERVER: &str = "../v1";
 
 /// The form of `If-Match` and `If-None-Match` (RFC 9110 §8.8.3).
 const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
+
+/// The form of `Idempotency-Key`.
+const IDEMPOTENCY_KEYS: &str = r#"^([!#-\[\]-~]{1,255}|"[!#-\[\]-~]{1,255}")$"#;
+
+/// The description of `Idempotency-Key`.
+const SENT_AGAIN: &str = "Makes it safe to send the request again. Within a day, the same key and body are answered 409 with \
+    the ids of the keys, and nothing is changed again; the same key with another body is answered 422.";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -81,7 +89,7 @@ const REFUSALS: [Refusal; 13] = [
         StatusCode::CONFLICT,
         "Conflict",
         When::Changing,
-        "It can't be done in this state, a limit is reached, or somebody else was faster.",
+        "It can't be done in this state, a limit is reached, somebody else was faster, or it was done before with this `Idempotency-Key`.",
     ),
     refusal(StatusCode::PRECONDITION_FAILED, "Stale", When::Versioned, "It has changed since it was read."),
     refusal(StatusCode::REQUEST_TIMEOUT, "TooSlow", When::Changing, "The body took longer than 30 seconds."),
@@ -159,8 +167,15 @@ pub(crate) fn complete(operation: &mut Operation, path: &str, declaration: &Decl
             && parameter.parameter_in == ParameterIn::Header
         {
             // A header is left out, and never null.
-            let tags = ObjectBuilder::new().schema_type(Type::String).pattern(Some(ENTITY_TAGS));
-            parameter.schema = Some(tags.into());
+            let pattern = match parameter.name.eq_ignore_ascii_case(IDEMPOTENCY_KEY.as_str()) {
+                true => {
+                    parameter.description = Some(SENT_AGAIN.to_owned());
+                    IDEMPOTENCY_KEYS
+                }
+                false => ENTITY_TAGS,
+            };
+            let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+            parameter.schema = Some(text.into());
         }
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body {

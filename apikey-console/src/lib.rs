@@ -70,6 +70,7 @@ mod call;
 mod config;
 mod declaration;
 mod document;
+mod idempotency;
 mod input;
 mod merge_patch;
 mod page;

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use apikey_core::{Rejection, Scope};
+use apikey_core::{KeyId, Rejection, Scope};
 use apikey_manager::{Busy, FieldError, Forbidden, ManageError, StoreError};
 use axum::{
     Extension,
@@ -85,6 +85,10 @@ struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64, required = false)]
     allowed: Option<u64>,
+    /// With `already_done`: the ids of the keys that were made or changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<String>, required = false)]
+    key_ids: Option<Vec<KeyId>>,
 }
 
 /// A wrong field or parameter.
@@ -118,6 +122,7 @@ impl Problem {
                 errors: Vec::new(),
                 used: None,
                 allowed: None,
+                key_ids: None,
             },
             headers: Vec::new(),
         }
@@ -197,6 +202,16 @@ impl From<ManageError> for Failure {
                     .into()
             }
             ManageError::WrongState { .. } => Problem::new(StatusCode::CONFLICT, code, sentence(&told)).into(),
+            ManageError::AlreadyDone { keys } => {
+                let detail = "This was done before, with the same Idempotency-Key. Secrets aren't kept: rotate a key to get a new one.";
+                let mut problem = Problem::new(StatusCode::CONFLICT, code, detail);
+                problem.body.key_ids = Some(keys);
+                problem.into()
+            }
+            ManageError::IdempotencyKeyReused => {
+                let detail = "This Idempotency-Key was used for a request with another body.";
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).into()
+            }
             ManageError::LimitReached { used, allowed, .. } => {
                 let mut problem = Problem::new(StatusCode::CONFLICT, code, sentence(&told));
                 (problem.body.used, problem.body.allowed) = (Some(used), Some(allowed));
@@ -241,7 +256,7 @@ pub(crate) fn from_store(error: StoreError) -> Problem {
 
 fn unknown_outcome(error: &dyn Error) -> Problem {
     report(error);
-    // No Retry-After: a retry may do it twice.
+    // No Retry-After: a retry without `Idempotency-Key` may do it twice.
     let detail = "It is unknown whether the change was made. Check before retrying.";
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "unknown_outcome", detail)
 }

@@ -1,5 +1,6 @@
 //! The actor of an operation, and its rights. [`rights`](crate::rights) decides what they allow.
 
+use crate::idempotency::Once;
 use apikey_core::{ActorId, AuthenticatedKey, IdError, KeyDigest, KeyId, OrganizationId, ScopeSet, Timestamp};
 
 const MAX_REQUEST_ID: usize = 128;
@@ -27,6 +28,7 @@ pub struct Actor {
     /// The presented secret, which may end before the key does.
     pub(crate) secret: Option<KeyDigest>,
     pub(crate) request_id: Option<String>,
+    pub(crate) once: Option<Once>,
 }
 
 /// Why an [`Actor`] can't have an id.
@@ -93,7 +95,7 @@ impl Actor {
         let is_reserved = id.as_str().starts_with("key:") || (id.as_str().starts_with("host:") && !rights.is_host);
         match is_reserved {
             true => Err(ActorError::Reserved),
-            false => Ok(Actor { id, organization, rights, key: None, secret: None, request_id: None }),
+            false => Ok(Actor { id, organization, rights, key: None, secret: None, request_id: None, once: None }),
         }
     }
 
@@ -112,6 +114,7 @@ impl Actor {
             key: Some(key.key_id().clone()),
             secret: Some(key.secret_digest()),
             request_id: None,
+            once: None,
         })
     }
 
@@ -121,6 +124,29 @@ impl Actor {
     pub fn with_request_id(mut self, request_id: impl AsRef<str>) -> Self {
         let seen = |c: char| if c.is_ascii_graphic() { c } else { '?' };
         self.request_id = Some(request_id.as_ref().chars().take(MAX_REQUEST_ID).map(seen).collect());
+        self
+    }
+
+    /// Makes the actor's next change happen once, even if it is sent again because its answer was lost.
+    ///
+    /// `key` is the caller's `Idempotency-Key`, `operation` names what is asked for, such as the method and the path of a
+    /// request, and `input` is its body. [`issue`], [`duplicate`], [`rotate`], [`rotate_account`] and [`revoke_selected`] fail
+    /// with [`AlreadyDone`] if the actor has done the operation with this key and this input within the last 24 hours, and with
+    /// [`IdempotencyKeyReused`] if the input was another. Other operations may be repeated, and take no notice of it.
+    ///
+    /// No secret is kept for a repetition: [rotate](crate::KeyManager::rotate) the key to get one. A change that fails is not
+    /// remembered. An organization's latest 10,000 changes are remembered.
+    ///
+    /// [`issue`]: crate::KeyManager::issue
+    /// [`duplicate`]: crate::KeyManager::duplicate
+    /// [`rotate`]: crate::KeyManager::rotate
+    /// [`rotate_account`]: crate::KeyManager::rotate_account
+    /// [`revoke_selected`]: crate::KeyManager::revoke_selected
+    /// [`AlreadyDone`]: crate::ManageError::AlreadyDone
+    /// [`IdempotencyKeyReused`]: crate::ManageError::IdempotencyKeyReused
+    #[must_use]
+    pub fn with_idempotency_key(mut self, key: &str, operation: &str, input: &[u8]) -> Self {
+        self.once = Some(Once::new(&self.id, key, operation, input));
         self
     }
 

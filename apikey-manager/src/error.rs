@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use apikey_core::{BoxError, NoRandomness};
+use apikey_core::{BoxError, KeyId, NoRandomness};
 
 use crate::{record::Status, store::StoreError, validate::FieldError};
 
@@ -34,6 +34,15 @@ pub enum ManageError {
         /// The operation, such as `rotated`.
         operation: &'static str,
     },
+    /// The actor has done this with the same `Idempotency-Key`. Nothing was changed again.
+    #[error("this was done before, with the same idempotency key")]
+    AlreadyDone {
+        /// The keys that were made, rotated or revoked, or that lost a secret.
+        keys: Vec<KeyId>,
+    },
+    /// The actor has done the same operation with this `Idempotency-Key` and other input.
+    #[error("the idempotency key was used with other input")]
+    IdempotencyKeyReused,
     /// The organization has reached a limit of its plan.
     #[error("{used} of {allowed} {of} are in use")]
     LimitReached {
@@ -81,6 +90,8 @@ impl ManageError {
             ManageError::Forbidden(_) => "forbidden",
             ManageError::StaleVersion { .. } => "stale_version",
             ManageError::WrongState { .. } => "wrong_state",
+            ManageError::AlreadyDone { .. } => "already_done",
+            ManageError::IdempotencyKeyReused => "idempotency_key_reused",
             ManageError::LimitReached { .. } => "limit_reached",
             ManageError::Import(_) => "import_refused",
             ManageError::Busy(_) => "busy",

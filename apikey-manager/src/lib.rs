@@ -52,6 +52,7 @@ mod backoff;
 mod error;
 mod events;
 mod hint;
+mod idempotency;
 mod import;
 mod limits;
 mod manager;
@@ -94,6 +95,8 @@ pub use query::{
 };
 pub use record::{KeyHead, KeyRecord, Revocation, SecretRecord, Status};
 pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};
-pub use store::{Change, Changes, Counts, Found, FoundKey, KeyState, KeyStore, Lineage, Made, StoreError, Transaction};
+pub use store::{
+    Change, Changes, Counts, Found, FoundKey, KeyState, KeyStore, Lineage, Made, Remembered, StoreError, Transaction,
+};
 pub use usage::UsageSettings;
 pub use validate::FieldError;

@@ -178,6 +178,9 @@ pub trait Transaction: Send {
     /// Returns a marker's value.
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError>;
 
+    /// Returns what the organization remembers of a request.
+    async fn remembered(&mut self, request: &str) -> Result<Option<Remembered>, StoreError>;
+
     /// Applies the changes in order and commits. If they change access, the last step before the commit takes the next
     /// revision, which is returned.
     ///
@@ -229,6 +232,15 @@ pub enum Change {
     SetOrganization(OrganizationRecord),
     /// Sets a marker that must not be set yet.
     SetMarker(String, String),
+    /// Remembers a request that the organization doesn't remember yet.
+    Remember(Remembered),
+    /// Forgets the organization's requests from before `before`, and all but the latest `keep`.
+    ForgetRequests {
+        /// The time from which requests are kept.
+        before: Timestamp,
+        /// The most requests to keep.
+        keep: usize,
+    },
     /// Adds an audit event.
     Audit(AuditEvent),
 }
@@ -244,6 +256,19 @@ pub struct KeyState {
     pub disabled: Option<Switched>,
     /// The revocation: its time, actor and reason.
     pub revoked: Option<Revocation>,
+}
+
+/// A request that was carried out and must not be repeated. It doesn't contain the secrets that it yielded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The digest of its actor, its operation and its `Idempotency-Key`: 64 hexadecimal digits.
+    pub request: String,
+    /// The digest of its input: 64 hexadecimal digits.
+    pub input: String,
+    /// The keys that it made or changed.
+    pub keys: Vec<KeyId>,
+    /// The time at which it was carried out.
+    pub at: Timestamp,
 }
 
 /// A record that an actor made a key or a secret, or widened a key's rights. Revocations with descendants follow it. It

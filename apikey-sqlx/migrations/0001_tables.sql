@@ -158,6 +158,19 @@ CREATE TABLE @marker (
     value {text} NOT NULL
 ){keyed_table};
 
+-- The requests with an `Idempotency-Key` that were carried out. A request sent again finds itself here.
+CREATE TABLE @request (
+    organization {text} NOT NULL,
+    -- Digests, in hexadecimal: of who asked for what with which key, and of the input.
+    request {text} NOT NULL,
+    input {text} NOT NULL,
+    -- The ids of the keys that it made or changed, with spaces between them.
+    keys {text} NOT NULL,
+    at {int} NOT NULL,
+    PRIMARY KEY (organization, request)
+){keyed_table};
+CREATE INDEX #request_age ON @request (organization, at, request);
+
 -- One row: the revision of the last change to who may call, and which life of the database it counts in.
 CREATE TABLE @fleet (
     id {int} NOT NULL PRIMARY KEY CHECK (id = 1),

@@ -112,7 +112,7 @@ pub(crate) fn failed(failure: impl Into<Failure>) -> StoreError {
     let failure = failure.into();
     match &failure {
         Failure::Database(sqlx::Error::Database(said)) => match said.code().as_deref() {
-            _ if said.is_unique_violation() => StoreError::conflict("an id, a digest or a marker is taken"),
+            _ if said.is_unique_violation() => StoreError::conflict("an id, a digest, a marker or a request is taken"),
             _ if said.is_foreign_key_violation() => StoreError::conflict("a row was removed meanwhile"),
             // The trigger that protects events from being replaced.
             Some("1811") => StoreError::conflict("an event's id is taken"),

@@ -3,7 +3,7 @@
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
     AccountQuery, Action, ActorId, AuditEvent, AuditQuery, Counts, Cursor, KeyFilter, KeySort, OrganizationId,
-    OrganizationRecord, ServiceAccount, ServiceAccountId, Status, StoreError,
+    OrganizationRecord, Remembered, ServiceAccount, ServiceAccountId, Status, StoreError,
 };
 
 use crate::{
@@ -317,6 +317,20 @@ pub(crate) fn marker<'n>(names: &'n Names, name: &str) -> Query<'n> {
 
 pub(crate) fn read_marker(rows: &[Row]) -> Result<Option<String>, StoreError> {
     rows.first().map(|row| row.reader().text().map(str::to_owned)).transpose()
+}
+
+pub(crate) fn remembered<'n>(names: &'n Names, organization: &OrganizationId, request: &str) -> Query<'n> {
+    let query = names.query("SELECT request, input, keys, at FROM @request WHERE organization = $1 AND request = $2");
+    query.bind(organization.as_str()).bind(request)
+}
+
+pub(crate) fn read_remembered(rows: &[Row]) -> Result<Option<Remembered>, StoreError> {
+    let Some(row) = rows.first() else { return Ok(None) };
+    let mut reader = row.reader();
+    let (request, input) = (reader.text()?.to_owned(), reader.text()?.to_owned());
+    let keys = reader.text()?.split_whitespace().map(KeyId::new).collect::<Result<_, _>>();
+    let keys = keys.map_err(|error| corrupt(&format!("the keys of a request: {error}")))?;
+    Ok(Some(Remembered { request, input, keys, at: reader.moment()? }))
 }
 
 pub(crate) fn audit<'n>(names: &'n Names, asked: &AuditQuery, after: Option<&Cursor>, most: usize) -> Query<'n> {

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
     ActorId, Changes, Counts, KeyFilter, KeyHead, KeyRecord, OrganizationId, OrganizationRecord, Reach, ReachQuery,
-    ServiceAccount, ServiceAccountId, StoreError, Transaction,
+    Remembered, ServiceAccount, ServiceAccountId, StoreError, Transaction,
 };
 use async_trait::async_trait;
 
@@ -147,6 +147,11 @@ impl Transaction for SqlTransaction {
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {
         let query = reads::marker(&self.database.names, name);
         reads::read_marker(&fetch(&mut self.change, query).await?)
+    }
+
+    async fn remembered(&mut self, request: &str) -> Result<Option<Remembered>, StoreError> {
+        let query = reads::remembered(&self.database.names, &self.organization, request);
+        reads::read_remembered(&fetch(&mut self.change, query).await?)
     }
 
     async fn commit(self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError> {

@@ -11,6 +11,7 @@ mod matrix;
 mod mounting;
 mod overview;
 mod page;
+mod repeats;
 mod requests;
 mod revocations;
 mod session;

@@ -37,6 +37,7 @@ struct Row {
     /// The status for somebody who may.
     done: u16,
     takes_precondition: bool,
+    takes_idempotency_key: bool,
 }
 
 /// The routes of the document that `stand` serves.
@@ -70,7 +71,8 @@ fn row(document: &Value, path: &str, method: &str, operation: &Value) -> Row {
         _ if path.starts_with("/service-accounts/") => Of::Account,
         _ => panic!("what is {path} of?"),
     };
-    let has = |place: &str| operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == place);
+    let takes =
+        |header: &str| operation["parameters"].as_array().into_iter().flatten().any(|one| one["name"] == header);
     let done = operation["responses"].as_object().unwrap().keys().find_map(|status| match status.parse() {
         Ok(done @ 200..300) => Some(done),
         _ => None,
@@ -82,7 +84,8 @@ fn row(document: &Value, path: &str, method: &str, operation: &Value) -> Row {
         of,
         body: operation.get("requestBody").map(|body| smallest(document, body)),
         done: done.unwrap(),
-        takes_precondition: has("header"),
+        takes_precondition: takes("If-Match"),
+        takes_idempotency_key: takes("Idempotency-Key"),
     }
 }
 
@@ -163,6 +166,10 @@ async fn given_every_route_when_sent_what_it_does_not_declare_then_it_refuses() 
                 ("GET", _) => assert_eq!(answer.status, row.done, "{told}: {answer:?}"),
                 (_, true) => assert_eq!(code(&answer), "invalid_precondition", "{told}"),
                 (_, false) => assert_eq!(code(&answer), "unsupported_precondition", "{told}"),
+            }
+            if row.takes_idempotency_key {
+                let answer = ask("", &body).header("idempotency-key", "a b").send().await;
+                assert_eq!(code(&answer), "invalid_idempotency_key", "{told}");
             }
             if row.method != "GET" {
                 let mut body = body;

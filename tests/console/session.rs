@@ -209,12 +209,12 @@ async fn cookies_that_were_not_sealed_here_are_none() {
         let secret = stand.admin().await;
         let cookie = stand.cookie(&secret).await;
         let (name, value) = cookie.split_once('=').unwrap();
-        let last = if value.ends_with('A') { "B" } else { "A" };
+        let first = if value.starts_with('A') { "B" } else { "A" };
         let middle = value.len() / 2;
         let flipped = if &value[middle..=middle] == "x" { "y" } else { "x" };
         let tampered = [
             format!("{name}={}", &value[..value.len() - 4]),
-            format!("{name}={last}{}", &value[1..]),
+            format!("{name}={first}{}", &value[1..]),
             format!("{name}={}{flipped}{}", &value[..middle], &value[middle + 1..]),
             format!("{name}={secret}"),
             format!("{name}=9999999999.{secret}"),

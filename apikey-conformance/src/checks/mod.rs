@@ -9,6 +9,7 @@ pub(crate) mod lineage;
 pub(crate) mod lists;
 pub(crate) mod locking;
 pub(crate) mod markers;
+pub(crate) mod requests;
 pub(crate) mod revision;
 pub(crate) mod round_trip;
 pub(crate) mod stale;

@@ -10,8 +10,8 @@ use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion, 
 use apikey_manager::{
     AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Bucket, Counts, Cursor, Found,
     FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, MemoryStore, OrganizationId, OrganizationRecord,
-    Prune, Pruned, Reach, ReachQuery, Selection, ServiceAccount, ServiceAccountId, StoreError, Transaction, UsageBatch,
-    UsageBucket, UsageOf, UsageQuery, UsageRow,
+    Prune, Pruned, Reach, ReachQuery, Remembered, Selection, ServiceAccount, ServiceAccountId, StoreError, Transaction,
+    UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow,
 };
 use async_trait::async_trait;
 use serde_json::Value;
@@ -37,6 +37,7 @@ pub(crate) struct Notes {
     pub(crate) events: HashMap<String, AuditEvent>,
     pub(crate) last_used: HashMap<KeyId, KeyRecord>,
     pub(crate) secrets_left: HashMap<KeyId, Vec<KeyDigest>>,
+    pub(crate) requests: Vec<Remembered>,
     pub(crate) commits: u64,
     pub(crate) made: u64,
     usage_pruned_before: Option<Timestamp>,

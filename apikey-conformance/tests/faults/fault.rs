@@ -347,6 +347,23 @@ faults! {
     ForgetsMarkers: [
         a_marker_is_set_once,
     ],
+    /// Requests are not remembered.
+    ForgetsRequests: [
+        a_request_is_remembered_once,
+        a_request_shares_the_fate_of_its_change,
+    ],
+    /// A request is remembered whatever becomes of its change.
+    RemembersFailures: [
+        a_request_shares_the_fate_of_its_change,
+    ],
+    /// Requests are never forgotten.
+    ForgetsNoRequest: [
+        old_and_surplus_requests_are_forgotten,
+    ],
+    /// One request too few is kept.
+    ForgetsOneMore: [
+        old_and_surplus_requests_are_forgotten,
+    ],
     /// A revocation is not kept.
     UpdateKeepsRevocation: [
         an_update_replaces_every_field,

@@ -5,7 +5,8 @@ use std::mem;
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
     ActorId, Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeySort, KeyStore, OrganizationId,
-    OrganizationRecord, Reach, ReachQuery, SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Transaction,
+    OrganizationRecord, Reach, ReachQuery, Remembered, SecretRecord, ServiceAccount, ServiceAccountId, StoreError,
+    Transaction,
 };
 use async_trait::async_trait;
 use tokio::task::yield_now;
@@ -166,6 +167,14 @@ impl Transaction for BrokenTransaction {
         let marker = self.store.inner.marker(name).await;
         yield_now().await;
         marker
+    }
+
+    async fn remembered(&mut self, request: &str) -> Result<Option<Remembered>, StoreError> {
+        let mut inner = self.inner().await?;
+        let remembered = inner.remembered(request).await;
+        self.put_back(inner);
+        let noted = self.store.notes().requests.iter().find(|noted| noted.request == request).cloned();
+        Ok(remembered?.or(noted))
     }
 
     async fn commit(mut self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError> {
@@ -363,6 +372,15 @@ async fn rewritten(
         }
         Change::DeleteKey(_) | Change::DeleteAccount(_) if store.is(Fault::DeletesNothing) => return Ok(None),
         Change::SetMarker(..) if store.is(Fault::ForgetsMarkers) => return Ok(None),
+        Change::Remember(_) if store.is(Fault::ForgetsRequests) => return Ok(None),
+        Change::Remember(request) if store.is(Fault::RemembersFailures) => {
+            store.notes().requests.push(request.clone());
+            Change::Remember(request)
+        }
+        Change::ForgetRequests { .. } if store.is(Fault::ForgetsNoRequest) => return Ok(None),
+        Change::ForgetRequests { before, keep } if store.is(Fault::ForgetsOneMore) => {
+            Change::ForgetRequests { before, keep: keep.saturating_sub(1) }
+        }
         Change::DeleteKey(id) => {
             store.notes().deleted_targets.insert(id.as_str().to_owned());
             let is_there = store.inner.key(organization, &id).await?.is_some();

@@ -186,7 +186,9 @@ impl CreateKey {
 /// Issues a key
 ///
 /// The secret is in this response and can't be read again.
-#[utoipa::path(post, path = "/api-keys", operation_id = "issue_api_key", tag = "keys", request_body = CreateKey, responses(
+#[utoipa::path(post, path = "/api-keys", operation_id = "issue_api_key", tag = "keys",
+    params(("Idempotency-Key" = Option<String>, Header)),
+    request_body = CreateKey, responses(
     (status = 201, description = "The key and its secret.", body = IssuedView,
         headers(("Location" = String, description = "The address of the key."))),
 ))]

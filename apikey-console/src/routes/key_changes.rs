@@ -35,6 +35,7 @@ impl Input for Rotate {}
 /// The key keeps its id, scopes, metadata and history, and gets a new secret. A key has at most two valid secrets: one left
 /// over from an earlier rotation ends now.
 #[utoipa::path(post, path = "/api-keys/{id}/rotate", operation_id = "rotate_api_key", tag = "keys",
+    params(("Idempotency-Key" = Option<String>, Header)),
     request_body = Rotate, responses((status = 200, description = "The key and its new secret.", body = IssuedView)))]
 pub(crate) async fn rotate(
     caller: Caller,
@@ -85,7 +86,9 @@ pub(crate) async fn end_overlap(caller: Caller, PathId(id): PathId<KeyId>) -> Re
 ///
 /// The new key has the same name, description, scopes, environment, service account, expiry and metadata. The original
 /// doesn't change.
-#[utoipa::path(post, path = "/api-keys/{id}/duplicate", operation_id = "duplicate_api_key", tag = "keys", responses(
+#[utoipa::path(post, path = "/api-keys/{id}/duplicate", operation_id = "duplicate_api_key", tag = "keys",
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses(
     (status = 201, description = "The new key and its secret.", body = IssuedView,
         headers(("Location" = String, description = "The address of the new key."))),
 ))]

@@ -200,6 +200,7 @@ impl Revoked {
 /// A request revokes up to 500 keys in one transaction. Repeat it with `next` until `next` is null. Finished steps stay done
 /// if a later one fails. The caller's own key is revoked last.
 #[utoipa::path(post, path = "/api-keys/bulk-revoke", operation_id = "bulk_revoke_api_keys", tag = "keys",
+    params(("Idempotency-Key" = Option<String>, Header)),
     request_body = BulkRevoke, responses((status = 200, description = "The result of this step.", body = Revoked)))]
 pub(crate) async fn bulk_revoke(caller: Caller, Json(asked): Json<BulkRevoke>) -> Result<Response, Failure> {
     let Some(selection) = asked.selections().next() else {

@@ -250,6 +250,7 @@ pub(crate) struct IssuedKeys {
 ///
 /// All keys are rotated, or none. Revoked and expired ones are left out.
 #[utoipa::path(post, path = "/service-accounts/{id}/rotate-all", operation_id = "rotate_service_account",
+    params(("Idempotency-Key" = Option<String>, Header)),
     tag = "service accounts", request_body = Rotate,
     responses((status = 200, description = "The keys and their new secrets.", body = IssuedKeys)))]
 pub(crate) async fn rotate_all(

@@ -230,7 +230,7 @@ impl KeyManager {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
             overlap.check()?;
-            let mut operation = Operation::begin(shared, actor, Level::Admin).await?;
+            let mut operation = Operation::begin_once(shared, actor, Level::Admin).await?;
             operation.account(&id).await?;
             let mut issued = Vec::new();
             let mut keys = operation.heads_of(&id).await?;
@@ -245,7 +245,7 @@ impl KeyManager {
                 let key = operation.key(&key.id).await?;
                 issued.push(operation.rotate(&key, overlap)?);
             }
-            operation.commit().await?;
+            operation.commit_once(issued.iter().map(|issued| issued.id().clone()).collect()).await?;
             Ok(issued)
         })
         .await

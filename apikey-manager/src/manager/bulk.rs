@@ -106,7 +106,8 @@ impl KeyManager {
     ///
     /// [`Forbidden`](ManageError::Forbidden) if one of the remaining keys exceeds the rights of an actor without `keys:admin`;
     /// this step has changed nothing then. [`Invalid`](ManageError::Invalid) if the selection names a key, an actor, an account
-    /// or an environment that doesn't exist.
+    /// or an environment that doesn't exist. [`AlreadyDone`](ManageError::AlreadyDone) and
+    /// [`IdempotencyKeyReused`](ManageError::IdempotencyKeyReused) as [`Actor::with_idempotency_key`] says.
     pub async fn revoke_selected(&self, actor: &Actor, revocation: BulkRevocation) -> Result<BulkRevoked, ManageError> {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
@@ -158,7 +159,9 @@ impl KeyManager {
         id: &KeyId,
         reason: impl Into<String>,
     ) -> Result<(KeyRecord, BulkRevoked), ManageError> {
-        let (actor, id, reason) = (actor.clone(), id.clone(), reason.into());
+        // It may be repeated, and has more than one transaction.
+        let actor = Actor { once: None, ..actor.clone() };
+        let (id, reason) = (id.clone(), reason.into());
         self.run(async move |shared: Arc<Shared>| {
             check_reason(&reason)?;
             let revocation = BulkRevocation::new(Selection::Key(id.clone())).descendants(true).reason(reason.clone());
@@ -224,7 +227,7 @@ impl Shared {
 /// Runs one step in one transaction. Its targets are read inside it, so it waits for no reader.
 async fn step(shared: Arc<Shared>, actor: Actor, revocation: &BulkRevocation) -> Result<BulkRevoked, ManageError> {
     let query = shared.reach_query(&actor, revocation);
-    let mut operation = Operation::begin(Arc::clone(&shared), actor, Level::Write).await?;
+    let mut operation = Operation::begin_once(Arc::clone(&shared), actor, Level::Write).await?;
     let reach = operation.transaction.reach(&query).await?;
     let has_account = match &revocation.selection {
         Selection::ServiceAccount(account) if !reach.is_known => {
@@ -239,7 +242,10 @@ async fn step(shared: Arc<Shared>, actor: Actor, revocation: &BulkRevocation) ->
     let mut done = BulkRevoked::of(reach, &operation.actor.key);
     done.keys = operation.revoke_keys(&done.keys, &revocation.reason).await?;
     done.secrets = operation.end_secrets_of(&done.secrets).await?;
-    operation.commit().await?;
+    let secrets = done.secrets.iter().map(|(key, _)| key);
+    let mut keys: Vec<KeyId> = done.keys.iter().chain(secrets).cloned().collect();
+    keys.dedup();
+    operation.commit_once(keys).await?;
     Ok(done)
 }
 
@@ -342,6 +348,7 @@ pub(super) async fn revoke_rest_of(
     account: &ServiceAccountId,
     reason: &str,
 ) -> Result<(), ManageError> {
+    let actor = Actor { once: None, ..actor.clone() };
     let mut revocation = BulkRevocation::new(Selection::ServiceAccount(account.clone())).reason(reason);
     while let Some(next) = step(Arc::clone(shared), actor.clone(), &revocation).await?.next {
         revocation = revocation.after(next);

@@ -23,7 +23,7 @@ impl KeyManager {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
             let limits = shared.limits(&actor).await?;
-            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
+            let mut operation = Operation::begin_once(shared, actor, Level::Write).await?;
             let key = operation.key(&id).await?;
             let status = key.status(operation.now);
             if matches!(status, Status::Revoked | Status::Expired) {
@@ -40,7 +40,7 @@ impl KeyManager {
                 metadata: key.metadata,
             };
             let issued = operation.issue(draft, &limits, Action::KeyDuplicated).await?;
-            operation.commit().await?;
+            operation.commit_once(vec![issued.id().clone()]).await?;
             Ok(issued)
         })
         .await

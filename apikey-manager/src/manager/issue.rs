@@ -182,15 +182,16 @@ impl KeyManager {
     ///
     /// [`Invalid`](ManageError::Invalid) names each wrong field. [`Forbidden`](ManageError::Forbidden) if the actor lacks
     /// `keys:write`, or the key would exceed or outlive it. [`LimitReached`](ManageError::LimitReached) if the plan allows no
-    /// more.
+    /// more. [`AlreadyDone`](ManageError::AlreadyDone) and
+    /// [`IdempotencyKeyReused`](ManageError::IdempotencyKeyReused) as [`Actor::with_idempotency_key`] says.
     pub async fn issue(&self, actor: &Actor, key: NewKey) -> Result<IssuedKey, ManageError> {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
             let draft = Draft::check(&shared, key)?;
             let limits = shared.limits(&actor).await?;
-            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
+            let mut operation = Operation::begin_once(shared, actor, Level::Write).await?;
             let issued = operation.issue(draft, &limits, Action::KeyIssued).await?;
-            operation.commit().await?;
+            operation.commit_once(vec![issued.id().clone()]).await?;
             Ok(issued)
         })
         .await

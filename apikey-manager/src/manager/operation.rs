@@ -15,11 +15,12 @@ use crate::{
     audit::{Action, AuditEvent},
     error::{Forbidden, Limited, ManageError, Missing},
     events::Event,
+    idempotency::{MOST_REMEMBERED, REMEMBERED_FOR},
     limits::Limits,
     organization::Switched,
     record::{KeyHead, KeyRecord, Revocation, Status},
     rights::{Level, Standing},
-    store::{Change, Changes, KeyState, Lineage, Made, StoreError, Transaction},
+    store::{Change, Changes, KeyState, Lineage, Made, Remembered, StoreError, Transaction},
 };
 
 pub(super) struct Operation {
@@ -98,6 +99,34 @@ impl Operation {
             first_event: None,
             affects_callers: false,
         })
+    }
+
+    /// Begins a change that must not be repeated.
+    pub(super) async fn begin_once(shared: Arc<Shared>, actor: Actor, needs: Level) -> Result<Self, ManageError> {
+        let mut operation = Operation::begin(shared, actor, needs).await?;
+        if let Some(once) = &operation.actor.once
+            && let Some(done) = operation.transaction.remembered(&once.request).await?
+            && done.at >= operation.forgotten_before()
+        {
+            return Err(match done.input == once.input {
+                true => ManageError::AlreadyDone { keys: done.keys },
+                false => ManageError::IdempotencyKeyReused,
+            });
+        }
+        Ok(operation)
+    }
+
+    fn forgotten_before(&self) -> Timestamp {
+        self.now.saturating_sub(REMEMBERED_FOR)
+    }
+
+    /// Commits a change that must not be repeated, and that has made or changed `keys`.
+    pub(super) async fn commit_once(mut self, keys: Vec<KeyId>) -> Result<(), ManageError> {
+        if let Some(once) = self.actor.once.take() {
+            self.change(Change::ForgetRequests { before: self.forgotten_before(), keep: MOST_REMEMBERED });
+            self.change(Change::Remember(Remembered { request: once.request, input: once.input, keys, at: self.now }));
+        }
+        self.commit().await
     }
 
     pub(super) fn catalog(&self) -> &ScopeCatalog {

@@ -46,15 +46,16 @@ impl KeyManager {
     ///
     /// [`Forbidden`](ManageError::Forbidden) if the actor could not issue such a key,
     /// [`WrongState`](ManageError::WrongState) if the key is revoked or expired, [`Invalid`](ManageError::Invalid) (`overlap`)
-    /// for a duration of zero or more than 366 days.
+    /// for a duration of zero or more than 366 days. [`AlreadyDone`](ManageError::AlreadyDone) and
+    /// [`IdempotencyKeyReused`](ManageError::IdempotencyKeyReused) as [`Actor::with_idempotency_key`] says.
     pub async fn rotate(&self, actor: &Actor, id: &KeyId, overlap: Overlap) -> Result<IssuedKey, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
             overlap.check()?;
-            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
+            let mut operation = Operation::begin_once(shared, actor, Level::Write).await?;
             let key = operation.key(&id).await?;
             let issued = operation.rotate(&key, overlap)?;
-            operation.commit().await?;
+            operation.commit_once(vec![id]).await?;
             Ok(issued)
         })
         .await

@@ -8,7 +8,7 @@ use crate::{
     audit::AuditEvent,
     organization::OrganizationRecord,
     record::{KeyRecord, Revocation, SecretRecord},
-    store::{Change, Changes, KeyState, Lineage, StoreError},
+    store::{Change, Changes, KeyState, Lineage, Remembered, StoreError},
 };
 
 /// Takes one change back.
@@ -54,6 +54,8 @@ impl State {
             Change::DeleteAccount(id) => self.delete_account(organization, &id),
             Change::SetOrganization(record) => self.set_organization(organization, record),
             Change::SetMarker(name, value) => self.set_marker(name, value),
+            Change::Remember(request) => self.remember(organization, request),
+            Change::ForgetRequests { before, keep } => Ok(self.forget_requests(organization, before, keep)),
             Change::Audit(event) => self.add_event(organization, event),
         }
     }
@@ -214,6 +216,26 @@ impl State {
         Ok(Box::new(move |state| drop(state.markers.remove(&name))))
     }
 
+    fn remember(&mut self, organization: &OrganizationId, remembered: Remembered) -> Result<Undo, StoreError> {
+        let requests = &mut self.owned(organization).requests;
+        if requests.values().any(|known| known.request == remembered.request) {
+            return Err(StoreError::conflict("the request is remembered"));
+        }
+        let (place, organization) = ((remembered.at, remembered.request.clone()), organization.clone());
+        requests.insert(place.clone(), remembered);
+        Ok(Box::new(move |state| drop(state.owned(&organization).requests.remove(&place))))
+    }
+
+    fn forget_requests(&mut self, organization: &OrganizationId, before: Timestamp, keep: usize) -> Undo {
+        let requests = &mut self.owned(organization).requests;
+        let mut kept = requests.split_off(&(before, String::new()));
+        while kept.len() > keep {
+            requests.extend(kept.pop_first());
+        }
+        let (forgotten, organization) = (std::mem::replace(requests, kept), organization.clone());
+        Box::new(move |state| state.owned(&organization).requests.extend(forgotten))
+    }
+
     fn add_event(&mut self, organization: &OrganizationId, event: AuditEvent) -> Result<Undo, StoreError> {
         is_own(organization, &event.organization)?;
         let place = (event.at, event.id.clone());
@@ -270,6 +292,7 @@ fn has_nul(change: &Change) -> bool {
         Change::SetState(state) => &[reason(&state.revoked)],
         Change::InsertAccount(account) | Change::UpdateAccount(account) => &[&account.name, &account.description],
         Change::SetMarker(name, value) => &[name, value],
+        Change::Remember(remembered) => &[&remembered.request, &remembered.input],
         Change::Audit(event) => &[&event.id, &event.target, event.request_id.as_deref().unwrap_or_default()],
         _ => &[],
     };

@@ -15,7 +15,7 @@ use crate::{
     organization::{OrganizationRecord, Switched},
     query::{AccountQuery, AuditQuery, Bucket, Cursor, KeyFilter, KeyQuery, KeySort, Prune, Pruned},
     record::{KeyHead, KeyRecord},
-    store::{Counts, FoundKey, Lineage},
+    store::{Counts, FoundKey, Lineage, Remembered},
 };
 
 /// For how long the ids of usage batches are remembered.
@@ -44,6 +44,7 @@ pub(super) struct Owned {
     pub(super) accounts: BTreeSet<(Timestamp, ServiceAccountId)>,
     pub(super) audit: BTreeMap<(Timestamp, String), AuditEvent>,
     pub(super) lineage: Vec<Lineage>,
+    pub(super) requests: BTreeMap<(Timestamp, String), Remembered>,
     pub(super) usage: BTreeMap<(Timestamp, KeyId), Vec<Counted>>,
 }
 

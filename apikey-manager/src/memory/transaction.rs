@@ -10,7 +10,7 @@ use crate::{
     organization::OrganizationRecord,
     query::{KeyFilter, Reach, ReachQuery},
     record::{KeyHead, KeyRecord},
-    store::{Changes, Counts, Made, StoreError, Transaction},
+    store::{Changes, Counts, Made, Remembered, StoreError, Transaction},
 };
 
 pub(super) struct MemoryTransaction {
@@ -82,6 +82,13 @@ impl Transaction for MemoryTransaction {
 
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {
         Ok(self.store.read().markers.get(name).cloned())
+    }
+
+    async fn remembered(&mut self, request: &str) -> Result<Option<Remembered>, StoreError> {
+        let state = self.store.read();
+        let requests =
+            state.organizations.get(&self.organization).into_iter().flat_map(|owned| owned.requests.values());
+        Ok(requests.rev().find(|remembered| remembered.request == request).cloned())
     }
 
     async fn commit(self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError> {

@@ -10,6 +10,7 @@ mod imports;
 mod life;
 mod limits;
 mod lists;
+mod repeats;
 mod rights;
 mod stage;
 mod trail;

@@ -5,10 +5,10 @@ mod values;
 
 use std::collections::HashSet;
 
-use apikey_core::{KeyDigest, KeyId};
+use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    AuditEvent, Change as Step, KeyRecord, KeyState, Lineage, Made, OrganizationId, OrganizationRecord, ServiceAccount,
-    ServiceAccountId, StoreError,
+    AuditEvent, Change as Step, KeyRecord, KeyState, Lineage, Made, OrganizationId, OrganizationRecord, Remembered,
+    ServiceAccount, ServiceAccountId, StoreError,
 };
 
 pub(crate) use self::values::{MADE_KEY, MADE_WIDENING};
@@ -57,6 +57,8 @@ pub(crate) async fn apply(
             Step::DeleteAccount(id) => writer.delete_account(&id).await?,
             Step::SetOrganization(record) => writer.set_organization(&record).await?,
             Step::SetMarker(name, value) => writer.set_marker(&name, &value).await?,
+            Step::Remember(request) => writer.remember(&request).await?,
+            Step::ForgetRequests { before, keep } => writer.forget_requests(before, keep).await?,
             _ => return Err(StoreError::unavailable("a change that this version of apikey-sqlx does not know")),
         }
     }
@@ -182,6 +184,26 @@ impl Writer<'_> {
     async fn set_marker(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
         let set = self.names.query("INSERT INTO @marker (name, value) VALUES ($1, $2)").bind(name).bind(value);
         self.execute(set).await.map(drop)
+    }
+
+    async fn remember(&mut self, remembered: &Remembered) -> Result<(), StoreError> {
+        let Remembered { request, input, keys, at } = remembered;
+        let keys: Vec<&str> = keys.iter().map(KeyId::as_str).collect();
+        let insert = "INSERT INTO @request (organization, request, input, keys, at) VALUES ($1, $2, $3, $4, $5)";
+        let insert = self.names.query(insert).bind(self.organization.as_str()).bind(request.as_str());
+        let insert = insert.bind(input.as_str()).bind(keys.join(" ")).bind(at.as_millis());
+        self.execute(insert).await.map(drop)
+    }
+
+    async fn forget_requests(&mut self, before: Timestamp, keep: usize) -> Result<(), StoreError> {
+        let old = "DELETE FROM @request WHERE organization = $1 AND at < $2";
+        let old = self.names.query(old).bind(self.organization.as_str()).bind(before.as_millis());
+        self.execute(old).await?;
+        let beyond = "DELETE FROM @request WHERE organization = $1 AND (at, request) <= \
+                      (SELECT at, request FROM @request WHERE organization = $1 \
+                      ORDER BY at DESC, request DESC LIMIT 1 OFFSET $2)";
+        let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+        self.execute(self.names.query(beyond).bind(self.organization.as_str()).bind(keep)).await.map(drop)
     }
 
     async fn add_events(&mut self, events: &[AuditEvent]) -> Result<(), StoreError> {
