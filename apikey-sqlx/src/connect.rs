@@ -6,23 +6,14 @@ impl SqlStore {
     /// Opens the store at `url`, with the [default options](SqlOptions::new).
     ///
     /// `sqlite:keys.db` and `sqlite:///var/lib/keys.db` name a file, which is created if it is missing and is readable by its
-    /// owner only. `postgres://user:password@host/database` (or `postgresql:`) names a server.
+    /// owner only. A service may have tables of its own in that file: the store opens connections of its own, because the
+    /// durability of a commit is a setting of the connection. `postgres://user:password@host/database` (or `postgresql:`) names a server.
     ///
     /// # Errors
     ///
     /// See [`ConnectError`]. No error contains a part of the URL.
     pub async fn connect(url: &str) -> Result<Self, ConnectError> {
         SqlOptions::new().connect(url).await
-    }
-
-    /// Opens the store in the file that `pool` is connected to, with the [default options](SqlOptions::new).
-    ///
-    /// # Errors
-    ///
-    /// As [`SqlOptions::from_sqlite_pool`].
-    #[cfg(feature = "sqlite")]
-    pub async fn from_sqlite_pool(pool: &sqlx::SqlitePool) -> Result<Self, ConnectError> {
-        SqlOptions::new().from_sqlite_pool(pool).await
     }
 
     /// Opens the store on the connections of `pool`, with the [default options](SqlOptions::new).
@@ -63,20 +54,6 @@ impl SqlOptions {
             Some("postgres" | "postgresql") => Err(ConnectError::Feature { url: "postgres:", feature: "postgres" }),
             _ => Err(ConnectError::Url("begins with neither `sqlite:` nor `postgres:`")),
         }
-    }
-
-    /// Opens the store in the file that `pool` is connected to.
-    ///
-    /// The store opens connections of its own with the pool's options, because the durability of a commit is a setting of the
-    /// connection and the service's other tables may need another.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the pool's database is in memory, where other connections don't see it, or as
-    /// [`SqlStore::connect`].
-    #[cfg(feature = "sqlite")]
-    pub async fn from_sqlite_pool(&self, pool: &sqlx::SqlitePool) -> Result<SqlStore, ConnectError> {
-        self.open(crate::sqlite::open(pool.connect_options().as_ref().clone(), self).await?).await
     }
 
     /// Opens the store on the connections of `pool`. [Closing](apikey_manager::KeyStore::close) the store leaves it open.

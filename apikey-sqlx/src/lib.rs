@@ -6,7 +6,8 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("keys.db");
 //! # let url = format!("sqlite:{}", path.display());
-//! use apikey_sqlx::{KeyStore, SqlStore};
+//! use apikey_manager::KeyStore;
+//! use apikey_sqlx::SqlStore;
 //!
 //! let store = SqlStore::connect(&url).await?; // or postgres://user@host/database
 //! assert_eq!(store.revision().await?, 0);
@@ -66,10 +67,6 @@
 //! Neither is enabled by default. Without either there is no store.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-
-/// All of `apikey-manager`, so that a service needs no other crate for its keys' lives.
-#[doc(no_inline)]
-pub use apikey_manager::*;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod activity;

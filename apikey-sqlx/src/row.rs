@@ -1,6 +1,6 @@
 //! Rows as both databases return them, and records read from them, column by column.
 
-use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion, ScopeSet, Timestamp};
+use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet, Timestamp};
 use apikey_manager::{
     ActorId, Cursor, KeyHead, KeyRecord, OrganizationId, Revocation, SecretRecord, ServiceAccount, ServiceAccountId,
     StoreError, Switched,
@@ -333,16 +333,8 @@ const SECRET_COLUMNS: usize = 7;
 
 /// A digest of these bytes, by the name of its algorithm.
 pub(crate) fn digest(bytes: [u8; 32], algorithm: &str) -> Result<KeyDigest, StoreError> {
-    if algorithm == "sha256" {
-        return Ok(KeyDigest::sha256_from_bytes(bytes));
-    }
-    let version = algorithm.strip_prefix("hmac-sha256:v").and_then(|version| version.parse().ok());
-    let pepper = version.map(PepperVersion::new).ok_or_else(|| corrupt("a digest's algorithm"))?;
-    let digest = KeyDigest::hmac_sha256_from_bytes(pepper, bytes);
-    match (digest.algorithm(), digest.algorithm().to_string() == algorithm) {
-        (DigestAlgorithm::HmacSha256 { .. }, true) => Ok(digest),
-        _ => Err(corrupt("a digest's algorithm")),
-    }
+    let algorithm = algorithm.parse().map_err(|_| corrupt("a digest's algorithm"))?;
+    Ok(KeyDigest::from_bytes(algorithm, bytes))
 }
 
 fn digest_bytes(bytes: &[u8]) -> Result<[u8; 32], StoreError> {

@@ -89,6 +89,22 @@ impl fmt::Display for DigestAlgorithm {
     }
 }
 
+impl FromStr for DigestAlgorithm {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, ParseDigestError> {
+        match text.split_once(':') {
+            None if text == "sha256" => Ok(Self::Sha256),
+            Some(("hmac-sha256", version)) => {
+                let pepper = parse_version(version).ok_or(ParseDigestError::Version)?;
+                Ok(Self::HmacSha256 { pepper })
+            }
+            None if text == "hmac-sha256" => Err(ParseDigestError::Version),
+            _ => Err(ParseDigestError::Algorithm),
+        }
+    }
+}
+
 /// A key's digest, which is stored, looked up and compared instead of the key.
 ///
 /// ```
@@ -148,6 +164,20 @@ impl KeyDigest {
     #[must_use]
     pub const fn hmac_sha256_from_bytes(pepper: PepperVersion, bytes: [u8; 32]) -> Self {
         Self { algorithm: DigestAlgorithm::HmacSha256 { pepper }, bytes }
+    }
+
+    /// Creates a digest from its algorithm and bytes, as a store keeps them in two columns.
+    ///
+    /// ```
+    /// use apikey_core::KeyDigest;
+    ///
+    /// let digest = KeyDigest::from_bytes("hmac-sha256:v2".parse()?, [7; 32]);
+    /// assert_eq!(digest.algorithm().to_string(), "hmac-sha256:v2");
+    /// # Ok::<(), apikey_core::ParseDigestError>(())
+    /// ```
+    #[must_use]
+    pub const fn from_bytes(algorithm: DigestAlgorithm, bytes: [u8; 32]) -> Self {
+        Self { algorithm, bytes }
     }
 
     /// Returns the algorithm, including the pepper's version.
@@ -217,13 +247,8 @@ impl FromStr for KeyDigest {
     type Err = ParseDigestError;
 
     fn from_str(text: &str) -> Result<Self, ParseDigestError> {
-        if let Some(hex) = text.strip_prefix("sha256:") {
-            return Ok(Self::sha256_from_bytes(decode(hex)?));
-        }
-        let rest = text.strip_prefix("hmac-sha256:").ok_or(ParseDigestError::Algorithm)?;
-        let (version, hex) = rest.split_once(':').ok_or(ParseDigestError::Version)?;
-        let version = parse_version(version).ok_or(ParseDigestError::Version)?;
-        Ok(Self::hmac_sha256_from_bytes(version, decode(hex)?))
+        let (algorithm, hex) = text.rsplit_once(':').ok_or(ParseDigestError::Algorithm)?;
+        Ok(Self::from_bytes(algorithm.parse()?, decode(hex)?))
     }
 }
 

@@ -9,7 +9,9 @@ use apikey_core::{
 
 use tokio::runtime::Handle;
 
-use super::{Background, KeyManager, ReadSettings, Shared, event_ids::EventIds, readers::Readers, turns::Turns};
+use super::{
+    Background, KeyManager, ReadSettings, Shared, event_ids::EventIds, readers::Readers, write_queue::WriteQueue,
+};
 use crate::{
     activity::{ActivityLog, ActivitySettings},
     events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
@@ -293,7 +295,7 @@ impl KeyManagerBuilder {
             events,
             thresholds,
             background,
-            turns: Turns::default(),
+            write_queue: WriteQueue::default(),
             readers: Readers::new(reads),
             event_ids: EventIds::default(),
             checked: Arc::default(),

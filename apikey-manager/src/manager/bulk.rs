@@ -10,7 +10,7 @@ use apikey_core::{KeyDigest, KeyId, ServiceAccountId};
 use super::{
     KeyManager, Shared,
     operation::Operation,
-    switch::{check_reason, revoke_one},
+    status::{check_reason, revoke_one},
 };
 use crate::{
     actor::Actor,

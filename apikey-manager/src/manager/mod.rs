@@ -12,31 +12,31 @@ mod imports;
 mod issue;
 mod operation;
 mod organizations;
-mod overview;
 mod read;
 mod readers;
 mod rotate;
-mod switch;
-mod turns;
+mod status;
 mod update;
+mod usage;
+mod write_queue;
 
 use std::{fmt, future::Future, panic::resume_unwind, sync::Arc, time::Duration};
 
 use apikey_core::{Authenticator, Clock, KeyFormat, KeyHasher, Scope, ScopeCatalog, Timestamp};
 use tokio::{runtime::Handle, sync::Mutex, time::Instant};
 
-use self::{event_ids::EventIds, readers::Readers, turns::Turns};
+use self::{event_ids::EventIds, readers::Readers, write_queue::WriteQueue};
 
 pub use self::{
     accounts::{AccountUpdate, NewAccount},
     builder::{BuildError, KeyManagerBuilder},
     bulk::{BulkRevocation, BulkRevoked},
     issue::{Expiry, IssuedKey, NewKey},
-    overview::{LimitsInUse, Usage},
     read::PageRequest,
     readers::ReadSettings,
     rotate::Overlap,
     update::{KeyUpdate, Patch},
+    usage::{LimitsInUse, Usage},
 };
 use crate::{
     activity::ActivityLog,
@@ -101,7 +101,7 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
     pub(crate) thresholds: Thresholds,
     pub(crate) background: Background,
-    pub(crate) turns: Turns,
+    pub(crate) write_queue: WriteQueue,
     pub(crate) readers: Readers,
     pub(crate) event_ids: EventIds,
     pub(crate) checked: Arc<Mutex<Option<Checked>>>,

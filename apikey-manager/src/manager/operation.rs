@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Shared,
-    turns::{Turn, Urgency},
+    write_queue::{Turn, Urgency},
 };
 use crate::{
     account::ServiceAccount,
@@ -74,7 +74,7 @@ impl Operation {
         // Checked first, so that callers without rights cause no work for the store.
         Standing::of(&actor.rights, &shared.catalog).needs(needs)?;
         // An organization's changes use one connection at a time, and changes never use all of them.
-        let turn = shared.turns.take(&actor.organization, urgency).await;
+        let turn = shared.write_queue.take(&actor.organization, urgency).await;
         let mut transaction = shared.store.begin(&actor.organization).await?;
         let now = shared.now();
         let rights = match &actor.key {
@@ -467,7 +467,7 @@ mod tests {
 
     impl Wake for AsksForATurn {
         fn wake(self: Arc<Self>) {
-            let mut turn = Box::pin(self.shared.turns.take(&self.organization, Urgency::Ending));
+            let mut turn = Box::pin(self.shared.write_queue.take(&self.organization, Urgency::Ending));
             let polled = turn.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             *self.could_begin.lock().unwrap() = Some(polled.is_ready());
         }

@@ -71,17 +71,6 @@ async fn given_a_store_when_formatted_for_debugging_then_nothing_of_its_url_show
 
 #[tokio::test]
 async fn given_a_pool_of_the_service_when_a_store_is_made_of_it_then_it_is_used_and_left_open() {
-    let place = Place::sqlite();
-    place.open().await;
-    let pool = sqlx::SqlitePool::connect(&place.url).await.unwrap();
-    let store = SqlStore::from_sqlite_pool(&pool).await.unwrap();
-    commit(&store, [insert(key(1))]).await.unwrap();
-    store.close().await;
-    let memory = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
-    assert!(SqlStore::from_sqlite_pool(&memory).await.is_err());
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM apikey_key").fetch_one(&pool).await.unwrap();
-    assert_eq!(count, 1);
-
     let Some(place) = Place::postgres() else { return };
     let pool = sqlx::PgPool::connect(&place.url).await.unwrap();
     let store = SqlStore::from_postgres_pool(pool.clone()).await.unwrap();

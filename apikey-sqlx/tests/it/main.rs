@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where anything does")]
 
 mod agreement;
+mod at_once;
 mod audit;
 mod conforms;
 mod connect;

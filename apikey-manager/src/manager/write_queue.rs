@@ -1,4 +1,4 @@
-//! Turns for changes: one write per organization at a time, and a global cap, so that look-ups always get a connection. A flood
+//! WriteQueue for changes: one write per organization at a time, and a global cap, so that look-ups always get a connection. A flood
 //! of changes delays its own organization only.
 //!
 //! Changes that end access go first: they wait for the running change, and for at most one more at the head of the queue.
@@ -26,7 +26,7 @@ pub(super) enum Urgency {
 }
 
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct WriteQueue {
     lines: Mutex<HashMap<OrganizationId, Weak<Line>>>,
     endings: Arc<Semaphore>,
     others: Arc<Semaphore>,
@@ -49,9 +49,9 @@ pub(super) struct Turn {
     _line: Arc<Line>,
 }
 
-impl Default for Turns {
+impl Default for WriteQueue {
     fn default() -> Self {
-        Turns {
+        WriteQueue {
             lines: Mutex::default(),
             endings: Arc::new(Semaphore::new(ENDINGS)),
             others: Arc::new(Semaphore::new(OTHERS)),
@@ -59,7 +59,7 @@ impl Default for Turns {
     }
 }
 
-impl Turns {
+impl WriteQueue {
     pub(super) async fn take(&self, organization: &OrganizationId, urgency: Urgency) -> Turn {
         let line = self.line(organization);
         // The semaphores are never closed.
@@ -111,7 +111,10 @@ mod tests {
     }
 
     /// Who had a turn, in this order.
-    async fn order(turns: &Turns, asked: impl IntoIterator<Item = (OrganizationId, Urgency, usize)>) -> Vec<usize> {
+    async fn order(
+        turns: &WriteQueue,
+        asked: impl IntoIterator<Item = (OrganizationId, Urgency, usize)>,
+    ) -> Vec<usize> {
         let had = Mutex::new(Vec::new());
         let held = turns.take(&acme(), Urgency::Other).await;
         // Each asks when it is polled first: in this order.
@@ -129,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn given_a_flood_of_changes_when_one_ends_access_then_it_waits_for_one_of_them_at_most() {
-        let turns = Turns::default();
+        let turns = WriteQueue::default();
         let flood = (0..1_000).map(|n| (acme(), Urgency::Other, n));
         let had =
             order(&turns, flood.chain([(acme(), Urgency::Ending, 1_000), (acme(), Urgency::Ending, 1_001)])).await;
@@ -140,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn given_changes_of_more_organizations_than_may_change_when_one_ends_access_then_it_does_not_wait() {
-        let turns = Turns::default();
+        let turns = WriteQueue::default();
         let other = |n: usize| OrganizationId::new(format!("organization {n}")).unwrap();
         let mut held = Vec::new();
         for n in 0..OTHERS {
