@@ -12,10 +12,10 @@ use custom_resolver::{RemoteKeys, process, service};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let (listener, client_timeout) = process::begin("127.0.0.1:3000").await?;
+    let (listener, client_timeout) = process::begin("127.0.0.1:3000")?;
     let key: PlaintextKey = env::var("VERIFIER_KEY").context("VERIFIER_KEY")?.parse().context("VERIFIER_KEY")?;
     let verifier = process::setting("VERIFIER_URL", "http://127.0.0.1:4000");
     let keys = RemoteKeys::new(&verifier, &key).context("VERIFIER_URL")?;
     let authenticator = service::authenticator(keys)?.build()?;
-    process::serve(listener, service::app(authenticator), client_timeout).await
+    Ok(process::serve(listener, service::app(authenticator), client_timeout).await?)
 }

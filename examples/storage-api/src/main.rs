@@ -17,16 +17,16 @@
 //! ```
 
 mod routes;
-mod serve;
 mod store;
 
-use std::{env, io, num::NonZeroU32, time::Duration};
+use std::{env, io, net::TcpListener, num::NonZeroU32, time::Duration};
 
 use anyhow::{Context, bail};
 use apikey_manager::{Actor, KeyManager, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
+use axum::Router;
 use axum_apikey::{Checksum, KeyFormat, KeyOutput};
-use tokio::net::TcpListener;
+use tokio::{select, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 /// The keys: where they are kept, what they look like, and what they may do. Those of one environment are refused in the other.
@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
             let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
             let client_timeout = Duration::from_secs(seconds.get().into());
             // Before a key is made: if the address is taken, none is lost.
-            let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).await.context("ADDR")?;
+            let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
             let keys = open_keys(environment, other).await?;
             // The first key may do everything. It is made once in the life of the database, where it can be shown.
             if let Err(error) = output.check() {
@@ -73,7 +73,7 @@ async fn main() -> anyhow::Result<()> {
                 key.show(&output)?;
             }
             let service = routes::Service { environment, keys: keys.clone(), host, kept: Default::default() };
-            serve::serve(listener, routes::app(service, client_timeout), client_timeout).await?;
+            serve(listener, routes::app(service, client_timeout), client_timeout).await?;
             // Writes what was counted since usage was last written.
             keys.shutdown().await;
         }
@@ -87,6 +87,34 @@ async fn main() -> anyhow::Result<()> {
         _ => bail!("usage: storage-api [issue NAME [SCOPE]...]"),
     }
     Ok(())
+}
+
+/// Serves until the process should stop. `axum::serve` would wait for slow clients without a limit.
+async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> io::Result<()> {
+    let (stop, handle) = (stop_signal()?, axum_server::Handle::new());
+    println!("listening on http://{}", listener.local_addr()?);
+    let mut server = axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(client_timeout);
+    server.http_builder().http1().header_read_timeout(client_timeout);
+    server.http_builder().http2().keep_alive_interval(client_timeout).keep_alive_timeout(client_timeout);
+    tokio::spawn(async move {
+        stop.await;
+        tracing::info!("stopping; requests under way finish");
+        // A client that never finishes must not keep the process.
+        handle.graceful_shutdown(Some(Duration::from_secs(10)));
+    });
+    server.serve(app.into_make_service()).await
+}
+
+/// Ends at Ctrl-C, or when the system asks.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        select! { _ = signal::ctrl_c() => {}, _ = terminate.recv() => {} }
+        #[cfg(not(unix))]
+        let _ = signal::ctrl_c().await;
+    })
 }
 
 fn setting(name: &str, default: &str) -> String {

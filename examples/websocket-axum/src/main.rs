@@ -13,18 +13,19 @@
 
 mod socket;
 
-use std::{collections::HashSet, convert::Infallible, env, io, num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet, convert::Infallible, env, io, net::TcpListener, num::NonZeroU32, sync::Arc, time::Duration,
+};
 
 use anyhow::Context;
 use axum::extract::{Path, State, WebSocketUpgrade};
 use axum::routing::{any, delete, get};
-use axum::{Router, http::StatusCode, response::Response, serve::Listener};
+use axum::{Router, http::StatusCode, response::Response};
 use axum_apikey::{
     ApiKeyLayer, Authenticator, Checksum, FinishLayer, KeyFormat, KeyId, KeyOutput, KeyStatus, LingerLayer,
 };
 use axum_apikey::{PresentedKey, RequireScope, Resolution, Resolver, StaticKeys, scopes};
-use hyper_util::{rt::TokioIo, rt::TokioTimer, service::TowerToHyperService};
-use tokio::{net::TcpListener, select, signal, sync::RwLock, sync::watch, time::timeout};
+use tokio::{select, signal, sync::RwLock};
 use tracing_subscriber::filter::LevelFilter;
 
 scopes! {
@@ -106,32 +107,26 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
     // Before a key is made: if the address is taken, none is lost.
-    let mut listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).await.context("ADDR")?;
+    let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
     let app = app(open_keys()?);
 
-    let mut stop = pin!(stop_signal()?);
+    Ok(serve(listener, app, Duration::from_secs(seconds.get().into())).await?)
+}
+
+/// Serves until the process should stop. `axum::serve` would wait for slow clients without a limit.
+async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> io::Result<()> {
+    let (stop, handle) = (stop_signal()?, axum_server::Handle::new());
     println!("listening on http://{}", listener.local_addr()?);
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(seconds.get().into()));
-    // Each connection holds a receiver until its end.
-    let (stopping, _) = watch::channel(());
-    loop {
-        let (stream, _) = select! { got = Listener::accept(&mut listener) => got, () = &mut stop => break };
-        let service = TowerToHyperService::new(app.clone());
-        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let mut stopping = stopping.subscribe();
-        tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            select! { _ = &mut connection => return, _ = stopping.changed() => connection.as_mut().graceful_shutdown() }
-            let _ = connection.await;
-        });
-    }
-    drop(listener);
-    tracing::info!("stopping; requests under way finish");
-    stopping.send_replace(());
-    // A client that never finishes must not keep the process.
-    let _ = timeout(Duration::from_secs(10), stopping.closed()).await;
-    Ok(())
+    let mut server = axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(client_timeout);
+    server.http_builder().http1().header_read_timeout(client_timeout);
+    server.http_builder().http2().keep_alive_interval(client_timeout).keep_alive_timeout(client_timeout);
+    tokio::spawn(async move {
+        stop.await;
+        tracing::info!("stopping; requests under way finish");
+        // A client that never finishes must not keep the process.
+        handle.graceful_shutdown(Some(Duration::from_secs(10)));
+    });
+    server.serve(app.into_make_service()).await
 }
 
 /// Ends at Ctrl-C, or when the system asks.

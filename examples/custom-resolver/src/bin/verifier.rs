@@ -12,9 +12,9 @@ use custom_resolver::{process, verifier};
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     // Before keys are made: if the address is taken, none is lost.
-    let (listener, client_timeout) = process::begin("127.0.0.1:4000").await?;
+    let (listener, client_timeout) = process::begin("127.0.0.1:4000")?;
     let output = process::setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let path = process::setting("KEYS_FILE", "keys.json");
     let store = verifier::KeyStore::open(Path::new(&path), &output).context(path)?;
-    process::serve(listener, verifier::app(store, client_timeout)?, client_timeout).await
+    Ok(process::serve(listener, verifier::app(store, client_timeout)?, client_timeout).await?)
 }
