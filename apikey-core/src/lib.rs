@@ -1,8 +1,7 @@
 //! API keys for Rust services: what a key is, and how one is verified.
 //!
-//! This crate knows no framework. `tower-apikey`, `axum-apikey` and `actix-apikey` show it a request's header bytes and
-//! render what it decides, so that they can't differ. Services depend on one of those; this crate's documentation is
-//! where the rules stand.
+//! This crate knows no framework. `tower-apikey`, `axum-apikey` and `actix-apikey` hand it a request's header bytes and
+//! render its decision, so that they behave the same. Services depend on one of them. The rules are documented here.
 //!
 //! ```
 //! use apikey_core::{Authenticator, KeyFormat, KeyHasher, NewStaticKey, StaticKeys};
@@ -18,22 +17,23 @@
 //!
 //! - [`KeyFormat`] says what keys look like: prefix, environment, alphabet, checksum. [`KeyHasher`] says how they are
 //!   digested: SHA-256, or HMAC under versioned [`Pepper`]s.
-//! - A [`Resolver`] looks a [`PresentedKey`] key up and answers with a [`Resolution`]: [`StaticKeys`], a closure
+//! - A [`Resolver`] looks up a [`PresentedKey`] and answers with a [`Resolution`]: [`StaticKeys`], a closure
 //!   ([`resolver_fn`], [`resolver_with`]), or a type of your own.
-//! - The [`Authenticator`] is the pipeline. It caches what it has verified, shares one look-up among concurrent requests,
-//!   and forgets at once what is [revoked](Authenticator::revoke).
+//! - The [`Authenticator`] is the pipeline. It caches verified keys, shares one lookup among concurrent requests, and
+//!   drops [revoked](Authenticator::revoke) keys immediately.
 //! - An [`AuthenticatedKey`] is a verified caller with its [`Claims`]; a [`Rejection`] is the answer for anyone else.
-//! - [`OnRevoked`] says what becomes of requests under way when their key is revoked or expires.
-//! - [`scopes!`] declares [`Scope`]s as types; a [`ScopeCatalog`] adds roles and what implies what.
+//! - [`OnRevoked`] says what happens to requests in progress when their key is revoked or expires.
+//! - [`scopes!`] declares [`Scope`]s as types. A [`ScopeCatalog`] adds roles, and scopes that imply others.
 //!
 //! # The life of a request
 //!
-//! 1. Exactly one credential is read: `Authorization: Bearer`, or a header the service opted into. Two are one too many.
-//! 2. Its SHA-256 is looked for among the verified keys. A fresh entry decides; nothing more is done.
-//! 3. Otherwise its format, environment and checksum are checked. What fails never reaches the resolver.
-//! 4. The resolver is asked, with a time limit, by one request for all that wait. If the key was changed meanwhile, it is
-//!    asked again.
-//! 5. The digest is compared in constant time, the key's window is checked, its roles are expanded, and it is cached.
+//! 1. The one credential is read from `Authorization: Bearer` or from a header that the service accepts.
+//!    A request with two credentials is refused.
+//! 2. Its SHA-256 is looked up in the cache of verified keys. A fresh entry decides, and nothing more is done.
+//! 3. Otherwise the key's format, environment and checksum are checked. A key that fails never reaches the resolver.
+//! 4. One request calls the resolver for all that wait, within a time limit. If the key was changed meanwhile, it
+//!    calls again.
+//! 5. The digest is compared in constant time, the key's validity is checked, its roles are expanded, and it is cached.
 //!
 //! # Crate features
 //!
@@ -48,11 +48,12 @@
 //!
 //! # Telemetry
 //!
-//! Every decision is a `tracing` event of the target `apikey`, with the field `outcome` and, where one is known, `key_id`;
-//! never with the key. Accepted requests are at level TRACE, refused ones at DEBUG, failures of the resolver at ERROR.
-//! With [metrics](AuthenticatorBuilder::metrics): `apikey_decisions_total{outcome}` (a request that is let in, and then refused for its scope
-//! or ended with its key, counts twice), `apikey_cache_hits_total`, `apikey_resolver_calls_total{result}` and
-//! `apikey_resolver_seconds`.
+//! Every decision is a `tracing` event with the target `apikey` and the fields `outcome` and, if known, `key_id`. The
+//! key is never logged. Accepted requests have the level TRACE, refused ones DEBUG, and resolver failures ERROR.
+//!
+//! With [metrics](AuthenticatorBuilder::metrics): `apikey_decisions_total{outcome}`, `apikey_cache_hits_total`,
+//! `apikey_resolver_calls_total{result}` and `apikey_resolver_seconds`. A request that is accepted, and then refused
+//! for its scope or ended with its key, counts as two decisions.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -77,8 +78,8 @@ pub mod text;
 #[doc(inline)]
 pub use reexports::*;
 
-/// What services name: all of this crate but the macros. The crates of adapters re-export it, so that services depend on
-/// one crate.
+/// The items that services use: all of this crate except the macros. The adapters' crates re-export them, so that
+/// services depend on one crate.
 pub mod reexports {
     pub use crate::adapter;
     pub use crate::caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport, Revoked};

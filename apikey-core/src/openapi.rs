@@ -1,4 +1,4 @@
-//! What a service's own OpenAPI document says of its keys: the security scheme, and the scopes of each route.
+//! API keys in a service's own OpenAPI document: the security scheme, and the scopes of each route.
 
 use utoipa::{
     Modify,
@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// Adds API keys to a document of [`utoipa`](https://docs.rs/utoipa): the scheme, and what each route requires.
-///
-/// The scopes come from the types that the routes' extractors and guards name, so the document can't say anything else
+/// The scopes come from the types that the routes' extractors and guards use, so the document can't contradict the
+/// code:
 /// than what is asked for:
 ///
 /// ```
@@ -49,7 +49,7 @@ use crate::{
 ///
 /// # Panics
 ///
-/// `modify` does so when the document has no such route: the name of a path is mistyped.
+/// `modify` panics if the document has no such route: the path is mistyped.
 #[derive(Clone)]
 #[must_use]
 pub struct ApiKeySecurity {
@@ -60,7 +60,7 @@ pub struct ApiKeySecurity {
 }
 
 impl ApiKeySecurity {
-    /// Keys sent as `Authorization: Bearer`, under the name `api_key`.
+    /// Describes keys that are sent as `Authorization: Bearer`, under the name `api_key`.
     pub fn new() -> Self {
         ApiKeySecurity {
             name: "api_key".to_owned(),
@@ -70,38 +70,38 @@ impl ApiKeySecurity {
         }
     }
 
-    /// What the scheme is called in the document; to be set before routes are.
+    /// Sets the scheme's name in the document. Call it before adding routes.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// What readers are told of the scheme.
+    /// Sets the scheme's description.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
     }
 
-    /// Tells what keys look like, by the format's [regular expression](KeyFormat::regex). Several formats are told side by
-    /// side.
+    /// Describes what keys look like, by the format's [regular expression](KeyFormat::regex). It may be called for
+    /// several formats.
     pub fn format(mut self, format: &KeyFormat) -> Self {
         self.patterns.push(format.regex());
         self
     }
 
-    /// The route needs the scopes `S`: what its `RequireScope<S>` names.
+    /// Declares that the route requires the scopes `S`, as its `RequireScope<S>` does.
     pub fn route<S: RequiredScopes>(self, method: HttpMethod, path: impl Into<String>) -> Self {
         self.requirement(method, path, &S::requirement())
     }
 
-    /// The route needs a key, of whatever scopes.
+    /// Declares that the route requires a key, with any scopes.
     pub fn any_key(mut self, method: HttpMethod, path: impl Into<String>) -> Self {
         let requirement = SecurityRequirement::new(&self.name, [""; 0]);
         self.routes.push((method, path.into(), vec![requirement]));
         self
     }
 
-    /// The route needs the scopes of a requirement that is made at run time.
+    /// Declares that the route requires the scopes of a requirement that is made at run time.
     pub fn requirement(mut self, method: HttpMethod, path: impl Into<String>, requirement: &Requirement) -> Self {
         let alternatives = requirement.alternatives();
         let requirements = alternatives.into_iter().map(|scopes| SecurityRequirement::new(&self.name, scopes));

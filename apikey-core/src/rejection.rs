@@ -1,11 +1,11 @@
-//! What a refused request is answered with: status, challenge, problem and gRPC code, chosen here so that the
-//! frameworks' adapters can't differ. They only render it.
+//! Refusals: status, challenge, problem and gRPC code. They are chosen here, and the frameworks' adapters only render
+//! them.
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use crate::{problem::problem_json, scope::Requirement};
 
-/// A refused request. Opaque: it knows the answer, and keeps the true reason to itself.
+/// A refused request. It is opaque: it knows the answer, and hides the true reason.
 ///
 /// ```
 /// use apikey_core::{Rejection, RejectionKind};
@@ -19,11 +19,11 @@ use crate::{problem::problem_json, scope::Requirement};
 pub struct Rejection {
     reason: Reason,
     terms: Arc<Terms>,
-    /// The challenge's `scope` for a refused scope; the layer's name for a missing layer.
+    /// The challenge's `scope`, or the name of a missing layer.
     subject: Option<Cow<'static, str>>,
 }
 
-/// What an authenticator's refusals have in common.
+/// The settings that all refusals of an authenticator share.
 #[derive(Debug)]
 pub(crate) struct Terms {
     pub(crate) realm: Box<str>,
@@ -31,23 +31,23 @@ pub(crate) struct Terms {
     pub(crate) explain_refusals: bool,
 }
 
-/// What kind of refusal a [`Rejection`] is: what a client may know, and what a custom responder may branch on.
+/// The kind of a [`Rejection`]: what a client may know, and what a custom responder may match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// No credential, or one of another scheme: 401, a bare challenge (RFC 6750 §3).
+    /// No credential, or one of another scheme: 401 with a bare challenge (RFC 6750 §3).
     MissingCredential,
-    /// More than one credential, or one that is malformed: 400 `invalid_request`.
+    /// Several credentials, or a malformed one: 400 `invalid_request`.
     InvalidRequest,
-    /// A key that is not accepted, for whatever reason: 401 `invalid_token`.
+    /// A key that is not accepted, for any reason: 401 `invalid_token`.
     InvalidToken,
-    /// An accepted key without the scope: 403 `insufficient_scope`.
+    /// An accepted key without the required scope: 403 `insufficient_scope`.
     InsufficientScope,
-    /// Something that belongs to another organization: 404.
+    /// A resource of another organization: 404.
     NotFound,
     /// The resolver failed or took too long: 503 with `Retry-After`.
     Unavailable,
-    /// An extractor without its layer, a mistake in the service: 500.
+    /// An extractor without its layer, which is a mistake in the service: 500.
     MissingLayer,
 }
 
@@ -114,7 +114,7 @@ impl Reason {
         }
     }
 
-    /// What a holder may be told of a key that is genuinely theirs, or of text they sent themselves.
+    /// Returns what the client may learn about a genuine key or about text that it sent.
     const fn explanation(self) -> Option<&'static str> {
         match self {
             Reason::WrongEnvironment => Some("The key belongs to another environment."),
@@ -128,7 +128,7 @@ impl Reason {
 }
 
 impl From<RejectionKind> for Reason {
-    /// The reason that is logged where nothing but the kind is known.
+    /// Returns the reason that is logged if only the kind is known.
     fn from(kind: RejectionKind) -> Self {
         match kind {
             RejectionKind::MissingCredential => Reason::NoCredential,
@@ -151,7 +151,7 @@ impl Rejection {
         Rejection { reason: Reason::ScopeMissing, terms, subject: requirement.challenge_scope().map(Cow::Owned) }
     }
 
-    /// The answer of an extractor or guard on a route that `layer` does not cover.
+    /// Returns the answer of an extractor or guard on a route that `layer` does not cover.
     #[must_use]
     pub fn missing_layer(layer: &'static str) -> Self {
         let terms = Terms { realm: "".into(), retry_after: Duration::ZERO, explain_refusals: false };
@@ -162,13 +162,13 @@ impl Rejection {
         self.reason
     }
 
-    /// What kind of refusal this is.
+    /// Returns the kind of the refusal.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
         self.reason.kind()
     }
 
-    /// The HTTP status code.
+    /// Returns the HTTP status code.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self.kind() {
@@ -181,7 +181,7 @@ impl Rejection {
         }
     }
 
-    /// The gRPC status code.
+    /// Returns the gRPC status code.
     #[must_use]
     pub fn grpc_code(&self) -> i32 {
         match self.kind() {
@@ -194,7 +194,7 @@ impl Rejection {
         }
     }
 
-    /// A stable name for programs, in the problem's `code`; for token errors those of RFC 6750 §3.1.
+    /// Returns a stable code for programs, the problem's `code`. Token errors have the codes of RFC 6750 §3.1.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self.kind() {
@@ -208,7 +208,7 @@ impl Rejection {
         }
     }
 
-    /// What a client is told, in one sentence.
+    /// Returns the sentence that the client sees.
     #[must_use]
     pub fn detail(&self) -> Cow<'static, str> {
         if let (true, Some(told)) = (self.terms.explain_refusals, self.reason.explanation()) {
@@ -231,7 +231,7 @@ impl Rejection {
         }
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 §3, RFC 9110 §11.6.1), where the answer has one.
+    /// Returns the value of `WWW-Authenticate` (RFC 6750 §3, RFC 9110 §11.6.1), if the answer has that header.
     #[must_use]
     pub fn challenge(&self) -> Option<String> {
         let mut challenge = format!("Bearer realm=\"{}\"", quoted(&self.terms.realm));
@@ -254,7 +254,7 @@ impl Rejection {
         Some(challenge)
     }
 
-    /// The value of `Retry-After` in seconds (RFC 9110 §10.2.3), where the answer has one.
+    /// Returns the value of `Retry-After` in seconds (RFC 9110 §10.2.3), if the answer has that header.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         // Rounded up: "0" would ask for a retry at once.
@@ -262,7 +262,7 @@ impl Rejection {
         (self.kind() == RejectionKind::Unavailable).then(|| u64::try_from(seconds).unwrap_or(u64::MAX))
     }
 
-    /// The answer's body: a problem (RFC 9457) as `application/problem+json`.
+    /// Returns the answer's body: a problem (RFC 9457) as `application/problem+json`.
     #[must_use]
     pub fn problem(&self) -> String {
         let title = match self.status() {
@@ -277,7 +277,7 @@ impl Rejection {
     }
 }
 
-/// The inside of a quoted-string (RFC 9110 §5.6.4). `build()` lets only printable ASCII into a realm.
+/// Escapes text for a quoted-string (RFC 9110 §5.6.4). `build()` accepts only printable ASCII as realm.
 fn quoted(text: &str) -> Cow<'_, str> {
     if !text.contains(['"', '\\']) {
         return text.into();

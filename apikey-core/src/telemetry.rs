@@ -1,6 +1,6 @@
-//! What operators see: an event for every decision, and counters and a histogram where a service asks for metrics.
+//! Telemetry: an event for every decision, and optional counters and a histogram.
 //!
-//! The key never appears; its id does, and the true reason of a refusal.
+//! It includes a key's id and the true reason of a refusal, and never the key.
 
 use std::time::Duration;
 
@@ -51,13 +51,13 @@ fn decided(outcome: &'static str, emits_metrics: bool) {
     }
 }
 
-/// A mistake of the service's own, which its clients can do nothing about.
+/// Logs a mistake of the service, which its clients can't correct.
 pub(crate) fn layer_missing(rejection: &Rejection, layer: &'static str) {
     let outcome = rejection.reason().as_str();
     tracing::event!(target: TARGET, Level::ERROR, outcome, layer, "a route reads the caller, and the layer does not cover it");
 }
 
-/// Why a resolver gave no answer.
+/// Why a resolver didn't answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Failed(BoxError),
@@ -82,18 +82,18 @@ pub(crate) fn resolver_failed(failure: &Failure) {
     }
 }
 
-/// Requests that nobody took the count of in time.
+/// Logs requests whose counts were not taken in time.
 pub(crate) fn usage_lost(requests: u64) {
     tracing::event!(target: TARGET, Level::WARN, requests, "usage was not taken in time, and is lost");
 }
 
-/// Keys that expire under way are not noticed: the system gives no thread.
+/// Logs that the system refused a thread, so that keys that expire in progress are not noticed.
 pub(crate) fn no_sweep(error: &std::io::Error) {
     let error: &(dyn std::error::Error + 'static) = error;
     tracing::event!(target: TARGET, Level::ERROR, error, "no thread can be started to watch for expiry");
 }
 
-/// A digest that is none of the presented key's: the resolver found the wrong record.
+/// Logs that the resolver found the wrong record: none of its digests is the presented key's.
 pub(crate) fn digest_mismatch(key: &KeyId) {
     tracing::event!(
         target: TARGET,

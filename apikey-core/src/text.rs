@@ -1,19 +1,18 @@
-//! The characters of names, descriptions, reasons and ids: visible ones, and white space between them.
+//! Validation of names, descriptions, reasons and ids: visible characters, and white space between them.
 //!
-//! People tell keys apart by what a list shows of them. So no character may be there that shows nothing, or changes how the
-//! text around it is shown: control characters, separators of lines and paragraphs (general categories Cc, Zl and Zp of
-//! Unicode), whatever has the property `Default_Ignorable_Code_Point`, which has all of `Bidi_Control`, and the other
-//! format characters (Cf), except for signs that show something (`Prepended_Concatenation_Mark`). Letters that are
-//! written from right to left are letters like any other. UTR #36 §2.5 and UTS #55 §4.1 say what such characters are
-//! abused for.
+//! People tell keys apart by what a list displays, so characters are refused that are invisible or change how the text
+//! around them is displayed. These are control characters and separators of lines and paragraphs (Unicode's general
+//! categories Cc, Zl and Zp), all `Default_Ignorable_Code_Point`, which include `Bidi_Control`, and the other format
+//! characters (Cf) except the visible ones (`Prepended_Concatenation_Mark`). Right-to-left letters are ordinary
+//! letters. UTR #36 §2.5 and UTS #55 §4.1 describe the attacks.
 //!
-//! Some of them are needed, and may stand where they are. The joiners U+200C and U+200D shape words in scripts such as
-//! Arabic and Devanagari (UAX #31 §2.3.1) and make one emoji of several (UTS #51, ED-16): they stand between two
-//! characters of such scripts, or of the blocks of pictographs. The selectors U+FE0E and U+FE0F choose how a pictograph
-//! looks (ED-9a), and come directly after it, or between a character and U+20E3, a keycap. What Han, mathematics and
-//! Mongolian choose variants with is refused.
+//! Some invisible characters are needed, and are accepted in their place. The joiners U+200C and U+200D shape words in
+//! scripts such as Arabic and Devanagari (UAX #31 §2.3.1) and combine several emoji into one (UTS #51, ED-16). They are
+//! accepted between two characters of such scripts or of the pictograph blocks. The selectors U+FE0E and U+FE0F choose
+//! a pictograph's style (ED-9a). They are accepted directly after it, or between a character and U+20E3, a keycap. The
+//! variation selectors of Han, mathematics and Mongolian are refused.
 
-/// Ranges of characters that show nothing, or change what is shown around them, as of Unicode 16.0.
+/// Ranges of characters that are invisible or change how the text around them is displayed, as of Unicode 16.0.
 const HIDDEN: &[(char, char)] = &[
     ('\0', '\u{1f}'),
     ('\u{7f}', '\u{9f}'),
@@ -37,7 +36,7 @@ const HIDDEN: &[(char, char)] = &[
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Blocks of scripts that are written with joiners, without what is hidden among them.
+/// Blocks of scripts that use joiners, without their hidden characters.
 const JOINED: &[(char, char)] = &[
     ('\u{600}', '\u{61b}'),
     ('\u{61d}', '\u{109f}'),
@@ -53,7 +52,7 @@ const JOINED: &[(char, char)] = &[
     ('\u{1e900}', '\u{1e95f}'),
 ];
 
-/// Pictographs, and the blocks that most of them are in.
+/// Pictographs, and the blocks that contain most of them.
 const PICTOGRAPHS: &[(char, char)] = &[
     ('\u{a9}', '\u{a9}'),
     ('\u{ae}', '\u{ae}'),
@@ -74,34 +73,34 @@ const PICTOGRAPHS: &[(char, char)] = &[
 ];
 
 const KEYCAP: char = '\u{20e3}';
-/// Not white space to Unicode, and blank all the same.
+/// Unicode does not count it as white space, but it is blank.
 const BLANK_BRAILLE: char = '\u{2800}';
 
-/// What has just been read, and so what may come next.
+/// What was just read, which determines what may follow.
 #[derive(Clone, Copy)]
 enum Behind {
-    /// Whatever can be seen.
+    /// Any visible character may follow.
     Start,
-    /// The same, and a keycap's selector.
+    /// Any visible character or a keycap's selector may follow.
     Plain,
-    /// Whatever can be seen, and a joiner.
+    /// Any visible character or a joiner may follow.
     Joined,
-    /// The same, and a selector.
+    /// Any visible character, a joiner or a selector may follow.
     Pictograph,
-    /// Only what may be joined.
+    /// Only a character that joins may follow.
     Joiner,
-    /// Only the keycap itself.
+    /// Only the keycap may follow.
     Selector,
 }
 
-/// Returns the first character that may not stand where it does.
+/// Returns the first character that is not allowed in its place.
 #[must_use]
 pub fn hidden(text: &str) -> Option<char> {
     let (mut behind, mut last) = (Behind::Start, '\0');
     for c in text.chars() {
         behind = match (c, behind) {
             ('\u{200c}' | '\u{200d}', Behind::Joined | Behind::Pictograph) => Behind::Joiner,
-            // With its look chosen a pictograph may still be joined.
+            // A pictograph with a selector may still be joined.
             ('\u{fe0e}' | '\u{fe0f}', Behind::Pictograph) => Behind::Joined,
             ('\u{fe0e}' | '\u{fe0f}', Behind::Plain) => Behind::Selector,
             (KEYCAP, Behind::Selector) => Behind::Start,
@@ -117,13 +116,13 @@ pub fn hidden(text: &str) -> Option<char> {
     matches!(behind, Behind::Joiner | Behind::Selector).then_some(last)
 }
 
-/// Returns `true` if nothing of the text can be seen.
+/// Returns `true` if the text has no visible character.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || c == BLANK_BRAILLE || is_in(HIDDEN, c))
 }
 
-/// Returns `true` if the text can name something: something of it can be seen, nothing is hidden in it, and it has at most
+/// Returns `true` if the text is a valid name: something of it is visible, nothing is hidden, and it has at most
 /// `longest` characters.
 #[must_use]
 pub fn is_name(text: &str, longest: usize) -> bool {
@@ -135,11 +134,11 @@ fn is_in(ranges: &[(char, char)], c: char) -> bool {
     after.checked_sub(1).is_some_and(|at| c <= ranges[at].1)
 }
 
-/// Returns a regular expression that every name, description, reason and id of the host's matches: ECMA-262 with the flag
-/// `u`, as JSON Schema has it, for a service's own OpenAPI document.
+/// Returns a regular expression that every valid name, description, reason and host's id matches: ECMA-262 with the
+/// flag `u`, as JSON Schema uses it, for a service's own OpenAPI document.
 ///
-/// It is one class of characters, which whoever makes up values from a document can handle. Joiners and selectors are in
-/// it, though they are refused where nothing needs them.
+/// It is a single character class, so that tools can generate values from it. It includes joiners and selectors, which
+/// are refused in other places.
 ///
 /// ```
 /// let pattern = apikey_core::text::pattern();
@@ -152,7 +151,8 @@ pub fn pattern() -> String {
         ('\u{fe00}', '\u{fe0f}') => vec![('\u{fe00}', '\u{fe0d}')],
         _ => vec![(*first, *last)],
     });
-    // Beyond U+FFFF characters stand for themselves, since regular expressions differ in how they write longer numbers.
+    // Characters beyond U+FFFF stand for themselves, because regular expressions differ in how they write longer
+    // numbers.
     let written = |c: char| match u16::try_from(c) {
         Ok(unit) => format!(r"\u{unit:04x}"),
         Err(_) => c.to_string(),
@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// Every character, by what Unicode says of it.
+    /// Checks every character against its Unicode properties.
     #[test]
     fn given_each_character_when_looked_up_then_it_is_hidden_as_unicode_says() {
         let of_unicode = Regex::new(

@@ -1,4 +1,4 @@
-//! What a request did that was let in, told to whoever keeps a record of it. Nothing is looked at unless somebody does.
+//! Reports accepted requests to the activity sink. Without a sink, the request is not inspected at all.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,14 +9,13 @@ use crate::{
     request::Authenticator,
 };
 
-/// The status that is recorded where the client hung up before there was an answer, as some servers log it. Nobody ever
-/// receives it.
+/// The status recorded when the client disconnects before the response, as some servers log it. It is never sent.
 const HUNG_UP: u16 = 499;
 
-/// The methods that are recorded without a copy.
+/// Methods that are recorded without copying the name.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// A request under way, recorded when it is dropped: answered or given up.
+/// A request in progress. It is recorded when it is dropped, whether it was answered or abandoned.
 pub(super) struct Record {
     authenticator: Authenticator,
     key: AuthenticatedKey,
@@ -27,12 +26,12 @@ pub(super) struct Record {
     pub(super) status: u16,
 }
 
-/// In the extensions of a request that a layer further out records.
+/// Marks a request that an outer layer already records.
 #[derive(Clone, Copy)]
 struct Recorded;
 
 impl Record {
-    /// `None` where nobody keeps a record, or another layer does so.
+    /// Returns `None` if there is no activity sink, or if another layer records the request.
     pub(super) fn of(
         request: &mut impl RequestMut,
         key: &AuthenticatedKey,

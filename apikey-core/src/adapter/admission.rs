@@ -1,4 +1,4 @@
-//! From a decision to the service: what is left in a request that is let in, and what is remembered for its answer.
+//! Passes accepted requests to the service, and remembers what their responses need.
 
 use std::{
     future::Future,
@@ -14,7 +14,7 @@ use crate::{
     request::{Authenticator, Header, HeaderLines},
 };
 
-/// An authenticator, and what a layer does with the requests that it lets in.
+/// An authenticator, and how a layer treats the requests that it accepts.
 #[derive(Clone, Debug)]
 pub struct Admission {
     authenticator: Authenticator,
@@ -24,23 +24,26 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Lets in what `authenticator` lets in. Requests end with their key, credentials stay, and no expiry is told.
+    /// Accepts the requests that `authenticator` accepts.
+    ///
+    /// By default, requests end when their key dies, credentials are kept, and responses don't say when the key
+    /// expires.
     #[must_use]
     pub fn new(authenticator: Authenticator) -> Self {
         Admission { authenticator, strip_credential: false, on_revoked: OnRevoked::End, tell_expiry: false }
     }
 
-    /// Sets whether credentials are removed from requests that are let in with them.
+    /// Sets whether the credential is removed from accepted requests.
     pub fn strip_credential(&mut self, strip_credential: bool) {
         self.strip_credential = strip_credential;
     }
 
-    /// Sets what becomes of requests under way when their key dies.
+    /// Sets what happens to requests in progress when their key dies.
     pub fn on_revoked(&mut self, on_revoked: OnRevoked) {
         self.on_revoked = on_revoked;
     }
 
-    /// Sets whether answers say when the key expires.
+    /// Sets whether responses say when the key expires.
     pub fn tell_expiry(&mut self, tell_expiry: bool) {
         self.tell_expiry = tell_expiry;
     }
@@ -51,7 +54,7 @@ impl Admission {
         &self.authenticator
     }
 
-    /// Leaves the caller in the request, in place of whoever an outer layer left there.
+    /// Puts the caller into the request. It replaces a caller that an outer layer left there.
     pub fn admit(&self, key: Option<AuthenticatedKey>, request: &mut impl RequestMut) -> Exchange {
         let Some(key) = key else {
             request.remove::<AuthenticatedKey>();
@@ -75,7 +78,7 @@ impl Admission {
         exchange
     }
 
-    /// RFC 9111 §3.5 keeps shared caches from storing what was asked for with `Authorization`, and nothing else.
+    /// RFC 9111 §3.5 forbids shared caches to store responses only to requests with `Authorization`.
     #[inline]
     fn came_by_extra_header(&self, request: &impl RequestMut) -> bool {
         let has = |header| request.lines(header) != HeaderLines::Absent;
@@ -83,19 +86,19 @@ impl Admission {
     }
 }
 
-/// What is remembered of a request until its answer. By default that of one without a key.
+/// What a request's response needs to know. The default is a request without a key.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    /// The key came in a header that shared caches don't know of.
+    /// `true` if the key came in a header that shared caches don't know.
     pub(super) is_private: bool,
     pub(super) in_flight: InFlight,
     pub(super) record: Option<Box<Record>>,
-    /// The key whose expiry the answer tells.
+    /// The key whose expiry the response states.
     pub(super) expiring: Option<AuthenticatedKey>,
 }
 
 impl Exchange {
-    /// Polls the service for as long as the key lives; see [`InFlight::poll`].
+    /// Polls the service while the key is live; see [`InFlight::poll`].
     #[inline]
     pub fn poll<F: Future>(
         &mut self,

@@ -1,5 +1,5 @@
-//! From the service's answer to the client: what is added to it, whether it is a refusal to be worded anew, and whether
-//! its body ends with the key.
+//! Turns the service's response into the client's: adds headers, rewrites refusals of inner layers, and decides whether
+//! the body ends with the key.
 
 use std::borrow::Cow;
 
@@ -10,29 +10,30 @@ use crate::{
     rejection::Rejection,
 };
 
-/// What becomes of the service's response.
+/// How to send the service's response.
 #[derive(Debug)]
 #[must_use]
 pub enum Answer {
-    /// It is sent, whatever becomes of the key.
+    /// Send it to its end, even if the key dies.
     Free,
-    /// It is sent for as long as the key lives.
+    /// Send it while the key is live.
     WhileLive(Revoked, Option<LastFrame>),
-    /// It is a refusal from further in, to be sent in the layer's own words.
+    /// Replace it: an inner layer refused the request, and this layer renders the refusal.
     Refused(Rejection),
 }
 
 impl Exchange {
-    /// Judges the service's response on its way out.
+    /// Decides how the service's response is sent.
     ///
-    /// `rewords` is for a layer that has words of its own for refusals, or a form that the client's method asks for.
+    /// Set `rewords` if the layer renders refusals itself, with a custom responder or in a form that the request's
+    /// method requires.
     #[inline]
     pub fn finish(&mut self, response: &mut impl ResponseMut, rewords: bool) -> Answer {
         self.answered(response.status());
         if let Some(expires_at) = self.expiring.take().and_then(|key| key.expires_at()) {
             response.set_expiry(&format!("{expires_at:.0}"));
         }
-        // Taken out even if it is not reworded: the innermost layer has answered.
+        // Taken out even if it is not rendered again, so that no layer further out does so.
         if let Some(rejection) = response.take::<Rejection>() {
             return if rewords { Answer::Refused(rejection) } else { Answer::Free };
         }
@@ -45,7 +46,7 @@ impl Exchange {
         }
     }
 
-    /// Notes the status for whoever records activity.
+    /// Records the status for the activity sink.
     #[inline]
     pub fn answered(&mut self, status: u16) {
         if let Some(mut record) = self.record.take() {
@@ -54,15 +55,14 @@ impl Exchange {
     }
 }
 
-/// The headers that are not a custom responder's to choose: what every answer to `rejection` has, and by `None` what it
-/// must not have.
+/// Returns the headers of the answer to `rejection` that a custom responder can't change. `None` removes a header.
 #[must_use]
 pub fn fixed_headers(rejection: &Rejection) -> [(&'static str, Option<Cow<'static, str>>); 5] {
     [
         ("cache-control", Some("no-store".into())),
         ("www-authenticate", rejection.challenge().map(Cow::Owned)),
         ("retry-after", rejection.retry_after().map(|seconds| seconds.to_string().into())),
-        // The body says them.
+        // The body determines these.
         ("content-length", None),
         ("transfer-encoding", None),
     ]

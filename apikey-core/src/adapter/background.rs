@@ -1,12 +1,12 @@
-//! Work that outlives the request it comes from: bounded in number and in time.
+//! Background work that outlives its request, limited in number and in time.
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
-/// Runs what adapters leave to be done after an answer, such as reading the rest of a body that nobody wants.
+/// Runs what adapters have left to do after a response, such as draining a request body that nobody reads.
 ///
-/// Clones share the bound on how much of it runs at once.
+/// Clones share one limit on concurrent work.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,16 +24,16 @@ pub struct Background {
 }
 
 impl Background {
-    /// Runs at most `at_once` pieces of work at once.
+    /// Creates a runner for at most `at_once` concurrent pieces of work.
     #[must_use]
     pub fn new(at_once: usize) -> Self {
         Background { turns: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))) }
     }
 
-    /// Runs `work` as a task of the tokio runtime that the caller is in, and drops it when it has taken `time`.
+    /// Spawns `work` on the caller's tokio runtime, and drops it if it takes longer than `time`.
     ///
-    /// Returns `false`, and drops `work` at once, where there is no such runtime, or too much runs already. The runtime
-    /// needs its timer (`enable_time`).
+    /// Returns `false` and drops `work` immediately outside a tokio runtime or at the limit. The runtime needs its
+    /// timer (`enable_time`).
     pub fn run(&self, time: Duration, work: impl Future<Output = ()> + Send + 'static) -> bool {
         let (Ok(runtime), Ok(turn)) = (Handle::try_current(), Arc::clone(&self.turns).try_acquire_owned()) else {
             return false;
@@ -63,7 +63,7 @@ mod tests {
 
     const TIME: Duration = Duration::from_secs(10);
 
-    /// Work that never ends, and what tells whether it still runs.
+    /// Returns work that never ends, and a handle that tells whether it still runs.
     fn endless() -> (impl Future<Output = ()> + Send, Weak<()>) {
         let alive = Arc::new(());
         let weak = Arc::downgrade(&alive);

@@ -1,4 +1,4 @@
-//! The states of a response's body: not begun, under way for as long as the key lives, and over.
+//! The states of a response body: not started, in progress while the key is live, and over.
 
 use std::{
     fmt, mem,
@@ -11,35 +11,36 @@ use crate::{
     rejection::Rejection,
 };
 
-/// A service's body, as an adapter shows it.
+/// A service's body, as an adapter presents it.
 pub trait PollBody: Sized {
-    /// What a poll yields.
+    /// The result of one poll.
     type Frame;
-    /// What is told of the length of what is to come.
+    /// The hint at the length that remains.
     type Hint;
-    /// How the body ends when its key dies.
+    /// What ends the body when its key dies.
     type Ending;
 
     /// Polls for the next frame.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Self::Frame>>;
 
-    /// Returns `true` if nothing comes after `frame`, which was polled just now.
+    /// Returns `true` if `frame`, which was just polled, is the last.
     fn is_over_after(&self, frame: &Self::Frame) -> bool;
 
-    /// Tells the length of what is to come.
+    /// Returns the hint at the length that remains.
     fn hint(&self) -> Self::Hint;
 
-    /// Makes the last frame of a body whose key has died.
+    /// Returns the last frame of a body whose key has died.
     fn end(ending: Self::Ending, rejection: Option<Rejection>) -> Self::Frame;
 }
 
-/// A slot for a value that is dropped when a key dies, whether anybody polls it or not: [`WhileLive`], or an adapter's own
-/// where bodies belong to a thread.
+/// A slot whose value is dropped when a key dies, even if nobody polls it.
+///
+/// It is a [`WhileLive`], or an adapter's own type where bodies belong to one thread.
 pub trait Keep<T> {
     /// Keeps `value` until `revoked` completes.
     fn keep(value: T, revoked: Revoked) -> Self;
 
-    /// Polls the value; `None` if it is gone.
+    /// Polls the value. Returns `None` if it was dropped.
     fn poll<R>(
         &mut self,
         cx: &mut Context<'_>,
@@ -61,14 +62,14 @@ impl<T: Send + 'static> Keep<T> for WhileLive<T> {
     }
 }
 
-/// A service's body, sent for as long as the caller's key lives.
+/// A service's body, sent while the caller's key is live.
 ///
-/// The first poll passes without a look at the key, and nothing is registered for a body that is over with it. From the
-/// second poll on the key is looked at first, and the body `B` is kept in a `K`, beside its hint `H` and its ending `E`.
+/// The first poll ignores the key, so a body of one frame registers nothing. Later polls check the key first. By then a
+/// `K` holds the body `B`, and the hint `H` and the ending `E` stand beside it.
 pub struct LiveBody<B, K, H, E>(State<B, K, H, E>);
 
 enum State<B, K, H, E> {
-    /// Sent whatever becomes of the key.
+    /// Sent to its end, even if the key dies.
     Free(B),
     /// Not polled yet.
     New(B, Revoked, E),
@@ -84,17 +85,17 @@ struct UnderWay<K, H, E> {
 }
 
 impl<B, K, H, E> LiveBody<B, K, H, E> {
-    /// A body that is sent whatever becomes of the key.
+    /// Creates a body that is sent to its end, even if the key dies.
     pub fn free(body: B) -> Self {
         LiveBody(State::Free(body))
     }
 
-    /// A body that ends, by `ending`, when `revoked` completes.
+    /// Creates a body that ends with `ending` when `revoked` completes.
     pub fn while_live(body: B, revoked: Revoked, ending: E) -> Self {
         LiveBody(State::New(body, revoked, ending))
     }
 
-    /// The service's body, until it is under way.
+    /// Returns the service's body, unless sending is in progress or over.
     pub fn inner(&self) -> Option<&B> {
         match &self.0 {
             State::Free(body) | State::New(body, ..) => Some(body),
@@ -102,7 +103,7 @@ impl<B, K, H, E> LiveBody<B, K, H, E> {
         }
     }
 
-    /// Returns `true` once the last frame was polled of a body that was under way.
+    /// Returns `true` after the last frame of a body that was in progress.
     pub fn is_over(&self) -> bool {
         matches!(self.0, State::Over)
     }
@@ -114,7 +115,7 @@ where
     K: Keep<B>,
     H: Clone,
 {
-    /// Tells the length of what is to come; `None` once the body is over.
+    /// Returns the hint at the length that remains, or `None` once the body is over.
     pub fn hint(&self) -> Option<H> {
         match &self.0 {
             State::Free(body) | State::New(body, ..) => Some(body.hint()),
@@ -147,7 +148,7 @@ where
         let key = revoked.key().clone();
         self.0 = State::UnderWay(Box::new(UnderWay { kept: K::keep(body, revoked), hint, ending, key }));
         match polled {
-            // The one who is to be woken is left with the body by a poll.
+            // The body learns whom to wake only from a poll.
             Poll::Pending => self.go_on(cx),
             ready => ready,
         }

@@ -1,4 +1,4 @@
-//! Who a layer let in: the key or the mark that it left in the request, found again by extractors and guards.
+//! The caller of a request: extractors and guards find the key, or the mark of an anonymous request.
 
 use crate::{
     caller::AuthenticatedKey,
@@ -7,32 +7,31 @@ use crate::{
     telemetry,
 };
 
-/// The mark of a request that an authenticator let pass without a key: an adapter leaves it where it would have left the
-/// key.
+/// Marks a request that an authenticator accepted without a key. An adapter stores it where it would store the key.
 ///
-/// It is one type for all adapters, so that it holds across a bridge between two of them.
+/// All adapters use this one type, so that a bridge between two of them preserves the mark.
 #[derive(Clone, Debug)]
 pub struct Anonymous(Authenticator);
 
 impl Anonymous {
-    /// Marks a request that `authenticator` let pass.
+    /// Marks a request that `authenticator` accepted without a key.
     #[must_use]
     pub fn new(authenticator: Authenticator) -> Self {
         Anonymous(authenticator)
     }
 
-    /// Refuses what needs a caller all the same: 401, as if the authenticator had not let the request pass.
+    /// Returns the refusal for code that requires a caller: 401, as if the authenticator required a key.
     #[must_use]
     pub fn refuse(&self) -> Rejection {
         self.0.refuse(RejectionKind::MissingCredential)
     }
 }
 
-/// Returns the caller, given what stands in the request's extensions and the name of the layer that leaves it there.
+/// Returns the caller from a request's extensions. `layer` names the layer that puts it there.
 ///
 /// # Errors
 ///
-/// 401 if the request passed without a key; 500 if no layer covers the route.
+/// 401 if the request was accepted without a key; 500 if no layer covers the route.
 pub fn caller<'a>(
     key: Option<&'a AuthenticatedKey>,
     anonymous: Option<&Anonymous>,
@@ -44,7 +43,7 @@ pub fn caller<'a>(
     })
 }
 
-/// Returns the caller as [`caller`] does, or `None` if the request passed without a key.
+/// Returns the caller as [`caller`] does, or `None` if the request was accepted without a key.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! A request and its response, as adapters let the core read and change them.
+//! Requests and responses, as adapters let the core read and change them.
 
 use crate::request::{Header, RequestView};
 
@@ -7,23 +7,23 @@ pub trait RequestMut: RequestView {
     /// The method.
     fn method(&self) -> &str;
 
-    /// The value of `User-Agent`, where it is text.
+    /// Returns the value of `User-Agent`, if it is text.
     fn user_agent(&self) -> Option<&str>;
 
-    /// What else is known of the request. Asked only where activity is recorded.
+    /// Returns what else is known of the request. It is called only if activity is recorded.
     fn describe(&self) -> RequestDescription;
 
-    /// Puts `value` into the extensions, and returns what was there of its type.
+    /// Puts `value` into the extensions, and returns the previous value of its type.
     fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) -> Option<T>;
 
-    /// Removes what is in the extensions of the type `T`.
+    /// Removes the value of the type `T` from the extensions.
     fn remove<T: Clone + Send + Sync + 'static>(&mut self);
 
     /// Removes all lines of `header`.
     fn remove_header(&mut self, header: Header);
 }
 
-/// What the framework, or a layer further out, knows of a request.
+/// What the framework or an outer layer knows of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct RequestDescription {
@@ -32,18 +32,18 @@ pub struct RequestDescription {
 }
 
 impl RequestDescription {
-    /// Nothing is known.
+    /// Creates an empty description.
     pub fn new() -> Self {
         RequestDescription::default()
     }
 
-    /// Sets the template of the route, such as `/files/{name}`. Never the path: it may hold secrets.
+    /// Sets the template of the route, such as `/files/{name}`. Never set the path: it may hold secrets.
     pub fn route(mut self, template: impl Into<Box<str>>) -> Self {
         self.route = Some(template.into());
         self
     }
 
-    /// Sets where the request came from.
+    /// Sets the address that the request came from.
     pub fn address(mut self, address: impl Into<Box<str>>) -> Self {
         self.address = Some(address.into());
         self
@@ -55,15 +55,15 @@ pub trait ResponseMut {
     /// The status.
     fn status(&self) -> u16;
 
-    /// Returns what is in the extensions of the type `T`.
+    /// Returns the value of the type `T` from the extensions.
     fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T>;
 
-    /// Removes what is in the extensions of the type `T`, and returns it.
+    /// Removes the value of the type `T` from the extensions, and returns it.
     fn take<T: Clone + Send + Sync + 'static>(&mut self) -> Option<T>;
 
-    /// Sets `Cache-Control: private`, unless the response has a `Cache-Control`.
+    /// Sets `Cache-Control: private`, unless the response has a `Cache-Control` header.
     fn set_private(&mut self);
 
-    /// Sets the header that tells when the key expires.
+    /// Sets the header that says when the key expires.
     fn set_expiry(&mut self, moment: &str);
 }

@@ -1,10 +1,10 @@
-//! What an adapter of a framework needs, and services don't.
+//! The building blocks of a framework's adapter. Services don't need them.
 //!
-//! Everything that is decided about a request is decided here or in the [`Authenticator`](crate::Authenticator), so that
-//! frameworks can't differ. An adapter translates types. It shows a request as a [`RequestView`], hands the [`Decision`] to
-//! an [`Admission`], polls its service through the [`Exchange`] it gets, lets [`Exchange::finish`] judge the response, and
-//! sends the body as a [`LiveBody`]. Refusals have their status, challenge and problem from the
-//! [`Rejection`](crate::Rejection), and their other headers from [`fixed_headers`].
+//! This module and the [`Authenticator`](crate::Authenticator) make every decision about a request, so that frameworks
+//! behave the same. An adapter translates types. It presents a request as a [`RequestView`], hands the [`Decision`] to
+//! an [`Admission`], polls its service through the resulting [`Exchange`], passes the response to [`Exchange::finish`],
+//! and sends the body as a [`LiveBody`]. The [`Rejection`](crate::Rejection) has the status, challenge and problem of a
+//! refusal, and [`fixed_headers`] its other headers.
 
 mod activity;
 mod admission;

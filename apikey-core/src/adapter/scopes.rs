@@ -1,4 +1,4 @@
-//! What a guard requires of each method.
+//! The scopes that a guard requires, by method.
 
 use crate::{caller::AuthenticatedKey, rejection::Rejection, scope::Requirement};
 
@@ -18,12 +18,12 @@ pub fn is_read(method: &str) -> bool {
 #[derive(Clone, Debug)]
 pub struct ScopeRule {
     read: Requirement,
-    /// `None` where every method needs the same.
+    /// `None` if all methods require the same.
     write: Option<Requirement>,
 }
 
 impl ScopeRule {
-    /// Requires `requirement`, whatever the method.
+    /// Requires `requirement` for every method.
     #[must_use]
     pub fn new(requirement: Requirement) -> Self {
         ScopeRule { read: requirement, write: None }

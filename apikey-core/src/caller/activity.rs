@@ -1,12 +1,11 @@
-//! What keys did, request by request, for whoever keeps a record of it.
+//! Activity: what each key did, request by request.
 
 use crate::{caller::authenticated_key::AuthenticatedKey, clock::Timestamp};
 
-/// Is told of every request that was let in, once it is answered.
+/// Receives every accepted request, once it is answered.
 ///
-/// Adapters report to the one that their authenticator was
-/// [given](crate::AuthenticatorBuilder::activity_sink). It runs on the request's own thread: it should neither wait nor
-/// fail, and a panic of it is the request's.
+/// Adapters report to the sink of their [authenticator](crate::AuthenticatorBuilder::activity_sink). The sink runs on
+/// the request's thread: it should neither wait nor fail, and a panic in it is a panic of the request.
 ///
 /// ```
 /// use apikey_core::{ActivitySink, AuthenticatedKey, RequestReport};
@@ -20,7 +19,7 @@ use crate::{caller::authenticated_key::AuthenticatedKey, clock::Timestamp};
 /// }
 /// ```
 pub trait ActivitySink: Send + Sync + 'static {
-    /// `key` made `request`.
+    /// Records that `key` made `request`.
     fn record(&self, key: &AuthenticatedKey, request: &RequestReport<'_>);
 }
 
@@ -35,26 +34,26 @@ pub trait ActivitySink: Send + Sync + 'static {
 ///
 /// # Security
 ///
-/// There is no place for the path or the query: either may hold secrets.
+/// The path and the query are left out on purpose: either may hold secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestReport<'a> {
-    /// The time of the request.
+    /// When the request arrived.
     pub at: Timestamp,
-    /// Its method.
+    /// The method.
     pub method: &'a str,
-    /// The template of the route that took it, such as `/files/{name}`, where the framework knows one.
+    /// The template of its route, such as `/files/{name}`, if the framework knows it.
     pub route: Option<&'a str>,
     /// The status of the response.
     pub status: u16,
-    /// The address it came from, as far as the service can tell.
+    /// The address that the request came from, as far as the service knows it.
     pub address: Option<&'a str>,
-    /// Its `User-Agent`, where that is text.
+    /// The `User-Agent` header, if it is text.
     pub user_agent: Option<&'a str>,
 }
 
 impl<'a> RequestReport<'a> {
-    /// A request that came at `at` and was answered with `status`.
+    /// Describes a request that arrived at `at` and was answered with `status`.
     #[must_use]
     pub fn new(at: Timestamp, method: &'a str, status: u16) -> Self {
         RequestReport { at, method, route: None, status, address: None, user_agent: None }
@@ -67,7 +66,7 @@ impl<'a> RequestReport<'a> {
         self
     }
 
-    /// Sets where it came from.
+    /// Sets the address that the request came from.
     #[must_use]
     pub fn address(mut self, address: &'a str) -> Self {
         self.address = Some(address);

@@ -1,4 +1,4 @@
-//! The handle a request carries once its key is verified: claims, and whether they still stand.
+//! The handle that a request carries once its key is verified: its claims, and whether the key is still live.
 
 use std::{
     fmt,
@@ -21,7 +21,7 @@ use crate::{
 /// Only an [`Authenticator`](crate::Authenticator) makes one (and, with the feature `test-util`,
 /// `AuthenticatedKey::fake`), so a function that takes it can't be called for a request that was not authenticated.
 ///
-/// All clones see a revocation at once, however long ago the request was let in.
+/// All clones see a revocation immediately, however old the request is.
 ///
 /// ```
 /// use apikey_core::AuthenticatedKey;
@@ -47,35 +47,35 @@ impl AuthenticatedKey {
         self.0.shared()
     }
 
-    /// What is known of the caller.
+    /// Returns the verified claims.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         self.0.claims()
     }
 
-    /// The digest that the presented secret is stored under: which of a key's secrets the caller has.
+    /// Returns the digest of the presented secret. It tells which of the key's secrets the caller used.
     ///
     /// # Security
     ///
-    /// Without a pepper it lets whoever finds a key confirm that it is this one. Keep it out of logs.
+    /// Without a pepper, anyone who finds a key can confirm with this digest that it is this one. Keep it out of logs.
     #[must_use]
     pub fn secret_digest(&self) -> KeyDigest {
         self.0.digest()
     }
 
-    /// Returns `true` if the key is neither revoked, as far as this process knows, nor expired.
+    /// Returns `true` if the key has neither expired nor, as far as this process knows, been revoked.
     ///
-    /// A key that was merely refreshed stays live for the requests it let in.
+    /// A key that was only refreshed stays live for requests in progress.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.0.is_live()
     }
 
-    /// Completes once the key is revoked on this authenticator or has expired; at once if it is dead already.
+    /// Completes once this authenticator's key is revoked or has expired, immediately if it already is.
     ///
-    /// Of a revocation it is told at once, of an expiry within a second. The future needs no runtime and holds one waker
-    /// however often it is polled. While futures wait for keys that expire, one thread of the authenticator watches the
-    /// clock for all of them.
+    /// It completes immediately on revocation and within a second of expiry. The future needs no runtime, and holds one
+    /// waker however often it is polled. While futures wait for keys that expire, one thread of the authenticator
+    /// watches the clock for all of them.
     ///
     /// ```
     /// # use apikey_core::AuthenticatedKey;
@@ -89,7 +89,7 @@ impl AuthenticatedKey {
         Revoked { key: self.clone(), slot: None }
     }
 
-    /// Checks that the key [is live](AuthenticatedKey::is_live): right before something is committed, say.
+    /// Checks that the key [is live](AuthenticatedKey::is_live), for example right before a commit.
     ///
     /// ```
     /// use apikey_core::{AuthenticatedKey, Rejection};
@@ -103,7 +103,7 @@ impl AuthenticatedKey {
     ///
     /// # Errors
     ///
-    /// 401 `invalid_token`, the same bytes as for a request that comes with the key now.
+    /// 401 `invalid_token`: the same bytes as for a new request with the key.
     pub fn require_live(&self) -> Result<(), Rejection> {
         if self.is_live() {
             return Ok(());
@@ -112,7 +112,7 @@ impl AuthenticatedKey {
         Err(self.refuse(Rejection::new(reason, self.shared().terms.clone())))
     }
 
-    /// Checks that the caller has the scopes `S` stands for.
+    /// Checks that the caller has the scopes `S`.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl AuthenticatedKey {
         }
     }
 
-    /// Checks that the caller has the scopes that `requirement` asks for.
+    /// Checks that the caller has the scopes of `requirement`.
     ///
     /// # Errors
     ///
@@ -136,11 +136,11 @@ impl AuthenticatedKey {
         }
     }
 
-    /// Checks that what is asked for belongs to the caller's own organization.
+    /// Checks that a resource of `organization` belongs to the caller's own organization.
     ///
     /// # Errors
     ///
-    /// 404: what belongs to strangers is not found, and so is everything for a key without an organization.
+    /// 404 if it belongs to another organization, or if the key has none.
     pub fn require_organization(&self, organization: &str) -> Result<(), Rejection> {
         match self.claims().organization().is_some_and(|own| own.as_str() == organization) {
             true => Ok(()),
@@ -148,7 +148,8 @@ impl AuthenticatedKey {
         }
     }
 
-    /// Refuses the caller for want of what `requirement` asks for, without a check: for code that has made its own.
+    /// Returns the refusal of a caller that lacks the scopes of `requirement`. It checks nothing: it is for code that
+    /// has made its own check.
     #[must_use]
     pub fn refuse_scopes(&self, requirement: &Requirement) -> Rejection {
         if let Some(usage) = &self.shared().usage {
@@ -185,7 +186,7 @@ pub struct Revoked {
 }
 
 impl Revoked {
-    /// The key that is waited for.
+    /// Returns the key that the future waits for.
     #[must_use]
     pub fn key(&self) -> &AuthenticatedKey {
         &self.key

@@ -1,4 +1,4 @@
-//! Whoever presented an accepted key: the handle that a request carries, and what callers did.
+//! The caller of an accepted request: its handle, its usage and its activity.
 
 mod activity;
 mod authenticated_key;

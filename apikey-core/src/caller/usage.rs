@@ -1,4 +1,4 @@
-//! How often each key was used, for whoever keeps account of it.
+//! Usage: how often each key was used.
 
 use std::sync::Arc;
 
@@ -7,34 +7,34 @@ use crate::{
     key::{KeyDigest, KeyId, OrganizationId, ServiceAccountId},
 };
 
-/// What one secret of a key was used for since usage was last taken; see
+/// How often one secret of a key was used since the last call of
 /// [`Authenticator::take_usage`](crate::Authenticator::take_usage).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct KeyUsage {
     /// The key.
     pub key: KeyId,
-    /// The organization that owned it when it was used, whatever became of either since.
+    /// The organization that owned the key when it was used.
     pub organization: Option<OrganizationId>,
-    /// The service account that it acted for.
+    /// The service account of the key, if any.
     pub service_account: Option<ServiceAccountId>,
-    /// The environment that it belonged to.
+    /// The environment of the key, if any.
     pub environment: Option<Arc<str>>,
-    /// The digest that the secret is stored under.
+    /// The digest of the secret.
     pub digest: KeyDigest,
-    /// Requests that were let in. A request that passes several layers of one authenticator is one.
+    /// The number of accepted requests. A request through several layers of one authenticator counts once.
     pub requests: u64,
-    /// Requests that were let in and then refused for a missing scope, counted when they were refused: those of requests
-    /// that were taken earlier are among them, so that there may be more than `requests`.
+    /// The number of refusals for a missing scope, counted when they happen. They may belong to requests of an earlier
+    /// call, so that there may be more than `requests`.
     ///
-    /// Every check that refuses counts. Code that only wants to know asks the claims' scopes instead.
+    /// Every failed check counts. To ask without counting, read the scopes of the claims.
     pub refused: u64,
-    /// When the last request was let in, to within some hundredths of a second: the clock of the hit path is a coarse one.
+    /// When the last request was accepted, to within a few hundredths of a second: it is read from a coarse clock.
     pub last_used: Timestamp,
 }
 
 impl KeyUsage {
-    /// `requests` of one secret, none of them refused, of a key that belongs to nobody.
+    /// Creates the usage of one secret, without refusals, of a key without an owner.
     #[must_use]
     pub fn new(key: KeyId, digest: KeyDigest, requests: u64, last_used: Timestamp) -> Self {
         KeyUsage {

@@ -26,7 +26,7 @@ pub struct ManualClock(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     reading: Mutex<Reading>,
-    /// What looks for expired keys each time the clock is moved.
+    /// What checks for expired keys whenever the clock is moved.
     driven: Mutex<Vec<Weak<dyn Driven>>>,
 }
 
@@ -38,14 +38,15 @@ struct Reading {
 }
 
 impl ManualClock {
-    /// A clock whose wall time is 2030-01-01T00:00:00Z.
+    /// Creates a clock whose wall time is 2030-01-01T00:00:00Z.
     #[must_use]
     pub fn new() -> Self {
         let reading = Reading { tick: Tick::FIRST, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000) };
         ManualClock(Arc::new(Shared { reading: Mutex::new(reading), driven: Mutex::default() }))
     }
 
-    /// Lets `duration` pass. Whoever waits for the end of a key that expires meanwhile is woken before this returns.
+    /// Advances both clocks by `duration`. Tasks that wait for the end of a key that expires meanwhile are woken before
+    /// this returns.
     pub fn advance(&self, duration: Duration) {
         {
             let mut reading = self.reading();
@@ -56,18 +57,18 @@ impl ManualClock {
         driven.iter().filter_map(Weak::upgrade).for_each(|driven| driven.turn());
     }
 
-    /// Sets the wall clock alone, as an operator or a time server may; no time passes.
+    /// Sets the wall clock alone, as an operator or a time server may. The monotonic clock stands still.
     pub fn set_wall(&self, wall: impl Into<Timestamp>) {
         self.reading().wall = wall.into().into();
     }
 
-    /// The monotonic reading.
+    /// Returns the monotonic reading.
     #[must_use]
     pub fn now(&self) -> Tick {
         self.reading().tick
     }
 
-    /// The wall clock's reading.
+    /// Returns the wall clock's reading.
     #[must_use]
     pub fn wall(&self) -> Timestamp {
         self.reading().wall.into()

@@ -1,7 +1,7 @@
-//! The clocks a verified key is judged by: a monotonic one for "still good?", the wall clock for "expired?".
+//! The clocks that verified keys are judged by: the monotonic clock for the cache, the wall clock for expiry.
 //!
-//! A cached answer lives by [`Tick`]s alone, so a wall clock that jumps neither revives nor ends it. The wall clock is
-//! read once, when an answer is loaded, to turn expiry dates into ticks.
+//! Cached answers live by [`Tick`]s alone, so a wall clock that jumps neither revives nor ends them. The wall clock is
+//! read once, when an answer is loaded, to convert expiry dates to ticks.
 
 use std::{
     sync::Arc,
@@ -16,8 +16,8 @@ mod timestamp;
 pub use self::manual::ManualClock;
 pub use self::timestamp::{Timestamp, TimestampError};
 
-/// How far the coarse clock may lag, in nanoseconds: Linux moves it with its timer, which ticks every 10 ms or oftener.
-/// Twice that, as a tick may be late.
+/// How far the coarse clock may lag, in nanoseconds. Linux updates it at least every 10 ms; this is twice that, because
+/// an update may be late.
 #[cfg(target_os = "linux")]
 const LAG: u64 = 20_000_000;
 
@@ -28,20 +28,20 @@ const LAG: u64 = 20_000_000;
 pub struct Tick(u64);
 
 impl Tick {
-    /// Later than every reading: "no end".
+    /// Later than every reading; it means "no end".
     pub const NEVER: Tick = Tick(u64::MAX);
 
-    /// The first reading of any clock. Smaller values are free to mean something else (an entry's dead and stale marks).
+    /// The first reading of any clock. Smaller values have other meanings: they mark dead and stale entries.
     pub(crate) const FIRST: Tick = Tick(1_000_000_000);
 
-    /// This point and `duration` more, or [`NEVER`](Tick::NEVER) where the scale ends.
+    /// Returns this point plus `duration`, at most [`NEVER`](Tick::NEVER).
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Tick {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Tick(self.0.saturating_add(nanos))
     }
 
-    /// How long `earlier` was before this point; zero if it was not.
+    /// Returns the time from `earlier` to this point, or zero if `earlier` is later.
     #[must_use]
     pub fn saturating_since(self, earlier: Tick) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -56,9 +56,9 @@ impl Tick {
     }
 }
 
-/// Where an [`Authenticator`](crate::Authenticator) reads the time.
+/// The source of time of an [`Authenticator`](crate::Authenticator).
 ///
-/// The system's clocks unless told otherwise; the feature `test-util` has a `ManualClock` that tests move by hand.
+/// By default it reads the system's clocks. The feature `test-util` adds a `ManualClock`, which tests move by hand.
 ///
 /// ```
 /// let clock = apikey_core::Clock::system();
@@ -75,7 +75,7 @@ enum Kind {
 }
 
 impl Clock {
-    /// The operating system's monotonic clock and wall clock.
+    /// Returns the operating system's monotonic clock and wall clock.
     #[must_use]
     pub fn system() -> Self {
         Clock(Kind::System(Monotonic::begin()))
@@ -86,7 +86,7 @@ impl Clock {
         Clock(Kind::Manual(clock))
     }
 
-    /// The monotonic reading.
+    /// Returns the monotonic reading.
     #[inline]
     #[must_use]
     pub fn now(&self) -> Tick {
@@ -97,11 +97,11 @@ impl Clock {
         }
     }
 
-    /// A point that [`now`](Clock::now) has not passed yet, and is near: what is judged by it ends a little early, never
-    /// late. Where the system has a coarse clock, it costs a fifth of a reading.
+    /// Returns a point that is near and not earlier than [`now`](Clock::now): what is judged by it ends slightly early,
+    /// never late. With a coarse clock, it costs a fifth of a reading.
     ///
-    /// That clock stands still while a hypervisor keeps the processor that moves it from running: too little for
-    /// promises that other machines rely on.
+    /// The coarse clock stands still while a hypervisor suspends the processor that updates it, so promises to other
+    /// machines must not rely on it.
     #[inline]
     pub(crate) fn at_latest(&self) -> Tick {
         match &self.0 {
@@ -111,7 +111,7 @@ impl Clock {
         }
     }
 
-    /// Tells `driven` whenever the clock is moved by hand. Returns `false` if the clock moves by itself.
+    /// Registers `driven` for every time the clock is moved by hand. Returns `false` if the clock moves by itself.
     #[cfg_attr(not(feature = "test-util"), expect(unused_variables, reason = "only a manual clock tells"))]
     pub(crate) fn drives(&self, driven: &Arc<impl Driven>) -> bool {
         match &self.0 {
@@ -125,13 +125,13 @@ impl Clock {
         }
     }
 
-    /// The wall clock's reading.
+    /// Returns the wall clock's reading.
     #[must_use]
     pub fn wall(&self) -> Timestamp {
         self.system_time().into()
     }
 
-    /// Returns the time left until `moment` by the wall clock, to its full precision; zero once `moment` has come.
+    /// Returns the time left until `moment` by the wall clock, to its full precision, or zero once `moment` has passed.
     pub(crate) fn until(&self, moment: Timestamp) -> Duration {
         SystemTime::from(moment).duration_since(self.system_time()).unwrap_or_default()
     }
@@ -145,9 +145,9 @@ impl Clock {
     }
 }
 
-/// Something that has to look at the time whenever a clock is moved by hand.
+/// Something that checks the time whenever a clock is moved by hand.
 pub(crate) trait Driven: Send + Sync + 'static {
-    /// The clock has moved.
+    /// Called after the clock has moved.
     #[cfg_attr(not(feature = "test-util"), expect(dead_code, reason = "only a manual clock tells"))]
     fn turn(&self);
 }
@@ -161,7 +161,7 @@ struct Monotonic {
 
 impl Monotonic {
     fn begin() -> Self {
-        // In this order: then the coarse clock, which lags, has counted no less than the other, but for its lag.
+        // Read in this order, so that the coarse clock is behind the other by its lag at most.
         Monotonic {
             #[cfg(target_os = "linux")]
             coarse_origin: coarsetime::Instant::now_without_cache_update(),
@@ -177,7 +177,7 @@ impl Monotonic {
     #[cfg(target_os = "linux")]
     #[inline]
     fn at_latest(self) -> Tick {
-        // Not `elapsed`, which writes to a word that all threads share.
+        // Not `elapsed`, which writes to memory that all threads share.
         let coarse = coarsetime::Instant::now_without_cache_update().duration_since(self.coarse_origin);
         Tick(Tick::FIRST.0.saturating_add(coarse.as_nanos()).saturating_add(LAG))
     }
@@ -211,7 +211,7 @@ mod tests {
         let readings: Vec<_> = (0..1_000).map(|_| (clock.now(), clock.at_latest(), clock.now())).collect();
         let far = Duration::from_secs(1);
         assert!(readings.iter().all(|(_, latest, after)| latest.saturating_since(*after) < far));
-        // All are, unless the machine stands still meanwhile.
+        // All readings are, unless the machine pauses in between.
         assert!(readings.iter().any(|(before, latest, _)| latest >= before));
     }
 

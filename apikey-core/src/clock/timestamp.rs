@@ -1,4 +1,4 @@
-//! Moments to the millisecond, and the one form they have as text.
+//! Moments with millisecond precision, and their text form.
 
 use std::{
     fmt,
@@ -32,7 +32,7 @@ use jiff::{
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// A text is not a [`Timestamp`].
+/// The error for text that is not a [`Timestamp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an RFC 3339 date and time with an offset, from 1970 to 9999, such as 2030-01-01T00:00:00Z")]
 pub struct TimestampError(());
@@ -159,7 +159,7 @@ impl FromStr for Timestamp {
 fn read(text: &str) -> Option<Timestamp> {
     let pieces = Pieces::parse(text).ok()?;
     let local = pieces.date().to_datetime(pieces.time()?);
-    // Not `jiff::Timestamp`, which ends a day before RFC 3339 does.
+    // Not `jiff::Timestamp`, whose range ends a day before RFC 3339's.
     let offset = SignedDuration::from_secs(pieces.to_numeric_offset()?.seconds().into());
     let since = local.duration_since(EPOCH) - offset;
     if since.is_negative() || offset.abs() >= DAY {

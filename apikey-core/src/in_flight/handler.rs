@@ -1,5 +1,5 @@
-//! A request under way, and what becomes of it when its key dies. The order in which things are looked at is fixed here,
-//! for all adapters.
+//! The handler of a request, and what happens to it when its key dies. The order of checks is the same for all
+//! adapters.
 
 use std::{
     cell::Cell,
@@ -14,11 +14,11 @@ use crate::{
     rejection::Rejection,
 };
 
-/// Polls the handler of a request for as long as the request's key lives. For adapters.
+/// Polls a request's handler while the request's key is live. It is for adapters.
 ///
-/// A handler that is ready when it is first polled is answered, and nothing is registered for it. Once it has pended, the
-/// key is looked at before it is polled again: a dead key's handler is refused without another poll, and one that
-/// finishes in a poll is answered, whatever happened meanwhile.
+/// A handler that is ready on its first poll answers the request, and registers nothing. Later polls check the key
+/// first: if it is dead, the handler is refused without another poll. A handler that becomes ready in a poll answers,
+/// even if the key died during that poll.
 ///
 /// ```
 /// use std::{future::pending, pin::pin, task::{Context, Poll, Waker}};
@@ -34,39 +34,39 @@ use crate::{
 /// ```
 #[derive(Debug, Default)]
 pub struct InFlight {
-    /// `None` where nothing ends the request: it has no key, or finishes.
+    /// `None` if nothing ends the request: it has no key, or it finishes.
     revoked: Option<Revoked>,
     has_pended: bool,
 }
 
 thread_local! {
-    /// Has anything said, in the poll under way on this thread, that its request finishes?
+    /// `true` if the poll in progress on this thread has declared that its request finishes.
     static FINISHES: Cell<bool> = const { Cell::new(false) };
 }
 
 impl InFlight {
-    /// A request that `key` was let in with.
+    /// Creates the state of a request that was accepted with `key`.
     #[must_use]
     pub fn new(key: &AuthenticatedKey, on_revoked: OnRevoked) -> Self {
         let revoked = (on_revoked == OnRevoked::End).then(|| key.revoked());
         InFlight { revoked, has_pended: false }
     }
 
-    /// A request without a key, which nothing ends.
+    /// Creates the state of a request without a key. Nothing ends it.
     #[must_use]
     pub fn anonymous() -> Self {
         InFlight::default()
     }
 
-    /// Says, from within a poll, that the request being polled finishes whatever becomes of its key.
+    /// Declares, within a poll, that the request in progress finishes even if its key dies.
     ///
-    /// It reaches every [`InFlight`] that polls, on this thread and further out. It has to be said in each poll: routes do
-    /// so by a layer. What is polled by another task is out of its reach.
+    /// It applies to every [`InFlight`] that is polling on this thread, the outer ones included, and for this poll
+    /// only: routes use a layer that repeats it. It does not reach handlers that other tasks poll.
     pub fn finish() {
         FINISHES.set(true);
     }
 
-    /// Polls `handler`, or refuses it if the key is dead.
+    /// Polls `handler`, or returns the refusal if the key is dead.
     pub fn poll<F: Future>(
         &mut self,
         handler: Pin<&mut F>,
@@ -100,12 +100,12 @@ impl InFlight {
         }
     }
 
-    /// What the response's body is to watch, if anything: the handler is done.
+    /// Takes the future that the response's body watches, if any, once the handler is done.
     pub fn take_revoked(&mut self) -> Option<Revoked> {
         self.revoked.take()
     }
 
-    /// The refusal, if the key is dead; else `cx` is woken when it is.
+    /// Returns the refusal if the key is dead. Otherwise registers `cx` to be woken when it dies.
     fn ended(&mut self, cx: &mut Context<'_>) -> Option<Rejection> {
         let revoked = self.revoked.as_mut()?;
         match Pin::new(&mut *revoked).poll(cx) {
@@ -115,7 +115,7 @@ impl InFlight {
     }
 }
 
-/// A poll under way. What an outer one was told is put back when it ends, by a panic too.
+/// A poll in progress. When it ends, even by a panic, the outer poll's declaration is restored.
 struct Scope {
     outer: bool,
 }
@@ -125,7 +125,7 @@ impl Scope {
         Scope { outer: FINISHES.replace(false) }
     }
 
-    /// Returns `true` if it was said that the request finishes. Outer ones are told, too.
+    /// Returns `true` if the request was declared to finish. The outer polls inherit the declaration.
     fn leave(mut self) -> bool {
         let finishes = FINISHES.get();
         self.outer |= finishes;

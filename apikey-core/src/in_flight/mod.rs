@@ -1,4 +1,4 @@
-//! What becomes of handlers and bodies under way when the key of their request dies.
+//! What happens to handlers and bodies in progress when their request's key dies.
 
 mod handler;
 mod on_revoked;

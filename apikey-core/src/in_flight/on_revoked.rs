@@ -1,10 +1,10 @@
-//! What becomes of requests and streams under way when their key dies: the choices of a service.
+//! A service's choices for requests and streams in progress when their key dies.
 
 use std::{fmt, sync::Arc};
 
-/// What a layer or a route does with a request under way whose key is revoked or expires.
+/// What a layer or a route does with a request in progress when its key is revoked or expires.
 ///
-/// Layers and middlewares have an option for it. In the extensions of a **response** it decides about that response's
+/// Layers and middlewares have an option for it. In the extensions of a **response**, it applies to that response's
 /// body alone.
 ///
 /// ```
@@ -15,20 +15,20 @@ use std::{fmt, sync::Arc};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnRevoked {
-    /// It ends: a handler that waits is dropped and answered 401, a body that is being sent breaks off with an error.
+    /// End it: a waiting handler is dropped and answered with 401, and a body in progress is cut off with an error.
     #[default]
     End,
-    /// It finishes, as if nothing had happened. For what must not stop halfway, or looks after itself by
-    /// [`AuthenticatedKey::revoked`](crate::AuthenticatedKey::revoked) and
-    /// [`is_live`](crate::AuthenticatedKey::is_live).
+    /// Let it finish. This is for work that must not stop halfway, and for handlers that watch
+    /// [`AuthenticatedKey::revoked`](crate::AuthenticatedKey::revoked) or [`is_live`](crate::AuthenticatedKey::is_live)
+    /// themselves.
     Finish,
 }
 
-/// What a client is sent last, in place of an error, when the key of a stream under way dies. For server-sent events, and
-/// other formats whose messages can say "that was all".
+/// The last bytes of a stream whose key dies, instead of an error. It is for server-sent events and other formats that
+/// can say "the stream ends here".
 ///
-/// It goes into the extensions of the response. After it the body ends, as if it were complete, so it has to say in the
-/// stream's own terms that it is not. A body that has announced its length breaks off all the same.
+/// Put it into the extensions of the response. The body then ends as if it were complete, so the bytes have to say in
+/// the format's own terms that it is not. A body with a declared length is cut off all the same.
 ///
 /// ```
 /// use apikey_core::LastFrame;
@@ -40,13 +40,13 @@ pub enum OnRevoked {
 pub struct LastFrame(Arc<[u8]>);
 
 impl LastFrame {
-    /// These bytes. An event ends with an empty line.
+    /// Creates a last frame from bytes. An event of server-sent events ends with an empty line.
     #[must_use]
     pub fn new(bytes: impl AsRef<[u8]>) -> Self {
         LastFrame(bytes.as_ref().into())
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -1,4 +1,4 @@
-//! Something that is dropped when its key dies, whoever holds it and whether it is being used or not.
+//! A value that is dropped when its key dies, even while nobody uses it.
 
 use std::{
     fmt,
@@ -12,10 +12,11 @@ use tokio::runtime::Handle;
 
 use crate::{cache::sync::Mutex, caller::Revoked};
 
-/// Keeps a value for as long as a key lives.
+/// Keeps a value while a key is live.
 ///
-/// When the key is revoked or expires, the value is dropped at once, on the thread that ends the key (in the context of the
-/// tokio runtime where it was put in, if there was one), even if nobody polls it; and whoever polled it last is woken. While it is being polled it is left alone until the poll returns.
+/// When the key is revoked or expires, the value is dropped immediately, even if nobody polls it, and whoever polled it
+/// last is woken. The thread that ends the key drops it, in the context of the tokio runtime in which the value was
+/// created, if any. A value that is being polled is dropped when that poll returns.
 ///
 /// ```
 /// use std::task::{Context, Poll, Waker};
@@ -29,27 +30,27 @@ use crate::{cache::sync::Mutex, caller::Revoked};
 /// ```
 pub struct WhileLive<T> {
     slot: Arc<Slot<T>>,
-    /// `slot` itself, as what is woken at the key's end.
+    /// A waker for this slot, which the key's end wakes.
     waker: Waker,
     revoked: Revoked,
 }
 
 struct Slot<T> {
     kept: Mutex<Kept<T>>,
-    /// Where the value was put in. Its destructor may want to start a task there, as those of database connections do, and
-    /// the thread that ends a key may know of no runtime.
+    /// The runtime in which the value was created. The value's destructor may spawn a task there, as database
+    /// connections do, and the thread that ends the key may have no runtime.
     runtime: Option<Handle>,
 }
 
 struct Kept<T> {
-    /// Taken out while it is polled: it may do anything then, ending the key included.
+    /// Taken out during a poll, which may do anything, even end the key.
     value: Option<T>,
     is_over: bool,
     reader: Option<Waker>,
 }
 
 impl<T: Send + 'static> WhileLive<T> {
-    /// Keeps `value` until `revoked` completes. If it has, the value is dropped here.
+    /// Keeps `value` until `revoked` completes. If it already has, drops the value.
     pub fn new(value: T, revoked: Revoked) -> Self {
         let kept = Mutex::new(Kept { value: Some(value), is_over: false, reader: None });
         let slot = Arc::new(Slot { kept, runtime: Handle::try_current().ok() });
@@ -59,13 +60,13 @@ impl<T: Send + 'static> WhileLive<T> {
         kept
     }
 
-    /// Returns `true` if the key is dead and the value gone.
+    /// Returns `true` if the key is dead and the value dropped.
     pub fn is_over(&self) -> bool {
         self.slot.kept.lock().is_over
     }
 
-    /// Polls the value by `poll`; `None` if it is gone. A key that dies during the poll makes `None` of `Pending`; what
-    /// is ready is handed out.
+    /// Polls the value with `poll`. Returns `None` if it was dropped. If the key dies during the poll, `Pending`
+    /// becomes `None`, and a ready result is returned.
     pub fn poll<R>(
         &mut self,
         cx: &mut Context<'_>,
@@ -90,7 +91,7 @@ impl<T: Send + 'static> WhileLive<T> {
         }
     }
 
-    /// Looks at the key, and has itself told of its end.
+    /// Checks the key, and registers for its end.
     fn look(&mut self) {
         if Pin::new(&mut self.revoked).poll(&mut Context::from_waker(&self.waker)).is_ready() {
             self.slot.end();
@@ -99,7 +100,7 @@ impl<T: Send + 'static> WhileLive<T> {
 }
 
 impl<T> Slot<T> {
-    /// Puts back what was taken out to be polled; returns it if it is not to be kept any more.
+    /// Puts the value back after a poll. Returns it if the key has died.
     fn put_back(&self, value: T) -> Option<T> {
         let mut kept = self.kept.lock();
         if kept.is_over {
@@ -115,14 +116,14 @@ impl<T> Slot<T> {
             kept.is_over = true;
             (kept.value.take(), kept.reader.take())
         };
-        // First: the value's destructor is a stranger's, and may panic.
+        // Woken first, because the value's destructor is foreign code and may panic.
         reader.into_iter().for_each(Waker::wake);
         let _entered = self.runtime.as_ref().map(Handle::enter);
         drop(value);
     }
 }
 
-/// Woken at the key's end, and by nothing else.
+/// Only the key's end wakes it.
 impl<T: Send + 'static> Wake for Slot<T> {
     fn wake(self: Arc<Self>) {
         self.end();
@@ -155,7 +156,7 @@ mod tests {
         }
     }
 
-    /// Counts that it was dropped.
+    /// Counts its drops.
     struct Kept(Arc<Count>);
 
     impl Drop for Kept {

@@ -1,12 +1,12 @@
-//! From a request's header bytes to at most one presented credential. Whether it is a key is for the formats to say.
+//! Reads at most one credential from a request's header bytes. The formats decide whether it is a key.
 //!
-//! Nothing is trimmed, decoded or guessed: two credentials are never reduced to one, and what is not exactly a
-//! credential is refused rather than read generously.
+//! Nothing is trimmed, decoded or guessed. Several credentials are never reduced to one, and malformed ones are
+//! refused.
 
 use super::view::{Header, HeaderLines, RequestView, after_bearer, is_tchar};
 use crate::rejection::Reason;
 
-/// The one credential of a request. The token is not yet known to be token68.
+/// The one credential of a request. It is not yet known to be a token68.
 #[derive(Clone, Copy)]
 pub(crate) struct Credential<'a> {
     pub(crate) token: &'a [u8],
@@ -14,7 +14,7 @@ pub(crate) struct Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
-    /// Finds the one credential among `Authorization` and `extras` other headers.
+    /// Reads the one credential from `Authorization` and `extras` other headers.
     #[inline]
     pub(crate) fn read(headers: &'a impl RequestView, extras: usize) -> Result<Option<Self>, Reason> {
         let mut found = match headers.lines(Header::Authorization) {
@@ -35,9 +35,9 @@ impl<'a> Credential<'a> {
     }
 }
 
-/// The token of a `Bearer` line; `None` for another scheme.
+/// Returns the token of a `Bearer` line, or `None` for another scheme.
 ///
-/// RFC 9110 §11.4: `credentials = auth-scheme [ 1*SP ( token68 / … ) ]`, the scheme without regard to case.
+/// RFC 9110 §11.4: `credentials = auth-scheme [ 1*SP ( token68 / … ) ]`. The scheme is case-insensitive.
 #[inline]
 fn bearer_token(line: &[u8]) -> Result<Option<&[u8]>, Reason> {
     if let Some(rest) = after_bearer(line) {
@@ -84,7 +84,7 @@ mod tests {
             (b"Bearer abc", bearer(b"abc")),
             (b"bEARER abc", bearer(b"abc")),
             (b"Bearer    abc", bearer(b"abc")),
-            // What follows is judged as token68 later; nothing is trimmed here.
+            // The rest is checked as token68 later; nothing is trimmed here.
             (b"Bearer abc ", bearer(b"abc ")),
             (b"Bearer a,b", bearer(b"a,b")),
             (b"Bearer ", bearer(b"")),

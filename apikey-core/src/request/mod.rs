@@ -1,4 +1,4 @@
-//! From a request's header bytes to a decision: the one credential, the cache, and a load where that has no answer.
+//! From a request's header bytes to a decision: read the credential, ask the cache, and look the key up if needed.
 
 mod authenticator;
 mod credentials;

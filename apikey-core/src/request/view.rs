@@ -1,17 +1,17 @@
-//! A request's headers, as adapters show them to an authenticator.
+//! The headers of a request, as adapters present them to an authenticator.
 
 use crate::caller::AuthenticatedKey;
 
-/// A header an [`Authenticator`](crate::Authenticator) reads.
+/// A header that an [`Authenticator`](crate::Authenticator) reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Header {
     /// `Authorization`, scheme `Bearer` (RFC 6750 §2.1).
     Authorization,
-    /// The n-th of [`Authenticator::extra_headers`](crate::Authenticator::extra_headers), whose whole value is the key.
+    /// The n-th of [`Authenticator::extra_headers`](crate::Authenticator::extra_headers). Its whole value is the key.
     Extra(usize),
 }
 
-/// The lines a request has for one header.
+/// The lines that a request has for one header.
 ///
 /// Adapters collect them from their framework's header map:
 ///
@@ -25,11 +25,11 @@ pub enum Header {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderLines<'a> {
-    /// The header was not sent.
+    /// The header is absent.
     Absent,
-    /// It was sent once.
+    /// The header was sent once.
     One(&'a [u8]),
-    /// It was sent more than once.
+    /// The header was sent several times.
     Several,
 }
 
@@ -45,7 +45,7 @@ impl<'a> FromIterator<&'a [u8]> for HeaderLines<'a> {
     }
 }
 
-/// A request, as an adapter shows it to [`Authenticator::authenticate`](crate::Authenticator::authenticate).
+/// A request, as an adapter presents it to [`Authenticator::authenticate`](crate::Authenticator::authenticate).
 ///
 /// ```
 /// use apikey_core::adapter::{Header, HeaderLines, RequestView};
@@ -62,19 +62,19 @@ impl<'a> FromIterator<&'a [u8]> for HeaderLines<'a> {
 /// }
 /// ```
 pub trait RequestView {
-    /// The lines of `header`, each without the white space around it that HTTP allows (RFC 9110 §5.5).
+    /// Returns the lines of `header`, without optional white space around them (RFC 9110 §5.5).
     fn lines(&self, header: Header) -> HeaderLines<'_>;
 
-    /// Returns the key that an outer layer has left in the request, if any.
+    /// Returns the key that an outer layer left in the request, if any.
     ///
-    /// It counts only if it is the same authenticator's: then the request has been judged already, and its credential
-    /// may have been stripped since.
+    /// It is used only if it comes from the same authenticator, which has then decided already and may have removed the
+    /// credential.
     fn authenticated(&self) -> Option<AuthenticatedKey> {
         None
     }
 
-    /// Returns `true` if `header` presents an API key, good or not: an extra header in any case, `Authorization` if its
-    /// scheme is `Bearer` or it has several lines. Another scheme's credential is somebody else's.
+    /// Returns `true` if `header` presents an API key, valid or not. An extra header always does. `Authorization` does
+    /// if its scheme is `Bearer` or if it has several lines. Credentials of other schemes are ignored.
     fn presents_key(&self, header: Header) -> bool {
         match (header, self.lines(header)) {
             (_, HeaderLines::Absent) => false,
@@ -84,7 +84,7 @@ pub trait RequestView {
     }
 }
 
-/// What follows the scheme of a line of `Authorization`, if that is `Bearer` in any case (RFC 9110 §11.1).
+/// Returns the rest of an `Authorization` line after the scheme, if that is `Bearer` in any case (RFC 9110 §11.1).
 #[inline]
 pub(super) fn after_bearer(line: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = line.split_at_checked("Bearer".len())?;
@@ -92,7 +92,7 @@ pub(super) fn after_bearer(line: &[u8]) -> Option<&[u8]> {
     (is_whole && scheme.eq_ignore_ascii_case(b"Bearer")).then_some(rest)
 }
 
-/// RFC 9110 §5.6.2: the characters of a token, which a scheme and a header's name are.
+/// Returns `true` for characters of a token (RFC 9110 §5.6.2), such as a scheme or a header's name.
 pub(super) const fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(

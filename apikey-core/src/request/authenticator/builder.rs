@@ -1,4 +1,4 @@
-//! An authenticator's configuration. Whatever is wrong with it is said by `build`, and nothing fails later.
+//! The configuration of an authenticator. `build` reports every mistake, so that nothing fails later.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,27 +16,27 @@ use crate::{
     source::ErasedResolver,
 };
 
-/// Keys of no declared format: any token68 of these many bytes.
+/// The lengths in bytes of keys without a declared format, which may be any token68.
 const ANY_TOKEN: std::ops::RangeInclusive<usize> = 16..=256;
-/// Above this a table would not fit any machine this is for.
+/// The largest capacity. A larger table would not fit into memory.
 const MAX_CAPACITY: usize = 1 << 28;
-/// What a verified key may take on average, unless said otherwise.
+/// The default number of bytes for each verified key.
 const BYTES_A_KEY: usize = 1_024;
-/// A small table may still hold some keys with much metadata.
+/// The least default number of bytes, because even a small table may hold keys with much metadata.
 const LEAST_BYTES: usize = 1 << 20;
 
-/// What becomes of a `Bearer` token that has no accepted format's prefix.
+/// What happens to a `Bearer` token that has no accepted format's prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForeignTokens {
-    /// It is refused as an invalid key.
+    /// Refuse it as an invalid key.
     #[default]
     Reject,
-    /// The request goes on without a key, for another layer to judge: a JWT verifier, for one.
+    /// Let the request go on without a key, for another layer to judge, such as a JWT verifier.
     PassThrough,
 }
 
-/// Why an authenticator can't be built; the message names the setting.
+/// The error for a configuration that is not valid. The message names the setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     setting: &'static str,
@@ -125,155 +125,162 @@ impl AuthenticatorBuilder {
         }
     }
 
-    /// Accepts keys of `format`; may be called for several. What has the wrong shape never reaches the resolver.
+    /// Accepts keys of `format`. It may be called for several formats. Keys of another shape never reach the resolver.
     ///
-    /// Without any, every token68 string of 16 to 256 bytes is looked up.
+    /// Without a format, every token68 string of 16 to 256 bytes is looked up.
     pub fn format(mut self, format: KeyFormat) -> Self {
         self.formats.push(format);
         self
     }
 
-    /// Accepts keys of these environments only; all that the formats declare, unless said.
+    /// Accepts keys of these environments only. By default, keys of all environments that the formats declare are
+    /// accepted.
     ///
-    /// A key of another environment is refused without a look-up, if its text says so, and after it otherwise. So is one
-    /// that neither its text nor its record puts into any.
+    /// A key of another environment is refused without a lookup if its text names the environment, and after the lookup
+    /// otherwise. A key without an environment is refused, too.
     pub fn environments<E: Into<Arc<str>>>(mut self, environments: impl IntoIterator<Item = E>) -> Self {
         self.environments = Some(environments.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Sets how keys are digested; SHA-256 unless said.
+    /// Sets how keys are digested. Default: SHA-256.
     pub fn hasher(mut self, hasher: KeyHasher) -> Self {
         self.hasher = hasher;
         self
     }
 
-    /// Sets the roles and implied scopes by which granted scopes are expanded.
+    /// Sets the roles and implied scopes that expand granted scopes.
     pub fn catalog(mut self, catalog: ScopeCatalog) -> Self {
         self.catalog = catalog;
         self
     }
 
-    /// Sets how many verified keys are kept; 10,000 unless said. A key without metadata takes up to half a kilobyte.
+    /// Sets how many verified keys are cached. Default: 10,000. A key without metadata takes up to half a kilobyte.
     pub fn cache_capacity(mut self, keys: usize) -> Self {
         self.cache_capacity = keys;
         self
     }
 
-    /// Sets how many bytes the verified keys may take together; 1 KiB for each key of the capacity unless said, and never
-    /// less than 1 MiB by default. Extras that the resolver attaches are not counted.
+    /// Sets how many bytes the cached keys may take together. Default: 1 KiB for each key of the capacity, and at least
+    /// 1 MiB. Extras that the resolver attaches are not counted.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = Some(bytes);
         self
     }
 
-    /// Sets how long a verified key is believed without asking again; 60 seconds unless said.
+    /// Sets how long a verified key is cached, from the call of the resolver. Default: 60 seconds. Zero calls the
+    /// resolver for every request.
     ///
-    /// This bounds how long a change may go unnoticed that nobody told the authenticator of (with
-    /// [`revoke`](Authenticator::revoke) or [`refresh`](Authenticator::refresh)); it counts from the call of the resolver. Zero asks for every request.
+    /// It limits how long a change goes unnoticed if the authenticator is not told with
+    /// [`revoke`](Authenticator::revoke) or [`refresh`](Authenticator::refresh).
     pub fn cache_ttl(mut self, cache_ttl: Duration) -> Self {
         self.cache_ttl = cache_ttl;
         self
     }
 
-    /// Sets how many refused keys are kept; 10,000 unless said.
+    /// Sets how many refused keys are cached. Default: 10,000.
     pub fn refused_capacity(mut self, keys: usize) -> Self {
         self.refused_capacity = keys;
         self
     }
 
-    /// Sets how long a refused key is refused without asking again; 10 seconds unless said. Zero asks every time.
+    /// Sets how long a refused key is cached. Default: 10 seconds. Zero calls the resolver for every request.
     pub fn refused_ttl(mut self, refused_ttl: Duration) -> Self {
         self.refused_ttl = refused_ttl;
         self
     }
 
-    /// Sets how long a request waits for the resolver, its turn included; 5 seconds unless said. Then it is answered 503.
+    /// Sets how long a request waits for the resolver, queueing included, before it is answered with 503. Default: 5
+    /// seconds.
     pub fn resolver_timeout(mut self, timeout: Duration) -> Self {
         self.resolver_timeout = timeout;
         self
     }
 
-    /// Sets how many calls of the resolver may run at once; 64 unless said.
+    /// Sets how many calls of the resolver may run at once. Default: 64.
     ///
-    /// A quarter of them is kept for keys that were good before, so that a flood of unknown ones doesn't lock those out.
+    /// A quarter of them is reserved for keys that were valid before, so that a flood of unknown keys doesn't lock them
+    /// out.
     pub fn resolver_concurrency(mut self, calls: usize) -> Self {
         self.resolver_concurrency = calls;
         self
     }
 
-    /// Sets the clock; the system's unless said.
+    /// Sets the clock. Default: the system's.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
         self
     }
 
-    /// Sets the realm that challenges name (RFC 9110 §11.5); `api` unless said.
+    /// Sets the realm of challenges (RFC 9110 §11.5). Default: `api`.
     pub fn realm(mut self, realm: impl Into<Box<str>>) -> Self {
         self.realm = realm.into();
         self
     }
 
-    /// Sets after how long a client should retry when keys can't be checked; one second unless said. Whole seconds are
-    /// sent, rounded up.
+    /// Sets when a client should retry if keys can't be checked. Default: one second. It is sent in whole seconds,
+    /// rounded up.
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = delay;
         self
     }
 
-    /// Accepts keys in the header `name` as well, its whole value being the key; may be called for several.
+    /// Accepts keys in the header `name` as well. Its whole value is the key. It may be called for several headers.
     ///
     /// # Security
     ///
-    /// Shared caches spare answers to requests with `Authorization`, and with no other header (RFC 9111 §3.5). The
-    /// adapters set `Cache-Control: private` on answers to keys from elsewhere.
+    /// Shared caches don't store responses to requests with `Authorization`, but they may store others (RFC 9111 §3.5).
+    /// The adapters therefore set `Cache-Control: private` on responses to keys in other headers.
     pub fn header(mut self, name: impl AsRef<str>) -> Self {
         self.extra_headers.push(name.as_ref().to_ascii_lowercase().into());
         self
     }
 
-    /// Sets what becomes of tokens that belong to somebody else; they are refused unless said.
+    /// Sets what happens to tokens that are not this service's keys. By default, they are refused.
     ///
-    /// They are told by their prefix, so passing them on needs a [`format`](AuthenticatorBuilder::format). One without a
-    /// prefix ([`KeyFormat::legacy`]) claims every token of its lengths.
+    /// Keys are recognized by their prefix, so passing other tokens on requires a
+    /// [`format`](AuthenticatorBuilder::format). A format without a prefix ([`KeyFormat::legacy`]) claims every token
+    /// of its lengths.
     pub fn foreign_tokens(mut self, foreign_tokens: ForeignTokens) -> Self {
         self.foreign_tokens = foreign_tokens;
         self
     }
 
-    /// Lets requests without a credential pass, without a key; one that is sent must still be good.
+    /// Accepts requests without a credential, as anonymous. A credential that is sent must still be valid.
     pub fn optional(mut self, optional: bool) -> Self {
         self.optional = optional;
         self
     }
 
-    /// Tells who holds a genuine key why it is refused: expired, disabled, revoked, not yet valid, other environment.
+    /// Tells the holder of a genuine key why it is refused: expired, disabled, revoked, not yet valid, other
+    /// environment.
     ///
     /// # Security
     ///
-    /// It also tells a thief that the key they hold was good once. Guessers learn nothing.
+    /// It also tells a thief that a stolen key was once valid. Someone who guesses keys learns nothing.
     pub fn explain_refusals(mut self, explain_refusals: bool) -> Self {
         self.explain_refusals = explain_refusals;
         self
     }
 
-    /// Asks `gate` before a cached answer is believed.
+    /// Calls `gate` before a cached answer is used.
     pub fn trust_gate(mut self, gate: impl TrustGate) -> Self {
         self.gate = Some(Box::new(gate));
         self
     }
 
-    /// Counts how often each key is used, for somebody to [take](Authenticator::take_usage); off unless said.
+    /// Counts how often each key is used, to be read with [`take_usage`](Authenticator::take_usage). By default,
+    /// nothing is counted.
     ///
-    /// It costs a request a few nanoseconds. Whoever switches it on has to take the counts: those of more than 131,072
-    /// secrets are not kept.
+    /// It costs each request a few nanoseconds. Take the counts regularly: at most 131,072 secrets are counted between
+    /// two calls.
     pub fn count_usage(mut self, count_usage: bool) -> Self {
         self.count_usage = count_usage;
         self
     }
 
-    /// Emits counters and a histogram through the `metrics` facade; off unless said. The [crate's page](crate#telemetry)
-    /// lists them.
+    /// Emits counters and a histogram through the `metrics` facade. The [crate's page](crate#telemetry) lists them. By
+    /// default, none are emitted.
     #[cfg(feature = "metrics")]
     #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn metrics(mut self, metrics: bool) -> Self {
@@ -281,7 +288,7 @@ impl AuthenticatorBuilder {
         self
     }
 
-    /// Has `sink` told of every request that is let in, by adapters that can tell.
+    /// Reports every accepted request to `sink`, if the adapter supports it.
     pub fn activity_sink(mut self, sink: Arc<dyn ActivitySink>) -> Self {
         self.activity_sink = Some(sink);
         self
@@ -291,9 +298,9 @@ impl AuthenticatorBuilder {
     ///
     /// # Errors
     ///
-    /// Zero or absurd capacities, no time or no turns for the resolver, a realm that is not printable ASCII, a header
-    /// name that is none or repeated, a format given twice, an environment that no format declares, foreign tokens that
-    /// nothing tells from keys.
+    /// A capacity that is zero or too large, a zero timeout or concurrency of the resolver, a realm that is not
+    /// printable ASCII, a header name that is not valid or repeated, a format given twice, an environment that no
+    /// format declares, or foreign tokens passed on without a format that tells keys apart.
     pub fn build(self) -> Result<Authenticator, ConfigError> {
         for (setting, capacity) in
             [("cache_capacity", self.cache_capacity), ("refused_capacity", self.refused_capacity)]

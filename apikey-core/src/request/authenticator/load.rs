@@ -1,7 +1,7 @@
-//! One look-up: a turn, a call of the resolver, a judgement, and an entry in the cache.
+//! One lookup: it waits for a turn, calls the resolver, judges the answer, and caches the result.
 //!
-//! Many requests may wait for it and any of them may drive it, so nothing unwinds through it: a panic anywhere inside is
-//! an answer like any other.
+//! Many requests may wait for a lookup, and any of them may drive it. A panic inside it therefore becomes an ordinary
+//! failure, and never unwinds through it.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -30,20 +30,20 @@ use crate::{
     telemetry::{self, Failure},
 };
 
-/// How a look-up ended, for all who waited.
+/// The outcome of a lookup, shared by all that waited.
 #[derive(Clone)]
 pub(super) enum Loaded {
     Known(Arc<Entry>),
     Refused(Refusal),
-    /// The resolver failed, panicked or took too long. Nothing is remembered of it.
+    /// The resolver failed, panicked or timed out. Nothing is cached.
     Unavailable,
-    /// Something changed meanwhile: to be loaded again.
+    /// The key was changed meanwhile, and has to be loaded again.
     Lost,
 }
 
 pub(super) async fn load(inner: Arc<Inner>, presented: PresentedKey, lookup: Lookup) -> Loaded {
-    // Outermost: the timer panics on a runtime that is shutting down, the resolver may panic anywhere, and so may a
-    // subscriber that is told of its error.
+    // The guard is outermost: the timer panics on a runtime that is shutting down, the resolver may panic anywhere, and
+    // so may a subscriber that receives its error.
     let guarded = AssertUnwindSafe(async {
         inner.load(presented, lookup).await.unwrap_or_else(|failure| {
             telemetry::resolver_failed(&failure);
@@ -56,7 +56,7 @@ pub(super) async fn load(inner: Arc<Inner>, presented: PresentedKey, lookup: Loo
     })
 }
 
-/// `future`, unless `deadline` passes first. There is none if it lies beyond what the clock can say.
+/// Runs `future` until `deadline`. `None` means that the deadline is beyond the clock's range.
 async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Result<T, Elapsed> {
     match deadline {
         Some(deadline) => timeout_at(deadline, future).await,
@@ -65,7 +65,7 @@ async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
 }
 
 impl Inner {
-    /// What the cache says of a key by now.
+    /// Returns the cache's current answer for a key.
     pub(super) fn cached(&self, lookup: &Lookup) -> Option<Loaded> {
         if let Some(entry) = self.table.get(&lookup.cache_key).filter(|entry| entry.is_good(lookup.now)) {
             return Some(Loaded::Known(entry));
@@ -78,7 +78,7 @@ impl Inner {
         let deadline = Instant::now().checked_add(self.resolver_timeout);
         let answered = within(deadline, async {
             let _permit = self.take_turn(lookup.known).await;
-            // A turn may come with the last of the time. A store that is slow enough for that is spared a call that nobody
+            // The turn may come just before the deadline. A store that is so slow is spared a call whose result nobody
             // would wait for.
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 std::future::pending::<()>().await;
@@ -103,7 +103,7 @@ impl Inner {
         Ok(filled.unwrap_or(Loaded::Lost))
     }
 
-    /// Waits for a turn at the resolver. Keys known to be good have turns of their own besides.
+    /// Waits for a turn at the resolver. Keys known to be valid have reserved turns as well.
     async fn take_turn(&self, known: bool) -> Option<OwnedSemaphorePermit> {
         let turn = Arc::clone(&self.permits).acquire_owned();
         if !known {
@@ -131,7 +131,7 @@ impl Inner {
             Some(ends_at) => now.saturating_add(self.shared.clock.until(ends_at)),
             None => Tick::NEVER,
         };
-        // From the call on, not from the answer: the store may have changed while the answer travelled.
+        // Counted from the call rather than the answer: the store may have changed while the answer was on its way.
         let good_until = ends.min(called.saturating_add(self.cache_ttl));
         let environment = match resolution.claims.environment() {
             Some(recorded) => Some(self.shared_environment(recorded)),
@@ -146,13 +146,13 @@ impl Inner {
         Ok(Loaded::Known(entry))
     }
 
-    /// The digest the secret is stored under, or why the key is not let in, and until when that is known to hold.
+    /// Returns the digest of the matching secret, or the reason for refusal and how long it holds.
     fn judge(&self, presented: &PresentedKey, resolution: &Resolution) -> Result<KeyDigest, (Reason, Tick)> {
         let refuse = |reason| Err((reason, Tick::NEVER));
         let digest = match &resolution.proof {
             Proof::Vouched => presented.digest().clone(),
             Proof::Digest(stored) => {
-                // All are compared, and each in constant time.
+                // All digests are compared, each in constant time.
                 let matches = presented.digests().iter().filter(|digest| *digest == stored).count();
                 if matches == 0 {
                     telemetry::digest_mismatch(resolution.claims.key_id());
@@ -180,7 +180,7 @@ impl Inner {
         Ok(digest)
     }
 
-    /// Does the key belong to an environment that is not accepted, or to none where some are asked for?
+    /// Returns `true` if the key belongs to an environment that is not accepted, or to none although some are required.
     fn is_of_another_environment(&self, presented: &PresentedKey, resolution: &Resolution) -> bool {
         let (named, recorded) = (presented.environment(), resolution.claims.environment());
         let differ = named.zip(recorded).is_some_and(|(named, recorded)| named != recorded);
@@ -201,7 +201,7 @@ impl Inner {
     ) -> Result<Loaded, Lost> {
         let fresh_until = called.saturating_add(self.refused_ttl);
         let (refused_since, evicted) = load.refuse(key_id.as_ref(), || {
-            // It may have been good when last looked up.
+            // The key may have been valid at its last lookup.
             let formerly_good = self.table.get(&lookup.cache_key);
             let evicted = formerly_good.as_ref().and_then(|entry| self.table.remove(entry));
             (formerly_good, evicted)

@@ -20,12 +20,12 @@ use crate::{
     telemetry::{self, Failure, Found},
 };
 
-/// How often a key is loaded for one request before it is given up, when changes outrun the loads.
+/// How often a key is loaded for one request before it fails because changes outrun the loads.
 const ATTEMPTS: u8 = 3;
 
-/// Waits for a key to be looked up, along with every other request that presents it.
+/// The future of a lookup, shared by all requests that present the same key.
 ///
-/// Dropping it is safe at any time: others carry the look-up on, and the last one to leave ends it.
+/// Dropping it is safe at any time: the others continue the lookup, and the last one to leave cancels it.
 #[must_use = "futures do nothing unless polled"]
 pub struct Loading {
     authenticator: Authenticator,
@@ -41,12 +41,12 @@ impl Loading {
         Loading { authenticator, presented, lookup, flight, attempts_left: ATTEMPTS - 1 }
     }
 
-    /// The decision a load leads to; `None` if something has changed since and it must be loaded again.
+    /// Returns the decision from a load, or `None` if the key has changed since and must be loaded again.
     fn decide(&self, loaded: Loaded) -> Option<Decision> {
         let authenticator = &self.authenticator;
         match loaded {
-            // A flight is joined by who arrives before it is off the list, which is after its answer was checked
-            // against changes: so what can have changed in between is looked at once more.
+            // A request may join a flight until it is off the list, which happens after its answer was checked against
+            // changes. A change in between is found by this second check.
             Loaded::Known(entry) if entry.is_unmarked() => {
                 if !entry.is_live() {
                     return Some(Err(authenticator.rejection(Reason::Expired, Some(entry.claims().key_id()))));
@@ -67,14 +67,14 @@ impl Loading {
     }
 }
 
-/// Joins the key's load under way, or begins one.
+/// Joins the load of the key that is in progress, or begins one.
 fn board(authenticator: &Authenticator, presented: &PresentedKey, lookup: &Lookup) -> Flight<Loaded> {
     let load = load(Arc::clone(&authenticator.0), presented.clone(), *lookup);
-    // Who asks for every request is not served by an answer that was asked for before.
+    // With a TTL of zero, a request must not share an answer that was requested before it.
     let may_share = lookup.trusted && !authenticator.0.cache_ttl.is_zero();
     match may_share {
         true => authenticator.0.flights.join(lookup.cache_key, || authenticator.0.cached(lookup), load),
-        // Another's load may have begun before this request came, and so before a change that the gate guards against.
+        // Another request's load may have begun before a change that the gate guards against.
         false => Flights::alone(load),
     }
 }

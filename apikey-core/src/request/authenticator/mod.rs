@@ -1,5 +1,5 @@
-//! The pipeline: header bytes in, a decision out. Every adapter calls [`Authenticator::authenticate`] and renders what
-//! it answers; nothing is decided elsewhere.
+//! The pipeline from header bytes to a decision. Every adapter calls [`Authenticator::authenticate`] and renders its
+//! answer.
 
 mod builder;
 mod load;
@@ -29,9 +29,9 @@ use crate::{
     telemetry::{self, Found},
 };
 
-/// Verifies the keys of requests, and remembers those it has verified.
+/// Verifies the keys of requests, and caches the result.
 ///
-/// One for a service: it is cheap to clone, and its clones share one cache, so a revocation told to one is known to all.
+/// A service has one. Clones are cheap and share one cache, so that a revocation through one applies to all.
 ///
 /// ```
 /// use apikey_core::{Authenticator, KeyFormat, resolver_fn};
@@ -47,8 +47,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Authenticator(Arc<Inner>);
 
-/// What comes of a request: a caller; none, where the service lets anonymous requests or foreign tokens pass; or a
-/// refusal.
+/// The outcome of a request: a caller, `None` for an anonymous request or a foreign token that the service accepts, or
+/// a refusal.
 pub type Decision = Result<Option<AuthenticatedKey>, Rejection>;
 
 /// The answer of [`Authenticator::authenticate`].
@@ -61,23 +61,24 @@ pub enum Authentication {
     Loading(Loading),
 }
 
-/// Says whether cached answers may be believed now. Asked for every request that the cache could answer.
+/// Decides whether cached answers may be used now. It is called for every request that the cache could answer.
 ///
-/// A process on its own may always believe its cache: every revocation is told to it. In a fleet, where another node may
-/// revoke, it may do so only while it holds a lease from the store. What is not believed is looked up again.
+/// A single process may always use its cache, because it makes every revocation itself. A node of a fleet may use its
+/// cache only while it holds a lease from the store, because another node may revoke. If the cache may not be used, the
+/// key is looked up again.
 pub trait TrustGate: Send + Sync + 'static {
-    /// `now` is a reading of the authenticator's clock, taken before the question.
+    /// Returns `true` if cached answers may be used. `now` is the authenticator's clock, read before this call.
     fn trusts_cache(&self, now: Tick) -> bool;
 }
 
 struct Inner {
     resolver: Arc<dyn ErasedResolver>,
     formats: Box<[KeyFormat]>,
-    /// The environments accepted; `None` accepts each that a format declares.
+    /// The accepted environments; `None` accepts all that the formats declare.
     environments: Option<Box<[Arc<str>]>>,
     /// The environments that formats declare, so that the claims of many keys share one string.
     declared_environments: Box<[Arc<str>]>,
-    /// The length of the longest key any format accepts, in bytes.
+    /// The length in bytes of the longest key that any format accepts.
     longest: usize,
     hasher: KeyHasher,
     catalog: ScopeCatalog,
@@ -85,7 +86,7 @@ struct Inner {
     table: Table,
     refused: RefusedKeys,
     flights: Flights<Loaded>,
-    /// Permits for loads of keys not known to be good, and those kept back for keys that are.
+    /// Permits for loads of unknown keys, and the reserved ones for keys known to be valid.
     permits: Arc<Semaphore>,
     reserved_permits: Arc<Semaphore>,
     gate: Option<Box<dyn TrustGate>>,
@@ -99,15 +100,14 @@ struct Inner {
 }
 
 impl Authenticator {
-    /// Begins to configure an authenticator that looks keys up in `resolver`.
+    /// Configures an authenticator that looks keys up in `resolver`.
     pub fn builder(resolver: impl Resolver) -> AuthenticatorBuilder {
         AuthenticatorBuilder::new(Arc::new(resolver))
     }
 
-    /// Judges a request by its headers.
+    /// Decides about a request by its headers.
     ///
-    /// A key in the cache, and whatever is refused without a look-up, is decided before this returns; nothing is
-    /// allocated for it, a refusal apart.
+    /// Cached keys, and refusals that need no lookup, are decided before this returns. Only a refusal allocates.
     pub fn authenticate(&self, request: &impl RequestView) -> Authentication {
         if let Some(key) = request.authenticated()
             && self.still_accepts(&key)
@@ -122,21 +122,21 @@ impl Authenticator {
         }
     }
 
-    /// The names of the headers besides `Authorization` that may hold a key, in lower case; [`Header::Extra`] counts
-    /// them.
+    /// Returns the lower-case names of the headers besides `Authorization` that may hold a key. [`Header::Extra`] is an
+    /// index into them.
     #[must_use]
     pub fn extra_headers(&self) -> &[Box<str>] {
         &self.0.extra_headers
     }
 
-    /// The headers that may hold a key, `Authorization` first.
+    /// Returns the headers that may hold a key, `Authorization` first.
     pub fn headers(&self) -> impl Iterator<Item = Header> {
         [Header::Authorization].into_iter().chain((0..self.0.extra_headers.len()).map(Header::Extra))
     }
 
-    /// Ends a key: no request that arrives after this returns is let in with it, and every handle of it is dead.
+    /// Revokes a key: every handle of it is dead, and no request that arrives after this returns is accepted with it.
     ///
-    /// Change the store first: what is looked up from now on is believed. The same holds for the methods below.
+    /// Change the store first, because lookups after this call are trusted. The same holds for the methods below.
     ///
     /// ```
     /// # use apikey_core::{Authenticator, KeyId};
@@ -151,15 +151,16 @@ impl Authenticator {
         self.end(key, None);
     }
 
-    /// Ends one secret of a key, known by the digest it is stored under; the key's other secrets live on.
+    /// Revokes one secret of a key, by its stored digest. The key's other secrets stay valid.
     pub fn revoke_secret(&self, key: &KeyId, digest: &KeyDigest) {
         self.end(key, Some(digest));
     }
 
-    /// Moves the end of a key's window, or of one secret's: requests under way end at `when`, and later ones are looked up.
+    /// Moves the end of a key's validity, or of one secret's. Requests in progress end at `when`, and later ones are
+    /// looked up.
     ///
-    /// `None` removes the end. It is told by the authenticator's clock as it stands now: a wall clock that is set later
-    /// changes nothing. Without a `secret` all of the key's secrets get the same end.
+    /// `None` removes the end. Without a `secret`, all secrets of the key get the same end. The authenticator converts
+    /// `when` by its clock's current wall time; setting the wall clock later changes nothing.
     ///
     /// ```
     /// use std::time::Duration;
@@ -176,10 +177,10 @@ impl Authenticator {
         shared.registry.end_at(key, secret, ends).iter().for_each(|entry| entry.end_has_moved());
     }
 
-    /// Has `key` looked up again before it is next let in: its scopes, its windows or its status have changed.
+    /// Looks `key` up again before it is next accepted, because its scopes, its validity or its status have changed.
     ///
-    /// Requests under way finish. What was refused is looked up again too, so that a key which was just enabled, or has
-    /// just got another secret, is let in at once.
+    /// Requests in progress finish. Refusals are looked up again, too, so that a key that was just enabled or that just
+    /// got another secret is accepted immediately.
     ///
     /// ```
     /// # use apikey_core::{Authenticator, KeyId};
@@ -194,29 +195,28 @@ impl Authenticator {
         self.0.shared.registry.refresh(key);
     }
 
-    /// [`refresh`](Authenticator::refresh) for every key.
+    /// Applies [`refresh`](Authenticator::refresh) to every key.
     pub fn refresh_all(&self) {
         self.0.shared.registry.refresh_all();
     }
 
-    /// Has every key that was refused looked up again: new ones have come.
+    /// Looks up every refused key again, because new keys exist.
     pub fn forget_refused(&self) {
         self.0.shared.registry.forget_refused();
     }
 
-    /// The clock that keys are judged by.
+    /// Returns the clock that keys are judged by.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.0.shared.clock
     }
 
-    /// What each key was used for since this was last called. Empty unless usage is
+    /// Returns how often each key was used since the last call. It is empty unless usage is
     /// [counted](AuthenticatorBuilder::count_usage).
     ///
-    /// Every request is in exactly one answer, whatever happens to its key or the cache meanwhile, and however many call
-    /// this; those that were let in before the call are in this or an earlier one. A secret may be listed twice: once for
-    /// what it was before it was looked up again, and once for what it is now. It costs by the number of keys that
-    /// were used.
+    /// Every request is counted in exactly one result, even if its key or the cache changes meanwhile, or if several
+    /// tasks call this. Requests accepted before the call are in this result or an earlier one. A secret may be listed
+    /// twice: with its data before and after another lookup. The cost grows with the number of used keys.
     ///
     /// ```
     /// # use apikey_core::{Authenticator, StaticKeys};
@@ -255,8 +255,8 @@ impl Authenticator {
         taken
     }
 
-    /// Completes when so many keys were used since usage was last taken (8,192 of them) that it should be taken now. For
-    /// one caller at a time; it never completes where usage is not counted.
+    /// Completes when so many keys (8,192) were used since usage was last taken that it should be taken now. Only one
+    /// task may await it at a time. It never completes if usage is not counted.
     pub async fn usage_piles_up(&self) {
         match &self.0.shared.usage {
             Some(usage) => usage.grows_long().await,
@@ -270,24 +270,24 @@ impl Authenticator {
         self.0.shared.usage.is_some()
     }
 
-    /// Returns `true` if somebody has asked to be told of [activity](AuthenticatorBuilder::activity_sink). If not, an adapter
-    /// need not even look at the request.
+    /// Returns `true` if there is an [activity sink](AuthenticatorBuilder::activity_sink). If not, an adapter need not
+    /// inspect the request.
     #[must_use]
     pub fn records_activity(&self) -> bool {
         self.0.activity_sink.is_some()
     }
 
-    /// Tells whoever has asked for it what `key` did. For adapters, once a request is answered that was let in.
+    /// Reports to the activity sink what `key` did. Adapters call it once an accepted request is answered.
     pub fn record_activity(&self, key: &AuthenticatedKey, request: &RequestReport<'_>) {
         if let Some(sink) = &self.0.activity_sink {
             sink.record(key, request);
         }
     }
 
-    /// Refuses a request in this authenticator's words, for an adapter that has decided by itself.
+    /// Refuses a request with this authenticator's settings, for an adapter that has decided by itself.
     ///
-    /// [`InvalidRequest`](RejectionKind::InvalidRequest) says that more than one credential was sent. The scopes that a
-    /// caller lacks are named by [`AuthenticatedKey::refuse_scopes`].
+    /// [`InvalidRequest`](RejectionKind::InvalidRequest) means that several credentials were sent. To refuse a caller
+    /// for missing scopes, use [`AuthenticatedKey::refuse_scopes`].
     ///
     /// ```
     /// use apikey_core::{RejectionKind, TestKeys};
@@ -306,7 +306,8 @@ impl Authenticator {
         ended.iter().for_each(|entry| entry.wake_waiters());
     }
 
-    /// Has this authenticator let the request in before? Then the cache TTL no longer matters, only whether the key lives.
+    /// Returns `true` if this authenticator accepted the request before and the key is still live. The cache TTL no
+    /// longer matters.
     fn still_accepts(&self, key: &AuthenticatedKey) -> bool {
         Arc::ptr_eq(key.shared(), &self.0.shared) && key.is_live()
     }
@@ -314,15 +315,14 @@ impl Authenticator {
     #[inline]
     fn judge(&self, credential: Credential<'_>) -> Authentication {
         let inner = &*self.0;
-        // What is longer than any key is not worth hashing. Shorter tokens are looked up before they are parsed: what is
-        // cached has been parsed once, and a digest names one string only.
+        // A token that is longer than any key is not hashed. Shorter ones are looked up before they are parsed: cached
+        // tokens were parsed before, and a digest stands for one string only.
         if credential.token.len() > inner.longest {
             return self.judge_new(credential, None);
         }
         let cache_key = CacheKey::of(credential.token);
-        // In this order: clock, gate, entry. An entry that is read as good after the gate was open at `now` was good at
-        // some moment of the lease.
-        // A gate's promises are to other machines: it is shown the exact time.
+        // The order matters: clock, gate, entry. If the gate was open at `now` and the entry is valid after that, it
+        // was valid at some moment of the lease. A gate's promises concern other machines, so it gets the exact time.
         let now = match &inner.gate {
             None => inner.shared.clock.at_latest(),
             Some(_) => inner.shared.clock.now(),
@@ -344,7 +344,7 @@ impl Authenticator {
         }
     }
 
-    /// Judges a token that the cache does not vouch for. Without a `lookup` it is too long to be a key.
+    /// Judges a token that the cache can't answer. Without a `lookup`, it is too long to be a key.
     #[cold]
     fn judge_new(&self, credential: Credential<'_>, lookup: Option<Lookup>) -> Authentication {
         let Credential { token, header } = credential;
@@ -357,7 +357,7 @@ impl Authenticator {
             Err(_) if self.lets_pass(token, header) => return self.pass(),
             Err(error) => return self.reject(reason_of(&error), None),
         };
-        // A format accepted it, so it is not too long.
+        // A format has accepted it, so it is not too long.
         let Some(lookup) = lookup else {
             return self.reject(Reason::WrongFormat, None);
         };
@@ -380,11 +380,11 @@ impl Authenticator {
         Authentication::Loading(Loading::new(self.clone(), presented, lookup))
     }
 
-    /// The environment that the token's text names, under the first format that accepts it; else the error of the format
+    /// Returns the environment that the token names, by the first format that accepts it, or the error of the format
     /// that got furthest.
     ///
-    /// A token with a declared format's prefix is that format's: a legacy format, which has none, doesn't accept what the
-    /// other has refused.
+    /// A token with a declared format's prefix belongs to that format: a legacy format, which has no prefix, can't
+    /// accept it after that format has refused it.
     fn check_format(&self, token: &[u8]) -> Result<Option<Arc<str>>, ParseKeyError> {
         let is_declared = |format: &&KeyFormat| format.prefix().is_some();
         let is_claimed = self.0.formats.iter().filter(is_declared).any(|format| format.has_prefix(token));
@@ -433,21 +433,21 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The list of used entries refers to entries, and entries to it.
+        // Breaks a cycle: the list of used entries refers to entries, and entries to it.
         if let Some(usage) = &self.shared.usage {
             usage.close();
         }
     }
 }
 
-/// What a look at the cache has found, a hit apart.
+/// The result of a cache lookup that was no hit.
 #[derive(Clone, Copy)]
 struct Lookup {
     cache_key: CacheKey,
     now: Tick,
-    /// Were cached answers to be believed?
+    /// `true` if cached answers may be used.
     trusted: bool,
-    /// Is the key cached as a good one, though not freshly?
+    /// `true` if the key is cached as valid, but no longer fresh.
     known: bool,
 }
 
