@@ -45,7 +45,8 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Where one of several scopes is enough, the requirements are alternatives (OpenAPI 3.1 §4.8.30: one of them suffices).
+/// Where one of several scopes is enough, the requirements are alternatives (OpenAPI 3.1 §4.8.30: one of them
+/// suffices).
 ///
 /// # Panics
 ///

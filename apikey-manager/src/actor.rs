@@ -55,8 +55,8 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// Creates rights from scopes, as a key has them: `keys:read`, `keys:write` and `keys:admin` decide what is allowed, and
-    /// nothing is granted that the scopes don't cover.
+    /// Creates rights from scopes, as a key has them. `keys:read`, `keys:write` and `keys:admin` decide what is
+    /// allowed, and only covered scopes can be granted.
     #[must_use]
     pub fn scopes(scopes: ScopeSet) -> Self {
         Rights { scopes, expires_at: None, is_host: false }
@@ -89,7 +89,8 @@ impl Actor {
     ///
     /// # Errors
     ///
-    /// [`ActorError::Id`] when `id` is not an [`ActorId`], [`ActorError::Reserved`] when it begins with `key:` or `host:`.
+    /// [`ActorError::Id`] when `id` is not an [`ActorId`], [`ActorError::Reserved`] when it begins with `key:` or
+    /// `host:`.
     pub fn user(id: impl AsRef<str>, organization: OrganizationId, rights: Rights) -> Result<Self, ActorError> {
         let id = ActorId::new(id)?;
         let is_reserved = id.as_str().starts_with("key:") || (id.as_str().starts_with("host:") && !rights.is_host);
@@ -101,8 +102,8 @@ impl Actor {
 
     /// Creates an actor for the key of a request. Returns `None` if the key has no organization.
     ///
-    /// Each change reads the key's rights again from the store: a key that has lost them, or whose presented secret has ended,
-    /// changes nothing. Grants by a secret in its overlap end with that secret.
+    /// Each change reads the key's rights again from the store. A key that has lost them, or whose presented secret has
+    /// ended, changes nothing. Grants by a secret in its overlap end with that secret.
     #[must_use]
     pub fn key(key: &AuthenticatedKey) -> Option<Self> {
         let organization = key.organization()?.clone();
@@ -118,8 +119,8 @@ impl Actor {
         })
     }
 
-    /// Sets the request's id for the audit trail: the first 128 characters, with those that aren't visible ASCII replaced by
-    /// `?`.
+    /// Sets the request's id for the audit trail: the first 128 characters, with those that aren't visible ASCII
+    /// replaced by `?`.
     #[must_use]
     pub fn with_request_id(mut self, request_id: impl AsRef<str>) -> Self {
         let seen = |c: char| if c.is_ascii_graphic() { c } else { '?' };
@@ -127,15 +128,16 @@ impl Actor {
         self
     }
 
-    /// Makes the actor's next change happen once, even if it is sent again because its answer was lost.
+    /// Makes the actor's next change happen once, even if the request is sent again because its answer was lost.
     ///
-    /// `key` is the caller's `Idempotency-Key`, `operation` names what is asked for, such as the method and the path of a
-    /// request, and `input` is its body. [`issue`], [`duplicate`], [`rotate`], [`rotate_account`] and [`revoke_selected`] fail
-    /// with [`AlreadyDone`] if the actor has done the operation with this key and this input within the last 24 hours, and with
-    /// [`IdempotencyKeyReused`] if the input was another. Other operations may be repeated, and take no notice of it.
+    /// `key` is the caller's `Idempotency-Key`, `operation` names the operation, such as a request's method and path,
+    /// and `input` is the request's body. If the actor has done the operation with this key and input within the last
+    /// 24 hours, [`issue`], [`duplicate`], [`rotate`], [`rotate_account`] and [`revoke_selected`] fail with
+    /// [`AlreadyDone`]. With another input, they fail with [`IdempotencyKeyReused`]. Other operations can be repeated
+    /// safely, and ignore the key.
     ///
-    /// No secret is kept for a repetition: [rotate](crate::KeyManager::rotate) the key to get one. A change that fails is not
-    /// remembered. An organization's latest 10,000 changes are remembered.
+    /// No secret is stored for a repetition: [rotate](crate::KeyManager::rotate) the key to get one. A change that
+    /// fails is not remembered. An organization's latest 10,000 changes are remembered.
     ///
     /// [`issue`]: crate::KeyManager::issue
     /// [`duplicate`]: crate::KeyManager::duplicate
@@ -150,31 +152,31 @@ impl Actor {
         self
     }
 
-    /// Who it is.
+    /// Returns the actor's id.
     #[must_use]
     pub fn id(&self) -> &ActorId {
         &self.id
     }
 
-    /// Where it acts.
+    /// Returns the organization in which it acts.
     #[must_use]
     pub fn organization(&self) -> &OrganizationId {
         &self.organization
     }
 
-    /// Returns the granted scopes, with roles by name. A key's are those that it was authenticated with.
+    /// Returns the granted scopes, with roles by name. For a key, these are the scopes with which it was authenticated.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.rights.scopes
     }
 
-    /// Until when it may.
+    /// Returns the time at which its rights end.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.rights.expires_at
     }
 
-    /// The key that it is, if it is one.
+    /// Returns the id of the acting key, if the actor is a key.
     #[must_use]
     pub fn key_id(&self) -> Option<&KeyId> {
         self.key.as_ref()

@@ -13,7 +13,7 @@ pub struct AuditEvent {
     pub id: String,
     /// The time.
     pub at: Timestamp,
-    /// Where.
+    /// The organization.
     pub organization: OrganizationId,
     /// The actor.
     pub actor: ActorId,
@@ -67,7 +67,7 @@ macro_rules! actions {
             /// Every action.
             pub const ALL: &[Action] = &[$(Action::$variant),+];
 
-            /// Its name, such as `key.issued`.
+            /// Returns its name, such as `key.issued`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -91,7 +91,7 @@ actions! {
     KeyRotated = "key.rotated",
     /// The overlap of a rotation was ended early.
     KeyOverlapEnded = "key.overlap_ended",
-    /// A secret of a key was ended, because a revoked key had got it.
+    /// A secret of a key was ended, because a revoked key had obtained it.
     KeySecretEnded = "key.secret_ended",
     /// A key was disabled.
     KeyDisabled = "key.disabled",

@@ -5,14 +5,14 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Grows until it is reset.
+/// A delay that grows until it is reset.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// Returns the delay after another failure: between half and all of a span that doubles up to a minute.
+    /// Returns the delay after another failure: between half and all of a span that doubles, up to a minute.
     pub(crate) fn next(&mut self) -> Duration {
         let span = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);

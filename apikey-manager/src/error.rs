@@ -11,10 +11,11 @@ use crate::{record::Status, store::StoreError, validate::FieldError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManageError {
-    /// The input is wrong. Each wrong field is named.
+    /// The input is invalid. Each invalid field is named.
     #[error("{}", list(.0))]
     Invalid(Vec<FieldError>),
-    /// It doesn't exist in the actor's organization. The error doesn't tell whether it exists in another.
+    /// The object doesn't exist in the actor's organization. The error doesn't tell whether another organization has
+    /// it.
     #[error("there is no such {0}")]
     NotFound(Missing),
     /// The actor lacks the right.
@@ -37,7 +38,7 @@ pub enum ManageError {
     /// The actor has done this with the same `Idempotency-Key`. Nothing was changed again.
     #[error("this was done before, with the same idempotency key")]
     AlreadyDone {
-        /// The keys that were made, rotated or revoked, or that lost a secret.
+        /// The keys that were created, rotated or revoked, or that lost a secret.
         keys: Vec<KeyId>,
     },
     /// The actor has done the same operation with this `Idempotency-Key` and other input.
@@ -50,16 +51,16 @@ pub enum ManageError {
         of: Limited,
         /// The number in use.
         used: u64,
-        /// How many there may be.
+        /// The limit.
         allowed: u64,
     },
     /// The host could not provide the organization's limits.
     #[error("the organization's limits are unavailable")]
     Limits(#[source] BoxError),
-    /// Rows of an import are wrong. None of the batch was imported.
+    /// Rows of an import are invalid. Nothing of the batch was imported.
     #[error("{} of the keys can't be imported", .0.len())]
     Import(Vec<crate::import::RowError>),
-    /// There are too many concurrent reads, see [`ReadSettings`](crate::ReadSettings). Try again a moment later.
+    /// There are too many concurrent reads; see [`ReadSettings`](crate::ReadSettings). Try again after a moment.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// The key could not be generated.
@@ -104,14 +105,14 @@ impl ManageError {
         }
     }
 
-    /// Returns `true` if `field` is among the wrong fields.
+    /// Returns `true` if `field` is among the invalid fields.
     #[must_use]
     pub fn is_about(&self, field: &str) -> bool {
         matches!(self, ManageError::Invalid(fields) if fields.iter().any(|at_fault| at_fault.field == field))
     }
 }
 
-/// What was not found.
+/// The kind of object that was not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Missing {
@@ -149,7 +150,7 @@ impl fmt::Display for Limited {
     }
 }
 
-/// The scope of a bound on concurrent reads.
+/// The limit on concurrent reads that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Busy {
@@ -161,7 +162,7 @@ pub enum Busy {
     Service,
 }
 
-/// The reason why an actor lacks a right.
+/// Why an actor lacks a right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Forbidden {
@@ -177,7 +178,7 @@ pub enum Forbidden {
     /// The acting key is no longer valid.
     #[error("the caller's key is no longer valid")]
     NotLive,
-    /// Only the host may.
+    /// The operation is reserved to the host.
     #[error("only the service itself may do this")]
     HostOnly,
 }

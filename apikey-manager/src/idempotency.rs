@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 /// How long a request is remembered.
 pub(crate) const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3_600);
 
-/// The most requests that are remembered of an organization. The latest ones stay.
+/// The most requests that are remembered for one organization. The latest ones are kept.
 pub(crate) const MOST_REMEMBERED: usize = 10_000;
 
 /// A request that must not be carried out twice.
@@ -28,7 +28,7 @@ impl Once {
     }
 }
 
-/// Returns the digest of `parts`, in hexadecimal. Lengths keep `["a", "b"]` and `["ab", ""]` apart.
+/// Returns the digest of `parts`, in hexadecimal. Length prefixes distinguish `["a", "b"]` from `["ab", ""]`.
 fn digest(parts: &[&[u8]]) -> String {
     let mut sha = Sha256::new();
     for part in parts {

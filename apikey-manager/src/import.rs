@@ -79,13 +79,13 @@ impl ImportKey {
         self
     }
 
-    /// The purpose.
+    /// Sets the description.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
     }
 
-    /// Grants these scopes and roles, and those granted before.
+    /// Adds scopes and roles to the grants.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes.extend(scopes.into_iter().map(Into::into));
         self
@@ -115,20 +115,20 @@ impl ImportKey {
         self
     }
 
-    /// Additional data of the service.
+    /// Sets the service's additional data.
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata = metadata;
         self
     }
 }
 
-/// A wrong row of an import.
+/// An invalid row of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RowError {
     /// The row's number in the whole import, from 0.
     pub row: usize,
-    /// The mistake. It doesn't tell to whom an existing key belongs.
+    /// The mistake. It doesn't tell who owns an existing key.
     pub error: FieldError,
 }
 
@@ -142,8 +142,8 @@ impl fmt::Display for RowError {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportProgress {
-    /// The rows that are in the store.
+    /// The number of rows that are in the store.
     pub done: usize,
-    /// Those of them that an earlier run imported.
+    /// The number of those rows that an earlier run imported.
     pub skipped: usize,
 }

@@ -1,5 +1,5 @@
-//! Manages the life of API keys: issue, list, scope, rotate, disable, revoke and delete them, count their use and keep an
-//! audit trail.
+//! Manages the life of API keys: issue, list, scope, rotate, disable, revoke and delete them, count their use and keep
+//! an audit trail.
 //!
 //! A [`KeyManager`] keeps the records of keys in a [`KeyStore`]. Every change reaches the service's
 //! [`Authenticator`](apikey_core::Authenticator) before the operation returns. `apikey-sqlx` has stores for SQLite and

@@ -38,7 +38,7 @@ impl Limits {
         self
     }
 
-    /// How many service accounts there may be.
+    /// Sets the largest number of service accounts.
     #[must_use]
     pub fn service_accounts(mut self, accounts: u64) -> Self {
         self.service_accounts = Some(accounts);
@@ -53,45 +53,45 @@ impl Limits {
         self
     }
 
-    /// The lifetime of keys that are issued without a word about it.
+    /// Sets the lifetime of keys that are issued without an expiry.
     #[must_use]
     pub fn default_lifetime(mut self, lifetime: Duration) -> Self {
         self.default_lifetime = Some(lifetime);
         self
     }
 
-    /// `true` if every new key must expire.
+    /// Sets whether every new key must expire.
     #[must_use]
     pub fn expiry_required(mut self, required: bool) -> Self {
         self.expiry_required = required;
         self
     }
 
-    /// How many keys there may be.
+    /// Returns the largest number of keys.
     #[must_use]
     pub fn allowed_keys(&self) -> Option<u64> {
         self.keys
     }
 
-    /// How many service accounts there may be.
+    /// Returns the largest number of service accounts.
     #[must_use]
     pub fn allowed_service_accounts(&self) -> Option<u64> {
         self.service_accounts
     }
 
-    /// How far off an expiry may be when it is set.
+    /// Returns the longest lifetime of a key.
     #[must_use]
     pub fn allowed_lifetime(&self) -> Option<Duration> {
         self.longest_lifetime
     }
 
-    /// The lifetime of keys that are issued without a word about it.
+    /// Returns the lifetime of keys that are issued without an expiry.
     #[must_use]
     pub fn lifetime_unless_set(&self) -> Option<Duration> {
         self.default_lifetime
     }
 
-    /// `true` if every new key must expire.
+    /// Returns `true` if every new key must expire.
     #[must_use]
     pub fn is_expiry_required(&self) -> bool {
         self.expiry_required

@@ -1,6 +1,6 @@
-//! Values that are known by their names: as text, from text and with serde.
+//! Values with names: as text, parsed from text, and with serde.
 
-/// A text is not the name of a value of the kind that was asked for.
+/// The error for a text that is not the name of such a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the name of {0}")]
 pub struct UnknownName(pub(crate) &'static str);

@@ -23,13 +23,12 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
-/// A place in a list: what comes after the row of this time and id. Text for callers, to be handed back with the order in
-/// which the page was asked for.
+/// A place in a list: after the row with this time and id. Callers get it as text, and must use it with the same order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The time of the last row seen, by which the list is ordered.
+    /// The time of the last row, in the order of the list.
     pub at: Timestamp,
-    /// Its id.
+    /// The id of the last row.
     pub id: String,
 }
 
@@ -39,7 +38,7 @@ pub struct Cursor {
 pub struct CursorError(());
 
 impl Cursor {
-    /// Whether it can be written as text, and read again.
+    /// Returns `true` if the cursor can be written as text and parsed again.
     pub(crate) fn is_written(&self) -> bool {
         KeyId::new(&self.id).is_ok()
     }
@@ -78,32 +77,31 @@ pub struct KeyFilter {
     pub created_by: Option<ActorId>,
     /// Only keys issued by this key.
     pub created_by_key: Option<KeyId>,
-    /// Keys that have this text in their name, description or hint, or as their id. Case makes no difference to ASCII
-    /// letters, and to no others (`É` is not found by `é`); nothing is normalized (`é` as one character is not found by `é`
-    /// as two, nor `ﬁ` by `fi`), in any store.
+    /// Only keys with this text in their name, description or hint, or with this id. Only ASCII letters are
+    /// case-insensitive (`é` doesn't match `É`), and nothing is normalized (`fi` doesn't match `ﬁ`), in any store.
     pub text: Option<String>,
-    /// Keys that were used, but not since this moment. Usage is written in batches: a use shows after
-    /// [`UsageSettings::interval`](crate::UsageSettings::interval) at the latest.
+    /// Only keys that were used, but not since this time. Usage is written in batches, so that a use may take
+    /// [`UsageSettings::interval`](crate::UsageSettings::interval) to appear.
     pub last_used_before: Option<Timestamp>,
-    /// `true`: keys that were never used; `false`: keys that were. A first use shows as late as
-    /// [`last_used_before`](KeyFilter::last_used_before) says.
+    /// `true` for keys that were never used, `false` for keys that were. A first use appears with the delay of
+    /// [`last_used_before`](KeyFilter::last_used_before).
     pub unused: Option<bool>,
-    /// Keys that expire before this moment, or have expired.
+    /// Only keys that expire before this time, or have expired.
     pub expires_before: Option<Timestamp>,
-    /// Keys whose newest secret is at least this old.
+    /// Only keys whose newest secret is at least this old.
     pub rotation_due: Option<Duration>,
     /// Only keys down to this place in the list, inclusive. Searches without an index read a list in parts.
     pub down_to: Option<Cursor>,
 }
 
 impl KeyFilter {
-    /// Keys that have this text; see [`text`](KeyFilter::text).
+    /// Creates a filter for keys with this text; see [`text`](KeyFilter::text).
     #[must_use]
     pub fn containing(text: impl Into<String>) -> Self {
         KeyFilter { text: Some(text.into()), ..KeyFilter::default() }
     }
 
-    /// Returns `true` if the keys that pass can't be found without reading those that don't.
+    /// Returns `true` if finding the matching keys requires reading others.
     pub(crate) fn is_search(&self) -> bool {
         self.text.is_some()
             || self.status == Some(Status::Rotating)
@@ -139,23 +137,23 @@ impl KeyFilter {
     }
 }
 
-/// The order of a list of keys. Ties are in the order of the ids, so that every key has a place of its own.
+/// The order of a list of keys. Ties are broken by id, so that every key has its own place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeySort {
-    /// Newest first; of one moment the greatest id first.
+    /// Newest first, then greatest id first.
     #[default]
     Created,
-    /// Soonest to expire first, smallest id first; keys without an expiry last, as if they expired at
+    /// Soonest expiry first, then smallest id first. Keys without an expiry come last, as if they expired at
     /// [`Timestamp::MAX`].
     Expiry,
-    /// Longest unused first, smallest id first; keys that were never used before all others, as if they had been used at
-    /// [`Timestamp::UNIX_EPOCH`].
+    /// Longest unused first, then smallest id first. Keys that were never used come before all others, as if they had
+    /// been used at [`Timestamp::UNIX_EPOCH`].
     LastUse,
 }
 
 impl KeySort {
-    /// Returns where a key stands in a list of this order.
+    /// Returns the place of a key in a list of this order.
     #[must_use]
     pub fn place(self, key: &KeyRecord) -> Cursor {
         let at = match self {
@@ -166,7 +164,7 @@ impl KeySort {
         Cursor { at, id: key.id.to_string() }
     }
 
-    /// Returns the order of two places in such a list.
+    /// Returns the order of two places in a list of this order.
     #[must_use]
     pub fn compare(self, a: &Cursor, b: &Cursor) -> Ordering {
         let order = (a.at, a.id.as_str()).cmp(&(b.at, b.id.as_str()));
@@ -174,16 +172,16 @@ impl KeySort {
     }
 }
 
-/// A page of keys, as a store is asked for it.
+/// A query for a page of keys.
 #[derive(Clone, Debug)]
 pub struct KeyQuery {
-    /// Whose.
+    /// The organization.
     pub organization: OrganizationId,
     /// The filter.
     pub filter: KeyFilter,
-    /// In which order.
+    /// The order.
     pub sort: KeySort,
-    /// The time for which a status is computed.
+    /// The time at which a status applies.
     pub now: Timestamp,
     /// Only rows after this one.
     pub after: Option<Cursor>,
@@ -191,10 +189,10 @@ pub struct KeyQuery {
     pub limit: usize,
 }
 
-/// A page of service accounts, newest first.
+/// A query for a page of service accounts, newest first.
 #[derive(Clone, Debug)]
 pub struct AccountQuery {
-    /// Whose.
+    /// The organization.
     pub organization: OrganizationId,
     /// Only rows after this one.
     pub after: Option<Cursor>,
@@ -218,10 +216,10 @@ pub struct AuditFilter {
     pub to: Option<Timestamp>,
 }
 
-/// A page of audit events, newest first (by `at`, then id, both descending).
+/// A query for a page of audit events, newest first (by `at`, then id, both descending).
 #[derive(Clone, Debug)]
 pub struct AuditQuery {
-    /// Whose.
+    /// The organization.
     pub organization: OrganizationId,
     /// The filter.
     pub filter: AuditFilter,
@@ -234,13 +232,13 @@ pub struct AuditQuery {
 /// The subject of usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UsageOf {
-    /// A key's, deleted or not.
+    /// A key, deleted or not.
     Key(KeyId),
-    /// A service account's.
+    /// A service account.
     Account(ServiceAccountId),
-    /// An environment's.
+    /// An environment.
     Environment(String),
-    /// The whole organization's.
+    /// The whole organization.
     Organization,
 }
 
@@ -305,7 +303,7 @@ impl Bucket {
 /// A query for the usage in a span of time, by bucket, oldest first, without empty buckets.
 #[derive(Clone, Debug)]
 pub struct UsageQuery {
-    /// Whose.
+    /// The organization.
     pub organization: OrganizationId,
     /// The subject.
     pub of: UsageOf,
@@ -340,16 +338,16 @@ pub struct ReachQuery {
     pub organization: OrganizationId,
     /// The keys it begins with.
     pub selection: Selection,
-    /// `true` to follow [`Lineage`](crate::Lineage) from those keys, and from the actor of [`Selection::CreatedBy`], to the
-    /// keys that they issued and the secrets that they made, and so on.
+    /// `true` to follow [`Lineage`](crate::Lineage) from those keys, and from the actor of [`Selection::CreatedBy`], to
+    /// the keys that they issued and the secrets that they made, recursively.
     pub descendants: bool,
     /// The time at which secrets are valid.
     pub now: Timestamp,
-    /// The key that comes last: a caller that revokes itself needs its key until the rest is done.
+    /// The key to end last. A caller that revokes itself needs its key until the rest is done.
     pub last: Option<KeyId>,
     /// Only targets after this key.
     pub after: Option<KeyId>,
-    /// How many targets at most.
+    /// The largest number of targets.
     pub limit: usize,
 }
 
@@ -382,7 +380,7 @@ pub struct UsageBucket {
     pub start: Timestamp,
     /// Accepted requests.
     pub ok: u64,
-    /// Requests that lacked a scope.
+    /// Requests that were refused for a missing scope.
     pub refused: u64,
 }
 
@@ -391,7 +389,7 @@ pub struct UsageBucket {
 pub struct UsageRow {
     /// The key.
     pub key: KeyId,
-    /// Whose it was.
+    /// The organization that owned the key.
     pub organization: OrganizationId,
     /// The service account that owned it, if any.
     pub service_account: Option<ServiceAccountId>,
@@ -401,7 +399,7 @@ pub struct UsageRow {
     pub hour: Timestamp,
     /// Accepted requests.
     pub ok: u64,
-    /// Requests that lacked a scope.
+    /// Requests that were refused for a missing scope.
     pub refused: u64,
     /// The last use of each secret.
     pub last_used: Vec<(KeyDigest, Timestamp)>,
@@ -414,7 +412,7 @@ pub struct UsageBatch {
     pub id: String,
     /// The time of creation.
     pub at: Timestamp,
-    /// Sorted by key and hour, so that concurrent batches lock rows in one order.
+    /// The rows, sorted by key and hour, so that concurrent batches lock rows in one order.
     pub rows: Vec<UsageRow>,
 }
 
@@ -422,15 +420,15 @@ pub struct UsageBatch {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Activity {
-    /// Whose key.
+    /// The organization that owns the key.
     pub organization: OrganizationId,
-    /// Which key.
+    /// The key.
     pub key: KeyId,
-    /// When the request came.
+    /// The time of arrival.
     pub at: Timestamp,
-    /// Its method.
+    /// The method.
     pub method: String,
-    /// The template of its route, such as `/files/{name}`, never the path itself, which may contain secrets.
+    /// The template of the route, such as `/files/{name}`. Never the path, which may contain secrets.
     pub route: Option<String>,
     /// The status of the response.
     pub status: u16,
@@ -441,7 +439,7 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Creates a request without further details.
+    /// Creates the activity of one request without further details.
     #[must_use]
     pub fn new(
         organization: OrganizationId,
@@ -454,12 +452,12 @@ impl Activity {
     }
 }
 
-/// A page of a key's activity, newest first.
+/// A query for a page of a key's activity, newest first.
 #[derive(Clone, Debug)]
 pub struct ActivityQuery {
-    /// Whose.
+    /// The organization.
     pub organization: OrganizationId,
-    /// Which key.
+    /// The key.
     pub key: KeyId,
     /// Only at this time or later.
     pub from: Timestamp,
@@ -475,18 +473,19 @@ pub struct ActivityQuery {
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Prune {
-    /// Deletes the usage of days, in UTC, that ended before this time. Whole days are deleted, so that hours and days add up.
+    /// Deletes the usage of days, in UTC, that ended before this time. Whole days are deleted, so that hours and days
+    /// add up.
     pub usage_before: Option<Timestamp>,
-    /// Activity before this moment.
+    /// Deletes activity from before this time.
     pub activity_before: Option<Timestamp>,
-    /// Audit events before this moment.
+    /// Deletes audit events from before this time.
     pub audit_before: Option<Timestamp>,
 }
 
 /// The numbers of deleted rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Hours of keys.
+    /// Rows of usage, each of one key and hour.
     pub usage: u64,
     /// Requests.
     pub activity: u64,

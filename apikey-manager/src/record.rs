@@ -24,8 +24,8 @@ pub struct KeyRecord {
     pub description: String,
     /// The environment, if the format has environments.
     pub environment: Option<String>,
-    /// The beginning and the end of the newest secret, such as `tsk_live_7fQ2…9dKp`. Empty for keys that were imported by
-    /// digest.
+    /// The beginning and the end of the newest secret, such as `tsk_live_7fQ2…9dKp`. Empty for keys that were imported
+    /// by digest.
     pub hint: String,
     /// The grants, with roles by name.
     pub scopes: ScopeSet,
@@ -150,11 +150,12 @@ pub struct SecretRecord {
     pub digest: KeyDigest,
     /// The time of creation.
     pub created_at: Timestamp,
-    /// The time when a newer secret replaced it.
+    /// The time at which a newer secret replaced it.
     pub superseded_at: Option<Timestamp>,
-    /// The time from which the secret is rejected. A superseded secret without one stays valid until its overlap is ended.
+    /// The time from which the secret is rejected. A superseded secret without one stays valid until its overlap is
+    /// ended.
     pub ends_at: Option<Timestamp>,
-    /// The time at which the secret was ended. It is rejected whatever the clock says.
+    /// The time at which the secret was ended. It is rejected independently of the clock.
     pub ended_at: Option<Timestamp>,
     /// The time of the last accepted request.
     pub last_used_at: Option<Timestamp>,
@@ -181,7 +182,7 @@ pub enum Status {
     Rotating,
     /// The key is not valid yet.
     NotYetValid,
-    /// The key itself is disabled. Its account and its organization have records of their own.
+    /// The key itself is disabled. A disabled account or a suspended organization doesn't show here.
     Disabled,
     /// The key has expired and may be extended.
     Expired,
@@ -194,7 +195,7 @@ impl Status {
     pub const ALL: [Status; 6] =
         [Status::Active, Status::Rotating, Status::NotYetValid, Status::Disabled, Status::Expired, Status::Revoked];
 
-    /// Its name, such as `not_yet_valid`.
+    /// Returns its name, such as `not_yet_valid`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

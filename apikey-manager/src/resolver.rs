@@ -158,7 +158,8 @@ impl Turn {
         }
     }
 
-    /// Returns the waiting look-ups. If there are none, the permit is released in the same step, so the next look-up finds it.
+    /// Returns the waiting look-ups. If there are none, the permit is released in the same step, so the next look-up
+    /// finds it.
     fn next(&mut self) -> Option<Vec<Waiting>> {
         let mut queue = lock(&self.queue);
         queue.waiting.retain(|waiting| !waiting.answer.is_closed());
@@ -203,7 +204,7 @@ impl<S: Find + ?Sized> Resolver for StoreResolver<S> {
     }
 }
 
-/// Converts a found key. The authenticator checks its windows.
+/// Converts a found key. The authenticator checks its validity.
 fn resolution_of(found: FoundKey) -> Resolution {
     let status = if found.is_revoked || found.is_secret_ended {
         KeyStatus::Revoked
@@ -269,7 +270,7 @@ mod tests {
     use super::*;
     use crate::record::KeyRecord;
 
-    /// Answers when it is let, or panics, and remembers how many digests it was asked for at once.
+    /// Answers or panics only after a release, and records how many digests each call had.
     #[derive(Debug)]
     struct Slow {
         turns: Semaphore,
@@ -316,7 +317,7 @@ mod tests {
         KeyDigest::sha256_from_bytes(bytes)
     }
 
-    /// Has every statement be under way.
+    /// Occupies every statement.
     async fn occupy(store: &Slow, resolver: &StoreResolver<Slow>) -> Vec<oneshot::Receiver<Answer>> {
         let mut asked = Vec::new();
         for number in 0..STATEMENTS {

@@ -16,7 +16,8 @@ pub const KEYS_WRITE: Scope = Scope::from_static("keys:write");
 /// Allows every operation on keys and service accounts. Includes [`KEYS_WRITE`].
 pub const KEYS_ADMIN: Scope = Scope::from_static("keys:admin");
 
-/// Returns the scopes of key management and their implications. A [`KeyManager`](crate::KeyManager) adds them to its catalog.
+/// Returns the scopes of key management and their implications. A [`KeyManager`](crate::KeyManager) adds them to its
+/// catalog.
 ///
 /// # Errors
 ///
@@ -84,8 +85,8 @@ impl Standing {
         }
     }
 
-    /// Returns `true` if the actor may change a key with these scopes without raising its rights: its own scopes cover them, or
-    /// it has `keys:admin`.
+    /// Returns `true` if the actor may change a key with these scopes without raising its rights: its own scopes cover
+    /// them, or it has `keys:admin`.
     pub(crate) fn may_touch(&self, scopes: &ScopeSet, catalog: &ScopeCatalog) -> Result<(), Forbidden> {
         self.needs(Level::Write)?;
         match self.effective.covers_grants(&catalog.expand(scopes)) {

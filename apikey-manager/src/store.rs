@@ -1,5 +1,5 @@
-//! The contract with a store. Every rule about rights, limits and states is the manager's and is decided between
-//! [`KeyStore::begin`] and [`Transaction::commit`].
+//! The contract of a store. The manager decides every rule about rights, limits and states between [`KeyStore::begin`]
+//! and [`Transaction::commit`].
 
 use std::{error::Error, fmt};
 
@@ -21,27 +21,27 @@ use crate::{
 ///
 /// Implement it for another database, and run the checks of `apikey-conformance` on it.
 ///
-/// Texts contain no NUL, which some databases can't store. A query with one finds nothing, and a change with one is rejected.
-/// Activity comes from callers; a NUL in it becomes U+FFFD.
+/// Texts contain no NUL, because some databases can't store it. A query with a NUL finds nothing, and a change with one
+/// is rejected. Activity comes from callers, so a NUL in it becomes U+FFFD.
 ///
 /// # Errors
 ///
-/// Every method fails with a [`StoreError`] when the store can't answer or doesn't know whether it has. Nothing is half
-/// done: a transaction is whole or absent. After a failure, of whatever kind, the next call works as soon as the store can.
+/// Every method fails with a [`StoreError`] if the store can't answer or doesn't know the outcome. A transaction is
+/// applied as a whole or not at all. After any failure, the next call works as soon as the store does.
 ///
-/// A row that can't be read ([`StoreError::corrupt`]) fails the question for that row alone. Lists, scans and batches leave
-/// it out, go on behind it, and name it in the log.
+/// An unreadable row ([`StoreError::corrupt`]) fails queries for that row alone. Lists, scans and batches skip it, and
+/// log it.
 ///
-/// # Who waits for whom
+/// # What must not wait
 ///
-/// [`find`](KeyStore::find), changes and [`check`](KeyStore::check) must not wait for reads (lists, searches, sums, scans),
-/// however many there are: keep connections for each. The manager also bounds concurrent reads
+/// [`find`](KeyStore::find), changes and [`check`](KeyStore::check) must not wait for reads (lists, searches, sums,
+/// scans), however many there are: keep connections for each. The manager also bounds concurrent reads
 /// ([`ReadSettings`](crate::ReadSettings)), except for its own sweep.
 #[async_trait]
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
-    /// Begins a change of `organization` and holds that organization's lock until the transaction ends. A second change of the
-    /// same organization waits, in every process. The organization need not be known yet. Dropping the transaction rolls it
-    /// back.
+    /// Begins a change of `organization` and holds that organization's lock until the transaction ends. A second change
+    /// of the same organization waits, in every process. The organization need not be known yet. Dropping the
+    /// transaction rolls it back.
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError>;
 
     /// Returns everything that verdicts on these digests need, from one snapshot. Unknown digests have no answer.
@@ -53,8 +53,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Returns a page of keys, with their secrets.
     async fn keys(&self, query: &KeyQuery) -> Result<Vec<KeyRecord>, StoreError>;
 
-    /// Returns the place of the `count`-th key after `after`, in the order of a list, or `None` if there are fewer. Override
-    /// this if the store finds it without reading the keys.
+    /// Returns the place of the `count`-th key after `after`, in the order of a list, or `None` if there are fewer.
+    /// Override this if the store finds it without reading the keys.
     async fn place(
         &self,
         organization: &OrganizationId,
@@ -96,13 +96,13 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Returns a page of audit events.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError>;
 
-    /// Adds a batch of usage as a whole. Returns `false` if a batch with this id was added before. A row counts for the owner
-    /// that it names, whatever became of the key, the account or the organization since. Also advances `last_used_at` of
-    /// existing keys and secrets.
+    /// Adds a batch of usage as a whole. Returns `false` if a batch with this id was added before. A row counts for the
+    /// owner that it names, whatever became of the key, the account or the organization since. Also advances
+    /// `last_used_at` of existing keys and secrets.
     async fn add_usage(&self, batch: &UsageBatch) -> Result<bool, StoreError>;
 
-    /// Returns usage by bucket. Its cost must not grow with the number of keys times the number of hours: callers may query a
-    /// year of an organization by the day, or a month by the hour.
+    /// Returns usage by bucket. Its cost must not grow with the number of keys times the number of hours: callers may
+    /// query a year of an organization by the day, or a month by the hour.
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>, StoreError>;
 
     /// Adds activity.
@@ -114,7 +114,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Deletes old rows, and forgets ids of batches older than a day.
     async fn prune(&self, prune: &Prune, now: Timestamp) -> Result<Pruned, StoreError>;
 
-    /// Returns the unrevoked keys of all organizations with `expires_at` in `from..to`, oldest expiry first, at most `limit`.
+    /// Returns the unrevoked keys of all organizations with `expires_at` in `from..to`, oldest expiry first, at most
+    /// `limit`.
     async fn expiring(&self, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<KeyRecord>, StoreError>;
 
     /// Returns the keys of all organizations by id, after `after`, at most `limit`. The sweep uses this.
@@ -148,8 +149,8 @@ pub trait Transaction: Send {
     /// Returns the ids of all matching keys of the organization, in any order.
     async fn ids(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<Vec<KeyId>, StoreError>;
 
-    /// Returns the heads of these keys, as far as they are the organization's, in any order. A head can be read even if the
-    /// rest of its row is corrupt.
+    /// Returns the heads of these keys, as far as they are the organization's, in any order. A head can be read even if
+    /// the rest of its row is corrupt.
     async fn heads(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, StoreError>;
 
     /// Returns the extent of a bulk revocation.
@@ -186,8 +187,8 @@ pub trait Transaction: Send {
     ///
     /// # Errors
     ///
-    /// [`is_conflict`](StoreError::is_conflict) if a digest, an id or a marker is taken, a row to change is missing or has
-    /// another version, or a row belongs to another organization. Nothing was changed then.
+    /// [`is_conflict`](StoreError::is_conflict) if a digest, an id or a marker is taken, a row to change is missing or
+    /// has another version, or a row belongs to another organization. Nothing was changed then.
     /// [`is_unknown`](StoreError::is_unknown) if the commit was not answered.
     async fn commit(self: Box<Self>, changes: Changes) -> Result<Option<u64>, StoreError>;
 }
@@ -197,7 +198,7 @@ pub trait Transaction: Send {
 pub struct Changes {
     /// The changes, in order.
     pub changes: Vec<Change>,
-    /// Returns `true` if they change access.
+    /// `true` if they change access.
     pub affects_callers: bool,
 }
 
@@ -207,18 +208,18 @@ pub struct Changes {
 pub enum Change {
     /// A new key with its secrets.
     InsertKey(Box<KeyRecord>),
-    /// Replaces a key's record of the previous version, except for `last_used_at`. Unknown secrets are added, known ones get
-    /// these windows, and none is removed.
+    /// Replaces a key's record of the previous version, except for `last_used_at`. Unknown secrets are added, known
+    /// ones get these windows, and none is removed.
     UpdateKey(Box<KeyRecord>),
     /// Replaces a key's state (disabled, revoked) of the previous version.
     SetState(Box<KeyState>),
-    /// Ends secrets of a key: closes their windows at this time, unless they closed earlier, and marks them as ended. The
-    /// key's version advances to this one.
+    /// Ends secrets of a key: closes their windows at this time, unless they closed earlier, and marks them as ended.
+    /// The key's version advances to this one.
     EndSecrets(KeyId, u64, Vec<KeyDigest>, Timestamp),
     /// Records who made what.
     Lineage(Lineage),
-    /// Removes some of a key's secrets from its record. Nothing is found by them, and their digests can't come back. The key's
-    /// last use stays.
+    /// Removes some of a key's secrets from its record. Nothing is found by them, and their digests can't come back.
+    /// The key's last use stays.
     RetireSecrets(KeyId, Vec<KeyDigest>),
     /// Deletes a key and its secrets. The digests and the id can't come back.
     DeleteKey(KeyId),
@@ -310,8 +311,8 @@ pub enum Found {
     },
 }
 
-/// A key as the read path finds it: everything that decides whether its holder is let in, and as what. It has nothing else,
-/// because every request that the cache doesn't answer reads it.
+/// A key as the read path finds it: everything that decides whether its holder is let in, and as what. It has nothing
+/// else, because every request that the cache doesn't answer reads it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct FoundKey {

@@ -24,32 +24,32 @@ use crate::{
     store::{Change, Changes, Counts, Found, KeyStore, StoreError, Transaction},
 };
 
-/// What the store does instead of answering.
+/// A failure of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing is written.
+    /// Writes nothing, and fails.
     Unavailable,
-    /// It is written, and the answer is lost.
+    /// Writes, and loses the answer.
     WrittenUnknown,
-    /// Nothing is written, and no answer comes.
+    /// Writes nothing, and never answers.
     Hangs,
-    /// It is written, and no answer comes.
+    /// Writes, and never answers.
     WrittenHangs,
     Panics,
 }
 
-/// Fails at the next writes of usage and activity, and at pages of a scan, in the order the faults were given.
+/// Fails the next writes of usage and activity, and pages of a scan, with the given faults in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TestStore {
     pub(crate) memory: MemoryStore,
     pub(crate) faults: Arc<Mutex<VecDeque<Fault>>>,
-    /// Every batch that was tried.
+    /// Every batch that was attempted.
     pub(crate) batches: Arc<Mutex<Vec<UsageBatch>>>,
     pub(crate) activity: Arc<Mutex<Vec<Activity>>>,
     pub(crate) pruned: Arc<Mutex<Vec<Prune>>>,
-    /// Held for writing, it keeps all that only reads from being answered.
+    /// A write lock on it blocks all reads.
     pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
-    /// How often it was checked.
+    /// The number of health checks.
     pub(crate) checks: Arc<AtomicUsize>,
 }
 
@@ -68,7 +68,7 @@ impl TestStore {
         self.batches.lock().unwrap().iter().map(|batch| batch.id.clone()).collect()
     }
 
-    /// Is what is asked for to be done, and how is it answered?
+    /// Returns whether to carry out the call, and how to answer it.
     async fn fault(&self) -> (bool, Result<(), StoreError>, bool) {
         let fault = self.faults.lock().unwrap().pop_front();
         match fault {

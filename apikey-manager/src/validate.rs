@@ -16,15 +16,15 @@ const MAX_ID: usize = 128;
 const MAX_METADATA_BYTES: usize = 8 * 1024;
 const MAX_METADATA_DEPTH: usize = 8;
 
-/// A wrong field.
+/// An invalid field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FieldError {
-    /// The field, such as `expires_at` or `scopes[2]`. `*` with the code `more` tells how many mistakes are left out.
+    /// The field, such as `expires_at` or `scopes[2]`. `*` with the code `more` says how many mistakes are omitted.
     pub field: String,
     /// The kind of mistake for programs, such as `too_long`.
     pub code: &'static str,
-    /// For people.
+    /// The message for people.
     pub message: String,
 }
 
@@ -115,13 +115,13 @@ impl Fields {
         self.wanted_of(field, wanted, MAX_NAME);
     }
 
-    /// An id that is looked for: of a key, an account or an organization.
+    /// Validates an id to search for: of a key, an account or an organization.
     pub(crate) fn wanted_id(&mut self, field: &str, wanted: Option<&str>) {
         self.wanted_of(field, wanted, MAX_ID);
     }
 
-    /// What nothing can have is a mistake, and never reaches a store: it may be of any length, or have characters that a
-    /// database can't take.
+    /// Rejects a search for a value that nothing can have. It never reaches a store, because it may be of any length or
+    /// contain characters that a database can't take.
     fn wanted_of(&mut self, field: &str, wanted: Option<&str>, longest: usize) {
         let Some(wanted) = wanted else { return };
         if wanted.chars().nth(longest).is_some() {
@@ -132,7 +132,7 @@ impl Fields {
         }
     }
 
-    /// Where a page begins.
+    /// Validates the beginning of a page.
     pub(crate) fn cursor(&mut self, cursor: Option<&Cursor>) {
         if cursor.is_some_and(|cursor| !cursor.is_written()) {
             self.push("cursor", "malformed", "not a cursor from a page");
@@ -140,7 +140,7 @@ impl Fields {
     }
 
     pub(crate) fn metadata(&mut self, metadata: &Map<String, Value>) {
-        // Depth first: what is too deep must not be walked by anything that recurses further.
+        // Checks the depth first, because the other checks recurse.
         if !metadata.values().all(|value| is_no_deeper(value, MAX_METADATA_DEPTH - 1)) {
             self.push("metadata", "too_deep", "metadata nests at most 8 levels");
             return;
@@ -149,13 +149,14 @@ impl Fields {
         if size > MAX_METADATA_BYTES {
             self.push("metadata", "too_large", format!("metadata has at most 8192 bytes as JSON, this has {size}"));
         }
-        // PostgreSQL keeps no NUL in text, so nobody does.
+        // PostgreSQL stores no NUL in text, so no store does.
         if !metadata.iter().all(|(name, value)| !name.contains('\0') && has_no_nul(value)) {
             self.push("metadata", "control_character", "NUL characters are not allowed");
         }
     }
 
-    /// A window's two ends, where the second was just set. Times past the year 9999 have become the last moment.
+    /// Validates the two ends of a validity period, of which the second was just set. Times past the year 9999 were
+    /// replaced by the last moment.
     pub(crate) fn window(
         &mut self,
         field: &str,

@@ -1,5 +1,5 @@
-//! What is recorded beside the requests, on its way to the store: one task writes it at an interval, waits longer after each
-//! failure, and is followed by a last few attempts at shutdown.
+//! The background writer of usage and activity. One task writes at an interval, waits longer after each failure, and
+//! makes a few last attempts at shutdown.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -15,36 +15,36 @@ use tokio::{
 
 use crate::{backoff::Backoff, store::StoreError};
 
-/// A write that takes longer than this is given up; whether it was made is then not known, and it is made again.
+/// The longest time of a write. The outcome of a longer one is unknown, and the write is repeated.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a shutdown tries.
+/// The number of attempts at shutdown.
 const LAST_ATTEMPTS: usize = 4;
 
-/// What waits for a [`Writer`], within bounds of its own.
+/// The data that waits for a [`Writer`]. It limits itself.
 pub(crate) trait Outbox: Send + Sync + 'static {
-    /// What it holds, as the log names it.
+    /// The name of the data in the log.
     const NAME: &'static str;
 
-    /// How long to wait from now for the next write.
+    /// Returns the time until the next write.
     fn interval(&self) -> Duration;
 
-    /// Completes when the writer should wake before its time.
+    /// Completes when the writer should wake early.
     fn grows(&self) -> impl Future<Output = ()> + Send;
 
-    /// Called whenever the writer wakes, and before each flush, even while the store fails.
+    /// Collects data. It is called whenever the writer wakes and before each flush, even while the store fails.
     fn collect(&self);
 
-    /// Returns `true` if so much waits that it should be written before its time.
+    /// Returns `true` if enough data waits to write early.
     fn is_filling(&self) -> bool;
 
-    /// Returns how many requests wait to be written.
+    /// Returns the number of requests that wait to be written.
     fn waiting(&self) -> u64;
 
-    /// Writes all that waited when it was called. One call at a time; it may be dropped at any point.
+    /// Writes the data that waited at the call. Calls don't overlap, and may be dropped at any point.
     fn write(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// Writes what an [`Outbox`] holds, until it is shut down or dropped.
+/// Writes the data of an [`Outbox`], until it is shut down or dropped.
 pub(crate) struct Writer<O> {
     shared: Arc<Shared<O>>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -52,7 +52,7 @@ pub(crate) struct Writer<O> {
 
 struct Shared<O> {
     outbox: O,
-    /// Whoever writes holds it, so that batches go one after another.
+    /// Held during a write, so that batches are written one after another.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -72,18 +72,18 @@ impl<O: Outbox> Writer<O> {
         &self.shared.outbox
     }
 
-    /// Writes all that was recorded before the call. Dropping it is safe: what it was writing is written again.
+    /// Writes everything that was recorded before the call. If it is dropped, the data is written again.
     ///
     /// # Errors
     ///
-    /// The store's. Nothing is lost then, and the task tries again.
+    /// Returns the store's error. Nothing is lost then, and the task tries again.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
         self.shared.outbox.collect();
         self.shared.write().await
     }
 
-    /// Stops the task and writes what is left. To be called once no request is under way: what is recorded later stays in
-    /// memory, for a [`flush`](Writer::flush).
+    /// Stops the task and writes the rest. Call it when no request is in progress: data that is recorded later stays in
+    /// memory until a [`flush`](Writer::flush).
     pub(crate) async fn shutdown(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
@@ -153,7 +153,7 @@ impl<O: Outbox> Shared<O> {
     }
 }
 
-/// Asks the store, and takes neither a panic nor too long for an answer.
+/// Calls the store, and turns a panic or a timeout into an error.
 pub(crate) async fn attempt<T>(write: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     match timeout(WRITE_TIMEOUT, AssertUnwindSafe(write).catch_unwind()).await {
         Ok(Ok(written)) => written,

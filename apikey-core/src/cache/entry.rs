@@ -60,8 +60,8 @@ pub(crate) struct Entry {
     cache_key: CacheKey,
     /// A hit's counter begins on the same line.
     counts: Counts,
-    /// The end of the key's window, as a tick. Unlike `good_until`, it doesn't depend on the cache TTL. Written under the
-    /// registry's lock.
+    /// The end of the key's window, as a tick. Unlike `good_until`, it doesn't depend on the cache TTL. Written under
+    /// the registry's lock.
     ends: AtomicU64,
     /// The digest under which the store keeps the secret; `None` if it is the cache key's own.
     digest: Option<Box<KeyDigest>>,
@@ -217,8 +217,8 @@ impl Entry {
 
     /// Wakes the waiters. Never under the registry's lock: a waker may drop a task, and with it an entry.
     ///
-    /// A waker may also run foreign destructors. If one panics, the others are woken all the same, and the caller doesn't
-    /// notice.
+    /// A waker may also run foreign destructors. If one panics, the others are woken all the same, and the caller
+    /// doesn't notice.
     pub(crate) fn wake_waiters(&self) {
         let waiters = self.waiters.lock().take();
         for (_, waker) in waiters.into_iter().flat_map(|waiters| waiters.wakers.into_iter()) {
@@ -256,7 +256,8 @@ impl Entry {
         drop(replaced);
         if is_new {
             self.shared.sweep.list(self);
-            // The window may have ended before the entry was listed. Others that began to wait meanwhile took it for listed.
+            // The window may have ended before the entry was listed. Others that began to wait meanwhile took it for
+            // listed.
             if !self.is_live() {
                 self.wake_waiters();
                 return false;

@@ -1,7 +1,7 @@
 //! One load per key at a time, shared by all of its waiters.
 //!
-//! The load is a future that any waiter can drive. If the request that began it hangs up, another waiter goes on. When the
-//! last waiter hangs up, the load is dropped.
+//! The load is a future that any waiter can drive. If the request that began it hangs up, another waiter goes on. When
+//! the last waiter hangs up, the load is dropped.
 
 use std::{
     collections::HashMap,
@@ -61,9 +61,9 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
 
     /// Joins the running load of `key`, or starts one with `load`. Nothing runs before the first poll.
     ///
-    /// A load may have ended since the caller looked at the cache. Its answer is cached by now, because answers are cached
-    /// before flights leave the list. `look_again` is therefore called before a load starts: without the lock, because
-    /// caches may run foreign destructors, and once more if a flight has landed meanwhile.
+    /// A load may have ended since the caller looked at the cache. Its answer is cached by now, because answers are
+    /// cached before flights leave the list. `look_again` is therefore called before a load starts: without the lock,
+    /// because caches may run foreign destructors, and once more if a flight has landed meanwhile.
     pub(crate) fn join(
         &self,
         key: CacheKey,

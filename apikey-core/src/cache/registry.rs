@@ -1,7 +1,7 @@
 //! The entries of each key, and the changes since each running load began, under one lock.
 //!
-//! This rule keeps a revoked key out: the check for changes since a load began, and the insertion of its result, are one
-//! step under the lock that every change takes.
+//! This rule keeps a revoked key out: the check for changes since a load began, and the insertion of its result, are
+//! one step under the lock that every change takes.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -75,8 +75,8 @@ impl Registry {
 
     /// Kills the entries of `key`, or of one of its secrets. Returns them, so that the caller wakes their waiters.
     ///
-    /// An entry that was filled under another algorithm's digest may be the secret's: it becomes stale and is loaded again.
-    /// `evict` takes an entry out of the table, under the lock.
+    /// An entry that was filled under another algorithm's digest may be the secret's: it becomes stale and is loaded
+    /// again. `evict` takes an entry out of the table, under the lock.
     #[must_use]
     pub(crate) fn revoke(
         &self,
@@ -105,7 +105,8 @@ impl Registry {
         entries
     }
 
-    /// Moves the end of the entries of `key`, or of one of its secrets. They are returned for those who wait to hear of it.
+    /// Moves the end of the entries of `key`, or of one of its secrets. They are returned for those who wait to hear of
+    /// it.
     ///
     /// An entry that may be of the secret, though it was filled under a digest of another algorithm, is made stale.
     #[must_use]
@@ -209,8 +210,9 @@ impl Load<'_> {
 
     /// Takes a refused key out of the table with `evict`, unless something changed meanwhile.
     ///
-    /// Returns the evicted entry, to be dropped outside the lock, and the refusal's stamp. The refusal is cached afterwards,
-    /// because its cache may run foreign destructors. If a change overtakes it, its stamp is old and it is ignored.
+    /// Returns the evicted entry, to be dropped outside the lock, and the refusal's stamp. The refusal is cached
+    /// afterwards, because its cache may run foreign destructors. If a change overtakes it, its stamp is old and it is
+    /// ignored.
     pub(crate) fn refuse<T>(&self, key: Option<&KeyId>, evict: impl FnOnce() -> T) -> Result<(u64, T), Lost> {
         let state = self.registry.state.lock();
         let refused_since = self.registry.refused_since();
@@ -245,8 +247,8 @@ impl Drop for Load<'_> {
         }
         match state.loads.first_key_value().map(|(oldest, _)| *oldest) {
             None => state.changed.clear(),
-            // On a busy service there is always a running load. Sweeping the log whenever it has doubled costs each change a
-            // constant.
+            // On a busy service there is always a running load. Sweeping the log whenever it has doubled costs each
+            // change a constant.
             Some(oldest) if state.changed.len() > state.sweep_at => {
                 state.changed.retain(|_, version| *version > oldest);
                 state.sweep_at = (2 * state.changed.len()).max(SMALL_LOG);

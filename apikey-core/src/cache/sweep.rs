@@ -1,8 +1,9 @@
 //! The timer for keys that expire: it finds windows that are over and wakes their waiters.
 //!
-//! A revocation notifies entries, expiry does not. Entries that have an end and a waiter are therefore listed here. While
-//! the list isn't empty, a thread checks it every half second, or sooner if an end is near. A task would not do: runtimes
-//! may shut down or stall (actix has one for each worker), and no task polls a body that its client doesn't read.
+//! A revocation notifies entries, expiry does not. Entries that have an end and a waiter are therefore listed here.
+//! While the list isn't empty, a thread checks it every half second, or sooner if an end is near. A task would not do:
+//! runtimes may shut down or stall (actix has one for each worker), and no task polls a body that its client doesn't
+//! read.
 //!
 //! A manual clock runs the sweep itself, without a thread.
 

@@ -1,11 +1,11 @@
 //! The bounded table of verified keys: buckets of one cache line, seven entries each.
 //!
-//! Readers take no lock. A word of tags tells which slots may contain the key, so that a look-up touches one line, the slot
-//! and the entry. The word's last byte has a reference bit for each slot, for eviction by second chance. Each key may be
-//! in two buckets, so nearly all slots can be used.
+//! Readers take no lock. A word of tags tells which slots may contain the key, so that a look-up touches one line, the
+//! slot and the entry. The word's last byte has a reference bit for each slot, for eviction by second chance. Each key
+//! may be in two buckets, so nearly all slots can be used.
 //!
-//! Writers hold the registry's lock. They also bound the sum of the entries' bytes: a clock hand goes round the buckets and
-//! removes entries that were not used since its last visit.
+//! Writers hold the registry's lock. They also bound the sum of the entries' bytes: a clock hand goes round the buckets
+//! and removes entries that were not used since its last visit.
 
 use std::fmt;
 
@@ -67,8 +67,8 @@ impl Table {
         first.get(tag, key).or_else(|| second.get(tag, key))
     }
 
-    /// Inserts `entry`. It replaces one of the same key or, if needed, entries that were not used lately. An entry larger
-    /// than the bound is not kept.
+    /// Inserts `entry`. It replaces one of the same key or, if needed, entries that were not used lately. An entry
+    /// larger than the bound is not kept.
     ///
     /// Returns the displaced entries, which must be dropped outside the registry's lock.
     pub(crate) fn insert(&self, entry: Arc<Entry>) -> Vec<Arc<Entry>> {
@@ -193,8 +193,8 @@ impl Bucket {
         })
     }
 
-    /// Removes entries that were not used since the last visit, while `more` returns `true`, and clears the reference bits of
-    /// the others.
+    /// Removes entries that were not used since the last visit, while `more` returns `true`, and clears the reference
+    /// bits of the others.
     fn take_unused(&self, mut more: impl FnMut() -> bool, mut taken: impl FnMut(Arc<Entry>)) {
         let tags = self.tags.fetch_and(u64::MAX >> 8, Ordering::Relaxed);
         for slot in (0..SLOTS).filter(|slot| tags & (1 << (8 * SLOTS + slot)) == 0) {

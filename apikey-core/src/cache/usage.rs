@@ -1,7 +1,7 @@
 //! Counts of requests, kept in the entries of verified keys. An entry puts itself on a list at its first count.
 //!
-//! A hit costs one atomic addition, and taking the counts costs in proportion to the keys used, not to those cached. The
-//! list keeps entries that are evicted or refreshed until their counts are taken.
+//! A hit costs one atomic addition, and taking the counts costs in proportion to the keys used, not to those cached.
+//! The list keeps entries that are evicted or refreshed until their counts are taken.
 
 use std::mem;
 
@@ -25,8 +25,8 @@ const LIMIT: usize = 16 * LONG;
 
 /// The counts of one entry since they were last taken.
 ///
-/// The entry is on the list, or about to be, exactly while `requests` is not zero: whoever raises it from zero lists the
-/// entry, and whoever takes the entry off the list resets it.
+/// The entry is on the list, or about to be, exactly while `requests` is not zero: whoever raises it from zero lists
+/// the entry, and whoever takes the entry off the list resets it.
 #[derive(Default)]
 #[repr(C)]
 pub(super) struct Counts {
@@ -54,8 +54,8 @@ impl Counts {
 
     /// `true` if the entry has to be enlisted.
     fn refuse(&self) -> bool {
-        // Counted before it is announced: whoever takes the announcement finds the count. A count that was taken without one
-        // leaves an empty announcement.
+        // Counted before it is announced: whoever takes the announcement finds the count. A count that was taken
+        // without one leaves an empty announcement.
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_or(1, Ordering::Release) == 0
     }

@@ -23,8 +23,8 @@ use crate::{
 /// What is known of a caller: which key, whose, for what, until when.
 ///
 /// A [`Resolver`](crate::Resolver) makes one for each key it finds; a handler reads it through
-/// [`AuthenticatedKey`](crate::AuthenticatedKey), which derefs to it. With `serde` it is a JSON object with the fields that
-/// are set; times are RFC 3339 in UTC. Typed extras are left out, and fields that are not known are skipped.
+/// [`AuthenticatedKey`](crate::AuthenticatedKey), which derefs to it. With `serde` it is a JSON object with the fields
+/// that are set; times are RFC 3339 in UTC. Typed extras are left out, and fields that are not known are skipped.
 ///
 /// ```
 /// use apikey_core::{Claims, KeyId, OrganizationId, ScopeSet};

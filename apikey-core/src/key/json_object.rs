@@ -1,8 +1,8 @@
 //! JSON objects as text, which stores and the cache keep and which is parsed on demand.
 //!
-//! Text is parsed by a visitor of this module. `serde_json::Value` treats some member names specially if any crate of the
-//! build enables `raw_value` or `arbitrary_precision`: a stranger's object would then be read as embedded JSON or as a
-//! number.
+//! Text is parsed by a visitor of this module. `serde_json::Value` treats some member names specially if any crate of
+//! the build enables `raw_value` or `arbitrary_precision`: a stranger's object would then be read as embedded JSON or
+//! as a number.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -85,7 +85,8 @@ impl JsonObject {
         self.0.as_deref().and_then(|text| JsonObject::read(text.as_bytes()).ok()).unwrap_or_default()
     }
 
-    /// Parses an object in which no object repeats a member's name (RFC 8259 §4 doesn't define what a repeated name means).
+    /// Parses an object in which no object repeats a member's name (RFC 8259 §4 doesn't define what a repeated name
+    /// means).
     ///
     /// # Errors
     ///
@@ -160,8 +161,8 @@ impl<'de> Visitor<'de> for MemberVisitor<'_> {
     }
 }
 
-/// A member's name, read as bytes. A real name differs thereby from the one that `serde_json` makes up around a number of
-/// arbitrary precision.
+/// A member's name, read as bytes. A real name differs thereby from the one that `serde_json` makes up around a number
+/// of arbitrary precision.
 struct Name(String);
 
 impl<'de> Deserialize<'de> for Name {

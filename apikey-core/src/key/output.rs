@@ -12,9 +12,9 @@ use super::plaintext::PlaintextKey;
 
 /// The place where a new key is shown, once.
 ///
-/// A service that writes a key to its standard output usually writes it to a log. Therefore the default is the terminal,
-/// and where there is none, as in a container, the operator chooses another place. A setting holds the choice as text:
-/// `terminal`, `stdout`, or `file:` and a path.
+/// A service that writes a key to its standard output usually writes it to a log. Therefore the default is the
+/// terminal, and where there is none, as in a container, the operator chooses another place. A setting holds the choice
+/// as text: `terminal`, `stdout`, or `file:` and a path.
 ///
 /// ```
 /// use apikey_core::{KeyFormat, KeyOutput};

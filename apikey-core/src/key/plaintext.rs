@@ -1,7 +1,7 @@
 //! The secret itself, and the grammar it must satisfy to travel in an `Authorization` header.
 //!
-//! [`KeyFormat`](crate::KeyFormat) knows the shape of a service's keys, [`KeyDigest`](crate::KeyDigest) is what stored keys
-//! are compared by.
+//! [`KeyFormat`](crate::KeyFormat) knows the shape of a service's keys, [`KeyDigest`](crate::KeyDigest) is what stored
+//! keys are compared by.
 
 use std::{fmt, str::FromStr};
 

@@ -121,7 +121,8 @@ impl ScopeCatalog {
         Ok(self)
     }
 
-    /// Combines two catalogs. Roles and implications of the same name are joined; of two descriptions, `other`'s is kept.
+    /// Combines two catalogs. Roles and implications of the same name are joined; of two descriptions, `other`'s is
+    /// kept.
     ///
     /// ```
     /// use apikey_core::scopes;
@@ -157,11 +158,11 @@ impl ScopeCatalog {
     /// # Ok::<(), ScopeError>(())
     /// ```
     ///
-    /// A wildcard includes what the names it covers include. Grants that a wildcard of the result covers are left out; `*`
-    /// stays `*`.
+    /// A wildcard includes what the names it covers include. Grants that a wildcard of the result covers are left out;
+    /// `*` stays `*`.
     ///
-    /// Security: if a set [covers](ScopeSet::covers_grants) another, it still does after both are expanded. Expanding twice
-    /// changes nothing.
+    /// Security: if a set [covers](ScopeSet::covers_grants) another, it still does after both are expanded. Expanding
+    /// twice changes nothing.
     #[must_use]
     pub fn expand(&self, granted: &ScopeSet) -> ScopeSet {
         if self.roles.is_empty() && self.implications.is_empty() {

@@ -121,7 +121,8 @@ impl Scope {
 /// assert!(error.to_string().starts_with(r#"scope "files read": character ' ' is not one of"#));
 /// ```
 ///
-/// Security: the message quotes the malformed name, escaped to ASCII and truncated, so it is safe in logs and terminals.
+/// Security: the message quotes the malformed name, escaped to ASCII and truncated, so it is safe in logs and
+/// terminals.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct ScopeError(Reason);

@@ -119,8 +119,8 @@ impl Requirement {
     /// # Ok::<(), ScopeError>(())
     /// ```
     ///
-    /// Returns `None` if a group has alternatives: the parameter can only express "all of these". The text needs no escaping
-    /// within a quoted string.
+    /// Returns `None` if a group has alternatives: the parameter can only express "all of these". The text needs no
+    /// escaping within a quoted string.
     #[must_use]
     pub fn challenge_scope(&self) -> Option<String> {
         let names: Option<Vec<&str>> = self

@@ -1,7 +1,7 @@
 //! The trait that looks keys up, its input and its answer.
 //!
-//! A resolver only looks up. The [`Authenticator`](crate::Authenticator) then compares the digest, checks the key's window
-//! and decides what is cached for how long.
+//! A resolver only looks up. The [`Authenticator`](crate::Authenticator) then compares the digest, checks the key's
+//! window and decides what is cached for how long.
 
 use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -36,8 +36,8 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 ///
 /// # Errors
 ///
-/// An error means that the store can't tell: the request is answered 503 and nothing is cached. A key that doesn't exist
-/// is `Ok(None)`. A panic counts as an error.
+/// An error means that the store can't tell: the request is answered 503 and nothing is cached. A key that doesn't
+/// exist is `Ok(None)`. A panic counts as an error.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not resolve API keys",
     note = "implement `Resolver`, or wrap a closure in `resolver_fn` or `resolver_with`"
@@ -145,8 +145,8 @@ pub enum KeyStatus {
 impl Resolution {
     /// Creates the answer for an active key that is stored under `digest`.
     ///
-    /// Pass the digest **as stored**. The authenticator compares it in constant time with those of the presented key, so a
-    /// store that answers with another key's record lets nobody in.
+    /// Pass the digest **as stored**. The authenticator compares it in constant time with those of the presented key,
+    /// so a store that answers with another key's record lets nobody in.
     #[must_use]
     pub fn new(digest: KeyDigest, claims: Claims) -> Self {
         Resolution {
@@ -158,7 +158,8 @@ impl Resolution {
         }
     }
 
-    /// Creates the answer for an active key that the resolver has verified itself, for example by asking another service.
+    /// Creates the answer for an active key that the resolver has verified itself, for example by asking another
+    /// service.
     ///
     /// # Security
     ///

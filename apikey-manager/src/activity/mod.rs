@@ -1,6 +1,7 @@
-//! What keys did, request by request, on its way to the store: off unless the host wants it, for after a leak.
+//! Activity: what keys did, request by request, on its way to the store. It is off by default, and is meant for the
+//! time after a leak.
 //!
-//! Recording never waits. What the store is too slow for is [sampled](queue), and what is left out is counted.
+//! Recording never waits. A store that is too slow gets a [sample](queue), and omitted requests are counted.
 
 mod queue;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use crate::{
     writer::{Outbox, Writer, attempt},
 };
 
-/// How much is kept of what a client chooses freely, in bytes.
+/// The most bytes that are kept of a text that a client chooses.
 const LONGEST: usize = 256;
 
 /// How activity is recorded.
@@ -42,28 +43,29 @@ pub struct ActivitySettings {
 }
 
 impl ActivitySettings {
-    /// Every five seconds, or as soon as there is a batch of 500 requests; at most 10,000 requests in memory.
+    /// Creates the defaults: a write every five seconds or for every 500 requests, and at most 10,000 requests in
+    /// memory.
     pub fn new() -> Self {
         ActivitySettings { interval: Duration::from_secs(5), batch_size: 500, capacity: 10_000 }
     }
 
-    /// Sets how often activity is written; at least every millisecond. A process that is killed loses what it recorded
-    /// since.
+    /// Sets how often activity is written: at least every millisecond. A process that is killed loses the activity
+    /// since the last write.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// Sets how many requests are written at once; at least one.
+    /// Sets how many requests one write contains: at least one.
     pub fn batch_size(mut self, requests: usize) -> Self {
         self.batch_size = requests.max(1);
         self
     }
 
-    /// Sets how many requests wait in memory at most; at least sixteen.
+    /// Sets how many requests may wait in memory: at least sixteen.
     ///
-    /// While fewer than half of that wait, each request is recorded; from then on each second one, from three quarters on
-    /// each fourth, from seven eighths on each sixteenth, and none when it is full.
+    /// Below half of the capacity, every request is recorded. From half on, every second one is; from three quarters
+    /// on, every fourth; from seven eighths on, every sixteenth; and none when the queue is full.
     pub fn capacity(mut self, requests: usize) -> Self {
         self.capacity = requests.max(16);
         self
@@ -76,15 +78,15 @@ impl Default for ActivitySettings {
     }
 }
 
-/// Records what keys do. Clones are the same log.
+/// Records activity. Clones share one log.
 ///
-/// Give it to the authenticator as its [`ActivitySink`], or hand it [records](ActivityLog::record) of your own.
+/// Set it as the authenticator's [`ActivitySink`], or [record](ActivityLog::record) requests yourself.
 ///
-/// A write whose answer is lost is made again: a request may then stand in the log twice, rather than not at all.
+/// A write whose answer is lost is repeated, so that a request may be in the log twice.
 #[derive(Clone)]
 pub struct ActivityLog(Arc<Writer<Recorded>>);
 
-/// What was recorded and is not written yet.
+/// The activity that was recorded and not yet written.
 struct Recorded {
     store: Arc<dyn KeyStore>,
     settings: ActivitySettings,
@@ -103,30 +105,30 @@ impl ActivityLog {
         ActivityLog(Arc::new(Writer::start(Recorded { store, settings, queue, is_batch_ready: Notify::new() })))
     }
 
-    /// Records one request, or leaves it out. Never waits.
+    /// Records one request, or omits it. Never waits.
     pub fn record(&self, activity: Activity) {
         self.0.outbox().offer(|| Some(activity));
     }
 
-    /// Returns how many requests were left out since the log was opened.
+    /// Returns the number of omitted requests since the log was opened.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.0.outbox().queue().left_out()
     }
 
-    /// Writes all that was recorded before the call.
+    /// Writes everything that was recorded before the call.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
         self.0.flush().await
     }
 
-    /// Stops the task and writes what is left.
+    /// Stops the task and writes the rest.
     pub(crate) async fn shutdown(&self) {
         self.0.shutdown().await;
     }
 }
 
 impl ActivitySink for ActivityLog {
-    /// Keys without an organization are none of the manager's, and left alone.
+    /// Ignores keys without an organization: they are not the manager's.
     fn record(&self, key: &AuthenticatedKey, request: &RequestReport<'_>) {
         self.0.outbox().offer(|| {
             Some(Activity {
@@ -143,7 +145,7 @@ impl ActivitySink for ActivityLog {
     }
 }
 
-/// As much of `text` as is kept, without control characters.
+/// Truncates `text`, and removes control characters.
 fn shortened(text: &str) -> String {
     let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
     text[..end].chars().filter(|c| !c.is_control()).collect()
@@ -154,7 +156,7 @@ impl Recorded {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a request only if there is room for it.
+    /// Calls `activity` only if there is room for the request.
     fn offer(&self, activity: impl FnOnce() -> Option<Activity>) {
         if !self.queue().admits() {
             return;

@@ -1,4 +1,4 @@
-//! What waits to be written, and the rule by which it is sampled as it grows.
+//! The queue of requests to write, and the sampling that depends on its length.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ pub(super) struct Queue {
     capacity: usize,
     offered: u64,
     left_out: u64,
-    /// How many of them the log has told of.
+    /// How many of them the log has reported.
     told: u64,
 }
 
@@ -19,7 +19,7 @@ impl Queue {
         Queue { waiting: VecDeque::new(), capacity, offered: 0, left_out: 0, told: 0 }
     }
 
-    /// Is the next request one of those that are recorded? One of how many is, depends on how full it is.
+    /// Returns `true` if the next request is sampled. The rate depends on how full the queue is.
     pub(super) fn admits(&mut self) -> bool {
         let eighths = self.waiting.len() * 8 / self.capacity;
         let one_of = match eighths {
@@ -35,7 +35,7 @@ impl Queue {
         is_admitted
     }
 
-    /// Takes a request that was admitted, and says how many wait; `None` if others have filled the queue since.
+    /// Adds an admitted request, and returns the length. Returns `None` if others have filled the queue since.
     pub(super) fn push(&mut self, activity: Activity) -> Option<usize> {
         if self.waiting.len() >= self.capacity {
             self.left_out += 1;
@@ -53,7 +53,7 @@ impl Queue {
         self.left_out
     }
 
-    /// Returns how many were left out since the last call.
+    /// Returns how many requests were omitted since the last call.
     pub(super) fn newly_left_out(&mut self) -> u64 {
         let before = std::mem::replace(&mut self.told, self.left_out);
         self.left_out - before

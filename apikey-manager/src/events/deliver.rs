@@ -1,4 +1,4 @@
-//! The host's handler, and the way to it. Whatever it does, nobody here waits for it who has something else to do.
+//! Delivers events to the host's handler. Operations never wait for it.
 
 use std::{
     fmt,
@@ -15,15 +15,15 @@ use tokio::{
 
 use super::Event;
 
-/// How many events wait for the handler. What comes on top is left out.
+/// The most events that wait for the handler. Further events are dropped.
 const WAITING: usize = 4_096;
 
-/// The handler may take so long for one event.
+/// The longest time that the handler may take for one event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Handler = dyn Fn(Event) -> BoxFuture<'static, ()> + Send + Sync;
 
-/// Where events go: to the host's handler, if it has one.
+/// The queue of events for the host's handler, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Events(Option<Arc<Delivery>>);
 
@@ -34,13 +34,13 @@ struct Delivery {
 
 enum Message {
     Event(Event),
-    /// All that came before has been handled.
+    /// A request to be told when all earlier events have been handled.
     Flushed(oneshot::Sender<()>),
 }
 
 impl Events {
-    /// Spawns the task that calls `handler` with what is emitted, one event after another. It ends when all clones are gone
-    /// and what they emitted is handled.
+    /// Spawns the task that calls `handler` with one event after another. It ends when all clones are dropped and their
+    /// events have been handled.
     ///
     /// # Panics
     ///
@@ -64,12 +64,12 @@ impl Events {
         Events(Some(Arc::new(Delivery { handler, queue })))
     }
 
-    /// Is there anybody to tell?
+    /// Returns `true` if there is a handler.
     pub(crate) fn are_heard(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Tells the host, some time soon. Never waits.
+    /// Queues an event for the handler. Never waits.
     pub(crate) fn emit(&self, event: Event) {
         if let Some(delivery) = &self.0
             && let Err(error) = delivery.queue.try_send(Message::Event(event))
@@ -80,14 +80,14 @@ impl Events {
         }
     }
 
-    /// Tells the host, and waits until its handler is done.
+    /// Hands an event to the handler, and waits until it is done.
     pub(super) async fn deliver(&self, event: Event) {
         if let Some(delivery) = &self.0 {
             handle(&*delivery.handler, event).await;
         }
     }
 
-    /// Waits until what was emitted is handled.
+    /// Waits until all queued events have been handled.
     pub(crate) async fn flush(&self) {
         if let Some(delivery) = &self.0 {
             let (done, flushed) = oneshot::channel();
@@ -98,7 +98,7 @@ impl Events {
     }
 }
 
-/// Nothing unwinds out of the handler: not its call, not its future.
+/// Catches panics of the handler and of its future.
 async fn handle(handler: &Handler, event: Event) {
     let name = event.name();
     let called = catch_unwind(AssertUnwindSafe(|| handler(event)));

@@ -1,4 +1,4 @@
-//! What time has made of a key: follows from its record, the moment and the host's thresholds, and is stored nowhere.
+//! What is due for a key. It follows from the key's record, the time and the host's thresholds, and is not stored.
 
 use apikey_core::Timestamp;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::record::{KeyRecord, Status};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// From when on something is worth telling.
+/// When the host is notified about a key.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Thresholds {
-    /// The shortest first.
+    /// Shortest first.
     expiring: Vec<Duration>,
     unused: Option<Duration>,
     rotation: Option<Duration>,
@@ -28,8 +28,8 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// Expiry within 7 days and within one; unused for 90 days; rotation due after 90 days; a spike of ten times the
-    /// median.
+    /// Creates the defaults: expiry within 7 days and within one day, unused for 90 days, rotation due after 90 days,
+    /// and a spike at ten times the median.
     pub fn new() -> Self {
         Thresholds {
             expiring: vec![DAY, 7 * DAY],
@@ -39,26 +39,26 @@ impl Thresholds {
         }
     }
 
-    /// Sets how long before its expiry a key is expiring: as often as this has lengths.
+    /// Sets how long before its expiry a key counts as expiring. Each length causes one notification.
     pub fn expiring(mut self, before: impl IntoIterator<Item = Duration>) -> Self {
         self.expiring = before.into_iter().collect();
         self.expiring.sort_unstable();
         self
     }
 
-    /// Sets after how long a key counts as unused; `None` for never.
+    /// Sets after how long a key counts as unused; `None` means never.
     pub fn unused(mut self, after: impl Into<Option<Duration>>) -> Self {
         self.unused = after.into();
         self
     }
 
-    /// Sets at what age of its newest secret a key should be rotated; `None` for never.
+    /// Sets the age of the newest secret from which a key should be rotated; `None` means never.
     pub fn rotation(mut self, after: impl Into<Option<Duration>>) -> Self {
         self.rotation = after.into();
         self
     }
 
-    /// Sets what a spike is; `None` for nothing.
+    /// Sets what counts as a spike; `None` means nothing.
     pub fn spike(mut self, spike: impl Into<Option<SpikeThreshold>>) -> Self {
         self.spike = spike.into();
         self
@@ -71,32 +71,32 @@ impl Default for Thresholds {
     }
 }
 
-/// What is due of a key.
+/// Something that is due for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Due {
-    /// It will expire soon.
+    /// The key will expire soon.
     Expiring {
-        /// The moment.
+        /// The time of expiry.
         expires_at: Timestamp,
         /// The shortest threshold that was passed.
         within: Duration,
     },
-    /// It has expired.
+    /// The key has expired.
     Expired {
-        /// The moment.
+        /// The time of expiry.
         expired_at: Timestamp,
     },
-    /// It was not used for long.
+    /// The key has not been used for a long time.
     Unused {
-        /// When it was last used, or else could first have been.
+        /// The last use, or the time from which the key could have been used.
         since: Timestamp,
         /// The threshold.
         after: Duration,
     },
-    /// Its newest secret is old.
+    /// The newest secret is old.
     RotationDue {
-        /// When that secret was made.
+        /// When that secret was created.
         since: Timestamp,
         /// The threshold.
         after: Duration,
@@ -104,7 +104,7 @@ pub enum Due {
 }
 
 impl Due {
-    /// Since when it has been due.
+    /// Returns the time since when it has been due.
     #[must_use]
     pub fn moment(&self) -> Timestamp {
         match *self {
@@ -115,10 +115,10 @@ impl Due {
     }
 }
 
-/// What is due of `key` at `now`.
+/// Returns what is due for `key` at `now`.
 ///
-/// Nothing is of a revoked key, and of an expired one only that. A disabled key can't be used and need not be rotated. A
-/// key that was issued for less than a threshold is not expiring by it.
+/// Nothing is due for a revoked key, and only the expiry for an expired one. A disabled key is neither unused nor due
+/// for rotation. A key with a shorter lifetime than a threshold is not expiring by that threshold.
 ///
 /// ```
 /// # use std::time::Duration;

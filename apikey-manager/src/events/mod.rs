@@ -1,5 +1,5 @@
-//! What the host is told of its keys: what was [done](Event::Issued) to them as it is done, and what time has made of them
-//! when it is [due](due), by one [sweep](sweep) for all nodes.
+//! Events for the host: [changes](Event::Issued) of keys when they happen, and [due](due) events, which one
+//! [sweep](sweep) finds for all nodes.
 
 mod deliver;
 mod due;
@@ -24,12 +24,13 @@ pub use self::{
 };
 use crate::record::KeyHead;
 
-/// Something that happened to a key, or that time has made of it.
+/// A change of a key, or something that has become due for it.
 ///
-/// It holds the key's head: what else is kept of the key may be large, and events wait for the host's handler.
+/// It contains the key's head alone, because the rest of the record may be large and events wait for the host's
+/// handler.
 ///
-/// Those of the sweep are told at least once: after a crash or a store's failure some are told again. What was issued and
-/// revoked is told while it happens and is not made up for; the audit trail is complete.
+/// Due events are delivered at least once: some are repeated after a crash or a failure of the store. Events of issued
+/// and revoked keys are delivered at most once. The audit trail is complete.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event")]
 #[non_exhaustive]
@@ -51,9 +52,9 @@ pub enum Event {
     Expiring {
         /// The key.
         key: Arc<KeyHead>,
-        /// The moment.
+        /// The time of expiry.
         expires_at: Timestamp,
-        /// The threshold that was passed: it is at most so long until then.
+        /// The threshold that was passed: the key expires within this time.
         #[serde(rename = "within_seconds", serialize_with = "as_seconds")]
         within: Duration,
     },
@@ -62,15 +63,15 @@ pub enum Event {
     Expired {
         /// The key.
         key: Arc<KeyHead>,
-        /// The moment.
+        /// The time of expiry.
         expired_at: Timestamp,
     },
-    /// A key was not used for long.
+    /// A key has not been used for a long time.
     #[serde(rename = "key.unused")]
     Unused {
         /// The key.
         key: Arc<KeyHead>,
-        /// When it was last used, or else could first have been.
+        /// The last use, or the time from which the key could have been used.
         since: Timestamp,
     },
     /// A key's newest secret is old.
@@ -78,15 +79,15 @@ pub enum Event {
     RotationDue {
         /// The key.
         key: Arc<KeyHead>,
-        /// When that secret was made.
+        /// When that secret was created.
         since: Timestamp,
     },
-    /// A key was used far more than it usually is.
+    /// A key was used far more than usual.
     #[serde(rename = "key.usage_spike")]
     UsageSpike {
         /// The key.
         key: Arc<KeyHead>,
-        /// How much more.
+        /// The extent.
         spike: Spike,
     },
 }
@@ -96,7 +97,7 @@ fn as_seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S:
 }
 
 impl Event {
-    /// The key, as it was when this was found out.
+    /// Returns the key as it was at the event.
     #[must_use]
     pub fn key(&self) -> &KeyHead {
         match self {
@@ -110,13 +111,13 @@ impl Event {
         }
     }
 
-    /// Whose key it is.
+    /// Returns the organization that owns the key.
     #[must_use]
     pub fn organization(&self) -> &OrganizationId {
         &self.key().organization
     }
 
-    /// For programs: a name that stays the same, such as `key.expiring`.
+    /// Returns a stable name for programs, such as `key.expiring`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

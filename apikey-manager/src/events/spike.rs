@@ -1,4 +1,4 @@
-//! A key that is suddenly used far more than it usually is: by mistake, or by a thief.
+//! Spikes: hours in which a key is used far more than usual, by mistake or by a thief.
 
 use apikey_core::Timestamp;
 use serde::Serialize;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use crate::query::{Bucket, HOUR, UsageBucket};
 
-/// How many hours make up what is usual.
+/// The number of hours before it that an hour is compared with.
 const USUAL: u32 = 7 * 24;
-/// What is younger has no habits.
+/// The least number of hours of a key that can have a spike.
 const LEAST: u32 = 24;
-/// How long after an hour its counts have surely been written, by every node.
+/// How long after an hour every node has surely written its counts.
 const WRITTEN_AFTER: Duration = Duration::from_secs(60);
 
-/// From how many requests on an hour is a spike.
+/// The number of requests from which an hour counts as a spike.
 ///
-/// The last full hour is one when its requests, those refused for a missing scope included, are at least `minimum`, and at
-/// least `factor` times the median of the 7 days of full hours before it. Hours without use count as zero; hours before
-/// the key was issued don't count; a key with fewer than 24 hours that count has no spikes. The median of an even number of
-/// hours is the greater of the two in the middle.
+/// The last full hour is a spike if its requests, including those refused for a missing scope, are at least `minimum`,
+/// and at least `factor` times the median of the full hours of the 7 days before it. Hours without use count as zero,
+/// and hours before the key was issued don't count. A key with fewer than 24 hours that count has no spikes. The median
+/// of an even number of hours is the greater one of the two in the middle.
 ///
 /// ```
 /// use apikey_manager::SpikeThreshold;
@@ -33,24 +33,25 @@ pub struct SpikeThreshold {
 }
 
 impl SpikeThreshold {
-    /// Ten times the median, and at least 1,000 requests.
+    /// Creates the defaults: ten times the median, and at least 1,000 requests.
     pub fn new() -> Self {
         SpikeThreshold { factor: 10, minimum: 1_000 }
     }
 
-    /// Sets how many times the median an hour has to have.
+    /// Sets the multiple of the median from which an hour is a spike.
     pub fn factor(mut self, factor: u64) -> Self {
         self.factor = factor;
         self
     }
 
-    /// Sets how many requests it has to have, however few are usual; at least one.
+    /// Sets the least number of requests of a spike: at least one.
     pub fn minimum(mut self, requests: u64) -> Self {
         self.minimum = requests.max(1);
         self
     }
 
-    /// Is `hour` of a key created at `created_at` a spike? `usage` has its hours and those before it, in any order.
+    /// Returns the spike if `hour` is one, for a key created at `created_at`. `usage` has that hour and those before
+    /// it, in any order.
     #[must_use]
     pub fn spike(&self, hour: Timestamp, created_at: Timestamp, usage: &[UsageBucket]) -> Option<Spike> {
         let requests = usage.iter().find(|counted| counted.start == hour).map_or(0, total);
@@ -77,25 +78,25 @@ impl Default for SpikeThreshold {
     }
 }
 
-/// An hour of unusual use.
+/// An hour of unusually high use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Spike {
-    /// The hour's beginning.
+    /// The beginning of the hour.
     pub hour: Timestamp,
-    /// Its requests, those refused for a missing scope included.
+    /// The requests of the hour, including those refused for a missing scope.
     pub requests: u64,
     /// The median of the hours before it.
     pub median: u64,
 }
 
-/// The hour to look at, at `now`: the last one whose counts have surely been written. And when that came to be.
+/// Returns the last hour whose counts have surely been written at `now`, and the time since when they have been.
 pub(super) fn last_written_hour(now: Timestamp) -> (Timestamp, Timestamp) {
     let end = Bucket::Hour.start(now.saturating_sub(WRITTEN_AFTER));
     (end.saturating_sub(HOUR), end.saturating_add(WRITTEN_AFTER))
 }
 
-/// The beginning of the hours that say what is usual, before `hour`.
+/// Returns the beginning of the hours that `hour` is compared with.
 pub(super) fn usual_from(hour: Timestamp, created_at: Timestamp) -> Timestamp {
     let first_full = Bucket::Hour.end(created_at.saturating_sub(Duration::from_millis(1)));
     hour.saturating_sub(HOUR * USUAL).max(first_full).min(hour)

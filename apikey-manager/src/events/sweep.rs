@@ -1,8 +1,9 @@
-//! The sweep: looks through all keys every few minutes, tells what has become due since the last time, and prunes.
+//! The sweep: checks all keys every few minutes, reports what has become due since the last time, and prunes old data.
 //!
-//! One marker in the store says until when keys were swept, and who is at it: `until`, or `until claimed_until node` while
-//! a sweep runs. It is moved by compare and swap, so of several nodes one sweeps. What became due in (until, now] is told,
-//! and then `until` becomes now: a sweep that fails or dies is made again from where the last good one ended.
+//! A marker in the store contains the time until which keys were swept and the node that is sweeping: `until`, or
+//! `until claimed_until node` during a sweep. It is moved by compare-and-swap, so one of several nodes sweeps. The
+//! sweep reports what became due in (until, now], and then sets `until` to now. A sweep that fails or dies is repeated
+//! from the end of the last successful one.
 
 use std::{
     fmt,
@@ -28,10 +29,10 @@ use crate::{
 /// The marker's name.
 const MARKER: &str = "swept_until";
 const PAGE: usize = 500;
-/// A sweep that has not been heard of for so long is over.
+/// The time after which an unrenewed claim of a sweep ends.
 const CLAIM: Duration = Duration::from_secs(300);
 
-/// How often keys are swept, for what, and what is thrown away.
+/// How often keys are swept, which thresholds apply, and what is pruned.
 #[derive(Clone, Debug)]
 pub(crate) struct SweepSettings {
     pub(crate) interval: Duration,
@@ -45,7 +46,7 @@ impl Default for SweepSettings {
     }
 }
 
-/// How long things are kept; `None` for ever.
+/// How long data is kept; `None` means forever.
 ///
 /// ```
 /// use std::time::Duration;
@@ -63,13 +64,13 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Usage for 400 days, activity for 30 days, and the audit trail for ever.
+    /// Creates the defaults: usage for 400 days, activity for 30 days, and the audit trail forever.
     pub fn new() -> Self {
         let day = 24 * HOUR;
         Retention { usage: Some(400 * day), activity: Some(30 * day), audit: None }
     }
 
-    /// Sets how long usage is kept: days, in UTC, go when all of them is older. Spikes are told from the last 7 days.
+    /// Sets how long usage is kept. A day, in UTC, is deleted when all of it is older. Spikes need the last 7 days.
     pub fn usage(mut self, span: impl Into<Option<Duration>>) -> Self {
         self.usage = span.into();
         self
@@ -87,7 +88,7 @@ impl Retention {
         self
     }
 
-    /// What is old enough to go at `now`.
+    /// Returns what is pruned at `now`.
     pub(crate) fn prune(&self, now: Timestamp) -> Prune {
         let before = |span: Option<Duration>| span.map(|span| now.saturating_sub(span));
         Prune {
@@ -108,8 +109,8 @@ impl Default for Retention {
 pub(crate) struct Sweep(Mutex<Option<JoinHandle<()>>>);
 
 impl Sweep {
-    /// Spawns the task that sweeps. The first sweep begins after a part of the interval, so that nodes that start together
-    /// don't all ask at once.
+    /// Spawns the task that sweeps. The first sweep starts after a part of the interval, so that nodes that start
+    /// together don't all query at once.
     ///
     /// # Panics
     ///
@@ -131,7 +132,7 @@ impl Sweep {
         Sweep(Mutex::new(Some(task)))
     }
 
-    /// Stops. A sweep under way is made again, by this or another node.
+    /// Stops the task. This or another node repeats an unfinished sweep.
     pub(crate) async fn shutdown(&self) {
         let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
@@ -163,7 +164,7 @@ pub(super) struct Sweeper {
     node: String,
 }
 
-/// What the marker says.
+/// The parsed value of the marker.
 #[derive(Clone, Debug, PartialEq)]
 struct Marker {
     until: Timestamp,
@@ -172,28 +173,28 @@ struct Marker {
 
 impl Sweeper {
     pub(super) fn new(store: Arc<dyn KeyStore>, clock: Clock, settings: SweepSettings, events: Events) -> Self {
-        // Any name will do that no other node has. Without randomness two of one millisecond may sweep at once, and tell
-        // things twice.
+        // The name only has to differ from other nodes'. Without randomness, two nodes that start in one millisecond
+        // may sweep at the same time, and report events twice.
         let now = clock.wall();
         let node = KeyId::generate(now).map_or_else(|_| format!("at_{}", now.as_millis()), |id| id.to_string());
         Sweeper { store, clock, settings, events, node }
     }
 
-    /// Between half and all of the interval.
+    /// Returns between half and all of the interval.
     fn pause(&self) -> Duration {
         let mut random = [0; 1];
         let jitter = getrandom::fill(&mut random).map_or(255, |()| random[0]);
         self.settings.interval.mul_f64(0.5 + f64::from(jitter) / 510.0)
     }
 
-    /// Sweeps, unless another node does or has just done. `true` if it did.
+    /// Sweeps, unless another node is sweeping or has just done so. Returns `true` if this node swept.
     pub(super) async fn sweep(&self) -> Result<bool, StoreError> {
         let now = self.clock.wall();
         let found = self.store.marker(MARKER).await?;
         let marker = found.as_deref().and_then(Marker::parse);
-        // A clock that was far ahead must not end all sweeps until then.
+        // A clock that was far ahead must not prevent all sweeps until that time.
         let Some(marker) = marker.filter(|marker| marker.until <= now + HOUR) else {
-            // Whatever was due before anybody swept is not told: those who ask see it.
+            // The first sweep reports nothing from before it; the key's own view shows what is due.
             return self.store.advance_marker(MARKER, found.as_deref(), &Marker::done(now).to_string()).await;
         };
         let is_recent = now < marker.until + self.settings.interval / 2;
@@ -212,7 +213,7 @@ impl Sweeper {
         claim.finish(now).await
     }
 
-    /// `false` if the claim was lost.
+    /// Reports what is due. Returns `false` if the claim was lost.
     async fn tell_what_is_due(&self, claim: &mut Claim<'_>, now: Timestamp) -> Result<bool, StoreError> {
         let mut after = None;
         loop {
@@ -233,7 +234,7 @@ impl Sweeper {
                 }
                 for event in events {
                     self.events.deliver(event).await;
-                    // The handler takes what time it wants.
+                    // The handler may take any time.
                     if !claim.keep().await? {
                         return Ok(false);
                     }
@@ -248,7 +249,7 @@ impl Sweeper {
     async fn spike(&self, key: &KeyRecord, now: Timestamp) -> Result<Option<Spike>, StoreError> {
         let Some(threshold) = self.settings.thresholds.spike else { return Ok(None) };
         let (hour, _) = last_written_hour(now);
-        // Most keys were not used since, and need no look at their usage.
+        // Most keys were not used since, so their usage need not be read.
         if key.last_used_at.is_none_or(|at| at < hour) || key.status(now) == Status::Revoked {
             return Ok(None);
         }
@@ -264,12 +265,12 @@ impl Sweeper {
     }
 }
 
-/// The right to sweep, while it is kept.
+/// The right to sweep, as long as it is renewed.
 struct Claim<'s> {
     sweeper: &'s Sweeper,
-    /// Until when keys were swept before.
+    /// The time until which keys were swept before.
     until: Timestamp,
-    /// What the marker is as far as is known.
+    /// The last known value of the marker.
     written: Option<String>,
 }
 
@@ -279,7 +280,7 @@ impl Claim<'_> {
         self.write(Marker { until: self.until, claim: Some((claimed_until, self.sweeper.node.clone())) }).await
     }
 
-    /// Renews the claim when half of it is over. `false` if another node has taken it.
+    /// Renews the claim once half of it is over. Returns `false` if another node has taken it.
     async fn keep(&mut self) -> Result<bool, StoreError> {
         let claimed = self.written.as_deref().and_then(Marker::parse).and_then(|marker| marker.claim);
         let half = self.sweeper.clock.wall() + CLAIM / 2;

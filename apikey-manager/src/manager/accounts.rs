@@ -71,13 +71,13 @@ impl AccountUpdate {
         self
     }
 
-    /// The name. It can't be cleared.
+    /// Sets the name. It can't be cleared.
     pub fn name(mut self, name: impl Into<Patch<String>>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The description.
+    /// Sets the description.
     pub fn description(mut self, description: impl Into<Patch<String>>) -> Self {
         self.description = description.into();
         self
@@ -159,7 +159,7 @@ impl KeyManager {
         .await
     }
 
-    /// Disables an account: its keys are rejected, and requests under way end.
+    /// Disables an account: its keys are rejected, and requests in progress end.
     ///
     /// # Errors
     ///
@@ -219,8 +219,8 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// As [`rotate`](KeyManager::rotate), for any of the keys. [`Invalid`](ManageError::Invalid) (`service_account`) if the
-    /// account has more than 500 such keys.
+    /// As [`rotate`](KeyManager::rotate), for any of the keys. [`Invalid`](ManageError::Invalid) (`service_account`) if
+    /// the account has more than 500 such keys.
     pub async fn rotate_account(
         &self,
         actor: &Actor,
@@ -235,7 +235,7 @@ impl KeyManager {
             let mut issued = Vec::new();
             let mut keys = operation.heads_of(&id).await?;
             keys.retain(|key| !key.is_over(operation.now));
-            // Rights and numbers first: a record is read only to change it.
+            // Rights and numbers are checked first, because reading whole records is needed only to change them.
             keys.iter().try_for_each(|key| operation.may_hand_out_head(key))?;
             if keys.len() > MOST_ROTATED {
                 let message = "the account has more than 500 keys; rotate them one by one";
@@ -251,8 +251,8 @@ impl KeyManager {
         .await
     }
 
-    /// Deletes an account. Its keys are rejected from then on and revoked: the first 500 in the same transaction, the others
-    /// after it. They keep the account's id.
+    /// Deletes an account. Its keys are rejected from then on and revoked: the first 500 in the same transaction, the
+    /// others after it. They keep the account's id.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The first key of a new service: issued once, whoever starts how often.
+//! The first key of a new service. It is issued once, however often the service starts.
 
 use std::sync::Arc;
 
@@ -11,13 +11,14 @@ use crate::{
     store::{Change, StoreError},
 };
 
-/// Not that there are no keys, but this decides: a service whose last key was deleted gets no new one by itself.
+/// The marker decides, rather than the absence of keys: a service whose last key was deleted gets no new one
+/// automatically.
 const MARKER: &str = "bootstrap";
 
 impl KeyManager {
-    /// Issues `key`, once in the life of the store: `None` if that has been done, by this process or another.
+    /// Issues `key` once in the life of the store. Returns `None` if this or another process has already done so.
     ///
-    /// Of many processes that start at once on an empty store, one gets the key. Only the host may call this.
+    /// If several processes start at once on an empty store, one of them gets the key. Only the host may call this.
     ///
     /// # Errors
     ///
@@ -39,7 +40,7 @@ impl KeyManager {
             operation.change(Change::SetMarker(MARKER.to_owned(), issued.id().to_string()));
             match operation.commit().await {
                 Ok(()) => Ok(Some(issued)),
-                // Under another organization's lock somebody was faster.
+                // Another process was faster, under another organization's lock.
                 Err(ManageError::Store(error)) if StoreError::is_conflict(&error) => Ok(None),
                 Err(error) => Err(error),
             }

@@ -107,8 +107,8 @@ impl KeyManagerBuilder {
         self
     }
 
-    /// Sets the provider of an organization's limits, which is called before every operation that might exceed them. If it
-    /// fails, so does the operation.
+    /// Sets the provider of organizations' limits. It is called before every operation that might exceed them. If it
+    /// fails, the operation fails.
     ///
     /// ```
     /// # use apikey_manager::{KeyManager, Limits, MemoryStore};
@@ -135,8 +135,8 @@ impl KeyManagerBuilder {
         self
     }
 
-    /// Changes settings of the authenticator, such as its realm, its headers and its cache. The manager sets format, hasher,
-    /// catalog and clock.
+    /// Changes settings of the authenticator, such as its realm, its headers and its cache. The manager sets format,
+    /// hasher, catalog and clock.
     ///
     /// ```
     /// # use apikey_manager::{KeyManager, MemoryStore};
@@ -180,8 +180,8 @@ impl KeyManagerBuilder {
         self
     }
 
-    /// Sets the interval at which all keys are checked for due events: at least a second, five minutes by default. One of
-    /// several nodes does it.
+    /// Sets the interval at which all keys are checked for due events: at least a second, five minutes by default. One
+    /// of several nodes does it.
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep.interval = interval.max(Duration::from_secs(1));
         self
@@ -235,7 +235,8 @@ impl KeyManagerBuilder {
         Ok(self)
     }
 
-    /// Builds the manager. Its operations, look-ups and writes run on the current tokio runtime, which must live as long.
+    /// Builds the manager. Its operations, look-ups and writes run on the current tokio runtime, which must live as
+    /// long.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
-//! Revokes many keys: of somebody who left, of an environment that leaked, or of a stolen key and its descendants.
+//! Revokes many keys: of a person who left, of an environment that leaked, or of a stolen key and its descendants.
 //!
-//! A step revokes some hundreds of keys in one transaction and tells how to continue. Others don't wait long, and finished
-//! steps stay done if a later one fails.
+//! A step revokes some hundreds of keys in one transaction and returns how to continue. Other changes don't wait long,
+//! and finished steps stay done if a later one fails.
 
 use std::sync::Arc;
 
@@ -50,9 +50,9 @@ impl BulkRevocation {
         BulkRevocation { selection, descendants: false, reason: String::new(), after: None }
     }
 
-    /// Sets whether descendants are revoked, too: keys that the selected ones issued or duplicated, secrets that they got by
-    /// rotating other keys, and so on from those. With [`Selection::CreatedBy`] the secrets that the actor got end as well.
-    /// The default is `false`.
+    /// Sets whether descendants are revoked, too: keys that the selected ones issued or duplicated, and secrets that
+    /// they obtained by rotating other keys, recursively. With [`Selection::CreatedBy`], the secrets that the actor
+    /// obtained end as well. The default is `false`.
     pub fn descendants(mut self, descendants: bool) -> Self {
         self.descendants = descendants;
         self
@@ -98,16 +98,17 @@ pub struct BulkRevoked {
 
 impl KeyManager {
     /// Runs one step of a revocation: ends up to 500 keys or secrets in one transaction. Call it again with
-    /// [`after`](BulkRevocation::after) until [`next`](BulkRevoked::next) is `None`. If a step fails, earlier ones stay done.
+    /// [`after`](BulkRevocation::after) until [`next`](BulkRevoked::next) is `None`. If a step fails, earlier ones stay
+    /// done.
     ///
     /// The acting key is revoked last. Single revocations go ahead of the next step.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden) if one of the remaining keys exceeds the rights of an actor without `keys:admin`;
-    /// this step has changed nothing then. [`Invalid`](ManageError::Invalid) if the selection names a key, an actor, an account
-    /// or an environment that doesn't exist. [`AlreadyDone`](ManageError::AlreadyDone) and
-    /// [`IdempotencyKeyReused`](ManageError::IdempotencyKeyReused) as [`Actor::with_idempotency_key`] says.
+    /// [`Forbidden`](ManageError::Forbidden) if one of the remaining keys exceeds the rights of an actor without
+    /// `keys:admin`; this step has then changed nothing. [`Invalid`](ManageError::Invalid) if the selection names a
+    /// key, an actor, an account or an environment that doesn't exist. [`AlreadyDone`](ManageError::AlreadyDone) and
+    /// [`IdempotencyKeyReused`](ManageError::IdempotencyKeyReused) as described at [`Actor::with_idempotency_key`].
     pub async fn revoke_selected(&self, actor: &Actor, revocation: BulkRevocation) -> Result<BulkRevoked, ManageError> {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
@@ -117,8 +118,8 @@ impl KeyManager {
         .await
     }
 
-    /// Returns what [`revoke_selected`](KeyManager::revoke_selected) would end: the first 500 keys and secrets, and the number
-    /// of others. Changes nothing.
+    /// Returns what [`revoke_selected`](KeyManager::revoke_selected) would end: the first 500 keys and secrets, and the
+    /// number of others. It changes nothing.
     ///
     /// # Errors
     ///
@@ -151,22 +152,22 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// As [`revoke`](KeyManager::revoke) and [`revoke_selected`](KeyManager::revoke_selected). If the second part fails, the
-    /// key itself is revoked.
+    /// As [`revoke`](KeyManager::revoke) and [`revoke_selected`](KeyManager::revoke_selected). If the second part
+    /// fails, the key itself is revoked.
     pub async fn revoke_with_descendants(
         &self,
         actor: &Actor,
         id: &KeyId,
         reason: impl Into<String>,
     ) -> Result<(KeyRecord, BulkRevoked), ManageError> {
-        // It may be repeated, and has more than one transaction.
+        // The operation can be repeated safely, and has more than one transaction.
         let actor = Actor { once: None, ..actor.clone() };
         let (id, reason) = (id.clone(), reason.into());
         self.run(async move |shared: Arc<Shared>| {
             check_reason(&reason)?;
             let revocation = BulkRevocation::new(Selection::Key(id.clone())).descendants(true).reason(reason.clone());
             if actor.key.as_ref() == Some(&id) {
-                // Once it is revoked it can't continue, so it comes last.
+                // A revoked key couldn't continue, so it is revoked last.
                 let made = step(Arc::clone(&shared), actor.clone(), &revocation).await?;
                 let key = shared.store.key(&actor.organization, &id).await?;
                 return Ok((key.ok_or(ManageError::NotFound(Missing::Key))?, made));
@@ -192,7 +193,8 @@ impl Shared {
         }
     }
 
-    /// Checks whether everything that remains may be revoked, not one step alone: an actor that may not finish doesn't begin.
+    /// Checks whether the actor may end all that remains, not only this step, so that no revocation stops halfway for
+    /// lack of rights.
     fn may_end(
         &self,
         standing: &Standing,
@@ -262,7 +264,7 @@ impl BulkRevoked {
             targets.retain(|target| target.key != last);
         }
         let remaining = left.saturating_sub(keys_of(&targets));
-        // The actor's own key comes last, so its id is no place to continue.
+        // The actor's own key comes last, so its id can't mark where to continue.
         let next = targets.iter().rev().map(|target| &target.key).find(|key| Some(*key) != own.as_ref());
         let next = next.filter(|_| remaining > 0).cloned();
         let mut revoked = BulkRevoked { widened, remaining, next, ..BulkRevoked::default() };
@@ -290,11 +292,11 @@ impl Operation {
         Ok(revoked)
     }
 
-    /// Repeats the effects for selected keys that are revoked: another process may have revoked them.
+    /// Repeats the effects for selected keys that are already revoked, because another process may have revoked them.
     async fn repeat_ends(&mut self, selection: &Selection) -> Result<(), ManageError> {
         let mut filter = KeyFilter { status: Some(Status::Revoked), ..KeyFilter::default() };
         match selection {
-            // Its effect comes with its own revocation.
+            // Revoking that key repeats its effect.
             Selection::Key(_) => return Ok(()),
             Selection::CreatedBy(actor) => filter.created_by = Some(actor.clone()),
             Selection::ServiceAccount(account) => filter.service_account = Some(account.clone()),

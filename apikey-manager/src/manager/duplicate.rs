@@ -1,4 +1,4 @@
-//! A second key like another: for a rotation by two keys, or one key for each use.
+//! Duplicates keys: for a rotation with two keys, or for one key per use.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use super::{
 use crate::{actor::Actor, audit::Action, error::ManageError, record::Status, rights::Level};
 
 impl KeyManager {
-    /// Issues a key with another's name, description, scopes, environment, service account, expiry and metadata. The
-    /// other one stays as it is.
+    /// Issues a key with another key's name, description, scopes, environment, service account, expiry and metadata.
+    /// The other key doesn't change.
     ///
     /// # Errors
     ///

@@ -4,16 +4,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use apikey_core::{KeyId, NoRandomness, Timestamp};
 
-/// Where a generated id tells the time: 48 bits in base 32, after `key_`.
+/// The position of the time in a generated id: 48 bits in base 32, after `key_`.
 const TIME: std::ops::Range<usize> = 4..14;
 
 #[derive(Debug, Default)]
 pub(crate) struct EventIds(AtomicU64);
 
 impl EventIds {
-    /// What the ids of an operation's events begin with: the time, the operation's number, and what no other process has.
+    /// Returns the prefix of the ids of an operation's events: the time, the operation's number, and a part that is
+    /// unique to this process.
     ///
-    /// The manager's operations on one organization take their numbers one after another, under that organization's lock.
+    /// Operations on one organization take their numbers in order, under that organization's lock.
     pub(super) fn next(&self, now: Timestamp) -> Result<String, NoRandomness> {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
         let id = KeyId::generate(now)?;
@@ -38,7 +39,7 @@ mod tests {
         made.dedup();
         assert_eq!(made, before);
         assert!(ids.next(now + Duration::from_millis(1)).unwrap() > made[999]);
-        // As a cursor's id it must fit one.
+        // It must fit into a cursor.
         assert!(made[0].len() + "_000000".len() <= 64 && KeyId::new(&made[0]).is_ok());
     }
 }

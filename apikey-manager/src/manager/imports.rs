@@ -1,4 +1,4 @@
-//! Taking keys over in batches, each whole or absent, and each once.
+//! Imports keys in batches. Each batch is imported as a whole or not at all, and once.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -21,21 +21,21 @@ use crate::{
     validate::{FieldError, Fields},
 };
 
-/// The most a batch holds.
+/// The largest batch.
 const MAX_BATCH: usize = 100_000;
-/// The most errors that are told of one batch.
+/// The most errors that are reported for one batch.
 const MAX_ERRORS: usize = 1_000;
 
 impl KeyManager {
-    /// Takes keys over into the actor's organization, `batch` at a time (1 to 100,000). Only the host may.
+    /// Imports keys into the actor's organization, `batch` at a time (1 to 100,000). Only the host may call this.
     ///
-    /// Each batch is one transaction. An import that was cut off is run again, with the same name, rows and batch size:
-    /// batches that are there already are skipped. `progress` is told after each batch.
+    /// Each batch is one transaction. To resume an interrupted import, run it again with the same name, rows and batch
+    /// size: batches that were imported are skipped. `progress` is called after each batch.
     ///
     /// # Errors
     ///
-    /// [`Import`](ManageError::Import) names the rows of a batch that can't be taken; batches before it stay.
-    /// [`LimitReached`](ManageError::LimitReached) where the plan has no room for a batch.
+    /// [`Import`](ManageError::Import) names the invalid rows of a batch; earlier batches stay.
+    /// [`LimitReached`](ManageError::LimitReached) if the plan has no room for a batch.
     pub async fn import(
         &self,
         host: &Actor,
@@ -74,7 +74,7 @@ impl KeyManager {
     }
 }
 
-/// Whether the batch was not there before.
+/// Imports one batch. Returns `true` unless it was imported before.
 async fn import(
     shared: Arc<Shared>,
     actor: Actor,
@@ -111,7 +111,7 @@ async fn import(
     let now = operation.now;
     let counted = keys.iter().filter(|(_, key)| key.status(now).is_counted()).count();
     operation.keep_key_limit(&limits, counted as u64).await?;
-    // First all keys, then what is told of them: stores write runs of one kind at once.
+    // All keys first, then their audit events: stores write runs of one kind at once.
     for (_, key) in &keys {
         operation.change(Change::InsertKey(Box::new(key.clone())));
     }
@@ -142,7 +142,7 @@ impl Problems {
 type Row = (KeyRecord, Vec<KeyDigest>);
 
 impl Operation {
-    /// A row's record, and every digest that its key may be known by already.
+    /// Returns the record of a row, and every digest by which its key may already be known.
     async fn import_row(
         &mut self,
         row: ImportKey,

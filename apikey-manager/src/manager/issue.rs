@@ -68,7 +68,7 @@ impl NewKey {
         self
     }
 
-    /// Grants these scopes and roles, and those granted before.
+    /// Adds scopes and roles to the grants.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes.extend(scopes.into_iter().map(Into::into));
         self
@@ -108,7 +108,7 @@ impl NewKey {
         self.expiry(Expiry::In(lifetime))
     }
 
-    /// Additional data of the service.
+    /// Sets the service's additional data.
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata = metadata;
         self
@@ -180,10 +180,10 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ManageError::Invalid) names each wrong field. [`Forbidden`](ManageError::Forbidden) if the actor lacks
-    /// `keys:write`, or the key would exceed or outlive it. [`LimitReached`](ManageError::LimitReached) if the plan allows no
-    /// more. [`AlreadyDone`](ManageError::AlreadyDone) and
-    /// [`IdempotencyKeyReused`](ManageError::IdempotencyKeyReused) as [`Actor::with_idempotency_key`] says.
+    /// [`Invalid`](ManageError::Invalid) names each invalid field. [`Forbidden`](ManageError::Forbidden) if the actor
+    /// lacks `keys:write`, or if the key would exceed or outlive it. [`LimitReached`](ManageError::LimitReached) if the
+    /// plan allows no more keys. [`AlreadyDone`](ManageError::AlreadyDone) and
+    /// [`IdempotencyKeyReused`](ManageError::IdempotencyKeyReused) as described at [`Actor::with_idempotency_key`].
     pub async fn issue(&self, actor: &Actor, key: NewKey) -> Result<IssuedKey, ManageError> {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {

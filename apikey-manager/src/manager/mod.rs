@@ -1,6 +1,7 @@
 //! The manager: the operations on keys, each of them a transaction.
 //!
-//! An operation runs to its end on its own task, so that every committed change reaches the cache even if the caller hangs up.
+//! An operation runs to its end on its own task, so that every committed change reaches the cache even if the caller
+//! disconnects.
 
 mod accounts;
 mod bootstrap;
@@ -55,8 +56,8 @@ const CHECKED_EVERY: Duration = Duration::from_secs(1);
 
 /// Manages API keys: issues, changes, rotates, revokes and deletes them.
 ///
-/// Clones are cheap and share everything. A service has one manager and its [`authenticator`](KeyManager::authenticator) in
-/// its layer: a change takes effect there before the operation returns.
+/// Clones are cheap and share everything. A service has one manager and its
+/// [`authenticator`](KeyManager::authenticator) in its layer: a change takes effect there before the operation returns.
 ///
 /// ```
 /// use apikey_core::{KeyFormat, ScopeSet};
@@ -81,8 +82,8 @@ const CHECKED_EVERY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// Every operation returns a [`ManageError`] if it fails. It has changed nothing then, unless the store doesn't know the
-/// outcome ([`StoreError::is_unknown`]).
+/// Every operation returns a [`ManageError`] if it fails. It has changed nothing then, unless the store doesn't know
+/// the outcome ([`StoreError::is_unknown`]).
 #[derive(Clone)]
 pub struct KeyManager(Arc<Shared>);
 
@@ -154,8 +155,8 @@ impl KeyManager {
         self.0.now()
     }
 
-    /// Returns `true` if `actor` has this scope, with roles expanded. It lets services reject a request before they read its
-    /// body. Every operation does its own, stricter check.
+    /// Returns `true` if `actor` has this scope, with roles expanded. It lets services reject a request before they
+    /// read its body. Every operation does its own, stricter check.
     ///
     /// ```
     /// # use apikey_core::{KeyFormat, ScopeSet};
@@ -208,8 +209,8 @@ impl KeyManager {
         self.0.background.activity.as_ref()
     }
 
-    /// Writes pending usage and activity, waits for the host's event handler, and closes the store. Call it when no request is
-    /// running. The manager can't be used afterwards.
+    /// Writes pending usage and activity, waits for the host's event handler, and closes the store. Call it when no
+    /// request is running. The manager can't be used afterwards.
     ///
     /// Usage that the store doesn't accept even then is lost and logged.
     pub async fn shutdown(&self) {

@@ -473,7 +473,7 @@ mod tests {
         }
     }
 
-    /// Otherwise two changes of an end could be applied in the wrong order.
+    /// Otherwise two changes of an expiry could be applied in the wrong order.
     #[tokio::test]
     async fn given_a_change_when_the_cache_hears_of_it_then_no_other_has_begun() {
         let format = KeyFormat::builder("t").build().unwrap();

@@ -1,4 +1,4 @@
-//! Organizations are the host's; it may shut one out, with all its keys, and let it in again.
+//! Suspends and resumes organizations.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl KeyManager {
-    /// Shuts the actor's organization out: nobody is let in with any of its keys, and requests under way end. Only the
-    /// host may.
+    /// Suspends the actor's organization: all its keys are rejected, and requests in progress end. Only the host may
+    /// call this.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl KeyManager {
         .await
     }
 
-    /// Lets the actor's organization in again. Only the host may.
+    /// Resumes the actor's organization. Only the host may call this.
     ///
     /// # Errors
     ///

@@ -84,8 +84,8 @@ impl KeyManager {
 
     /// Returns a page of keys, newest first.
     ///
-    /// A search by text, use, expiry or age of secrets, or for rotating keys, examines 2,500 keys for a page, so that none takes
-    /// long. Its pages may have fewer keys than requested, or none, and still have a next one.
+    /// A search by text, use, expiry or age of secrets, or for rotating keys, examines 2,500 keys for a page, so that
+    /// none takes long. Its pages may have fewer keys than requested, or none, and still have a next one.
     ///
     /// # Errors
     ///
@@ -102,8 +102,8 @@ impl KeyManager {
 
     /// Returns a page of keys in another order. A cursor is valid for its own order.
     ///
-    /// A list by last use reads the last use of every matching key for each page. Unlike a list of the newest keys, it is not
-    /// searched in parts.
+    /// A list by last use reads the last use of every matching key for each page. Unlike a list of the newest keys, it
+    /// is not searched in parts.
     ///
     /// # Errors
     ///
@@ -193,8 +193,8 @@ impl KeyManager {
         .await
     }
 
-    /// Returns a page of a key's activity, newest first. It is empty if [activity](crate::KeyManagerBuilder::activity) is not
-    /// recorded. This process's pending activity is written first.
+    /// Returns a page of a key's activity, newest first. It is empty if [activity](crate::KeyManagerBuilder::activity)
+    /// is not recorded. This process's pending activity is written first.
     ///
     /// # Errors
     ///
@@ -230,7 +230,7 @@ impl KeyManager {
         .await
     }
 
-    /// Returns the rights with which a key was authenticated: changes of its rights have reached the cache before they return.
+    /// Returns the rights with which a key was authenticated. Changes of rights reach the cache before they return.
     pub(super) fn may_read(&self, actor: &Actor) -> Result<(), ManageError> {
         if actor.rights.expires_at.is_some_and(|expires_at| expires_at <= self.0.now()) {
             return Err(Forbidden::NotLive.into());

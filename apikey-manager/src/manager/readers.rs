@@ -1,8 +1,8 @@
-//! The bounds on concurrent reads, of an organization and in total. The cost of a read is up to its caller: a search, or a year
-//! of usage. Reads must not delay verification or revocation.
+//! The limits on concurrent reads, of one organization and in total. Callers choose the cost of a read, such as a
+//! search or a year of usage, and reads must not delay verification or revocation.
 //!
-//! A reader waits for a moment and is then rejected. A read runs to its end on a task, so that hanging up and retrying doesn't
-//! multiply the store's work.
+//! A reader waits for a moment and is then rejected. A read runs to its end on a task, so that disconnecting and
+//! retrying doesn't multiply the store's work.
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,7 @@ use crate::{
 
 /// The longest time that a reader waits for pending usage or activity to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The shortest interval between such writes, however many readers there are.
+/// The shortest interval between such writes, for any number of readers.
 const FLUSHES: Duration = Duration::from_millis(200);
 
 /// The bounds on concurrent reads of keys, accounts, usage and the audit trail, in this process.
@@ -105,8 +105,8 @@ impl Readers {
     async fn take(&self, organization: &OrganizationId) -> Result<Reading, Busy> {
         let mut busy = Busy::Organization;
         let taken = timeout(self.settings.patience, async {
-            // In this order, so that an organization occupies no more than its share of the global queue. The semaphores are
-            // never closed.
+            // In this order, so that an organization occupies no more than its share of the global queue. The
+            // semaphores are never closed.
             let own = self.organization(organization).acquire_owned().await.ok()?;
             busy = Busy::Service;
             let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
@@ -243,7 +243,7 @@ mod tests {
         Actor::host("test", OrganizationId::new(organization).unwrap()).unwrap()
     }
 
-    /// The hour of a moment, and the one before.
+    /// Returns the hour of a moment and the one before it.
     fn around(now: Timestamp) -> Range<Timestamp> {
         let hour = Bucket::Hour.start(now);
         hour - HOUR..hour + HOUR
@@ -264,7 +264,7 @@ mod tests {
             Service { keys, store, key, account }
         }
 
-        /// Every way to read, by its name.
+        /// Returns every read operation, by name.
         fn reads(&self, organization: &str) -> Vec<(&'static str, Read)> {
             let (keys, host, id) = (&self.keys, host(organization), self.key.id());
             let span = around(keys.now());
@@ -314,7 +314,7 @@ mod tests {
             }
         }
 
-        /// Has so many read who get no answer.
+        /// Starts this many reads that are never answered.
         async fn occupy(&self, organization: &str, readers: usize) -> Vec<tokio::task::JoinHandle<()>> {
             let before = self.keys.0.readers.all.available_permits();
             let read = |_| {
@@ -350,7 +350,7 @@ mod tests {
         for (name, read) in service.reads("other") {
             assert!(matches!(read.await, Err(ManageError::Busy(Busy::Service))), "{name}");
         }
-        // What is no read goes on, even by a key that no cache knows yet.
+        // Other operations continue, even with a key that is not cached.
         let key = service.keys.issue(&host("acme"), NewKey::new("cold")).await.unwrap();
         assert!(service.is_let_in(&key).await);
         service.keys.readiness().await.unwrap();

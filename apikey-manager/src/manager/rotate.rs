@@ -19,18 +19,18 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overlap {
-    /// Ends every older secret at once.
+    /// End every older secret immediately.
     None,
-    /// Ends the replaced secret after this time.
+    /// End the replaced secret after this time.
     For(Duration),
-    /// Keeps the replaced secret until [`KeyManager::end_overlap`].
+    /// Keep the replaced secret until [`KeyManager::end_overlap`].
     UntilEnded,
 }
 
 /// The longest overlap. Longer ones are mistakes.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
-/// The shortest overlap of a key that rotates itself. Within it a lost answer can be made good.
+/// The shortest overlap of a key that rotates itself. It leaves time to repeat a rotation whose answer was lost.
 const SHORTEST_OF_SELF: Duration = Duration::from_secs(5 * 60);
 
 /// The most secrets of a record. Older ones ended long ago.
@@ -39,14 +39,14 @@ const REMEMBERED: usize = 16;
 impl KeyManager {
     /// Rotates a key: it gets a new secret.
     ///
-    /// A key has at most two valid secrets: one left over from an earlier rotation ends now. A rotation never extends a
-    /// secret's life. The record keeps the latest sixteen secrets; older ones can't come back either.
+    /// A key has at most two valid secrets; one that is left from an earlier rotation ends now. A rotation never
+    /// extends a secret's life. The record keeps the latest sixteen secrets; older ones can't be used again either.
     ///
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden) if the actor could not issue such a key,
-    /// [`WrongState`](ManageError::WrongState) if the key is revoked or expired, [`Invalid`](ManageError::Invalid) (`overlap`)
-    /// for a duration of zero or more than 366 days. [`AlreadyDone`](ManageError::AlreadyDone) and
+    /// [`WrongState`](ManageError::WrongState) if the key is revoked or expired, [`Invalid`](ManageError::Invalid)
+    /// (`overlap`) for a duration of zero or more than 366 days. [`AlreadyDone`](ManageError::AlreadyDone) and
     /// [`IdempotencyKeyReused`](ManageError::IdempotencyKeyReused) as [`Actor::with_idempotency_key`] says.
     pub async fn rotate(&self, actor: &Actor, id: &KeyId, overlap: Overlap) -> Result<IssuedKey, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
@@ -61,22 +61,22 @@ impl KeyManager {
         .await
     }
 
-    /// Gives the key that asks a new secret, whatever its scopes. The key's scopes and its end stay. The secret that it
-    /// presented stays valid for `overlap`, and every other secret ends.
+    /// Rotates the acting key, whatever its scopes. Its scopes and its expiry stay. The presented secret stays valid
+    /// for `overlap`, and every other secret ends.
     ///
-    /// If the answer is lost, the old secret rotates the key again, until its overlap ends. The secret of the lost answer
-    /// then ends.
+    /// If the answer is lost, the old secret can rotate the key again until its overlap ends. The secret in the lost
+    /// answer then ends.
     ///
     /// # Security
     ///
-    /// Whoever holds a key can replace its secret, so rotate a leaked key without an overlap, or revoke it. A secret that
-    /// somebody else has replaced doesn't rotate: it would yield a secret that outlives it.
+    /// Whoever holds a key can replace its secret, so rotate a leaked key without an overlap, or revoke it. A secret
+    /// that somebody else has replaced can't rotate the key, because the new secret would outlive it.
     ///
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden) if the actor isn't a key, isn't valid any more, or presents a secret that
-    /// somebody else has replaced; [`Invalid`](ManageError::Invalid) (`overlap`) for less than 5 minutes or more than 366
-    /// days.
+    /// somebody else has replaced; [`Invalid`](ManageError::Invalid) (`overlap`) for less than 5 minutes or more than
+    /// 366 days.
     pub async fn rotate_self(&self, actor: &Actor, overlap: Duration) -> Result<IssuedKey, ManageError> {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
@@ -152,7 +152,7 @@ impl Operation {
         self.replace_secret(before, overlap, newest.filter(|_| overlap != Overlap::None))
     }
 
-    /// Gives a key a new secret. Of its other secrets only `kept` stays valid, for as long as `overlap` says.
+    /// Gives a key a new secret. Of the older ones, only `kept` stays valid, for the time of `overlap`.
     fn replace_secret(
         &mut self,
         before: &KeyRecord,
@@ -189,11 +189,11 @@ impl Operation {
         Ok(IssuedKey::new(key, secret))
     }
 
-    /// Ends all live secrets but `kept`.
+    /// Ends all live secrets except `kept`.
     fn end_secrets_but(&mut self, kept: Option<&KeyDigest>, key: &mut KeyRecord) {
         let now = self.now;
         for secret in key.secrets.iter_mut().filter(|secret| Some(&secret.digest) != kept) {
-            // Including those that ended by themselves: requests may have been let in before that was decided.
+            // This includes secrets that have expired, because requests may have been accepted before.
             self.end_secret(&key.id, &secret.digest);
             // The mark holds independently of clocks.
             if secret.is_live(now) {

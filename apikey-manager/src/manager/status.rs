@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl KeyManager {
-    /// Disables a key: it is rejected, and requests under way end. A disabled key doesn't change.
+    /// Disables a key: it is rejected, and requests in progress end. A disabled key doesn't change.
     ///
     /// # Errors
     ///
@@ -65,7 +65,8 @@ impl KeyManager {
         .await
     }
 
-    /// Revokes a key for good: it is rejected, and requests under way end. A revoked key doesn't change; the first reason stays.
+    /// Revokes a key permanently: it is rejected, and requests in progress end. A revoked key doesn't change; the first
+    /// reason stays.
     ///
     /// # Errors
     ///
@@ -99,8 +100,8 @@ impl KeyManager {
         .await
     }
 
-    /// Deletes a key in any state. A key that is not revoked is revoked in the same transaction. Its audit events and usage stay,
-    /// and its secrets never come back.
+    /// Deletes a key in any state. A key that is not revoked is revoked in the same transaction. Its audit events and
+    /// usage stay, and its secrets can't be used again.
     ///
     /// # Errors
     ///

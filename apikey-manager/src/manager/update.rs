@@ -1,4 +1,4 @@
-//! Updates keys: their texts, scopes, windows and metadata.
+//! Updates keys: their texts, scopes, validity and metadata.
 
 use std::sync::Arc;
 
@@ -93,37 +93,37 @@ impl KeyUpdate {
         self
     }
 
-    /// The name. It can't be cleared.
+    /// Sets the name. It can't be cleared.
     pub fn name(mut self, name: impl Into<Patch<String>>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The description.
+    /// Sets the description.
     pub fn description(mut self, description: impl Into<Patch<String>>) -> Self {
         self.description = description.into();
         self
     }
 
-    /// The grants, which replace all earlier ones. Cleared, the key has none.
+    /// Sets the grants, which replace all earlier ones. Clearing them leaves none.
     pub fn scopes(mut self, scopes: impl Into<Patch<Vec<String>>>) -> Self {
         self.scopes = scopes.into();
         self
     }
 
-    /// The time before which the key is rejected. Cleared, there is none.
+    /// Sets the time before which the key is rejected. Clearing it leaves none.
     pub fn not_before(mut self, not_before: impl Into<Patch<Timestamp>>) -> Self {
         self.not_before = not_before.into();
         self
     }
 
-    /// The time from which the key is rejected. Cleared, it never expires.
+    /// Sets the time from which the key is rejected. Clearing it means that the key never expires.
     pub fn expires_at(mut self, expires_at: impl Into<Patch<Timestamp>>) -> Self {
         self.expires_at = expires_at.into();
         self
     }
 
-    /// The metadata, which replaces all earlier metadata.
+    /// Sets the metadata, which replaces all earlier metadata.
     pub fn metadata(mut self, metadata: impl Into<Patch<Map<String, Value>>>) -> Self {
         self.metadata = metadata.into();
         self
@@ -131,15 +131,15 @@ impl KeyUpdate {
 }
 
 impl KeyManager {
-    /// Changes a key's record. Requests under way finish with the old rights. Requests that arrive after this returns have the
-    /// new ones.
+    /// Changes a key's record. Requests in progress finish with the old rights. Requests that arrive after this returns
+    /// have the new ones.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ManageError::Invalid) names each wrong field. [`StaleVersion`](ManageError::StaleVersion) if the record has
-    /// changed. [`Forbidden`](ManageError::Forbidden) if the change widens or extends the key and the actor could not issue the
-    /// result. [`LimitReached`](ManageError::LimitReached) if an expired key comes back and the plan allows no more.
-    /// [`WrongState`](ManageError::WrongState) if the key is revoked.
+    /// [`Invalid`](ManageError::Invalid) names each wrong field. [`StaleVersion`](ManageError::StaleVersion) if the
+    /// record has changed. [`Forbidden`](ManageError::Forbidden) if the change widens or extends the key and the actor
+    /// could not issue the result. [`LimitReached`](ManageError::LimitReached) if an expired key comes back and the
+    /// plan allows no more. [`WrongState`](ManageError::WrongState) if the key is revoked.
     pub async fn update(&self, actor: &Actor, id: &KeyId, update: KeyUpdate) -> Result<KeyRecord, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {

@@ -12,8 +12,8 @@ use crate::{
 use apikey_core::Timestamp;
 use serde::Serialize;
 
-/// The longest span of usage in days: a month by the hour, a year by the day, and one more for spans that begin in another
-/// time zone.
+/// The longest span of usage in days: a month by the hour, a year by the day, and one more for spans that begin in
+/// another time zone.
 const fn longest_span(bucket: Bucket) -> u32 {
     match bucket {
         Bucket::Hour => 32,
@@ -46,15 +46,17 @@ pub struct LimitsInUse {
 impl KeyManager {
     /// Returns the usage in `from..to`. This process's pending usage is written first.
     ///
-    /// Both ends are full hours in UTC, as [`Bucket::start`] returns them, because usage is counted by the hour. Adjoining spans
-    /// therefore share no request and miss none: the usage in `a..b` and in `b..c` adds up to that in `a..c`, with any buckets.
+    /// Both ends are full hours in UTC, as [`Bucket::start`] returns them, because usage is counted by the hour.
+    /// Adjoining spans therefore share no request and miss none: the usage in `a..b` and in `b..c` adds up to that in
+    /// `a..c`, with any buckets.
     ///
     /// Deleted keys and accounts keep their usage.
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](ManageError::Forbidden), [`Busy`](ManageError::Busy), [`Invalid`](ManageError::Invalid) (`from`, `to`)
-    /// unless both are full hours and `to` is later than `from`, by at most 32 days by the hour and 367 by the day.
+    /// [`Forbidden`](ManageError::Forbidden), [`Busy`](ManageError::Busy), [`Invalid`](ManageError::Invalid) (`from`,
+    /// `to`) unless both are full hours and `to` is later than `from`, by at most 32 days by the hour and 367 by the
+    /// day.
     ///
     /// ```
     /// # use apikey_manager::{Actor, Bucket, KeyManager, ManageError, Usage, UsageOf};

@@ -1,7 +1,8 @@
-//! WriteQueue for changes: one write per organization at a time, and a global cap, so that look-ups always get a connection. A flood
-//! of changes delays its own organization only.
+//! The queue of changes: one write per organization at a time, and a global cap, so that lookups always get a
+//! connection. A flood of changes delays its own organization only.
 //!
-//! Changes that end access go first: they wait for the running change, and for at most one more at the head of the queue.
+//! Changes that end access go first: they wait for the running change, and for at most one more at the head of the
+//! queue.
 
 use apikey_core::OrganizationId;
 use std::{
@@ -11,17 +12,17 @@ use std::{
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
-/// The numbers of concurrent changes: those that end access, and others. Together as many as a
-/// store in PostgreSQL has connections for changes, unless told otherwise.
+/// The numbers of concurrent changes: those that end access, and others. Together they equal the default number of
+/// connections that a PostgreSQL store has for changes.
 const ENDINGS: usize = 2;
 const OTHERS: usize = 4;
 
 /// The urgency of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// It ends access.
+    /// The change ends access.
     Ending,
-    /// It does anything else.
+    /// Any other change.
     Other,
 }
 
@@ -32,8 +33,8 @@ pub(crate) struct WriteQueue {
     others: Arc<Semaphore>,
 }
 
-/// The queue of an organization's changes. Locks are fair, so changes that must hold `others` before they ask for `own` leave
-/// the way free for changes that need not.
+/// The queue of an organization's changes. Locks are fair: changes that must hold `others` before they ask for `own`
+/// leave the way free for changes that need not.
 #[derive(Debug, Default)]
 struct Line {
     own: Arc<AsyncMutex<()>>,
@@ -110,14 +111,14 @@ mod tests {
         std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx))).await
     }
 
-    /// Who had a turn, in this order.
+    /// Returns who had a turn, in order.
     async fn order(
         turns: &WriteQueue,
         asked: impl IntoIterator<Item = (OrganizationId, Urgency, usize)>,
     ) -> Vec<usize> {
         let had = Mutex::new(Vec::new());
         let held = turns.take(&acme(), Urgency::Other).await;
-        // Each asks when it is polled first: in this order.
+        // Each change asks when it is first polled, in this order.
         let waiting = asked.into_iter().map(async |(organization, urgency, name)| {
             let _turn = turns.take(&organization, urgency).await;
             had.lock().unwrap().push(name);

@@ -1,4 +1,4 @@
-//! What keys did: the newest requests, within bounds.
+//! Activity in memory: the newest requests, up to a limit.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,16 +9,16 @@ use apikey_core::{KeyId, Timestamp};
 
 use crate::query::{Activity, ActivityQuery};
 
-/// How many requests are kept, of all keys together.
+/// The most requests that are kept, of all keys together.
 const MOST: usize = 100_000;
 
-/// In which order a key's requests stand: by time, then as they were added.
+/// The order of a key's requests: by time, then by insertion.
 type Place = (KeyId, Timestamp, u64);
 
 #[derive(Default)]
 pub(super) struct ActivityLog {
     requests: BTreeMap<Place, Activity>,
-    /// As they were added; those that were pruned may still stand here.
+    /// In order of insertion. It may contain requests that were pruned.
     added: VecDeque<Place>,
     next: u64,
 }
@@ -40,7 +40,7 @@ impl ActivityLog {
         }
     }
 
-    /// A page, and what each request is called in a cursor.
+    /// Returns a page, with the id that each request has in a cursor.
     pub(super) fn page(&self, query: &ActivityQuery) -> Vec<(String, Activity)> {
         let after = query.after.as_ref().map(|after| (after.at, after.id.parse().unwrap_or(0)));
         let (at, number) = after.map_or((query.to, 0), |after| after.min((query.to, 0)));

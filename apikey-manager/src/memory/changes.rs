@@ -1,4 +1,4 @@
-//! What a commit does: each change in its order, and on a conflict all of them undone.
+//! Commits: applies changes in order, and undoes all of them on a conflict.
 
 use apikey_core::{KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
 
@@ -11,11 +11,11 @@ use crate::{
     store::{Change, Changes, KeyState, Lineage, Remembered, StoreError},
 };
 
-/// Takes one change back.
+/// Undoes one change.
 type Undo = Box<dyn FnOnce(&mut State)>;
 
 impl State {
-    /// All of `changes`, or none.
+    /// Applies all of `changes` or none.
     pub(super) fn commit(
         &mut self,
         organization: &OrganizationId,
@@ -279,7 +279,7 @@ fn digests(key: &KeyRecord) -> impl Iterator<Item = KeyDigest> + '_ {
     key.secrets.iter().map(|secret| secret.digest.clone())
 }
 
-/// Whether a text of it has a NUL character. Ids can't have one.
+/// Returns `true` if a text of the change contains a NUL character. Ids can't.
 fn has_nul(change: &Change) -> bool {
     fn reason(revoked: &Option<Revocation>) -> &str {
         revoked.as_ref().map_or("", |revoked| &revoked.reason)

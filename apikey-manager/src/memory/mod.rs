@@ -1,5 +1,5 @@
-//! A store in memory: for tests, and for services that can lose their keys. What it holds is [`state`]'s; what a change
-//! does to it is [`changes`]'; what a bulk revocation ends is [`reach`]'s; what was counted and seen is [`usage`]'s and [`activity`]'s.
+//! A store in memory, for tests and for services that can lose their keys. [`state`] holds the data, [`changes`]
+//! commits, [`reach`] computes bulk revocations, and [`usage`] and [`activity`] hold counts and requests.
 
 mod activity;
 mod changes;
@@ -33,8 +33,7 @@ use crate::{
 
 /// Keeps keys in memory, until the process ends.
 ///
-/// It does all that a [`KeyStore`] has to, within one process: for tests, and for services whose keys may go when they
-/// do. Clones are the same store.
+/// It is a complete [`KeyStore`] within one process. Clones share one store.
 ///
 /// ```
 /// use apikey_manager::{KeyStore, MemoryStore, OrganizationId};
@@ -49,9 +48,9 @@ use crate::{
 ///
 /// # Memory
 ///
-/// Of activity it keeps the newest 100,000 requests, and of the ids of usage batches those of the last day. Usage and
-/// audit events stay until they are [pruned](KeyStore::prune). The digests and ids of deleted keys stay for ever, since
-/// they must not come back.
+/// The store keeps the newest 100,000 requests of activity, and the ids of usage batches of the last day. Usage and
+/// audit events stay until they are [pruned](KeyStore::prune). The digests and ids of deleted keys stay forever,
+/// because they must not be used again.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
@@ -60,12 +59,12 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Shared {
     state: RwLock<State>,
-    /// One lock for each organization that is being changed; those nobody holds or waits for are dropped.
+    /// One lock for each organization that is being changed. Unused locks are dropped.
     organizations: Mutex<HashMap<OrganizationId, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         MemoryStore::default()
@@ -86,7 +85,7 @@ impl MemoryStore {
     async fn lock(&self, organization: &OrganizationId) -> OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self.organizations();
-            // As the map is about to grow: amortized, this costs nothing.
+            // Done only when the map is about to grow, so its amortized cost is constant.
             if locks.len() == locks.capacity() {
                 locks.retain(|_, lock| lock.strong_count() > 0);
             }

@@ -1,4 +1,4 @@
-//! What a bulk revocation ends: the keys selected and, if asked for, what was made from them.
+//! The extent of a bulk revocation: the selected keys and, on request, their descendants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use crate::{
     store::{Lineage, Made},
 };
 
-/// Keys that are reached: each as a whole, or by the secrets that somebody got.
+/// The keys that are reached, as a whole or by those of their secrets that a reached actor obtained.
 #[derive(Default)]
 struct Reached {
     keys: BTreeMap<KeyId, Held>,
-    /// What is still to be followed.
+    /// The keys that are still to be followed.
     open: Vec<(KeyId, Held)>,
 }
 

@@ -1,4 +1,4 @@
-//! What a [`MemoryStore`](super::MemoryStore) holds, and how it is read.
+//! The data of a [`MemoryStore`](super::MemoryStore), and its queries.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -18,7 +18,7 @@ use crate::{
     store::{Counts, FoundKey, Lineage, Remembered},
 };
 
-/// For how long the ids of usage batches are remembered.
+/// How long the ids of usage batches are remembered.
 pub(super) const BATCH_MEMORY: Duration = Duration::from_secs(24 * 3_600);
 
 #[derive(Default)]
@@ -36,7 +36,7 @@ pub(super) struct State {
     pub(super) revision: u64,
 }
 
-/// What belongs to an organization; lists in the order in which they are read backwards.
+/// The data of one organization. Lists are sorted, and read backwards.
 #[derive(Default)]
 pub(super) struct Owned {
     pub(super) suspended: Option<Switched>,
@@ -53,7 +53,7 @@ impl State {
         self.organizations.entry(organization.clone()).or_default()
     }
 
-    /// Puts a key in, with all that it is found by.
+    /// Inserts a key and its index entries.
     pub(super) fn put_key(&mut self, key: KeyRecord) {
         for secret in &key.secrets {
             self.digests.insert(secret.digest.clone(), key.id.clone());
@@ -62,7 +62,7 @@ impl State {
         self.keys.insert(key.id.clone(), key);
     }
 
-    /// Takes a key out, with all that it is found by.
+    /// Removes a key and its index entries.
     pub(super) fn take_key(&mut self, id: &KeyId) -> Option<KeyRecord> {
         let key = self.keys.remove(id)?;
         for secret in &key.secrets {
@@ -213,7 +213,7 @@ impl State {
     }
 }
 
-/// Newest first, from about where `after` is: what lies later is left out, what is of the same moment is not.
+/// Returns items newest first, starting near `after`: later moments are skipped, equal ones are not.
 fn before<'a, I: Ord>(
     rows: &'a BTreeSet<(Timestamp, I)>,
     after: Option<&'a Cursor>,

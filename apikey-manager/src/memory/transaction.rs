@@ -1,4 +1,4 @@
-//! A change under way: the organization's lock, and the way into the state.
+//! A transaction: the organization's lock, and access to the state.
 
 use apikey_core::{ActorId, KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
 use async_trait::async_trait;

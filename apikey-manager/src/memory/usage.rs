@@ -1,4 +1,4 @@
-//! What was counted: added in batches, each once, and summed when it is asked for.
+//! Usage in memory: each batch is added once, and sums are computed on request.
 
 use apikey_core::{ServiceAccountId, Timestamp};
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::state::State;
 use crate::query::{Bucket, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow};
 
-/// What one key did in one hour, for an account and an environment.
+/// The usage of one key in one hour, for an account and an environment.
 pub(super) struct Counted {
     account: Option<ServiceAccountId>,
     environment: Option<String>,

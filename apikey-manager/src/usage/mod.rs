@@ -1,8 +1,9 @@
-//! Usage on its way to the store: taken from the authenticator every few seconds, [added up](pending), written in batches.
+//! Usage on its way to the store: taken from the authenticator every few seconds, [summed](pending), and written in
+//! batches.
 //!
-//! What was counted is in exactly one place at any moment: in the authenticator, among what is pending, in the batch that
-//! is being written, or in the store. A batch whose outcome is not known is written again under its own id, so that the
-//! store can tell.
+//! Every count is in exactly one place at any time: in the authenticator, in the pending sums, in the batch that is
+//! being written, or in the store. A batch with an unknown outcome is written again under the same id, so that the
+//! store recognizes it.
 
 mod pending;
 #[cfg(test)]
@@ -39,25 +40,27 @@ pub struct UsageSettings {
 }
 
 impl UsageSettings {
-    /// Every five seconds, 500 rows a batch, and at most 100,000 rows in memory.
+    /// Creates the defaults: a write every five seconds, 500 rows a batch, and at most 100,000 rows in memory.
     pub fn new() -> Self {
         UsageSettings { interval: Duration::from_secs(5), batch_size: 500, capacity: 100_000 }
     }
 
-    /// Sets how often usage is written; at least every millisecond. A process that is killed loses what it counted since.
+    /// Sets how often usage is written: at least every millisecond. A process that is killed loses the counts since the
+    /// last write.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// Sets how many rows, one for each key and hour, are written at once; at least one.
+    /// Sets how many rows, one for each key and hour, one write contains: at least one.
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows.max(1);
         self
     }
 
-    /// Sets how many rows are kept while the store fails; at least one batch. What fills half of that is written before the
-    /// interval is over. What comes on top displaces the oldest hours, and their counts are lost.
+    /// Sets how many rows are kept while the store fails: at least one batch. Once half of them are in use, they are
+    /// written before the interval ends. When all are in use, new rows displace the oldest hours, whose counts are
+    /// lost.
     pub fn capacity(mut self, rows: usize) -> Self {
         self.capacity = rows.max(1);
         self
@@ -70,7 +73,7 @@ impl Default for UsageSettings {
     }
 }
 
-/// What an authenticator has counted and is not written yet.
+/// The counts of an authenticator that are not yet written.
 pub(crate) struct CountedUsage {
     store: Arc<dyn KeyStore>,
     authenticator: Authenticator,
@@ -79,7 +82,7 @@ pub(crate) struct CountedUsage {
     pending: Mutex<Pending>,
 }
 
-/// Starts to write what `authenticator` counts.
+/// Starts to write the counts of `authenticator`.
 ///
 /// # Panics
 ///
@@ -107,7 +110,8 @@ impl CountedUsage {
 impl Outbox for CountedUsage {
     const NAME: &'static str = "usage";
 
-    /// The rest of the hour if that is less: an hour's counts are taken within that hour.
+    /// Returns the interval, or the rest of the hour if that is shorter, so that an hour's counts are taken within that
+    /// hour.
     fn interval(&self) -> Duration {
         let now = self.clock.wall();
         self.settings.interval.min(Bucket::Hour.end(now).saturating_since(now))
@@ -125,7 +129,7 @@ impl Outbox for CountedUsage {
         }
     }
 
-    /// A key that is used again meanwhile takes no row of its own, so less than that can wait.
+    /// A key that is used again doesn't need another row, so fewer rows may wait than this counts.
     fn is_filling(&self) -> bool {
         self.pending().is_half_full()
     }
@@ -146,7 +150,7 @@ impl Outbox for CountedUsage {
                 return Ok(());
             };
             let added = attempt(async { self.store.add_usage(&batch).await }).await;
-            // A batch that was there already was written by an attempt whose answer never came.
+            // A batch that is already there was written by an attempt whose answer was lost.
             let holds = added.as_ref().map_or_else(StoreError::is_unknown, |_| true);
             self.pending().batch_ended(added.is_ok(), holds);
             added?;

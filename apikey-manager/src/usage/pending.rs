@@ -1,4 +1,4 @@
-//! What was counted and is not written yet, by key and hour, within bounds.
+//! The counts that are not yet written, by key and hour, up to a limit.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -10,14 +10,15 @@ use apikey_core::{KeyDigest, KeyId, KeyUsage, NoRandomness, OrganizationId, Serv
 
 use crate::query::{Bucket, UsageBatch, UsageRow};
 
-/// A store knows a batch again for a day. One that may have been written is not written anew after this.
+/// How long a batch that may have been written is retried. Stores recognize a batch for one day.
 const KNOWN_FOR: Duration = Duration::from_secs(23 * 3_600);
 
-/// Rows that wait, and the batch that is being written.
+/// The waiting rows, and the batch that is being written.
 #[derive(Debug)]
 pub(super) struct Pending {
     rows: HashMap<(KeyId, Timestamp), Row>,
-    /// Refusals of requests that were counted as good ones before; the next good ones make up for them.
+    /// Refusals of requests that were counted as accepted in an earlier batch. They are subtracted from the next
+    /// accepted ones.
     owed: HashMap<KeyId, u64>,
     sending: Option<Sending>,
     capacity: usize,
@@ -52,9 +53,9 @@ impl Row {
 #[derive(Debug)]
 struct Sending {
     batch: UsageBatch,
-    /// May the store have it, though it has not said so?
+    /// `true` if the store may have the batch without having confirmed it.
     may_hold: bool,
-    /// Has an attempt begun that has not ended? Whoever made it may be gone.
+    /// `true` if an attempt has begun and not ended. Its task may have been dropped.
     is_under_way: bool,
 }
 
@@ -63,7 +64,7 @@ impl Pending {
         Pending { rows: HashMap::new(), owed: HashMap::new(), sending: None, capacity }
     }
 
-    /// Adds what was counted, and says how many requests were lost to make room.
+    /// Adds counts, and returns how many requests were lost to make room.
     pub(super) fn add(&mut self, taken: Vec<KeyUsage>) -> u64 {
         for used in taken {
             let owed = self.owed.remove(&used.key).unwrap_or_default().saturating_add(used.refused);
@@ -75,7 +76,7 @@ impl Pending {
             let row = match self.rows.entry((used.key, Bucket::Hour.start(used.last_used))) {
                 Entry::Occupied(row) => row.into_mut(),
                 Entry::Vacant(place) => {
-                    // A manager's keys all have an organization.
+                    // All keys of a manager have an organization.
                     let Some(organization) = used.organization else { continue };
                     place.insert(Row::new(organization, used.service_account, used.environment))
                 }
@@ -90,10 +91,11 @@ impl Pending {
         self.make_room()
     }
 
-    /// The batch to be written: the one under way, or else a new one of some rows, if there are any. And how many
-    /// requests were given up, because it can't be told any more whether the store has them.
+    /// Returns the batch to write, if any: the one in progress, or a new one. Also returns how many requests were given
+    /// up, because the store can no longer tell whether it has them.
     ///
-    /// Until [`batch_ended`](Pending::batch_ended) says otherwise the store may have it: the caller may be dropped meanwhile.
+    /// Until [`batch_ended`](Pending::batch_ended) is called, the store may have the batch, because the caller may be
+    /// dropped.
     pub(super) fn next_batch(
         &mut self,
         size: usize,
@@ -119,7 +121,7 @@ impl Pending {
         Ok((Some(sending.batch.clone()), lost))
     }
 
-    /// The attempt to write the batch is over. `may_hold`: the store has it, or may have it.
+    /// Ends the attempt to write the batch. `may_hold` means that the store has the batch or may have it.
     pub(super) fn batch_ended(&mut self, is_written: bool, may_hold: bool) {
         if is_written {
             self.sending = None;
@@ -133,13 +135,13 @@ impl Pending {
         self.rows.len() >= self.capacity / 2
     }
 
-    /// How many requests wait to be written.
+    /// Returns the number of requests that wait to be written.
     pub(super) fn requests(&self) -> u64 {
         let sending = self.sending.as_ref().map_or(0, |sending| requests_of(&sending.batch));
         self.rows.values().map(|row| row.ok.saturating_add(row.refused)).fold(sending, u64::saturating_add)
     }
 
-    /// Removes the oldest rows when there are too many: some more than that, so that this is rarely done.
+    /// Removes the oldest rows if there are too many. It removes some more than needed, so that this is rare.
     fn make_room(&mut self) -> u64 {
         if self.rows.len() <= self.capacity {
             return 0;

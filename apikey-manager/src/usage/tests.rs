@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// Lets time pass on both clocks, and whatever is due run.
+    /// Advances both clocks, and runs everything that is due.
     async fn pass(&self, span: Duration) {
         self.keys.clock().advance(span);
         tokio::time::sleep(span).await;
@@ -195,7 +195,7 @@ async fn given_a_batch_that_may_be_written_when_the_store_may_have_forgotten_it_
     writer.flush().await.unwrap_err();
     world.keys.clock().advance(Duration::from_secs(24 * 3_600));
     world.requests(&key, 1, 0).await;
-    // Whoever writes the next one is gone before it is answered.
+    // The task that writes the next batch is dropped before the answer.
     world.store.fail([Fault::WrittenHangs]);
     assert!(timeout(Duration::from_secs(1), writer.flush()).await.is_err());
     world.keys.clock().advance(Duration::from_secs(24 * 3_600));

@@ -152,9 +152,9 @@ impl KeyFormatBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error that names the field if the prefix, the separator or an environment is not allowed, an environment is
-    /// repeated, both `length` and `entropy_bits` are set, the random part carries fewer than 128 bits, or a key would have
-    /// more than 512 bytes.
+    /// Returns an error that names the field if the prefix, the separator or an environment is not allowed, an
+    /// environment is repeated, both `length` and `entropy_bits` are set, the random part carries fewer than 128 bits,
+    /// or a key would have more than 512 bytes.
     pub fn build(self) -> Result<KeyFormat, KeyFormatError> {
         check_name("prefix", &self.prefix, b"._-")?;
         if !['_', '-', '.'].contains(&self.separator) {

@@ -46,8 +46,8 @@ pub enum Checksum {
 }
 
 impl Checksum {
-    /// Creates a checksum that only holders of `secret` can compute: the first 32 bits of HMAC-SHA-256 over the whole key
-    /// before it, including prefix and environment.
+    /// Creates a checksum that only holders of `secret` can compute: the first 32 bits of HMAC-SHA-256 over the whole
+    /// key before it, including prefix and environment.
     ///
     /// ```
     /// use apikey_core::{Checksum, KeyFormat, ParseKeyError};
@@ -70,9 +70,9 @@ impl Checksum {
     ///
     /// # Security
     ///
-    /// Only the hash states that HMAC derives from the secret are kept; the caller clears the slice. The digits are compared
-    /// in constant time. 32 bits filter and don't authenticate. A changed secret rejects every key issued before. Don't use
-    /// a pepper as the secret.
+    /// Only the hash states that HMAC derives from the secret are kept; the caller clears the slice. The digits are
+    /// compared in constant time. 32 bits filter and don't authenticate. A changed secret rejects every key issued
+    /// before. Don't use a pepper as the secret.
     pub fn keyed(secret: &[u8]) -> Result<Self, KeyFormatError> {
         if secret.len() < MIN_SECRET_BYTES {
             let length = secret.len();

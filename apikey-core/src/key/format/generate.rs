@@ -47,8 +47,8 @@ impl KeyFormat {
     ///
     /// # Security
     ///
-    /// All characters are equally likely, and buffers are overwritten. Store the [digest](crate::KeyHasher::digest), not the
-    /// key.
+    /// All characters are equally likely, and buffers are overwritten. Store the [digest](crate::KeyHasher::digest),
+    /// not the key.
     pub fn generate(&self) -> Result<PlaintextKey, GenerateKeyError> {
         let declared = self.declared().ok_or(GenerateKeyError::VerifyOnly)?;
         let head = match declared.environments.first() {
@@ -128,8 +128,8 @@ fn append_random<E>(
 
 /// Returns the character for a random byte, or `None`, so that all characters are equally likely.
 ///
-/// The byte is truncated to the bits that the alphabet needs. A value past the alphabet's end is discarded: modulo 62, it
-/// would make two characters twice as likely.
+/// The byte is truncated to the bits that the alphabet needs. A value past the alphabet's end is discarded: modulo 62,
+/// it would make two characters twice as likely.
 fn draw(alphabet: Alphabet, byte: u8, unused_bits: u32) -> Option<u8> {
     let characters = alphabet.characters();
     let mask = characters.len().next_power_of_two() - 1;

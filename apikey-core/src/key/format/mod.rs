@@ -38,15 +38,15 @@ const MAX_BYTES: usize = 512;
 /// ```
 ///
 /// A key has a head (`tork_` or `tork_live_`), random characters, and six characters of checksum unless it is switched
-/// off. Head and lengths are fixed, and keys are parsed by position: the prefix and the random characters may contain the
-/// separator.
+/// off. Head and lengths are fixed, and keys are parsed by position: the prefix and the random characters may contain
+/// the separator.
 ///
 /// Clones are cheap. Two formats are equal if their declarations are.
 ///
 /// # Security
 ///
-/// Every format that can issue has at least 128 random bits. The entropy of keys of a [`legacy`](Self::legacy) format is
-/// unknown.
+/// Every format that can issue has at least 128 random bits. The entropy of keys of a [`legacy`](Self::legacy) format
+/// is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFormat {
     shape: Arc<Shape>,
@@ -215,8 +215,8 @@ impl Declared {
 /// );
 /// ```
 ///
-/// The message names the field and the reason. It is a mistake in the program or its configuration, so there is nothing to
-/// branch on.
+/// The message names the field and the reason. It is a mistake in the program or its configuration, so there is nothing
+/// to branch on.
 #[derive(Debug, Error)]
 #[error("{field}: {reason}")]
 pub struct KeyFormatError {

@@ -91,18 +91,19 @@ impl KeyFormat {
     /// # Ok::<(), apikey_core::KeyFormatError>(())
     /// ```
     ///
-    /// Nothing is trimmed, decoded or allocated. A token that passes is token68. In the base64 alphabets any last character
-    /// passes, even one that [`generate`](Self::generate) doesn't use: other systems' keys need not be canonical.
+    /// Nothing is trimmed, decoded or allocated. A token that passes is token68. In the base64 alphabets any last
+    /// character passes, even one that [`generate`](Self::generate) doesn't use: other systems' keys need not be
+    /// canonical.
     ///
     /// # Errors
     ///
-    /// Returns the first check that fails, in the order of [`ParseKeyError`]'s variants. A legacy format has `Length` and
-    /// `Alphabet` alone.
+    /// Returns the first check that fails, in the order of [`ParseKeyError`]'s variants. A legacy format has `Length`
+    /// and `Alphabet` alone.
     ///
     /// # Security
     ///
-    /// A token that passes need not exist. Only a keyed checksum is compared in constant time; the rest of the format is
-    /// public.
+    /// A token that passes need not exist. Only a keyed checksum is compared in constant time; the rest of the format
+    /// is public.
     pub fn check<'f>(&'f self, token: &[u8]) -> Result<ParsedKey<'f>, ParseKeyError> {
         match &*self.shape {
             Shape::Declared(declared) => declared.check(token),

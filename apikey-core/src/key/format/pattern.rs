@@ -15,8 +15,8 @@ impl KeyFormat {
     /// Anchored at both ends, it matches what [`check`](Self::check) accepts before the checksum. It has no anchors,
     /// look-around or back-references, so the `regex` crate, PCRE and GitHub's secret scanning read it alike.
     ///
-    /// For a legacy format it matches more than `check`: `=` may be anywhere but first. Such a pattern finds any long word and
-    /// is useless to a scanner.
+    /// For a legacy format it matches more than `check`: `=` may be anywhere but first. Such a pattern finds any long
+    /// word and is useless to a scanner.
     #[must_use]
     pub fn regex(&self) -> String {
         match &*self.shape {

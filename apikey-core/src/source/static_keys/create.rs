@@ -16,9 +16,9 @@ const FIRST: &str = "bootstrap";
 impl StaticKeys {
     /// Reads keys from the TOML file at `path`, which is made if it does not exist.
     ///
-    /// A new file holds the digest of one key, `bootstrap`, with the scope `*`. The key itself is shown on `output`, once.
-    /// The file gets its name when it is complete and on the disk. On Unix only its owner can read it (mode 0600). Of
-    /// processes that start at once, one makes the file and shows its key.
+    /// A new file holds the digest of one key, `bootstrap`, with the scope `*`. The key itself is shown on `output`,
+    /// once. The file gets its name when it is complete and on the disk. On Unix only its owner can read it (mode
+    /// 0600). Of processes that start at once, one makes the file and shows its key.
     ///
     /// ```
     /// use apikey_core::{KeyFormat, KeyOutput, StaticKeys};
@@ -36,8 +36,8 @@ impl StaticKeys {
     ///
     /// # Errors
     ///
-    /// Returns an error if the key can't be shown on `output` or the file can't be created; no file is left then. Otherwise
-    /// as [`from_file`](StaticKeys::from_file).
+    /// Returns an error if the key can't be shown on `output` or the file can't be created; no file is left then.
+    /// Otherwise as [`from_file`](StaticKeys::from_file).
     #[cfg_attr(docsrs, doc(cfg(feature = "toml")))]
     pub fn open_or_create(
         path: impl AsRef<Path>,

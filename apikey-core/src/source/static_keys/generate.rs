@@ -46,7 +46,8 @@ impl NewStaticKey {
     ///
     /// # Errors
     ///
-    /// Returns an error if the id or a scope is malformed, `format` only verifies, or the operating system has no randomness.
+    /// Returns an error if the id or a scope is malformed, `format` only verifies, or the operating system has no
+    /// randomness.
     pub fn generate<S: AsRef<str>>(
         format: &KeyFormat,
         hasher: &KeyHasher,

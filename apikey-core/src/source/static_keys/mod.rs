@@ -19,8 +19,8 @@ use crate::{
 
 /// Keys from an environment variable or a file, kept as digests.
 ///
-/// The configuration contains no secret: reading it doesn't let anybody call the service. [`NewStaticKey`] generates a key
-/// and its entry. Digests under a pepper need a [`KeyHasher`](crate::KeyHasher) that accepts the pepper.
+/// The configuration contains no secret: reading it doesn't let anybody call the service. [`NewStaticKey`] generates a
+/// key and its entry. Digests under a pepper need a [`KeyHasher`](crate::KeyHasher) that accepts the pepper.
 ///
 /// Each line is an entry, or `;` separates entries: the key's id, its digest, its scopes.
 ///

@@ -52,8 +52,8 @@ impl StaticKeys {
 
     /// Parses keys from TOML: one `[[key]]` table each.
     ///
-    /// `id` and `digest` are required. `name`, `organization`, `service_account`, `environment`, `scopes`, `not_before`,
-    /// `expires_at` (date-times with an offset) and `disabled` are optional. Other fields are an error.
+    /// `id` and `digest` are required. `name`, `organization`, `service_account`, `environment`, `scopes`,
+    /// `not_before`, `expires_at` (date-times with an offset) and `disabled` are optional. Other fields are an error.
     ///
     /// ```
     /// let keys = apikey_core::StaticKeys::from_toml(r#"
