@@ -1,4 +1,4 @@
-//! The body of a response: the service's, for as long as the caller's key lives, or a refusal.
+//! The response body: the service's, while the caller's key is live, or a refusal.
 
 use std::{
     error::Error,
@@ -21,12 +21,12 @@ use crate::kept::Kept;
 
 /// The response body of [`ApiKeyService`](crate::ApiKeyService).
 ///
-/// A body that is being sent when the caller's key dies ends with [`BodyError::is_revoked`], or with its
-/// [`LastFrame`](crate::LastFrame). The service's own body is dropped at once, whether the client reads or not.
+/// If the caller's key dies while a body is being sent, the body ends with [`BodyError::is_revoked`] or with its
+/// [`LastFrame`](crate::LastFrame). The service's own body is dropped immediately, whether the client reads or not.
 pub struct ResponseBody<B>(Kind<B>);
 
 enum Kind<B> {
-    /// Bytes that are there already: they are one frame, and the first always passes.
+    /// Bytes in memory. They are one frame, and the first frame always passes.
     Whole {
         bytes: Bytes,
         size: BodySize,
@@ -125,7 +125,7 @@ impl<B> fmt::Debug for ResponseBody<B> {
     }
 }
 
-/// Why a response's body ended early.
+/// Why a response body ended early.
 ///
 /// ```
 /// use actix_apikey::BodyError;
@@ -149,7 +149,7 @@ impl BodyError {
         BodyError(Cause::Inner(error.into()))
     }
 
-    /// Returns `true` if the body was cut off with the caller's key, by this middleware or by one further in.
+    /// Returns `true` if this or an inner middleware cut the body off because the caller's key died.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         match &self.0 {
@@ -167,11 +167,11 @@ impl BodyError {
         }
     }
 
-    /// The error of the service's body, if it is one.
+    /// Returns the error of the service's body.
     ///
     /// # Errors
     ///
-    /// This error itself, if this middleware has cut the body off.
+    /// Returns this error itself if this middleware cut the body off.
     pub fn into_inner(self) -> Result<Box<dyn Error>, Self> {
         match self.0 {
             Cause::Inner(error) => Ok(error),
@@ -207,5 +207,5 @@ impl Error for BodyError {
     }
 }
 
-/// Where something reads a whole body before it answers, as tests do.
+/// Required where a whole body is read before the response, as in tests.
 impl ResponseError for BodyError {}

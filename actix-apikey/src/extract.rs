@@ -1,4 +1,4 @@
-//! Extractors: a handler that takes one can't run for a caller who was not verified.
+//! Extractors: a handler with one of them runs only for verified callers.
 //!
 //! They read what [`ApiKeyMiddleware`](crate::ApiKeyMiddleware) left in the request and never look at headers.
 
@@ -16,7 +16,7 @@ use crate::rejection::ApiKeyRejection;
 
 const LAYER: &str = "ApiKeyMiddleware";
 
-/// Returns whom the middleware let in.
+/// Returns the caller that the middleware accepted.
 pub(crate) fn caller(request: &HttpRequest) -> Result<AuthenticatedKey, Rejection> {
     let extensions = request.extensions();
     adapter::caller(extensions.get(), extensions.get(), LAYER).cloned()
@@ -36,12 +36,12 @@ pub(crate) fn caller(request: &HttpRequest) -> Result<AuthenticatedKey, Rejectio
 ///
 /// # Errors
 ///
-/// 401 where the middleware lets anonymous requests pass and this is one; 500 on a route that no middleware covers.
+/// 401 for an anonymous request that the middleware accepted; 500 on a route that no middleware covers.
 #[derive(Clone, Debug)]
 pub struct ApiKey(pub AuthenticatedKey);
 
-/// The caller, if there is one, for routes whose authenticator is
-/// [`optional`](crate::AuthenticatorBuilder::optional) or lets foreign tokens pass.
+/// The caller, if there is one. It is for routes whose authenticator is
+/// [`optional`](crate::AuthenticatorBuilder::optional) or accepts foreign tokens.
 ///
 /// ```
 /// use actix_apikey::MaybeApiKey;
@@ -54,8 +54,8 @@ pub struct ApiKey(pub AuthenticatedKey);
 /// }
 /// ```
 ///
-/// It holds `None` only if nothing was sent that could be a key: a bad key has been refused by the middleware already.
-/// `Option<ApiKey>` is not the same. Actix makes `None` of every error, that of a missing middleware included.
+/// It is `None` only if no key was sent: the middleware refuses invalid keys. `Option<ApiKey>` differs, because actix
+/// turns every error into `None`, even a missing middleware.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub struct ApiKey(pub AuthenticatedKey);
 #[derive(Clone, Debug)]
 pub struct MaybeApiKey(pub Option<AuthenticatedKey>);
 
-/// The caller, who has the scopes that `S` stands for.
+/// The caller, with the scopes `S`.
 ///
 /// ```
 /// use actix_apikey::{AnyOf, RequireScope, scopes};
@@ -75,20 +75,20 @@ pub struct MaybeApiKey(pub Option<AuthenticatedKey>);
 /// }
 /// ```
 ///
-/// It derefs to the [`AuthenticatedKey`]. Actix polls a handler's extractors side by side: one that reads the body, such
-/// as `web::Json`, may have begun when this one refuses. Where no byte may be read for a caller without the scope, put a
+/// It derefs to the [`AuthenticatedKey`]. Actix polls a handler's extractors concurrently: one that reads the body,
+/// such as `web::Json`, may have begun when this one refuses. To read nothing for callers without the scope, put a
 /// [`RequireScopeMiddleware`](crate::RequireScopeMiddleware) around the resource.
 ///
 /// # Errors
 ///
-/// 403 when a scope is missing, 401 and 500 as for [`ApiKey`].
+/// 403 if a scope is missing, and the errors of [`ApiKey`].
 pub struct RequireScope<S> {
     key: AuthenticatedKey,
     scopes: PhantomData<fn() -> S>,
 }
 
 impl<S: RequiredScopes> RequireScope<S> {
-    /// Checks `key`, as the extractor does; for handlers that are called directly.
+    /// Checks `key` as the extractor does. It is for handlers that are called directly.
     ///
     /// ```
     /// use actix_apikey::{AuthenticatedKey, Claims, KeyId, RequireScope, ScopeSet, scopes};
@@ -102,7 +102,7 @@ impl<S: RequiredScopes> RequireScope<S> {
     ///
     /// # Errors
     ///
-    /// 403 when a scope is missing.
+    /// 403 if a scope is missing.
     pub fn check(key: AuthenticatedKey) -> Result<Self, ApiKeyRejection> {
         key.require::<S>()?;
         Ok(RequireScope { key, scopes: PhantomData })
@@ -110,7 +110,7 @@ impl<S: RequiredScopes> RequireScope<S> {
 }
 
 impl<S> RequireScope<S> {
-    /// The key itself.
+    /// Returns the key.
     #[must_use]
     pub fn into_key(self) -> AuthenticatedKey {
         self.key

@@ -1,4 +1,4 @@
-//! A route's choice to let its requests finish, whatever becomes of their key.
+//! A route's choice to let its requests finish after their key has died.
 
 use std::{
     fmt,
@@ -14,10 +14,10 @@ use actix_web::{
 use apikey_core::adapter::InFlight;
 use pin_project_lite::pin_project;
 
-/// Lets requests of the routes inside it finish, though their key is revoked or expires meanwhile. It stands inside an
-/// [`ApiKeyMiddleware`](crate::ApiKeyMiddleware), of which it changes nothing else.
+/// Lets requests of the routes inside it finish, even if their key is revoked or expires. It belongs inside an
+/// [`ApiKeyMiddleware`](crate::ApiKeyMiddleware), and changes nothing else.
 ///
-/// For what must not stop halfway. The middleware's own option
+/// Use it for work that must not stop halfway. The middleware's own option
 /// [`on_revoked`](crate::ApiKeyMiddleware::on_revoked) does the same for all routes.
 ///
 /// ```
@@ -34,15 +34,15 @@ use pin_project_lite::pin_project;
 ///
 /// # Limits
 ///
-/// The outer middleware learns of it when this polls the handler for the first time: a request that still waits further
-/// out, for a turn say, is ended.
+/// The outer middleware learns of the choice when this one first polls the handler, so a request that still waits
+/// between them is ended.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use = "a middleware does nothing until something is wrapped in it"]
 #[non_exhaustive]
 pub struct FinishMiddleware;
 
 impl FinishMiddleware {
-    /// Makes the middleware.
+    /// Creates the middleware.
     pub const fn new() -> Self {
         FinishMiddleware
     }
@@ -64,7 +64,7 @@ where
     }
 }
 
-/// What [`FinishMiddleware`] makes of a service.
+/// The service of [`FinishMiddleware`].
 #[derive(Debug)]
 pub struct FinishService<S> {
     service: S,

@@ -1,7 +1,7 @@
-//! A value of one thread that is dropped when a key dies, whether anybody polls it or not.
+//! A value that belongs to one thread, and is dropped when a key dies, even if nobody polls it.
 //!
-//! `WhileLive` drops its value on the thread that ends the key. Actix's bodies belong to their own thread, so here a task of
-//! that thread does so.
+//! `WhileLive` drops its value on the thread that ends the key. Actix's bodies belong to their own thread, so a task of
+//! that thread drops them here.
 
 use std::{
     cell::RefCell,
@@ -18,12 +18,12 @@ use apikey_core::{Revoked, adapter::Keep};
 pub(crate) struct Kept<T> {
     slot: Rc<RefCell<Slot<T>>>,
     revoked: Revoked,
-    /// Empties the slot when the key dies, though nobody polls the value. `None` where no task can be started.
+    /// The task that empties the slot when the key dies. `None` if no task can be spawned.
     watch: Option<JoinHandle<()>>,
 }
 
 struct Slot<T> {
-    /// Taken out while it is polled: it may do anything then, ending the key included.
+    /// Taken out during a poll, which may do anything, even end the key.
     value: Option<T>,
     is_over: bool,
     reader: Option<Waker>,
@@ -66,7 +66,7 @@ impl<T: 'static> Keep<T> for Kept<T> {
         match polled {
             Poll::Ready(ready) => Poll::Ready(Some(ready)),
             Poll::Pending if is_over => Poll::Ready(None),
-            // Without a task that wakes the reader, the reader waits for itself.
+            // Without the task that wakes the reader, the reader watches the key itself.
             Poll::Pending if self.watch.is_none() && Pin::new(&mut self.revoked).poll(cx).is_ready() => {
                 Poll::Ready(None)
             }
@@ -83,7 +83,7 @@ impl<T> Drop for Kept<T> {
     }
 }
 
-/// Drops the value where its reader may never come by again: on its own thread.
+/// Spawns a task that drops the value on its own thread, even if its reader never polls again.
 fn watch<T: 'static>(revoked: Revoked, slot: Rc<RefCell<Slot<T>>>) -> Option<JoinHandle<()>> {
     let task = async move {
         revoked.await;
@@ -92,8 +92,8 @@ fn watch<T: 'static>(revoked: Revoked, slot: Rc<RefCell<Slot<T>>>) -> Option<Joi
     if System::is_registered() {
         return Some(rt::spawn(task));
     }
-    // Actix's servers have room for tasks of a thread on any runtime. A test that calls a service by itself, on a runtime
-    // that is not actix's, may not have it, and nothing tells but a panic.
+    // Actix's servers can spawn thread-local tasks on any runtime. A test that calls a service on another runtime may
+    // be unable to, and only a panic says so.
     catch_unwind(AssertUnwindSafe(|| rt::spawn(task))).ok()
 }
 

@@ -24,22 +24,22 @@
 //!
 //! # Overview
 //!
-//! - [`ApiKeyMiddleware`] verifies. It goes around an `App`, a `web::scope` or a resource, and answers by itself for
-//!   whoever has no valid key.
-//! - [`ApiKey`], [`RequireScope`] and [`MaybeApiKey`] are what handlers take.
+//! - [`ApiKeyMiddleware`] verifies. It wraps an `App`, a `web::scope` or a resource, and refuses requests without a
+//!   valid key.
+//! - [`ApiKey`], [`RequireScope`] and [`MaybeApiKey`] are the extractors for handlers.
 //! - [`RequireScopeMiddleware`] checks scopes for everything in a `web::scope` or resource, before a body is read.
-//! - [`FinishMiddleware`] lets a route's requests finish though their key dies meanwhile;
-//!   [`ApiKeyMiddleware::on_revoked`] says what happens to all others.
+//! - [`FinishMiddleware`] lets a route's requests finish even if their key dies. [`ApiKeyMiddleware::on_revoked`] sets
+//!   what happens to all others.
 //! - [`ApiKeyRejection`] is the extractors' error, and lets handlers refuse with `?`.
 //! - `mount` (feature `tower`) puts a tower service, such as an axum router, under a path.
 //!
-//! What a key is, how one is stored and looked up, and what a refusal says, is the core's: [`Authenticator`] and its
-//! [builder](AuthenticatorBuilder), [`KeyFormat`], [`Resolver`], [`StaticKeys`], [`Scope`] and [`Claims`] come from there
-//! and are re-exported, so this is the one crate to add.
+//! The core defines what a key is, how it is stored and looked up, and what a refusal says. [`Authenticator`] and its
+//! [builder](AuthenticatorBuilder), [`KeyFormat`], [`Resolver`], [`StaticKeys`], [`Scope`] and [`Claims`] are
+//! re-exported, so a service needs this crate alone.
 //!
 //! # Order
 //!
-//! In actix the **last** `wrap` is the outermost and sees the request first:
+//! In actix, the **last** `wrap` is the outermost, and sees the request first:
 //!
 //! ```
 //! # use actix_apikey::{ApiKeyMiddleware, TestKeys};
@@ -54,14 +54,14 @@
 //!
 //! # Refused uploads
 //!
-//! Over HTTP/1 actix reads on what a refused client still sends, so that it has the answer: for
-//! `HttpServer::client_disconnect_timeout`, which is a second unless set. Services that take large bodies over slow networks
-//! set more. Over HTTP/2 it resets the stream at once, without an error; curl 7.88 loses the answer then.
+//! Over HTTP/1, actix keeps reading what a refused client sends, so that the client receives the response. It does so
+//! for `HttpServer::client_disconnect_timeout`, one second by default. Increase it for large bodies over slow networks.
+//! Over HTTP/2, it resets the stream immediately, without an error; curl 7.88 then loses the response.
 //!
-//! # In a service's own tests
+//! # Testing
 //!
-//! With the feature `test-util`, `TestKeys` makes keys and the authenticator that accepts them, on a clock that is moved
-//! by hand; `AuthenticatedKey::fake` is a caller for handlers that are called directly.
+//! With the feature `test-util`, `TestKeys` makes keys and the authenticator that accepts them, on a clock that tests
+//! move by hand. `AuthenticatedKey::fake` is a caller for handlers that are called directly.
 //!
 //! # Crate features
 //!

@@ -1,4 +1,4 @@
-//! The middleware as an application sets it up. What it does with a request is in `service`.
+//! The middleware and its options. `service` handles requests.
 
 use std::future::{Ready, ready};
 
@@ -17,9 +17,9 @@ use crate::{
     service::ApiKeyService,
 };
 
-/// Lets requests with a valid key in, and leaves their [`AuthenticatedKey`] in the request's extensions.
+/// Accepts requests with a valid key, and leaves their [`AuthenticatedKey`] in the request's extensions.
 ///
-/// It goes around an `App`, a `web::scope` or a `web::resource`:
+/// It wraps an `App`, a `web::scope` or a `web::resource`:
 ///
 /// ```
 /// use actix_apikey::{ApiKey, ApiKeyMiddleware, TestKeys};
@@ -39,8 +39,9 @@ use crate::{
 /// # }
 /// ```
 ///
-/// Refusals are responses, not errors (but see [`on_revoked`](Self::on_revoked)), so middlewares further out see them. In actix the **last** `wrap` is the
-/// outermost: CORS, which answers preflight requests that carry no key, comes after this one.
+/// Refusals are responses, so outer middlewares see them; [`on_revoked`](Self::on_revoked) has one exception. In actix,
+/// the **last** `wrap` is the outermost. CORS, which answers preflight requests without a key, is therefore wrapped
+/// after this middleware.
 ///
 /// ```
 /// # use actix_apikey::{ApiKeyMiddleware, TestKeys};
@@ -52,14 +53,14 @@ use crate::{
 ///
 /// # One authenticator for all workers
 ///
-/// An `HttpServer` builds an application for each worker. Build the authenticator, or this middleware, before, and clone
-/// it in the application's factory: clones share one cache, so a key that one worker has verified is known to all, and a
-/// key that is revoked is revoked for all. Build it inside the factory and every worker has a cache of its own.
+/// An `HttpServer` builds an application for each worker. Build the authenticator, or this middleware, before that, and
+/// clone it in the application's factory. Clones share one cache, so a key that is revoked through one is revoked for
+/// all. An authenticator that is built inside the factory has a cache of its own.
 ///
 /// # Nesting
 ///
-/// A middleware replaces or removes the key that one further out has left, unless both have the same authenticator: then
-/// it stands.
+/// A middleware replaces or removes the key that an outer one left, unless both have the same authenticator. Then the
+/// key stays.
 ///
 /// [`AuthenticatedKey`]: crate::AuthenticatedKey
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ use crate::{
 pub struct ApiKeyMiddleware(Options);
 
 impl ApiKeyMiddleware {
-    /// Asks `authenticator` about every request.
+    /// Creates a middleware that asks `authenticator` about every request.
     #[expect(clippy::missing_panics_doc, reason = "the names are header names: the builder has refused others")]
     pub fn new(authenticator: Authenticator) -> Self {
         let parse = |name: &str| HeaderName::try_from(name).expect("the authenticator has checked the names");
@@ -80,10 +81,10 @@ impl ApiKeyMiddleware {
         })
     }
 
-    /// Removes the credential from requests that are let in, so that nothing further in can log it or send it on; it
-    /// stays unless said.
+    /// Sets whether the credential is removed from accepted requests, so that inner services can't log it or pass it
+    /// on. By default, it is kept.
     ///
-    /// A foreign token that passes stays: another layer has to read it.
+    /// An accepted foreign token is always kept, because another layer has to read it.
     ///
     /// ```
     /// # use actix_apikey::{ApiKeyMiddleware, TestKeys};
@@ -93,15 +94,17 @@ impl ApiKeyMiddleware {
     ///
     /// # Panics
     ///
-    /// Not itself, but each request does that a middleware further out keeps a clone of (`request.request().clone()`):
-    /// actix-web changes the headers of no request that two hold. Let this one be outside such middlewares.
+    /// This method doesn't panic, but a request does if an outer middleware keeps a clone of it
+    /// (`request.request().clone()`): actix-web can't change the headers of a shared request. Wrap this middleware
+    /// outside such middlewares.
     pub fn strip_credential(mut self, strip_credential: bool) -> Self {
         self.0.admission.strip_credential(strip_credential);
         self
     }
 
-    /// Sets the bodies of refusals, those of extractors and of [`RequireScopeMiddleware`](crate::RequireScopeMiddleware)
-    /// further in included; problems (RFC 9457) unless said. Where middlewares are nested, the innermost answers.
+    /// Sets the bodies of refusals, including those of extractors and of
+    /// [`RequireScopeMiddleware`](crate::RequireScopeMiddleware) inside it. The default is a problem (RFC 9457). Of
+    /// nested middlewares, the innermost answers.
     ///
     /// ```
     /// use actix_apikey::{ApiKeyMiddleware, Refusal, TestKeys};
@@ -116,18 +119,18 @@ impl ApiKeyMiddleware {
         self
     }
 
-    /// What becomes of requests under way when their key is revoked or expires; [`OnRevoked::End`] unless said.
+    /// Sets what happens to requests in progress when their key is revoked or expires. Default: [`OnRevoked::End`].
     ///
-    /// A handler that has waited once is dropped then, and answered 401 as any request with a dead key is; one that never
-    /// waits is answered. A body that is being sent breaks off after its first chunk, with
-    /// [`BodyError::is_revoked`](crate::BodyError::is_revoked), so that no client takes half for whole: over HTTP/1 the
-    /// connection is closed, over HTTP/2 the stream is reset. A [`LastFrame`](crate::LastFrame) in the extensions of the
-    /// response is sent instead. What the handler had spawned goes on: it waits for
-    /// [`key.revoked()`](crate::AuthenticatedKey::revoked). WebSockets of `actix-ws` are bodies and break off as such;
-    /// with [`FinishMiddleware`](crate::FinishMiddleware) around their route they may wait, too, and close in their own
-    /// words.
+    /// With `End`, a handler that is waiting is dropped, and answered with the same 401 as any request with a dead key.
+    /// A handler that never waits answers. A body in progress is cut off after its first chunk with
+    /// [`BodyError::is_revoked`](crate::BodyError::is_revoked), so that no client takes it for complete: over HTTP/1
+    /// the connection is closed, over HTTP/2 the stream is reset. A [`LastFrame`](crate::LastFrame) in the extensions
+    /// of the response is sent instead. Tasks that the handler spawned continue: let them wait for
+    /// [`key.revoked()`](crate::AuthenticatedKey::revoked). WebSockets of `actix-ws` are bodies, and are cut off like
+    /// them. With [`FinishMiddleware`](crate::FinishMiddleware) around their route, they can wait, too, and close with
+    /// their own message.
     ///
-    /// Revocations are noticed at once, expiry within a second. For a single route there is
+    /// Revocations are noticed immediately, expiry within a second. For a single route, use
     /// [`FinishMiddleware`](crate::FinishMiddleware).
     ///
     /// ```
@@ -137,21 +140,21 @@ impl ApiKeyMiddleware {
     /// let middleware = ApiKeyMiddleware::new(keys.authenticator()).on_revoked(OnRevoked::Finish);
     /// ```
     ///
-    /// # The refusal of a handler under way is an error
+    /// # The refusal of a waiting handler is an error
     ///
     /// All other refusals are responses. This one is an [`ApiKeyRejection`](crate::ApiKeyRejection), unless
-    /// [`keep_request`](ApiKeyMiddleware::keep_request) says otherwise: actix wants the request along with a response, and
-    /// it was moved into the handler and is gone with it. Actix makes the same answer of the error, with the responder's
-    /// body if there is one, but after all middlewares further out: CORS and the access log don't see it.
+    /// [`keep_request`](ApiKeyMiddleware::keep_request) is set: actix requires the request along with a response, and
+    /// the request was moved into the dropped handler. Actix turns the error into the same response, with the
+    /// responder's body if there is one, but after all outer middlewares: CORS and the access log don't see it.
     pub fn on_revoked(mut self, on_revoked: OnRevoked) -> Self {
         self.0.admission.on_revoked(on_revoked);
         self
     }
 
-    /// Keeps a handle of each request that is let in, so that the refusal of a handler under way (see
-    /// [`on_revoked`](ApiKeyMiddleware::on_revoked)) is a response, too, which middlewares further out see.
+    /// Sets whether the middleware keeps a handle of each accepted request. Then the refusal of a waiting handler (see
+    /// [`on_revoked`](ApiKeyMiddleware::on_revoked)) is a response, too, which outer middlewares see.
     ///
-    /// For a middleware around a **resource**, with nothing further in that changes the request:
+    /// Use it for a middleware around a **resource**, if no inner middleware changes the request:
     ///
     /// ```
     /// # use actix_apikey::{ApiKeyMiddleware, TestKeys};
@@ -163,15 +166,16 @@ impl ApiKeyMiddleware {
     ///
     /// # Panics
     ///
-    /// Not itself, but each request does that is routed further in, so around an `App` or a `web::scope` every one, or
-    /// whose headers a middleware further in changes: actix-web changes no request that two hold.
+    /// This method doesn't panic, but a request does if it is routed inside the middleware (around an `App` or a
+    /// `web::scope`, every request is) or if an inner middleware changes its headers: actix-web can't change a shared
+    /// request.
     pub fn keep_request(mut self, keep_request: bool) -> Self {
         self.0.keep_request = keep_request;
         self
     }
 
-    /// Tells holders of keys that expire when they do: in this header of every answer to a request that was let in, as
-    /// RFC 3339 in UTC.
+    /// Sets a header that tells holders when their key expires, as RFC 3339 in UTC. It is added to every response to an
+    /// accepted request whose key expires.
     ///
     /// ```
     /// use actix_apikey::ApiKeyMiddleware;

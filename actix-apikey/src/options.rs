@@ -1,4 +1,4 @@
-//! What a middleware was told.
+//! The options of a middleware.
 
 use std::sync::Arc;
 

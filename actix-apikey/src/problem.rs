@@ -1,11 +1,11 @@
-//! Errors of a service's own handlers, as actix wants its errors.
+//! Errors of a service's own handlers, as actix errors.
 
 use std::{borrow::Cow, fmt};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use apikey_core::adapter::problem_json;
 
-/// An error as `application/problem+json` (RFC 9457), in the form in which keys are refused.
+/// An error as `application/problem+json` (RFC 9457), in the same form as refusals.
 ///
 /// ```
 /// use actix_apikey::Problem;
@@ -24,7 +24,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Makes a problem of a status, a code for programs and a sentence for people.
+    /// Creates a problem from a status, a code for programs and a sentence for people.
     #[must_use]
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         Problem { status, code: code.into(), detail: detail.into() }

@@ -1,4 +1,4 @@
-//! The error of extractors and handlers: the core's rejection, as actix wants its errors.
+//! The error of extractors and handlers: the core's rejection as an actix error.
 
 use std::{error::Error, fmt};
 
@@ -7,9 +7,9 @@ use apikey_core::Rejection;
 
 use crate::response::{self, Responder};
 
-/// Why a request is refused by an extractor or a handler.
+/// The refusal of a request by an extractor or a handler.
 ///
-/// It is answered as the middleware answers: by its `responder`, if it has one.
+/// The middleware renders it, with its `responder` if there is one.
 ///
 /// Checks of an [`AuthenticatedKey`](crate::AuthenticatedKey) end a handler with `?`:
 ///
@@ -23,12 +23,12 @@ use crate::response::{self, Responder};
 /// }
 /// ```
 ///
-/// A middleware that hands it on as an error, rather than as a response, is beyond the responder's reach: actix makes a
-/// response of it after all middlewares, and that is the usual problem.
+/// A middleware that passes it on as an error instead of a response bypasses the responder: actix then renders it
+/// outside all middlewares, as the default problem.
 #[derive(Clone)]
 pub struct ApiKeyRejection {
     rejection: Rejection,
-    /// How the middleware answers, if it is the middleware's own: nothing renders it anew after it.
+    /// How the middleware answers, if the refusal is its own: nothing renders it after it.
     manner: Option<Manner>,
 }
 
@@ -39,12 +39,12 @@ struct Manner {
 }
 
 impl ApiKeyRejection {
-    /// The refusal of a handler under way.
+    /// Creates the refusal of a waiting handler.
     pub(crate) fn under_way(rejection: Rejection, responder: Option<Responder>, to_head: bool) -> Self {
         ApiKeyRejection { rejection, manner: Some(Manner { responder, to_head }) }
     }
 
-    /// The status of the answer.
+    /// Returns the status of the response.
     ///
     /// ```
     /// use actix_apikey::{ApiKeyRejection, Rejection};
@@ -57,7 +57,7 @@ impl ApiKeyRejection {
         StatusCode::from_u16(self.rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// What the core decided: its kind, its challenge, its problem.
+    /// Returns the core's rejection: its kind, challenge and problem.
     #[must_use]
     pub fn rejection(&self) -> &Rejection {
         &self.rejection

@@ -1,4 +1,4 @@
-//! A scope check as a middleware: around a `web::scope` or a resource, before a byte of the body is read.
+//! A scope check as a middleware around a `web::scope` or a resource. It runs before the body is read.
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 
 use crate::{extract::caller, response};
 
-/// Lets only callers with certain scopes in. It belongs inside an [`ApiKeyMiddleware`](crate::ApiKeyMiddleware).
+/// Accepts only callers with certain scopes. It belongs inside an [`ApiKeyMiddleware`](crate::ApiKeyMiddleware).
 ///
 /// ```
 /// use actix_apikey::{ApiKeyMiddleware, RequireScopeMiddleware, TestKeys, scopes};
@@ -37,19 +37,19 @@ use crate::{extract::caller, response};
 ///     .wrap(ApiKeyMiddleware::new(keys.authenticator()));
 /// ```
 ///
-/// Refusals are responses, not errors: 403 when a scope is missing, 401 for an anonymous caller where those may pass, 500
-/// when no `ApiKeyMiddleware` runs before it. The `ApiKeyMiddleware` renders them in its own way.
+/// Refusals are responses, not errors: 403 if a scope is missing, 401 for an accepted anonymous request, and 500 if no
+/// `ApiKeyMiddleware` ran before it. The `ApiKeyMiddleware` renders them.
 #[derive(Clone)]
 #[must_use = "a middleware does nothing until something is wrapped in it"]
 pub struct RequireScopeMiddleware(Arc<ScopeRule>);
 
 impl RequireScopeMiddleware {
-    /// Needs the scopes that the type `S` stands for.
+    /// Requires the scopes of the type `S`.
     pub fn of<S: RequiredScopes>() -> Self {
         RequireScopeMiddleware::new(S::requirement())
     }
 
-    /// Needs what `requirement` says, for scopes that are known at run time only.
+    /// Requires `requirement`, for scopes that are known only at run time.
     ///
     /// ```
     /// use actix_apikey::{RequireScopeMiddleware, Requirement};
@@ -61,7 +61,7 @@ impl RequireScopeMiddleware {
         RequireScopeMiddleware(Arc::new(ScopeRule::new(requirement.into())))
     }
 
-    /// Needs `read` for GET and HEAD, `write` for every other method; each a marker or a [`Requirement`].
+    /// Requires `read` for GET and HEAD, and `write` for every other method. Each is a marker or a [`Requirement`].
     ///
     /// ```
     /// use actix_apikey::{RequireScopeMiddleware, scopes};
@@ -71,7 +71,7 @@ impl RequireScopeMiddleware {
     /// let middleware = RequireScopeMiddleware::per_method(FilesRead, FilesWrite);
     /// ```
     ///
-    /// `OPTIONS` is no exception: put CORS outside.
+    /// `OPTIONS` requires `write`, too: put CORS outside.
     pub fn per_method(read: impl Into<Requirement>, write: impl Into<Requirement>) -> Self {
         RequireScopeMiddleware(Arc::new(ScopeRule::per_method(read.into(), write.into())))
     }
@@ -93,7 +93,7 @@ where
     }
 }
 
-/// What [`RequireScopeMiddleware`] makes of a service.
+/// The service of [`RequireScopeMiddleware`].
 pub struct RequireScopeService<S> {
     service: S,
     rule: Arc<ScopeRule>,

@@ -1,5 +1,4 @@
-//! What a refusal looks like to a client. The core chose status, challenge and problem; here they become a response, with
-//! the body that the service prefers, if it has said so.
+//! Refusals as responses. The core has chosen status, challenge and problem; a custom responder may choose the body.
 
 use std::{
     convert::Infallible,
@@ -21,8 +20,7 @@ use actix_web::{
 use apikey_core::{Rejection, adapter::fixed_headers};
 use bytes::Bytes;
 
-/// The body of a refusal, and headers beside those that are fixed; what a
-/// [`responder`](crate::ApiKeyMiddleware::responder) returns.
+/// The body and additional headers of a refusal, returned by a [`responder`](crate::ApiKeyMiddleware::responder).
 ///
 /// ```
 /// use actix_apikey::{ApiKeyMiddleware, Refusal, TestKeys};
@@ -33,7 +31,7 @@ use bytes::Bytes;
 /// });
 /// ```
 ///
-/// Status, `WWW-Authenticate`, `Retry-After` and `Cache-Control: no-store` are not its to choose.
+/// Status, `WWW-Authenticate`, `Retry-After` and `Cache-Control: no-store` can't be changed.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Refusal {
@@ -43,16 +41,16 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A body of one's own.
+    /// Creates a refusal with its own body.
     ///
     /// # Panics
     ///
-    /// When `content_type` is not a header's value: visible ASCII.
+    /// Panics if `content_type` is not a valid header value.
     pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Refusal { content_type: HeaderValue::from_static(content_type), body: body.into(), headers: Vec::new() }
     }
 
-    /// The body that is sent unless a service has its own: an RFC 9457 problem. For responders that only add headers.
+    /// Creates the default body, an RFC 9457 problem, for responders that only add headers.
     ///
     /// ```
     /// use actix_apikey::Refusal;
@@ -70,14 +68,14 @@ impl Refusal {
 
     /// Adds a header line.
     ///
-    /// `Content-Type`, `WWW-Authenticate`, `Retry-After`, `Cache-Control` and what frames the message are ignored.
+    /// `Content-Type`, `WWW-Authenticate`, `Retry-After`, `Cache-Control` and headers of message framing are ignored.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 }
 
-/// A service's own choice of bodies.
+/// A custom responder.
 #[derive(Clone)]
 pub(crate) struct Responder(Arc<dyn Fn(&Rejection) -> Refusal + Send + Sync>);
 
@@ -93,23 +91,23 @@ impl fmt::Debug for Responder {
     }
 }
 
-/// The answer to a refused request.
+/// Returns the answer to a refused request.
 pub(crate) fn respond(rejection: &Rejection, responder: Option<&Responder>, to_head: bool) -> HttpResponse {
     let mut response = HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR);
     let body = answer(response.head_mut(), rejection, responder, to_head);
     response.set_body(body)
 }
 
-/// The answer of what runs inside an [`ApiKeyMiddleware`](crate::ApiKeyMiddleware): it carries the rejection, so that
-/// the middleware can say it in the service's words.
+/// Returns the answer of a guard inside an [`ApiKeyMiddleware`](crate::ApiKeyMiddleware). It carries the rejection, so
+/// that the middleware can render it.
 pub(crate) fn respond_within(rejection: Rejection, to_head: bool) -> HttpResponse {
     let mut response = respond(&rejection, None, to_head);
     response.extensions_mut().insert(rejection);
     response
 }
 
-/// Turns `head` into that of the answer to `rejection`, and returns the body. Other headers stay: layers on the way may
-/// have put them there.
+/// Sets `head` to that of the answer to `rejection`, and returns the body. Other headers stay, because inner layers may
+/// have set them.
 pub(crate) fn answer(
     head: &mut ResponseHead,
     rejection: &Rejection,
@@ -125,7 +123,7 @@ pub(crate) fn answer(
     for (name, value) in refusal.headers {
         headers.append(name, value);
     }
-    // Last, so that they replace whatever a responder has put in their place.
+    // Inserted last, so that they replace headers of the responder.
     headers.insert(header::CONTENT_TYPE, refusal.content_type);
     for (name, value) in fixed_headers(rejection) {
         let name = HeaderName::from_static(name);
@@ -140,7 +138,7 @@ pub(crate) fn answer(
     }
 }
 
-/// The body that a GET would have had, by its length alone (RFC 9110 §9.3.2).
+/// The body of a HEAD response: only the length that GET would have (RFC 9110 §9.3.2).
 struct Omitted {
     length: u64,
 }

@@ -1,4 +1,5 @@
-//! One request through the middleware: shows the core its headers, leaves the key in it, answers who is refused.
+//! One request through the middleware: shows the headers to the core, stores the key in the request, and answers
+//! refusals.
 
 use std::{
     fmt,
@@ -28,7 +29,7 @@ use pin_project_lite::pin_project;
 
 use crate::{body::ResponseBody, options::Options, rejection::ApiKeyRejection, response};
 
-/// What [`ApiKeyMiddleware`](crate::ApiKeyMiddleware) makes of a service.
+/// The service of [`ApiKeyMiddleware`](crate::ApiKeyMiddleware).
 pub struct ApiKeyService<S>(Rc<Guarded<S>>);
 
 impl<S> ApiKeyService<S> {
@@ -37,7 +38,7 @@ impl<S> ApiKeyService<S> {
     }
 }
 
-/// A service, and who may call it.
+/// A service and its guard.
 struct Guarded<S> {
     service: S,
     options: Options,
@@ -69,12 +70,12 @@ where
     }
 }
 
-/// What must be remembered of a request until its response.
+/// What a request's response needs to know.
 struct Call {
     to_head: bool,
-    /// What the core remembers.
+    /// The core's part.
     exchange: Exchange,
-    /// What a refusal under way is to be returned with, if that is kept.
+    /// The request for the response of a waiting handler's refusal, if it is kept.
     request: Option<HttpRequest>,
 }
 
@@ -83,7 +84,7 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody + 'static,
 {
-    /// Calls the service or answers in its place.
+    /// Calls the service, or answers in its place.
     fn carry_out(&self, decision: Decision, mut request: ServiceRequest, call: &mut Call) -> State<S::Future> {
         match decision {
             Ok(key) => {
@@ -100,7 +101,7 @@ where
         }
     }
 
-    /// What is left to do once the service has answered.
+    /// Finishes the service's response.
     fn finish(&self, mut response: ServiceResponse<B>, call: &mut Call) -> ServiceResponse<ResponseBody<B>> {
         let responder = self.options.responder.as_ref();
         let mut view =
@@ -116,7 +117,7 @@ where
     }
 }
 
-/// A request as the core sees it.
+/// A request, as the core sees it.
 struct View<'a> {
     request: &'a mut ServiceRequest,
     extra_headers: &'a [HeaderName],
@@ -150,8 +151,8 @@ impl RequestMut for View<'_> {
         self.request.headers().get(header::USER_AGENT)?.to_str().ok()
     }
 
-    /// The first route that takes the path, where several do; and the peer, which is a proxy where there is one: what a
-    /// proxy says of others is for the service to believe.
+    /// Reports the first route that matches the path, and the peer's address. Behind a proxy, the peer is the proxy:
+    /// only the service knows whether to trust forwarded addresses.
     fn describe(&self) -> RequestDescription {
         let mut description = RequestDescription::new();
         if let Some(route) = self.request.match_pattern() {
@@ -177,7 +178,7 @@ impl RequestMut for View<'_> {
     }
 }
 
-/// A response as the core sees it.
+/// A response, as the core sees it.
 struct Answered<'a, B> {
     response: &'a mut HttpResponse<B>,
     expiry_header: Option<&'a HeaderName>,
@@ -213,7 +214,7 @@ impl<B> ResponseMut for Answered<'_, B> {
 pin_project! {
     /// The future of [`ApiKeyService`].
     ///
-    /// A key in the cache costs it no allocation: the service's own future is polled in place.
+    /// A request with a cached key needs no allocation: the service's own future is polled in place.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S: Service<ServiceRequest>> {
         guarded: Rc<Guarded<S>>,
@@ -260,7 +261,7 @@ where
                             Err(error)
                         }
                         Err(rejection) => {
-                            // The handler goes before its answer comes.
+                            // The handler is dropped before its answer is returned.
                             this.state.set(State::Refused { response: None });
                             this.call.exchange.answered(rejection.status());
                             let responder = this.guarded.options.responder.clone();

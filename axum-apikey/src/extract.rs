@@ -1,5 +1,5 @@
-//! Extractors: the caller that the layer has left in the request. They look at request parts alone, so scopes are
-//! checked before any body is read.
+//! Extractors of the caller that the layer left in the request. They read request parts alone, so scopes are checked
+//! before any body is read.
 
 use std::{fmt, marker::PhantomData, ops::Deref};
 
@@ -11,8 +11,8 @@ use crate::rejection::ApiKeyRejection;
 
 /// The verified caller of a request; derefs to [`AuthenticatedKey`].
 ///
-/// `Option<ApiKey>` is for routes under a layer that lets anonymous requests pass: `None` if nothing was sent, or a
-/// credential that is not an API key. A key that was sent and is not good never gets this far.
+/// `Option<ApiKey>` is for routes under a layer that accepts anonymous requests. It is `None` if no credential was
+/// sent, or one that is not an API key. The layer refuses invalid keys before the handler runs.
 ///
 /// ```
 /// use axum::{Json, Router, routing::get};
@@ -30,7 +30,7 @@ use crate::rejection::ApiKeyRejection;
 ///
 /// # Errors
 ///
-/// 401 if an optional layer let the request pass without a key; 500 if no `ApiKeyLayer` covers the route.
+/// 401 if an optional layer accepted the request without a key; 500 if no `ApiKeyLayer` covers the route.
 #[derive(Clone, Debug)]
 pub struct ApiKey(pub AuthenticatedKey);
 
@@ -58,10 +58,10 @@ impl<S: Sync> OptionalFromRequestParts<S> for ApiKey {
     }
 }
 
-/// The verified caller of a request, who has the scopes `S`; derefs to [`AuthenticatedKey`].
+/// The verified caller of a request, with the scopes `S`. It derefs to [`AuthenticatedKey`].
 ///
-/// `S` is a marker that [`scopes!`](crate::scopes) declares, a tuple of such if all are required, or
-/// [`AnyOf`](crate::AnyOf) a tuple if one is enough. Several guards on one route each see the caller.
+/// `S` is a marker that [`scopes!`](crate::scopes) declares, a tuple of markers if all are required, or
+/// [`AnyOf`](crate::AnyOf) a tuple if one is enough. A route may have several guards.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -82,14 +82,14 @@ impl<S: Sync> OptionalFromRequestParts<S> for ApiKey {
 ///
 /// # Errors
 ///
-/// 403 without the scopes, and whatever [`ApiKey`] refuses.
+/// 403 without the scopes, and the errors of [`ApiKey`].
 pub struct RequireScope<S> {
     key: AuthenticatedKey,
     scopes: PhantomData<fn() -> S>,
 }
 
 impl<S: RequiredScopes> RequireScope<S> {
-    /// Checks `key`, as the extractor does; for handlers that are called directly.
+    /// Checks `key` as the extractor does. It is for handlers that are called directly.
     ///
     /// ```
     /// use axum_apikey::{AuthenticatedKey, Claims, KeyId, RequireScope, ScopeSet, scopes};
@@ -111,7 +111,7 @@ impl<S: RequiredScopes> RequireScope<S> {
 }
 
 impl<S> RequireScope<S> {
-    /// The key itself.
+    /// Returns the key.
     #[must_use]
     pub fn into_key(self) -> AuthenticatedKey {
         self.key
@@ -134,7 +134,7 @@ impl<S: RequiredScopes, State: Sync> FromRequestParts<State> for RequireScope<S>
     }
 }
 
-// By hand: derives would ask the marker for the traits.
+// Implemented by hand, because derives would require the traits of the marker.
 impl<S> Clone for RequireScope<S> {
     fn clone(&self) -> Self {
         RequireScope { key: self.key.clone(), scopes: PhantomData }

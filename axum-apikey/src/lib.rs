@@ -33,19 +33,19 @@
 //!
 //! # Overview
 //!
-//! - [`ApiKeyLayer`] verifies the key of each request. With `route_layer` unknown paths stay 404; with `layer` they are
-//!   401 to strangers. Routes added after it are public.
+//! - [`ApiKeyLayer`] verifies the key of each request. With `route_layer`, unknown paths are answered with 404; with
+//!   `layer`, requests for them without a valid key are answered with 401. Routes added after it are public.
 //! - [`ApiKey`] and [`RequireScope`] extract the caller; `Option<ApiKey>` is for routes where a key is optional.
 //!   Extractors are checked in the order of the handler's arguments, and before the body.
 //! - [`RequireScopeLayer`] guards whole routers. So does `axum::middleware::from_extractor::<RequireScope<S>>()`.
-//! - Requests under way end when their key is revoked or expires: see [`ApiKeyLayer::on_revoked`]. [`FinishLayer`] around
-//!   a route lets them finish; `Extension(LastFrame::new("event: …\n\n"))` in a response is the last event of its stream.
-//! - [`LingerLayer`] is for services that take bodies. Without it, clients that still send when an extractor refuses them,
-//!   or a body is too long, may find a broken pipe instead of the answer.
+//! - Requests in progress end when their key is revoked or expires: see [`ApiKeyLayer::on_revoked`]. [`FinishLayer`]
+//!   around a route lets them finish. `Extension(LastFrame::new("event: …\n\n"))` in a response is the last event of
+//!   its stream.
+//! - [`LingerLayer`] is for services that accept bodies. Without it, clients that are still sending when an extractor
+//!   refuses them, or when a body is too long, may report a broken pipe instead of the response.
 //! - A CORS layer belongs outside: `.layer(CorsLayer::…)` after the [`ApiKeyLayer`], so that preflights need no key and
 //!   refusals carry CORS headers.
-//!
-//! Everything from `tower_apikey` is here as well, so a service needs this crate alone.
+//! This crate re-exports everything from `tower_apikey`, so a service needs this crate alone.
 //!
 //! # Testing
 //!

@@ -1,11 +1,11 @@
-//! Errors of a service's own handlers, as axum's handlers return them.
+//! Errors of a service's own handlers, as axum responses.
 
 use std::{borrow::Cow, error::Error, fmt};
 
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 
-/// An error as `application/problem+json` (RFC 9457), in the form in which keys are refused.
+/// An error as `application/problem+json` (RFC 9457), in the same form as refusals.
 ///
 /// ```
 /// use axum::{extract::Path, http::StatusCode};
@@ -20,7 +20,7 @@ use http::StatusCode;
 pub struct Problem(tower_apikey::Problem);
 
 impl Problem {
-    /// Makes a problem of a status, a code for programs and a sentence for people.
+    /// Creates a problem from a status, a code for programs and a sentence for people.
     #[must_use]
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         Problem(tower_apikey::Problem::new(status, code, detail))

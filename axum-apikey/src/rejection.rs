@@ -1,4 +1,4 @@
-//! What an extractor refuses with, as axum's own rejections are.
+//! The extractors' rejection.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use tower_apikey::{Rejection, refusal};
 
 /// The rejection of [`ApiKey`](crate::ApiKey) and [`RequireScope`](crate::RequireScope).
 ///
-/// As a response it is the one the layer itself would give, in the form of the layer's custom responder if it has one.
+/// Its response is the one that the layer would give, including the layer's custom responder.
 ///
 /// ```
 /// use axum::response::{IntoResponse, Response};
@@ -28,19 +28,19 @@ use tower_apikey::{Rejection, refusal};
 pub struct ApiKeyRejection(Rejection);
 
 impl ApiKeyRejection {
-    /// The status of the response.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// What a client is told, in one sentence.
+    /// Returns the sentence that the client sees.
     #[must_use]
     pub fn body_text(&self) -> String {
         self.0.detail().into_owned()
     }
 
-    /// The rejection itself: its kind, challenge and problem.
+    /// Returns the core's rejection: its kind, challenge and problem.
     #[must_use]
     pub fn rejection(&self) -> &Rejection {
         &self.0

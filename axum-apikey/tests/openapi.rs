@@ -1,4 +1,4 @@
-//! A service's own OpenAPI document, beside the routes it tells of.
+//! A service's own OpenAPI document agrees with its routes.
 
 use axum::{
     Router,

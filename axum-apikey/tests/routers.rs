@@ -1,4 +1,4 @@
-//! The layer and the extractors in the places where axum lets layers and extractors stand.
+//! The layer and the extractors in every place where axum accepts layers and extractors.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 

@@ -1,4 +1,4 @@
-//! What every service of a layer offers: the service inside it.
+//! The accessors of every service of a layer.
 
 /// Adds `get_ref`, `get_mut` and `into_inner` to a service with a field `inner: S`.
 macro_rules! accessors {

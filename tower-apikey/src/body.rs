@@ -1,4 +1,4 @@
-//! The body of a response: the inner service's, for as long as the caller's key lives, or a refusal.
+//! The response body: the inner service's, while the caller's key is live, or a refusal.
 
 use std::{
     error::Error,
@@ -17,12 +17,13 @@ use http_body_util::Full;
 
 use crate::grpc;
 
-/// The response body of [`ApiKeyService`](crate::ApiKeyService) and [`RequireScopeService`](crate::RequireScopeService).
+/// The response body of [`ApiKeyService`](crate::ApiKeyService) and
+/// [`RequireScopeService`](crate::RequireScopeService).
 ///
-/// A body that is being sent when the caller's key dies ends with [`BodyError::is_revoked`], or as
-/// [`LastFrame`](crate::LastFrame) and gRPC have it. The service's own body is dropped at once, whether the client reads
-/// or not: hence it must be `Send` and, as it moves once it has begun, `Unpin`. Bodies that aren't are boxed by
-/// `MapResponseBodyLayer::new(Box::pin)` of tower-http.
+/// If the caller's key dies while a body is being sent, the body ends with [`BodyError::is_revoked`], with a
+/// [`LastFrame`](crate::LastFrame), or with a gRPC status. The service's own body is dropped immediately, whether the
+/// client reads or not. It must therefore be `Send` and, because it moves once it has begun, `Unpin`.
+/// `MapResponseBodyLayer::new(Box::pin)` of tower-http boxes other bodies.
 pub struct ResponseBody<B>(Kind<B>);
 
 enum Kind<B> {
@@ -33,7 +34,7 @@ enum Kind<B> {
 /// The inner service's body.
 struct Inner<B>(B);
 
-/// How a body ends when the key dies.
+/// What ends a body when the key dies.
 pub(crate) struct Ending {
     pub(crate) is_grpc: bool,
     pub(crate) last_frame: Option<LastFrame>,
@@ -82,7 +83,7 @@ impl<B> ResponseBody<B> {
     }
 }
 
-/// Empty. Layers outside, such as tower-http's for time-outs and CORS, make their own responses with it.
+/// Creates an empty body. Outer layers, such as tower-http's for timeouts and CORS, use it for their own responses.
 impl<B> Default for ResponseBody<B> {
     fn default() -> Self {
         ResponseBody::refusal(Full::default())
@@ -107,7 +108,7 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            // Under way, an end was seen when the frame before it was polled.
+            // Once the body is in progress, polling the last frame has shown that it is the last.
             Kind::Service(body) => body.inner().map_or(body.is_over(), |inner| inner.0.is_end_stream()),
             Kind::Refusal(body) => body.is_end_stream(),
         }
@@ -127,7 +128,7 @@ impl<B> fmt::Debug for ResponseBody<B> {
     }
 }
 
-/// Why a response's body ended early.
+/// Why a response body ended early.
 ///
 /// ```
 /// use http_body_util::BodyExt;
@@ -156,7 +157,7 @@ impl BodyError {
         BodyError(Cause::Inner(error.into()))
     }
 
-    /// Returns `true` if the body was cut off with the caller's key, by this layer or by one further in.
+    /// Returns `true` if this or an inner layer cut the body off because the caller's key died.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         match &self.0 {
@@ -174,11 +175,11 @@ impl BodyError {
         }
     }
 
-    /// The error of the inner service's body, if it is one.
+    /// Returns the error of the inner service's body.
     ///
     /// # Errors
     ///
-    /// This error itself, if this layer has cut the body off.
+    /// Returns this error itself if this layer cut the body off.
     pub fn into_inner(self) -> Result<BoxError, Self> {
         match self.0 {
             Cause::Inner(error) => Ok(error),

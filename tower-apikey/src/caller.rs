@@ -1,4 +1,4 @@
-//! The caller that a layer has left in a request's extensions.
+//! Access to the caller that a layer left in a request's extensions.
 
 use apikey_core::{AuthenticatedKey, Rejection, adapter};
 use http::Extensions;
@@ -20,10 +20,10 @@ const LAYER: &str = "ApiKeyLayer";
 /// # assert_eq!(greet(&Request::new(())), "hello, stranger");
 /// ```
 pub trait FromExtensions {
-    /// The verified key of the request whose extensions these are.
+    /// Returns the verified key from a request's extensions.
     ///
-    /// `None` both where the layer let the request pass without one and where there is no layer; [`caller`] tells these
-    /// apart.
+    /// Returns `None` if the layer accepted the request without a key, and also if there is no layer; [`caller`]
+    /// distinguishes the two.
     fn from_extensions(extensions: &Extensions) -> Option<&Self>;
 }
 
@@ -33,18 +33,17 @@ impl FromExtensions for AuthenticatedKey {
     }
 }
 
-/// The verified caller of the request whose extensions these are.
+/// Returns the verified caller from a request's extensions.
 ///
 /// # Errors
 ///
-/// 401 if an optional layer let the request pass without a key; 500 if no [`ApiKeyLayer`](crate::ApiKeyLayer) has seen
+/// 401 if an optional layer accepted the request without a key; 500 if no [`ApiKeyLayer`](crate::ApiKeyLayer) has seen
 /// it. [`refusal`](crate::refusal) turns either into a response.
 pub fn caller(extensions: &Extensions) -> Result<&AuthenticatedKey, Rejection> {
     adapter::caller(extensions.get(), extensions.get(), LAYER)
 }
 
-/// The verified caller of the request whose extensions these are, or `None` if an optional layer let it pass without a
-/// key.
+/// Returns the verified caller from a request's extensions, or `None` if an optional layer accepted it without a key.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What a layer was told.
+//! The configuration of a layer.
 
 use std::{fmt, sync::Arc};
 

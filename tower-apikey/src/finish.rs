@@ -1,4 +1,4 @@
-//! A route's choice to let its requests finish, whatever becomes of their key.
+//! A route's choice to let its requests finish after their key has died.
 
 use std::{
     fmt,
@@ -13,12 +13,12 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Lets requests of the routes inside it finish, though their key is revoked or expires meanwhile. It stands inside an
-/// [`ApiKeyLayer`](crate::ApiKeyLayer), of which it changes nothing else.
+/// Lets requests of the routes inside it finish, even if their key is revoked or expires. It belongs inside an
+/// [`ApiKeyLayer`](crate::ApiKeyLayer), and changes nothing else.
 ///
-/// For what must not stop halfway: in axum, `.route("/keys/{id}", delete(revoke).layer(FinishLayer::new()))`, or
-/// `Router::route_layer(FinishLayer::new())` for several. The layer's own option
-/// [`on_revoked`](crate::ApiKeyLayer::on_revoked) does the same for all routes.
+/// Use it for work that must not stop halfway: in axum, `.route("/keys/{id}",
+/// delete(revoke).layer(FinishLayer::new()))`, or `Router::route_layer(FinishLayer::new())` for several routes. The
+/// layer's own option [`on_revoked`](crate::ApiKeyLayer::on_revoked) does the same for all routes.
 ///
 /// ```
 /// use tower::{ServiceBuilder, service_fn};
@@ -36,14 +36,14 @@ use tower_service::Service;
 ///
 /// # Limits
 ///
-/// The layer learns of it when this polls the handler for the first time: a request that still waits further out, for a
-/// turn say, is ended. And it has to be polled by the same task: `tower::buffer` between the two hides it.
+/// The outer layer learns of the choice when this layer first polls the handler, so a request that still waits in a
+/// layer between them is ended. Both must be polled by the same task: `tower::buffer` between them hides the choice.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct FinishLayer;
 
 impl FinishLayer {
-    /// Makes the layer.
+    /// Creates the layer.
     #[must_use]
     pub const fn new() -> Self {
         FinishLayer
@@ -65,12 +65,12 @@ pub struct FinishService<S> {
 }
 
 impl<S> FinishService<S> {
-    /// Lets requests to `inner` finish.
+    /// Creates a service that lets requests to `inner` finish.
     pub fn new(inner: S) -> Self {
         FinishService { inner }
     }
 
-    /// Returns a layer that makes such services.
+    /// Returns a layer that creates such services.
     #[must_use]
     pub fn layer() -> FinishLayer {
         FinishLayer

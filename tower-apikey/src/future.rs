@@ -1,4 +1,4 @@
-//! The future of one request: waiting for its key, in the inner service, or refused.
+//! The future of one request: it waits for the key, runs the inner service, or refuses.
 
 use std::{
     fmt,
@@ -36,7 +36,7 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        // Boxed: the future of a cached request is moved about with room for nothing but its own call.
+        // Boxed, because the future is moved, and cached requests should pay only for their own call.
         Refused {
             response: Option<Box<Response<Full<Bytes>>>>,
         },

@@ -1,4 +1,4 @@
-//! The layer and its options. What is decided, and how, is the authenticator's configuration.
+//! The layer and its options. The authenticator's configuration determines the decisions.
 
 use std::{fmt, sync::Arc};
 
@@ -13,8 +13,8 @@ use crate::{config::Config, linger::Lingering, refusal::Refusal, service::ApiKey
 
 /// Authenticates every request by its API key.
 ///
-/// Handlers inside find an [`AuthenticatedKey`](apikey_core::AuthenticatedKey) in the request's extensions; requests
-/// without a good key never reach them.
+/// Handlers inside it find an [`AuthenticatedKey`](apikey_core::AuthenticatedKey) in the request's extensions. Requests
+/// without a valid key never reach them.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -34,19 +34,19 @@ use crate::{config::Config, linger::Lingering, refusal::Refusal, service::ApiKey
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// `OPTIONS` requests need a key like any other: a CORS layer belongs outside this one.
+/// `OPTIONS` requests need a key, too: a CORS layer belongs outside this one.
 #[derive(Clone)]
 pub struct ApiKeyLayer {
     config: Arc<Config>,
 }
 
 impl<S> ApiKeyService<S> {
-    /// Lets in what `authenticator` lets in, with the defaults of [`ApiKeyLayer`].
+    /// Creates a service that accepts the requests that `authenticator` accepts, with the defaults of [`ApiKeyLayer`].
     pub fn new(inner: S, authenticator: Authenticator) -> Self {
         ApiKeyLayer::new(authenticator).layer(inner)
     }
 
-    /// Returns a layer that makes such services.
+    /// Returns a layer that creates such services.
     #[must_use]
     pub fn layer(authenticator: Authenticator) -> ApiKeyLayer {
         ApiKeyLayer::new(authenticator)
@@ -54,7 +54,7 @@ impl<S> ApiKeyService<S> {
 }
 
 impl ApiKeyLayer {
-    /// A layer that lets in whom `authenticator` lets in.
+    /// Creates a layer that accepts the requests that `authenticator` accepts.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "the names are header names: the builder has refused others")]
     pub fn new(authenticator: Authenticator) -> Self {
@@ -73,20 +73,19 @@ impl ApiKeyLayer {
         }
     }
 
-    /// Removes the header that held an accepted key before the inner service sees the request, so that it can't be
-    /// logged or passed on from there.
+    /// Sets whether the header of an accepted key is removed before the inner service sees the request, so that the
+    /// service can't log it or pass it on. By default, it is kept.
     ///
-    /// A layer of the same authenticator further in still knows the caller.
+    /// Inner layers of the same authenticator still know the caller.
     #[must_use]
     pub fn strip_credential(self, strip: bool) -> Self {
         self.with(|config| config.admission.strip_credential(strip))
     }
 
-    /// Answers refusals with a body, and more headers, of the service's own.
+    /// Sets a responder, which chooses the body of refusals and may add headers.
     ///
-    /// Status, challenge, `Retry-After` and `Cache-Control: no-store` stay as they are. Refusals of extractors and
-    /// guards inside this layer are answered this way, too. Of nested layers the innermost answers, with a responder or
-    /// without.
+    /// Status, challenge, `Retry-After` and `Cache-Control: no-store` are fixed. Refusals of extractors and guards
+    /// inside this layer use the responder, too. Of nested layers, the innermost answers, with or without a responder.
     ///
     /// ```
     /// use tower_apikey::{ApiKeyLayer, Refusal};
@@ -101,31 +100,32 @@ impl ApiKeyLayer {
         self.with(|config| config.responder = Some(Arc::new(responder)))
     }
 
-    /// Answers refused gRPC requests as gRPC clients expect: HTTP 200 with a `grpc-status`.
+    /// Sets whether refused gRPC requests are answered as gRPC clients expect: with HTTP 200 and a `grpc-status`. By
+    /// default, they are not.
     ///
-    /// Only requests over HTTP/2 with the method POST and the content type `application/grpc` or `application/grpc+…`
-    /// are answered so. No custom responder is asked for them. A stream whose key dies ends with `grpc-status: 16`.
+    /// It applies only to requests over HTTP/2 with the method POST and the content type `application/grpc` or
+    /// `application/grpc+…`. They don't use the custom responder. A stream whose key dies ends with `grpc-status: 16`.
     ///
     /// # Security
     ///
-    /// A proxy that asks a service "may this request pass?" takes any 2xx for a yes. Leave this off where the layer
-    /// answers such a proxy.
+    /// A proxy that asks a service whether a request may pass takes any 2xx for a yes. Don't use this option if the
+    /// layer answers such a proxy.
     #[must_use]
     pub fn grpc(self, grpc: bool) -> Self {
         self.with(|config| config.grpc = grpc)
     }
 
-    /// What becomes of requests under way when their key is revoked or expires; [`OnRevoked::End`] unless said.
+    /// Sets what happens to requests in progress when their key is revoked or expires. Default: [`OnRevoked::End`].
     ///
-    /// A handler that has waited once is dropped then, and answered 401 as any request with a dead key is; one that never
-    /// waits is answered. A body that is being sent breaks off after its first frame, with
-    /// [`BodyError::is_revoked`](crate::BodyError::is_revoked), so that no client takes half for whole: over HTTP/1 the
-    /// connection is closed, over HTTP/2 the stream is reset, over gRPC (see [`grpc`](ApiKeyLayer::grpc)) it ends with
-    /// `grpc-status: 16`. A [`LastFrame`](crate::LastFrame) in the extensions of the response is sent instead. What the
-    /// handler had spawned, and upgraded connections, go on: they wait for
+    /// With `End`, a handler that is waiting is dropped, and answered with the same 401 as any request with a dead key.
+    /// A handler that never waits answers. A body in progress is cut off after its first frame with
+    /// [`BodyError::is_revoked`](crate::BodyError::is_revoked), so that no client takes it for complete: over HTTP/1
+    /// the connection is closed, over HTTP/2 the stream is reset, and over gRPC (see [`grpc`](ApiKeyLayer::grpc)) it
+    /// ends with `grpc-status: 16`. A [`LastFrame`](crate::LastFrame) in the extensions of the response is sent
+    /// instead. Tasks that the handler spawned and upgraded connections continue: let them wait for
     /// [`key.revoked()`](crate::AuthenticatedKey::revoked).
     ///
-    /// Revocations are noticed at once, expiry within a second. For a single route there is
+    /// Revocations are noticed immediately, expiry within a second. For a single route, use
     /// [`FinishLayer`](crate::FinishLayer).
     ///
     /// ```
@@ -139,8 +139,8 @@ impl ApiKeyLayer {
         self.with(|config| config.admission.on_revoked(on_revoked))
     }
 
-    /// Tells holders of keys that expire when they do: in this header of every answer to a request that was let in, as
-    /// RFC 3339 in UTC.
+    /// Sets a header that tells holders when their key expires, as RFC 3339 in UTC. It is added to every response to an
+    /// accepted request whose key expires.
     ///
     /// ```
     /// use http::HeaderName;
@@ -157,10 +157,10 @@ impl ApiKeyLayer {
         })
     }
 
-    /// Says how a request is described where activity is recorded (see [`ActivitySink`](crate::ActivitySink)): method,
-    /// status and `User-Agent` are known anyway, its route's template and its address are not.
+    /// Sets how a request is described to the [`ActivitySink`](crate::ActivitySink). Method, status and `User-Agent`
+    /// are known without it; the route's template and the address are not.
     ///
-    /// In axum, a layer that stands in `route_layer` finds both in the extensions:
+    /// In axum, a layer in `route_layer` finds both in the extensions:
     ///
     /// ```
     /// use tower_apikey::{ApiKeyLayer, RequestDescription};
@@ -181,9 +181,10 @@ impl ApiKeyLayer {
         self.with(|config| config.describe = Some(Arc::new(describe)))
     }
 
-    /// Bounds what is read of the bodies of requests that this layer refuses, so that their clients have the answer.
+    /// Limits how much is read of the bodies of requests that this layer refuses, so that clients receive the response.
     ///
-    /// What is let in and refused further in, by an extractor say, is a [`LingerLayer`](crate::LingerLayer)'s to see to.
+    /// For requests that are refused further inside, for example by an extractor, use a
+    /// [`LingerLayer`](crate::LingerLayer).
     #[must_use]
     pub fn lingering(self, lingering: Lingering) -> Self {
         self.with(|config| config.lingering = lingering)

@@ -29,25 +29,25 @@
 //!
 //! # Overview
 //!
-//! - [`ApiKeyLayer`] verifies the key of each request, refuses those without a good one, and leaves an
+//! - [`ApiKeyLayer`] verifies the key of each request, refuses requests without a valid one, and leaves an
 //!   [`AuthenticatedKey`] in the request's extensions.
-//! - [`RequireScopeLayer`] stands inside it and asks for scopes.
-//! - Requests under way end when their key is revoked or expires; [`ApiKeyLayer::on_revoked`] says how, and
-//!   [`FinishLayer`] lets a route's finish.
-//! - [`LingerLayer`] stands outermost where a service takes uploads, so that clients have the answers to those that it
-//!   doesn't read.
+//! - [`RequireScopeLayer`] belongs inside it and requires scopes.
+//! - Requests in progress end when their key is revoked or expires. [`ApiKeyLayer::on_revoked`] changes this for all
+//!   routes, and [`FinishLayer`] for one.
+//! - [`LingerLayer`] is the outermost layer of a service with uploads. It makes clients receive responses to uploads
+//!   that the service doesn't read.
 //! - [`caller`] and [`FromExtensions`] read the caller from the extensions, in any handler.
 //!
-//! Everything else here is `apikey_core`'s: how keys look, how they are resolved and what is decided about them is said
-//! in the documentation of [`Authenticator`], [`KeyFormat`], [`Resolver`] and [`ScopeSet`].
+//! The other items are re-exported from `apikey_core`. Their documentation says how keys look, how they are resolved
+//! and how requests are decided: see [`Authenticator`], [`KeyFormat`], [`Resolver`] and [`ScopeSet`].
 //!
-//! The layer honours the inner service's readiness and leaves its error type as it is. It works for HTTP of any version
-//! and for gRPC (see [`ApiKeyLayer::grpc`]); with tonic, handlers find the caller in `request.extensions()`.
+//! The layer respects the inner service's readiness and keeps its error type. It supports every version of HTTP, and
+//! gRPC (see [`ApiKeyLayer::grpc`]). With tonic, handlers find the caller in `request.extensions()`.
 //!
 //! # Clients
 //!
-//! A tower client presents a key with tower-http's `AddAuthorizationLayer`, marked sensitive so that it is logged
-//! nowhere:
+//! A tower client can send its key with tower-http's `AddAuthorizationLayer`, marked as sensitive so that it is not
+//! logged:
 //!
 //! ```
 //! use tower::ServiceBuilder;

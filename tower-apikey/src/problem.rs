@@ -1,11 +1,11 @@
-//! Errors of a service's own handlers, in the form in which keys are refused.
+//! Errors of a service's own handlers, in the same form as refusals.
 
 use std::{borrow::Cow, error::Error, fmt};
 
 use apikey_core::adapter::problem_json;
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 
-/// An error as `application/problem+json` (RFC 9457), for handlers of the service.
+/// An error of a service's handler as `application/problem+json` (RFC 9457).
 ///
 /// Its body has the members of the layer's own refusals: `type`, `title`, `status`, `code` and `detail`.
 ///
@@ -26,13 +26,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Makes a problem of a status, a code for programs and a sentence for people.
+    /// Creates a problem from a status, a code for programs and a sentence for people.
     #[must_use]
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         Problem { status, code: code.into(), detail: detail.into() }
     }
 
-    /// Returns the status of the answer.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
@@ -45,7 +45,7 @@ impl Problem {
     }
 }
 
-/// A response with any body that is made of a text.
+/// Creates a response with any body that can be made from text.
 impl<B: From<String>> From<Problem> for Response<B> {
     fn from(problem: Problem) -> Self {
         let Problem { status, code, detail } = problem;

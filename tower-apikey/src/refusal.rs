@@ -1,12 +1,11 @@
-//! The body of a refusal, as a service may choose it.
+//! The body of a refusal, as a custom responder chooses it.
 
 use apikey_core::{Rejection, adapter::fixed_headers};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 
-/// The body of a refusal, and headers beside those that are fixed; what a
-/// [`responder`](crate::ApiKeyLayer::responder) returns.
+/// The body and additional headers of a refusal, returned by a [`responder`](crate::ApiKeyLayer::responder).
 ///
 /// ```
 /// use tower_apikey::Refusal;
@@ -15,7 +14,7 @@ use http_body_util::Full;
 ///     .header(http::header::CONTENT_LANGUAGE, http::HeaderValue::from_static("en"));
 /// ```
 ///
-/// Status, `WWW-Authenticate`, `Retry-After` and `Cache-Control: no-store` are not its to choose.
+/// Status, `WWW-Authenticate`, `Retry-After` and `Cache-Control: no-store` can't be changed.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Refusal {
@@ -25,30 +24,30 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A body of one's own.
+    /// Creates a refusal with its own body.
     ///
     /// # Panics
     ///
-    /// When `content_type` is not a header's value: visible ASCII.
+    /// Panics if `content_type` is not a valid header value.
     pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Refusal { content_type: HeaderValue::from_static(content_type), headers: HeaderMap::new(), body: body.into() }
     }
 
-    /// The body that is sent unless a service has its own: an RFC 9457 problem. For responders that only add headers.
+    /// Creates the default body, an RFC 9457 problem, for responders that only add headers.
     pub fn problem(rejection: &Rejection) -> Self {
         Refusal::new("application/problem+json", rejection.problem())
     }
 
     /// Adds a header line.
     ///
-    /// `Content-Type`, `WWW-Authenticate`, `Retry-After`, `Cache-Control` and what frames the message are ignored.
+    /// `Content-Type`, `WWW-Authenticate`, `Retry-After`, `Cache-Control` and headers of message framing are ignored.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
         self
     }
 
-    /// Turns a response's status and headers into those of the answer to `rejection`, and returns its body. Other headers
-    /// stay: layers on the way may have put them there.
+    /// Sets a response's status and headers to those of the answer to `rejection`, and returns its body. Other headers
+    /// stay, because inner layers may have set them.
     pub(crate) fn write_to(
         self,
         rejection: &Rejection,

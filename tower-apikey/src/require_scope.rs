@@ -1,4 +1,4 @@
-//! A guard for whole routes: lets in callers that an `ApiKeyLayer` further out has verified, if they have the scopes.
+//! A guard for whole routes: it accepts callers that an outer `ApiKeyLayer` has verified, if they have the scopes.
 
 use std::{
     fmt,
@@ -20,8 +20,7 @@ use tower_service::Service;
 
 use crate::{body::ResponseBody, caller::caller, linger::Lingering, response::refusal};
 
-/// Lets in only callers with the scopes it requires. It stands inside an [`ApiKeyLayer`](crate::ApiKeyLayer), and reads
-/// no body.
+/// Requires scopes of every caller. It belongs inside an [`ApiKeyLayer`](crate::ApiKeyLayer), and reads no body.
 ///
 /// ```
 /// use tower_apikey::{RequireScopeLayer, Requirement, scopes};
@@ -47,25 +46,25 @@ pub struct RequireScopeLayer {
 }
 
 impl RequireScopeLayer {
-    /// Requires `requirement`, whatever the method: a marker or a [`Requirement`].
+    /// Requires `requirement`, a marker or a [`Requirement`], for every method.
     #[must_use]
     pub fn new(requirement: impl Into<Requirement>) -> Self {
         RequireScopeLayer::of_rule(ScopeRule::new(requirement.into()))
     }
 
-    /// Requires what `S` stands for, whatever the method.
+    /// Requires the scopes `S` for every method.
     #[must_use]
     pub fn of<S: RequiredScopes>() -> Self {
         RequireScopeLayer::new(S::requirement())
     }
 
-    /// Requires `read` for GET and HEAD, `write` for every other method; each a marker or a [`Requirement`].
+    /// Requires `read` for GET and HEAD, and `write` for every other method. Each is a marker or a [`Requirement`].
     #[must_use]
     pub fn per_method(read: impl Into<Requirement>, write: impl Into<Requirement>) -> Self {
         RequireScopeLayer::of_rule(ScopeRule::per_method(read.into(), write.into()))
     }
 
-    /// Bounds what is read of the bodies of requests that this layer refuses, so that their clients have the answer.
+    /// Limits how much is read of the bodies of requests that this layer refuses, so that clients receive the response.
     #[must_use]
     pub fn lingering(mut self, lingering: Lingering) -> Self {
         self.lingering = lingering;
@@ -93,12 +92,12 @@ pub struct RequireScopeService<S> {
 }
 
 impl<S> RequireScopeService<S> {
-    /// Requires `requirement`, whatever the method.
+    /// Creates a service that requires `requirement` for every method.
     pub fn new(inner: S, requirement: impl Into<Requirement>) -> Self {
         RequireScopeLayer::new(requirement).layer(inner)
     }
 
-    /// Returns a layer that makes such services.
+    /// Returns a layer that creates such services.
     #[must_use]
     pub fn layer(requirement: impl Into<Requirement>) -> RequireScopeLayer {
         RequireScopeLayer::new(requirement)
@@ -125,7 +124,7 @@ where
         match caller.and_then(|key| self.config.rule.check(key, request.method().as_str())) {
             Ok(()) => RequireScopeFuture { state: State::Calling { future: self.inner.call(request) } },
             Err(rejection) => {
-                // The ready service goes, and whatever it had reserved with it.
+                // The ready service is used, with everything that it reserved.
                 let clone = self.inner.clone();
                 drop(mem::replace(&mut self.inner, clone));
                 let mut refused = refusal(rejection);

@@ -1,4 +1,4 @@
-//! A rejection as an HTTP response. The core has chosen everything but the form.
+//! Rejections as HTTP responses. The core has chosen everything except the form.
 
 use std::{
     future::Future,
@@ -28,9 +28,9 @@ use crate::{
     refusal::Refusal,
 };
 
-/// The response to `rejection`, for services and handlers that refuse by themselves.
+/// Returns the response to `rejection`, for services and handlers that refuse requests themselves.
 ///
-/// An [`ApiKeyLayer`](crate::ApiKeyLayer) around them gives it the body its custom responder makes, or gRPC's form.
+/// An [`ApiKeyLayer`](crate::ApiKeyLayer) around them applies its custom responder or gRPC's form.
 ///
 /// ```
 /// use tower_apikey::{AuthenticatedKey, refusal};
@@ -45,12 +45,12 @@ use crate::{
 #[must_use]
 pub fn refusal(rejection: Rejection) -> Response<Full<Bytes>> {
     let mut response = Form::default().refuse(&rejection, None);
-    // For the layer around it to find.
+    // The layer around it finds the rejection here.
     response.extensions_mut().insert(rejection);
     response
 }
 
-/// The form that a request's refusals have.
+/// The form of a request's refusals.
 #[derive(Clone, Copy, Default)]
 struct Form {
     is_head: bool,
@@ -78,7 +78,7 @@ impl Form {
         let length = refusal.body.len();
         let body = refusal.write_to(rejection, &mut parts.status, &mut parts.headers);
         if self.is_head {
-            // RFC 9110 §9.3.2: no content, but the length that GET would have.
+            // RFC 9110 §9.3.2: no content, but the length of the response to GET.
             parts.headers.insert(CONTENT_LENGTH, length.into());
             return Full::default();
         }
@@ -86,14 +86,14 @@ impl Form {
     }
 }
 
-/// What must be remembered of a request until its response.
+/// What a request's response needs to know.
 pub(crate) struct Exchange {
     form: Form,
-    /// What a refusal from further in does to the connection: it comes before the body is read, most likely.
+    /// How an inner refusal treats the connection. It most likely comes before the body is read.
     parting: Parting,
-    /// What the core remembers.
+    /// The core's part.
     admitted: adapter::Exchange,
-    /// Set if answers may need it. Cloning it is not free, so others don't.
+    /// Set only if the response may need it, because cloning it is not free.
     config: Option<Arc<Config>>,
 }
 
@@ -125,7 +125,7 @@ impl Exchange {
         self.config.as_ref()?.responder.as_deref()
     }
 
-    /// The inner service's response, on its way out.
+    /// Finishes the inner service's response.
     #[inline]
     pub(crate) fn finish<R>(&mut self, mut response: Response<R>) -> Response<ResponseBody<R>> {
         let is_refusal = response.extensions().get::<Rejection>().is_some();
@@ -148,7 +148,7 @@ impl Exchange {
         }
     }
 
-    /// The answer in place of a handler whose key has died.
+    /// Refuses a request whose key died while its handler waited.
     #[cold]
     pub(crate) fn refuse_under_way(&mut self, rejection: &Rejection) -> Response<Full<Bytes>> {
         let mut refused = self.form.refuse(rejection, self.responder());
@@ -158,7 +158,7 @@ impl Exchange {
     }
 }
 
-/// A response as the core sees it.
+/// A response, as the core sees it.
 struct View<'a, R> {
     response: &'a mut Response<R>,
     expiry_header: Option<&'a HeaderName>,
@@ -189,7 +189,7 @@ impl<R> ResponseMut for View<'_, R> {
 }
 
 impl Config {
-    /// The layer's own answer to a refused request.
+    /// Returns the layer's own answer to a refused request.
     pub(crate) fn refuse<B>(
         &self,
         request: Request<B>,

@@ -1,4 +1,4 @@
-//! The service: shows the request to the authenticator, and carries its decision out.
+//! The service: it shows the request to the authenticator, and carries out the decision.
 
 use std::{
     fmt, mem,
@@ -15,7 +15,7 @@ use crate::{body::ResponseBody, config::Config, future::ResponseFuture, response
 
 /// The service of [`ApiKeyLayer`](crate::ApiKeyLayer).
 ///
-/// The inner service must be `Clone`, as a request whose key has to be looked up takes the ready one along.
+/// The inner service must be `Clone`, because a request whose key has to be looked up takes the ready service with it.
 #[derive(Clone)]
 pub struct ApiKeyService<S> {
     inner: S,
@@ -31,7 +31,7 @@ impl<S> ApiKeyService<S> {
 }
 
 impl<S: Clone> ApiKeyService<S> {
-    /// Takes the ready service and leaves its clone, which is not: whatever `poll_ready` reserved goes with the former.
+    /// Takes the ready service, with everything that `poll_ready` reserved, and leaves its clone, which is not ready.
     fn take_ready(&mut self) -> S {
         let clone = self.inner.clone();
         mem::replace(&mut self.inner, clone)

@@ -1,4 +1,4 @@
-//! A request as the core sees it.
+//! A request, as the core sees it.
 
 use apikey_core::{
     AuthenticatedKey,
@@ -11,7 +11,7 @@ use http::{
 
 use crate::config::Config;
 
-/// A request as the core sees it.
+/// A request, as the core sees it.
 pub(crate) struct View<'a, B> {
     pub(crate) request: &'a mut Request<B>,
     pub(crate) config: &'a Config,
@@ -32,7 +32,7 @@ impl<B> RequestView for View<'_, B> {
     fn lines(&self, header: Header) -> HeaderLines<'_> {
         let Some(name) = self.name(header) else { return HeaderLines::Absent };
         let headers = self.request.headers();
-        // Few requests have two lines of any header. Where none has, the first is the only one.
+        // Requests with two lines of one header are rare. Without any, the first line is the only one.
         if headers.len() == headers.keys_len() {
             return headers.get(name).map_or(HeaderLines::Absent, |value| HeaderLines::One(value.as_bytes()));
         }

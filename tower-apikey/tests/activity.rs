@@ -1,4 +1,4 @@
-//! What a request did is told once, when it is answered; and holders are told when their key expires.
+//! Each request is reported once, when it is answered. Responses say when the key expires.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -70,7 +70,7 @@ async fn given_a_sink_when_requests_are_let_in_then_each_is_told_once_with_what_
     let keys = keys(&log);
     let key = keys.key(["files:read"]);
     let nested = layer(&keys).layer(layer(&keys).layer(service_fn(answer)));
-    // Once looked up, once from the cache.
+    // The first request looks the key up; the second finds it in the cache.
     for _ in 0..2 {
         nested.clone().oneshot(request(&key)).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! What a request with a cached key allocates: what one insert into the request's extensions needs, and no more.
+//! A request with a cached key allocates only what an insert into its extensions needs.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 

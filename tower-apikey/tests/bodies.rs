@@ -1,4 +1,4 @@
-//! Bodies under way when their key dies, one poll after the other.
+//! Bodies in progress when their key dies, poll by poll.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -19,7 +19,7 @@ use tower_apikey::{
     TestKeys,
 };
 
-/// Chunks until the third, which never comes; `alive` as long as the body is.
+/// Two chunks, and a third that never comes. `alive` lives as long as the body.
 struct Chunks {
     left: u8,
     alive: Option<Arc<()>>,
@@ -84,7 +84,7 @@ async fn given_a_body_at_any_point_when_its_key_is_revoked_then_it_is_dropped_un
         }
         keys.revoke(&key);
         if polls == 0 {
-            // The first frame passes, and is the last.
+            // The first frame passes; it is the last.
             assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(_)))));
         }
         assert_eq!(alive.strong_count(), 0, "after {polls} polls");

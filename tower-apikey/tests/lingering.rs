@@ -1,5 +1,5 @@
-//! Bodies that nobody reads: what becomes of them, and what their clients are told. Over sockets, and with real clients,
-//! this is in `tests/uploads` of the workspace.
+//! Unread bodies: what happens to them, and what their clients see. `tests/uploads` of the workspace tests the same
+//! with sockets and real clients.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -25,7 +25,7 @@ use tower_apikey::{
     ApiKeyLayer, LingerBody, LingerLayer, Lingering, RequireScopeLayer, Requirement, TestKey, TestKeys, caller, refusal,
 };
 
-/// What was done with an [`Upload`].
+/// What happened to an [`Upload`].
 #[derive(Default)]
 struct Seen {
     bytes: AtomicUsize,
@@ -43,7 +43,7 @@ impl Seen {
     }
 }
 
-/// Chunks of a kilobyte; after the last nothing more comes, unless it ends there.
+/// Chunks of a kilobyte. After the last one, the body ends or stalls.
 struct Upload {
     chunks: usize,
     ends: bool,
@@ -91,7 +91,7 @@ fn with_key<B>(mut request: Request<B>, key: &TestKey) -> Request<B> {
 
 type Answer = Result<Response<Full<Bytes>>, Infallible>;
 
-/// Answers at once, and never looks at the body.
+/// Answers immediately, without reading the body.
 async fn refuse<B>(_: Request<B>) -> Answer {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
@@ -102,7 +102,7 @@ fn closes<B>(response: &Response<B>) -> bool {
     response.headers().get(CONNECTION).is_some_and(|value| value == "close")
 }
 
-/// Lets what runs in the background go on.
+/// Lets background tasks run.
 async fn settle() {
     for _ in 0..8 {
         tokio::task::yield_now().await;
@@ -187,7 +187,7 @@ async fn given_http_2_when_the_answer_is_no_error_then_the_stream_ends_at_once()
         });
         assert!(!closes(&LingerLayer::new().layer(answer).oneshot(request).await.unwrap()));
         settle().await;
-        // A time-out around the service answers for it, and drops it after that.
+        // A timeout outside answers for the service, and then drops it.
         assert_eq!(seen.dropped.load(SeqCst), !holds);
         drop(held.lock().unwrap().take());
         settle().await;
@@ -204,7 +204,7 @@ async fn given_a_client_that_waits_to_continue_when_refused_then_its_body_is_not
         settle().await;
         assert!(closes(&response) && seen.was_thrown_away_after(0));
     }
-    // Whoever has begun to read has told it to continue.
+    // Once the body was polled, the server has sent `100 Continue`.
     let (mut request, seen) = upload(8, true);
     request.headers_mut().insert("expect", "100-continue".parse().unwrap());
     let begin = service_fn(|request: Request<LingerBody<Upload>>| {
@@ -248,7 +248,7 @@ async fn given_more_at_once_than_the_bound_when_refused_then_the_others_are_thro
     let mut seen = Vec::new();
     for _ in 0..3 {
         let (request, one) = upload(1, false);
-        // Clones share the bound.
+        // Clones share the limit.
         assert!(closes(&layer.clone().layer(service_fn(refuse)).oneshot(request).await.unwrap()));
         seen.push(one);
     }
@@ -272,7 +272,7 @@ async fn given_a_layer_s_own_refusal_when_a_body_comes_with_it_then_it_is_read_a
         settle().await;
         assert!(seen.was_read(), "{status}");
     };
-    // At once, for its scope, and after a look-up.
+    // Refusals: immediately, for a scope, and after a lookup.
     let (request, seen) = upload(8, true);
     refused(request, seen, 401).await;
     let (request, seen) = upload(8, true);
@@ -283,7 +283,7 @@ async fn given_a_layer_s_own_refusal_when_a_body_comes_with_it_then_it_is_read_a
     let (request, seen) = upload(8, true);
     refused(with_key(request, &key), seen, 401).await;
     assert_eq!(keys.resolver_calls(), calls + 1);
-    // One that waits to continue.
+    // A client that waits for `100 Continue`.
     let (mut request, seen) = upload(8, true);
     request.headers_mut().insert("expect", "100-continue".parse().unwrap());
     assert!(closes(&service.clone().oneshot(request).await.unwrap()) && seen.was_thrown_away_after(0));
@@ -333,11 +333,11 @@ async fn given_a_refusal_from_further_in_when_there_was_a_body_then_the_layer_cl
         let rejection = caller(request.extensions()).unwrap().require_organization("globex").unwrap_err();
         Ok::<_, Infallible>(refusal(rejection))
     });
-    // It is gone with the one who refused.
+    // The refusing service drops the body.
     let (request, seen) = upload(8, true);
     let response = layer.layer(extractor).oneshot(with_key(request, &key)).await.unwrap();
     assert!(response.status() == 404 && closes(&response) && seen.was_thrown_away_after(0));
-    // A handler that is ended with its key.
+    // A handler that ends with its key.
     let (request, seen) = upload(8, true);
     let wait = service_fn(|_request: Request<LingerBody<Upload>>| async {
         pending::<()>().await;

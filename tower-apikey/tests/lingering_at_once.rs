@@ -1,4 +1,4 @@
-//! How many bodies a process reads at once that nobody wants. Alone in its process, as it takes all the turns.
+//! The limit of unread bodies that a process reads at once. It runs alone in its process, because it uses up the limit.
 
 use std::{
     convert::Infallible,
@@ -13,7 +13,7 @@ use http_body::{Body, Frame};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_apikey::{ApiKeyLayer, LingerLayer, RequireScopeLayer, Requirement, TestKeys};
 
-/// A body of which nothing comes.
+/// A body that sends nothing.
 struct Stalled(#[expect(dead_code, reason = "counted")] Arc<()>);
 
 impl Body for Stalled {

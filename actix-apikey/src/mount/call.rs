@@ -1,4 +1,4 @@
-//! One request to a mounted service, from actix's types and back.
+//! One request to a mounted service: converts actix's types and back.
 
 use std::{
     error::Error,
@@ -26,12 +26,12 @@ use super::{
 };
 
 pin_project! {
-    /// The call of a mounted service, and the pump of its request's body.
+    /// The call of a mounted service, and the pump of the request's body.
     pub(super) struct Call<S>
     where
         S: Service<Request<RequestBody>>,
     {
-        // Where the response goes.
+        // The request that the response belongs to.
         request: Option<HttpRequest>,
         pump: Option<Pump>,
         #[pin]
@@ -81,7 +81,7 @@ where
     #[expect(clippy::expect_used, reason = "a future that is polled after it has completed may panic")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // First, so that a service that waits for the body finds what has come.
+        // Polled first, so that a service that waits for the body finds it.
         if this.pump.as_mut().is_some_and(|pump| pump.poll(cx).is_ready()) {
             *this.pump = None;
         }
@@ -116,7 +116,7 @@ where
 {
     let (mut parts, body) = response.into_parts();
     let mut response = HttpResponse::new(StatusCode::OK);
-    // For the middleware around the mount to render as it renders its own.
+    // The middleware around the mount finds the rejection here, and renders it.
     if let Some(rejection) = parts.extensions.remove::<Rejection>() {
         response.extensions_mut().insert(rejection);
     }

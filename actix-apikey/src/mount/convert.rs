@@ -1,4 +1,4 @@
-//! The parts of messages between actix, which speaks http 0.2, and tower, which speaks http 1.
+//! Converts message heads between actix, which uses http 0.2, and tower, which uses http 1.
 
 use actix_web::{
     HttpRequest,
@@ -10,11 +10,11 @@ use actix_web::{
     },
 };
 
-/// The message has no equal on the other side.
+/// The message can't be expressed on the other side.
 #[derive(Debug)]
 pub(super) struct Unconvertible;
 
-/// The head of `request`, below the path under which the service is mounted.
+/// Returns the head of `request`, with a path relative to the mount.
 pub(super) fn request(request: &HttpRequest) -> Result<http::request::Parts, Unconvertible> {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = http::Method::from_bytes(request.method().as_str().as_bytes()).map_err(|_| Unconvertible)?;
@@ -29,12 +29,12 @@ pub(super) fn request(request: &HttpRequest) -> Result<http::request::Parts, Unc
     Ok(parts)
 }
 
-/// The length that a message declares for its body.
+/// Returns the length that a message declares for its body.
 pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Makes `head` that of the response with `parts`, and says what size its body has, `exact` if the service knows it.
+/// Converts the head of a response, and returns the size of its body. `exact` is the size if the service knows it.
 pub(super) fn response(
     head: &mut ResponseHead,
     parts: &http::response::Parts,
@@ -48,25 +48,25 @@ pub(super) fn response(
         carried.set_sensitive(value.is_sensitive());
         head.headers_mut().append(name, carried);
     }
-    // Actix writes this header by the kind of connection, and leaves out what is in the map.
+    // Actix writes this header by the kind of connection, and ignores the one in the map.
     let closes = |line: &HeaderValue| line.as_bytes().eq_ignore_ascii_case(b"close");
     if head.headers().get(header::CONNECTION).is_some_and(closes) {
         head.set_connection_type(ConnectionType::Close);
     }
     let declared = declared_length(head.headers());
     Ok(match (to_head, exact) {
-        // RFC 9110 §9.3.2: HEAD has no body, and the length that GET would have, if that is known. An empty body does not
-        // know it: frameworks take the body away.
+        // RFC 9110 §9.3.2: HEAD has no body, but the length of the response to GET, if known. An empty body doesn't
+        // tell, because frameworks remove the body.
         (true, exact) => declared.or(exact.filter(|length| *length > 0)).map_or(BodySize::None, BodySize::Sized),
         (false, Some(length)) => BodySize::Sized(length),
         (false, None) => declared.map_or(BodySize::Stream, BodySize::Sized),
     })
 }
 
-/// `uri` with what is left of its path.
+/// Returns `uri` with the rest of its path.
 ///
-/// Actix matches a path that is partly decoded, so `rest` is not what was sent. But it ends at a segment, and actix never
-/// decodes a slash: the part of the raw path with as many slashes is the same.
+/// Actix matches a partly decoded path, so `rest` may differ from the sent path. But it ends at a segment, and actix
+/// never decodes a slash: the part of the raw path with the same number of slashes is the same.
 fn uri_below(uri: &actix_web::http::Uri, rest: &str) -> Result<http::Uri, Unconvertible> {
     let slashes = rest.bytes().filter(|byte| *byte == b'/').count();
     let start = match slashes {
@@ -80,7 +80,7 @@ fn uri_below(uri: &actix_web::http::Uri, rest: &str) -> Result<http::Uri, Unconv
     };
     let mut parts = http::uri::Parts::default();
     parts.path_and_query = Some(path_and_query.parse().map_err(|_| Unconvertible)?);
-    // HTTP/2 has them in every request; the one is of no use to http without the other.
+    // HTTP/2 requests have both, and http accepts only both or neither.
     if let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) {
         parts.scheme = Some(scheme.parse().map_err(|_| Unconvertible)?);
         parts.authority = Some(authority.as_str().parse().map_err(|_| Unconvertible)?);

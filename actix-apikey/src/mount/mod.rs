@@ -1,7 +1,7 @@
-//! Any tower service under a path of an actix application, with the caller that actix has verified.
+//! Mounts a tower service under a path of an actix application, with the caller that actix has verified.
 //!
-//! Here is where it is mounted. How a request is carried over is in `call`, what its parts become in `convert`; the
-//! bodies are in `request_body` and `response_body`.
+//! This file registers it. `call` carries a request over, `convert` converts heads, and `request_body` and
+//! `response_body` are the bodies.
 
 mod call;
 mod convert;
@@ -49,9 +49,9 @@ pub use self::request_body::{RequestBody, RequestBodyError};
 /// # }
 /// ```
 ///
-/// The prefix, and that of every `web::scope` around it, is taken off: under `/keys` the service sees `/` for `/keys` and
-/// `/7` for `/keys/7`. `/keysmith` is not its. Paths and queries reach it as they were sent, still percent-encoded. With
-/// the prefix `""` it serves all that its scope has no earlier service for.
+/// The prefix, and that of every `web::scope` around it, is removed: under `/keys`, the service sees `/` for `/keys`
+/// and `/7` for `/keys/7`. `/keysmith` doesn't match. Paths and queries arrive as they were sent, percent-encoded. With
+/// the prefix `""`, the mount serves everything for which its scope has no earlier service.
 ///
 /// Methods, headers (repeated ones too), status and version are carried over. The [`AuthenticatedKey`] that an
 /// [`ApiKeyMiddleware`] left is in the extensions of the request, where the layers and extractors of `tower-apikey` and
@@ -59,24 +59,24 @@ pub use self::request_body::{RequestBody, RequestBodyError};
 ///
 /// # Bodies
 ///
-/// Both are streamed. Actix's request body belongs to one thread; the service's [`RequestBody`] belongs to none, so the
-/// connection's task hands the one to the other, and goes on with that while it sends the response:
+/// Both bodies are streamed. Actix's request body belongs to one thread, and the service's [`RequestBody`] can be sent
+/// to any, so the connection's task passes chunks from one to the other, also while it sends the response:
 ///
-/// - A chunk of the request is read once the service asks for it, so at most **one** waits between them, of the size that
-///   actix reads at once. Clients wait for the service to read.
-/// - A frame of the response is asked for once actix can send it. Services wait for the client to read.
-/// - The request's body ends with an error if the service still reads it when the response has been sent, or the client
-///   is gone.
+/// - A chunk of the request is read when the service asks for it, so at most **one** waits between them, of the size
+///   that actix reads at once. A slow service slows the client down.
+/// - A frame of the response is polled when actix can send it. A slow client slows the service down.
+/// - The request's body ends with an error if the service still reads it after the response was sent, or after the
+///   client has disconnected.
 ///
 /// # Errors
 ///
-/// A service that fails, when it is polled ready or called, is answered 500 without a word about why. When a response's
-/// body fails, the connection is closed, so that no client takes half for whole.
+/// If the service fails while it becomes ready or is called, the response is a 500 without a reason. If a response body
+/// fails, the connection is closed, so that no client takes it for complete.
 ///
 /// # Limits
 ///
-/// Trailers are dropped, and upgrades (WebSockets, `CONNECT`) are not carried. The service is cloned for each request and
-/// then polled ready.
+/// Trailers are dropped, and upgrades (WebSockets, `CONNECT`) are not supported. The service is cloned for each
+/// request, and then polled until it is ready.
 ///
 /// [`AuthenticatedKey`]: crate::AuthenticatedKey
 /// [`ApiKeyMiddleware`]: crate::ApiKeyMiddleware
@@ -89,7 +89,7 @@ where
     Mount { prefix: prefix.trim_end_matches('/').to_owned(), service }
 }
 
-/// A tower service that is [mounted](mount); what `App::service` and `Scope::service` take.
+/// A [mounted](mount) tower service, for `App::service` and `Scope::service`.
 #[derive(Clone)]
 #[must_use = "a mounted service has to be registered with `service`"]
 pub struct Mount<S> {

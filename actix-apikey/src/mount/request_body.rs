@@ -1,6 +1,7 @@
-//! The request's body on its way from actix, where it belongs to one thread, to a service that may send it to another.
+//! The request body on its way from actix, where it belongs to one thread, to a service that may send it to another.
 //!
-//! Between the two is one slot. The reader asks, the pump, which the connection's task drives, fills.
+//! Both sides share one slot. The reader requests a chunk, and the pump, which the connection's task drives, fills the
+//! slot.
 
 use std::{
     error::Error,
@@ -34,12 +35,12 @@ use http_body::{Body, Frame, SizeHint};
 /// # let _ = actix_apikey::mount("/upload", upload);
 /// ```
 ///
-/// Nothing is read from the client before the service asks, and nothing bounds the whole: use a limit such as tower-http's
-/// `RequestBodyLimitLayer` where the service collects it.
+/// Nothing is read from the client before the service asks for it, and the total is not limited. If the service
+/// collects the body, use a limit such as tower-http's `RequestBodyLimitLayer`.
 pub struct RequestBody {
-    /// `None` when there is no body.
+    /// `None` if there is no body.
     channel: Option<Arc<Channel>>,
-    /// How many bytes are to come, where the client has said it.
+    /// How many bytes remain, if the client declared the length.
     remaining: Option<u64>,
 }
 
@@ -48,7 +49,7 @@ pub struct RequestBodyError(Cause);
 
 #[derive(Debug)]
 enum Cause {
-    /// The request was over before its body was.
+    /// The request ended before its body.
     Cut,
     Payload(PayloadError),
 }
@@ -59,9 +60,9 @@ struct Channel(Mutex<State>);
 #[derive(Default)]
 struct State {
     slot: Slot,
-    /// The reader, if it waits. As long as it does not, nothing is read.
+    /// The reader, if it is waiting. Otherwise nothing is read.
     reader: Option<Waker>,
-    /// The pump's task, to be told when the reader asks or leaves.
+    /// The pump's task, to be woken when the reader asks or is dropped.
     pump: Option<Waker>,
     reader_gone: bool,
     pump_gone: bool,
@@ -76,19 +77,19 @@ enum Slot {
     Ended,
 }
 
-/// Reads from actix for the [`RequestBody`] that was made along with it.
+/// Reads from actix for its [`RequestBody`].
 pub(super) struct Pump {
     payload: Payload,
     channel: Arc<Channel>,
 }
 
-/// A body of `length` bytes, if that is known, and what fills it; nothing does if there is no body.
+/// Creates a body of `length` bytes, if known, and its pump. Without a body there is no pump.
 pub(super) fn request_body(payload: Payload, length: Option<u64>) -> (RequestBody, Option<Pump>) {
     if matches!(payload, Payload::None) {
         return (RequestBody { channel: None, remaining: Some(0) }, None);
     }
     let channel = Arc::new(Channel::default());
-    // What a middleware has put in place of the body, decompressed perhaps, has a length of its own.
+    // A body that a middleware has replaced, for example by decompressing it, has another length.
     let remaining = length.filter(|_| !matches!(payload, Payload::Stream { .. }));
     (RequestBody { channel: Some(Arc::clone(&channel)), remaining }, Some(Pump { payload, channel }))
 }
@@ -98,7 +99,7 @@ impl Channel {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts `slot` where the reader looks, and wakes it once the lock is free.
+    /// Stores `slot` for the reader, and wakes it after releasing the lock.
     fn put(&self, slot: Slot) {
         let reader = {
             let mut state = self.state();
@@ -110,7 +111,7 @@ impl Channel {
 }
 
 impl Pump {
-    /// Reads while the reader asks; ready when there is nothing more to do.
+    /// Reads while the reader asks. It is ready when there is nothing more to do.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             {
@@ -118,7 +119,7 @@ impl Pump {
                 if state.reader_gone {
                     return Poll::Ready(());
                 }
-                // Also while actix is waited for: the reader may leave meanwhile.
+                // Stored also while actix is pending, because the reader may be dropped meanwhile.
                 store(&mut state.pump, cx);
                 if state.reader.is_none() {
                     return Poll::Pending;
@@ -144,7 +145,7 @@ impl Drop for Pump {
     fn drop(&mut self) {
         let reader = {
             let mut state = self.channel.state();
-            // What is in the slot stays there: the reader finds out when it asks for more.
+            // The chunk in the slot stays. The reader notices the end when it asks for more.
             state.pump_gone = true;
             state.reader.take()
         };
@@ -217,7 +218,7 @@ impl Drop for RequestBody {
     }
 }
 
-/// Keeps the waker of `cx`, unless the one kept wakes the same task.
+/// Stores the waker of `cx`, unless the stored one wakes the same task.
 fn store(kept: &mut Option<Waker>, cx: &Context<'_>) {
     match kept {
         Some(waker) => waker.clone_from(cx.waker()),
@@ -274,7 +275,7 @@ mod tests {
 
     fn assert_error<T: Error + Send + Sync + 'static>(_: &T) {}
 
-    /// A payload of `chunks`, and how many of them have been read.
+    /// Returns a payload of `chunks`, and the number of chunks that have been read.
     fn payload(chunks: Vec<Result<&'static str, PayloadError>>) -> (Payload, Rc<Cell<usize>>) {
         let read = Rc::new(Cell::new(0));
         let count = Rc::clone(&read);
@@ -285,7 +286,7 @@ mod tests {
         (Payload::Stream { payload: Box::pin(chunks) }, read)
     }
 
-    /// Waits for what should come soon, so that a test that would wait for ever fails.
+    /// Fails after a while, so that a test doesn't hang.
     async fn soon<T>(awaited: impl Future<Output = T>) -> T {
         timeout(Duration::from_secs(20), awaited).await.expect("nothing has come for 20 seconds")
     }
@@ -370,7 +371,7 @@ mod tests {
         let (mut body, pump) = request_body(payload, None);
         let reading = actix_web::rt::spawn(async move { body.frame().await.unwrap().is_err() });
         let pump = RefCell::new(pump);
-        // The reader waits by now, or will find the pump gone: both end.
+        // The reader is waiting by now, or finds the pump gone. Both must end it.
         actix_web::rt::task::yield_now().await;
         drop(pump.take());
         assert!(soon(reading).await.unwrap());

@@ -1,4 +1,4 @@
-//! The service's response body, as actix asks for it. It goes on pumping the request's body while it is sent.
+//! The service's response body, polled by actix. It keeps pumping the request's body while it is sent.
 
 use std::{
     error::Error,
@@ -41,7 +41,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Box<dyn Error>>>> {
         let mut this = self.project();
-        // First, so that a body made of the request's finds what has come.
+        // Polled first, so that a body that is made from the request's finds it.
         if this.pump.as_mut().is_some_and(|pump| pump.poll(cx).is_ready()) {
             *this.pump = None;
         }

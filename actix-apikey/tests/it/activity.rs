@@ -1,4 +1,4 @@
-//! What a request did is told once, when it is answered; and holders are told when their key expires.
+//! Each request is reported once, when it is answered. Responses say when the key expires.
 
 use std::{
     sync::{Arc, Mutex},

@@ -1,4 +1,4 @@
-//! The extractors: what a handler gets, and what its caller is told when it gets nothing.
+//! The extractors: what handlers get, and what refused callers see.
 
 use actix_apikey::{
     AnyOf, ApiKey, ApiKeyMiddleware, ApiKeyRejection, AuthenticatedKey, Claims, ForeignTokens, KeyId, MaybeApiKey,
@@ -123,7 +123,7 @@ async fn given_responders_when_an_extractor_refuses_then_the_innermost_middlewar
     };
     let keys = TestKeys::new();
     let key = keys.key(["files:read"]);
-    // One authenticator twice, so that the inner one takes over the key of the outer.
+    // One authenticator twice, so that the inner middleware uses the outer one's key.
     let twice =
         |keys: &TestKeys| (ApiKeyMiddleware::new(keys.authenticator()), ApiKeyMiddleware::new(keys.authenticator()));
 

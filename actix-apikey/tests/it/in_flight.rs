@@ -1,4 +1,4 @@
-//! Handlers and bodies under way when their key dies, as actix's services see it.
+//! Handlers and bodies in progress when their key dies, as actix's services see them.
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,12 +30,12 @@ fn request(key: &TestKey, method: actix_web::http::Method) -> TestRequest {
     TestRequest::default().method(method).uri("/waits").insert_header(("authorization", key.authorization()))
 }
 
-/// Calls the service, revokes the key while its handler waits, and returns what the service says.
+/// Calls the service, revokes the key while its handler waits, and returns the result.
 macro_rules! cut {
     ($app:expr, $keys:expr, $method:expr) => {{
         let key = $keys.key(["a"]);
         let mut call = pin!($app.call(request(&key, $method).to_request()));
-        // The first look-up of the key, and then its handler.
+        // The first poll looks the key up and starts the handler.
         assert!(call.as_mut().now_or_never().is_none());
         $keys.revoke(&key);
         (call.now_or_never().expect("a revocation is noticed at once"), key)
@@ -69,14 +69,14 @@ async fn given_a_handler_that_waits_when_its_key_is_revoked_then_the_error_is_re
             }
             let body = body::to_bytes(rendered.into_body()).await.unwrap_or_default();
             assert_eq!(body, response.body);
-            // And as it is for any request that comes now.
+            // The same as the answer to a new request.
             let refused = test::call_service(&by_response, request(&key, method).to_request()).await;
             assert_eq!(Answer::of(refused).await.text(), response.text());
         }
     }
 }
 
-/// A body that belongs to one thread, and is never at its end.
+/// A body that belongs to one thread and never ends.
 struct OneThreads {
     polls: Rc<Cell<usize>>,
     _alive: Rc<()>,
@@ -101,14 +101,14 @@ fn poll(body: &mut Boxed) -> Poll<Option<Result<Bytes, BodyError>>> {
     body.as_mut().poll_next(&mut Context::from_waker(Waker::noop()))
 }
 
-/// What a handler says of its response's body.
+/// What a handler chooses for its response's body.
 #[derive(Clone, Copy)]
 enum Choice {
     Say(&'static str),
     Finish,
 }
 
-/// A response's body under way, and what shows that the service's own is alive.
+/// Returns a response body in progress, and a handle that shows whether the service's own body is alive.
 async fn under_way(
     keys: &TestKeys,
     key: &TestKey,

@@ -1,4 +1,4 @@
-//! The adapter as its users meet it: applications in memory, and servers on sockets where that makes a difference.
+//! The adapter as users see it: applications in memory, and servers on sockets where that matters.
 
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what has gone wrong")]
 

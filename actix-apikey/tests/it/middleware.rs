@@ -1,4 +1,4 @@
-//! The middleware by itself: who is let in, what the service then sees, and what everybody else is told.
+//! The middleware alone: which requests it accepts, what the service sees, and what refused clients see.
 
 use std::{
     cell::Cell,
@@ -28,7 +28,7 @@ use crate::support::{Answer, get};
 /// The header lines of a request.
 type Lines<'a> = &'a [(&'a str, &'a str)];
 
-/// Says what of the caller and of the credential has come through.
+/// Reports which parts of the caller and the credential reached the handler.
 async fn seen(request: HttpRequest) -> String {
     let key = request.extensions().get::<AuthenticatedKey>().map(|key| key.key_id().to_string());
     let mut headers: Vec<_> = ["authorization", "x-api-key"]
@@ -152,7 +152,7 @@ async fn given_a_head_request_when_refused_then_only_the_length_of_the_body_is_t
 #[actix_web::test]
 async fn given_an_outer_key_when_another_authenticator_decides_then_its_own_key_or_none_is_left() {
     let (outer, inner) = (TestKeys::new(), TestKeys::with(|b| b.optional(true).header("x-api-key")));
-    // So that the ids differ.
+    // Makes the ids differ.
     inner.key(["other"]);
     let (outer_key, inner_key) = (outer.key(["a"]), inner.key(["a"]));
     let app = app!(
@@ -283,7 +283,7 @@ async fn given_an_application_a_scope_and_a_resource_all_wrapped_when_asked_then
         ),
     )
     .await;
-    // Not fresh for a moment: every middleware awaits a look-up between taking the request and calling on.
+    // The key is not cached fresh: every middleware awaits a lookup before it calls the next.
     for _ in 0..2 {
         assert_eq!(ask!(app, get("/acme/files/a", key.authorization())).text(), "a");
     }
@@ -303,7 +303,7 @@ async fn given_a_service_that_fails_when_let_in_then_its_error_is_unchanged() {
     assert_eq!(error.to_string(), "short and stout");
 }
 
-/// A service that counts: how often it was asked whether it is ready, and called.
+/// Counts polls of readiness and calls.
 struct Counting {
     asked: Rc<Cell<usize>>,
     called: Rc<Cell<usize>>,

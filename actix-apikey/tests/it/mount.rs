@@ -1,4 +1,4 @@
-//! A mounted tower service: what it sees of a request, and that both bodies flow as fast as they are read, not faster.
+//! A mounted tower service: what it sees of a request, and that both bodies respect backpressure.
 
 use std::{
     cell::Cell,
@@ -35,7 +35,7 @@ use tower::{ServiceExt, service_fn};
 
 use crate::support::{Answer, body_of, exchange, get, header_of, serve, soon};
 
-/// Says what it sees.
+/// Describes the request.
 async fn describe(request: Request<RequestBody>) -> Result<Response<String>, Infallible> {
     let (parts, body) = request.into_parts();
     let key = parts.extensions.get::<AuthenticatedKey>().map_or("nobody".to_owned(), |key| key.key_id().to_string());
@@ -51,7 +51,7 @@ async fn describe(request: Request<RequestBody>) -> Result<Response<String>, Inf
     )))
 }
 
-/// Sends the request's body back as it comes.
+/// Sends the request's body back as it arrives.
 async fn echo(request: Request<RequestBody>) -> Result<Response<RequestBody>, Infallible> {
     Ok(Response::new(request.into_body()))
 }
@@ -148,7 +148,7 @@ async fn given_a_response_when_carried_back_then_status_headers_and_connection_a
     assert_eq!(cookies, ["a=1", "b=2"]);
 }
 
-/// Ready only when asked a second time, or never; not to be called before.
+/// Ready only on the second poll, or never. It must not be called before.
 #[derive(Clone)]
 struct Reluctant {
     asked: usize,
@@ -187,7 +187,7 @@ async fn given_a_service_when_called_then_it_is_ready_and_if_it_fails_nobody_is_
         mount("/ready", Reluctant { asked: 0, fails: false }),
         mount("/never", Reluctant { asked: 0, fails: true }),
         mount("/fails", fails),
-        // It can be moved between threads, and so can what it is given.
+        // It can be moved between threads, like its argument.
         mount("/boxed", service_fn(describe).boxed_clone())
     );
     for _ in 0..2 {
@@ -265,7 +265,7 @@ async fn given_what_a_service_knows_of_its_body_when_framed_then_the_client_is_t
     }
 }
 
-/// Reads until what has come ends with `end`.
+/// Reads until the received data ends with `end`.
 async fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
     let mut come = Vec::new();
     while !come.ends_with(end) {
@@ -384,7 +384,7 @@ async fn given_a_client_that_leaves_during_its_upload_when_the_service_reads_on_
             let mut body = request.into_body();
             let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
             tell.send(Ok(first)).unwrap();
-            // In a task of its own, which outlives the request.
+            // In its own task, which outlives the request.
             actix_web::rt::spawn(async move {
                 tell.send(Err(body.frame().await.is_some_and(|frame| frame.is_err()))).unwrap();
             });
@@ -411,7 +411,7 @@ async fn given_a_service_that_drops_the_body_when_it_answers_then_the_answer_com
     assert!(answer.starts_with(b"HTTP/1.1 200 "));
 }
 
-/// Says when it is dropped.
+/// Reports when it is dropped.
 struct Guard(mpsc::UnboundedSender<()>);
 
 impl Drop for Guard {
@@ -449,7 +449,7 @@ async fn given_a_body_that_fails_when_sent_then_the_client_can_t_take_half_for_w
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
-    // Closed or reset: either says that something is missing.
+    // Closed or reset: both say that something is missing.
     while soon(stream.read_buf(&mut answer)).await.is_ok_and(|length| length > 0) {}
     let answer = String::from_utf8(answer).unwrap();
     assert!(!answer.ends_with("0\r\n\r\n") && !answer.contains("secret"), "{answer}");

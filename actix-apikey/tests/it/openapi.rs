@@ -1,4 +1,4 @@
-//! A service's own OpenAPI document, beside the routes it tells of.
+//! A service's own OpenAPI document agrees with its routes.
 
 use actix_apikey::{ApiKeyMiddleware, ApiKeySecurity, KeyFormat, RequireScope, TestKeys, scopes};
 use actix_web::{App, http::Method, test, web};

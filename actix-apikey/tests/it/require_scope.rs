@@ -1,4 +1,4 @@
-//! The scope check as a middleware: whom it lets by, and that it does so before anything is read.
+//! The scope check as a middleware: whom it accepts, and that it runs before the body is read.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -94,7 +94,7 @@ async fn given_no_caller_when_checked_then_it_is_401_where_allowed_and_500_witho
     assert_eq!(answer.status, 500);
     assert!(answer.text().contains("ApiKeyMiddleware"), "{}", answer.text());
 
-    // Wrapped the wrong way round: the check runs first and finds nobody.
+    // Wrapped in the wrong order: the check runs first and finds no caller.
     let keys = TestKeys::new();
     let app = test::init_service(
         App::new()

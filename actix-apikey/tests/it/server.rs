@@ -1,4 +1,4 @@
-//! What only a real server shows: workers, framing, and the middlewares of others.
+//! What only a real server shows: workers, framing, and other middlewares.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +30,7 @@ async fn given_two_workers_when_both_are_asked_then_one_look_up_and_one_revocati
     let request =
         format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: {}\r\n\r\n", key.authorization());
     let mut seen = Vec::new();
-    // The server deals connections out in turn; how the turn begins is its own affair.
+    // The server distributes connections in turn, from an arbitrary start.
     for _ in 0..100 {
         let answer = exchange(address, &request).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

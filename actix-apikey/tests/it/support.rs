@@ -1,4 +1,4 @@
-//! What the tests share: an answer to look at, and a server with a client that shows every byte.
+//! Shared by the tests: a readable response, and a server with a client that shows every byte.
 use std::{net::SocketAddr, time::Duration};
 
 use actix_web::{
@@ -32,7 +32,7 @@ impl Answer {
         Answer { status, headers, size, body }
     }
 
-    /// The value of a header that is there once.
+    /// Returns the value of a header that appears once.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.headers.get_all(name);
         let line = lines.next()?;
@@ -45,7 +45,7 @@ impl Answer {
     }
 }
 
-/// `GET uri`, with `authorization` if there is any.
+/// Creates `GET uri`, with `authorization` if given.
 pub(crate) fn get(uri: &str, authorization: impl Into<Option<String>>) -> TestRequest {
     let request = TestRequest::get().uri(uri);
     match authorization.into() {
@@ -54,7 +54,7 @@ pub(crate) fn get(uri: &str, authorization: impl Into<Option<String>>) -> TestRe
     }
 }
 
-/// Serves an application on a free port until the test's runtime ends; its address.
+/// Serves an application on a free port until the test's runtime ends, and returns its address.
 macro_rules! serve {
     ($workers:expr, $factory:expr) => {{
         let server = actix_web::HttpServer::new($factory)
@@ -69,12 +69,12 @@ macro_rules! serve {
 }
 pub(crate) use serve;
 
-/// Waits for what should come soon, so that a test that would wait for ever fails.
+/// Fails after a while, so that a test doesn't hang.
 pub(crate) async fn soon<T>(awaited: impl Future<Output = T>) -> T {
     actix_web::rt::time::timeout(Duration::from_secs(20), awaited).await.expect("nothing has come for 20 seconds")
 }
 
-/// Sends `request`, which has to ask for the connection to be closed, and returns all that comes back.
+/// Sends `request`, which must ask for the connection to be closed, and returns everything received.
 pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -83,14 +83,14 @@ pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// The value of a header in a raw message.
+/// Returns the value of a header in a raw message.
 pub(crate) fn header_of<'a>(message: &'a str, name: &str) -> Option<&'a str> {
     let (head, _) = message.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines().filter_map(|line| line.split_once(": "));
     lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-/// What follows the head of a raw message.
+/// Returns the body of a raw message.
 pub(crate) fn body_of(message: &str) -> &str {
     message.split_once("\r\n\r\n").unwrap().1
 }

@@ -1,4 +1,4 @@
-//! A request's body that is read to its end, by whoever it is given to or after they have let go of it.
+//! A request body that is read to its end: by its owner, or in the background after its owner dropped it.
 
 use std::{
     fmt, mem,
@@ -12,22 +12,22 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{Lingering, Parting, Rest};
 
-/// The request body that services inside a [`LingerLayer`](super::LingerLayer) are given.
+/// The request body for services inside a [`LingerLayer`](super::LingerLayer).
 ///
-/// It is the body that came, but for what happens when it is dropped before its end.
+/// It is the original body, except for what happens when it is dropped before its end.
 pub struct LingerBody<B>
 where
     B: Body + Send + Unpin + 'static,
 {
-    /// Taken when this is dropped.
+    /// Taken on drop.
     body: Option<B>,
-    /// Where the rest goes then; `None` once there is none.
+    /// Receives the rest on drop; `None` after the end of the body.
     fate: Option<Fate>,
-    /// Whether the client waits for `100 Continue`.
+    /// `true` if the client waits for `100 Continue`.
     awaits_continue: bool,
 }
 
-/// What becomes of the rest of a body, between the body and the future that answers.
+/// What happens to the rest of a body. The body and the future of the response share it.
 #[derive(Clone)]
 pub(super) struct Fate {
     state: Arc<Mutex<State>>,
@@ -35,11 +35,11 @@ pub(super) struct Fate {
 }
 
 enum State {
-    /// Somebody has the body, and there is no answer yet.
+    /// The service has the body, and there is no response yet.
     Held,
-    /// It was let go of; this reads the rest, if anything is to.
+    /// The body was dropped. The future reads the rest, if it should be read.
     Left(Option<Rest>),
-    /// There is an answer.
+    /// The request was answered.
     Answered { lingers: bool },
 }
 
@@ -48,7 +48,7 @@ impl Fate {
         Fate { state: Arc::new(Mutex::new(State::Held)), lingering }
     }
 
-    /// The body is let go of.
+    /// Records that the body was dropped.
     fn leave(self, rest: Option<Rest>) {
         let lingers = match &mut *self.state() {
             State::Answered { lingers } => *lingers,
@@ -62,7 +62,7 @@ impl Fate {
         }
     }
 
-    /// The request is answered.
+    /// Records that the request was answered.
     pub(super) fn answer<R>(self, parting: Parting, response: &mut Response<R>) {
         let lingers = parting.lingers(response);
         let state = mem::replace(&mut *self.state(), State::Answered { lingers });
@@ -83,7 +83,7 @@ impl<B> LingerBody<B>
 where
     B: Body + Send + Unpin + 'static,
 {
-    /// `fate` is `None` for a body that is over.
+    /// Wraps `body`. `fate` is `None` for a body that is over.
     pub(super) fn new(body: B, fate: Option<Fate>, awaits_continue: bool) -> Self {
         LingerBody { body: Some(body), fate, awaits_continue }
     }

@@ -1,4 +1,4 @@
-//! The layer that stands outermost, for the answers of everything inside.
+//! The outermost layer, which delivers responses to requests with unread bodies.
 
 use std::{
     fmt,
@@ -18,11 +18,11 @@ use super::{
     body::{Fate, LingerBody},
 };
 
-/// Lets clients have the answers to requests whose body was not read to its end.
+/// Makes clients receive responses to requests whose body was not read to its end.
 ///
-/// An [`ApiKeyLayer`](crate::ApiKeyLayer) and a [`RequireScopeLayer`](crate::RequireScopeLayer) see to this for what they
-/// refuse themselves. Services that take bodies put this layer outermost, for all other answers that don't wait for one: a
-/// refusal by an extractor, a body that is too long, a path that isn't there, a request that is ended with its key.
+/// An [`ApiKeyLayer`](crate::ApiKeyLayer) and a [`RequireScopeLayer`](crate::RequireScopeLayer) do so for their own
+/// refusals. Services that accept bodies need this layer, as the outermost, for other early responses: a refusal by an
+/// extractor, a body that is too long, an unknown path, or a request that ends with its key.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -42,30 +42,30 @@ use super::{
 ///
 /// # What it does
 ///
-/// A server that closes its connection while the client still sends makes the client's system discard what it has
-/// received: many clients then report a broken pipe, and no answer. So the rest of a body that was dropped before its end
-/// is read in the background once the request is answered, and thrown away, within the bounds of a [`Lingering`]. Over
-/// HTTP/1 the answer has `Connection: close` (RFC 9112 §9.3 and §9.6). Over HTTP/2 this is done for errors only; other
-/// answers end the stream at once, without an error (RFC 9113 §8.1).
+/// If a server closes its connection while the client is still sending, the client's system discards what it has
+/// received, and many clients report a broken pipe instead of the response. So once the request is answered, the rest
+/// of its dropped body is read in the background and discarded, within the limits of a [`Lingering`]. Over HTTP/1, the
+/// response has `Connection: close` (RFC 9112 §9.3 and §9.6). Over HTTP/2, this applies to error responses only; other
+/// responses end the stream immediately, without an error (RFC 9113 §8.1).
 ///
-/// - A request with `Expect: 100-continue` whose body nobody began to read gets no `100 Continue`, and nothing is read.
-/// - An answer given while something still reads the body is left as it is.
-/// - Requests without a body pass untouched, and nothing is allocated for them.
+/// - A request with `Expect: 100-continue` whose body was never polled gets no `100 Continue`, and nothing is read.
+/// - A response that is given while something still reads the body is not changed.
+/// - Requests without a body pass unchanged, and nothing is allocated for them.
 ///
-/// Bodies that aren't `Unpin` are boxed by `MapRequestBodyLayer::new(Box::pin)` of tower-http.
+/// `MapRequestBodyLayer::new(Box::pin)` of tower-http boxes bodies that aren't `Unpin`.
 #[derive(Clone, Debug, Default)]
 pub struct LingerLayer {
     lingering: Lingering,
 }
 
 impl LingerLayer {
-    /// A layer with the default bounds.
+    /// Creates a layer with the default limits.
     #[must_use]
     pub fn new() -> Self {
         LingerLayer::default()
     }
 
-    /// Bounds what is read of the bodies of requests that are answered before.
+    /// Sets the limits of reading after an early response.
     #[must_use]
     pub fn lingering(mut self, lingering: Lingering) -> Self {
         self.lingering = lingering;
@@ -89,12 +89,12 @@ pub struct LingerService<S> {
 }
 
 impl<S> LingerService<S> {
-    /// Lingers for the answers of `inner`, within the default bounds.
+    /// Creates a service with the default limits.
     pub fn new(inner: S) -> Self {
         LingerLayer::new().layer(inner)
     }
 
-    /// Returns a layer that makes such services.
+    /// Returns a layer that creates such services.
     #[must_use]
     pub fn layer() -> LingerLayer {
         LingerLayer::new()
@@ -131,7 +131,7 @@ pin_project! {
     pub struct LingerFuture<F> {
         #[pin]
         future: F,
-        // `None` where there is no body, and after the answer.
+        // `None` if there is no body, and after the response.
         fate: Option<Fate>,
         parting: Parting,
     }

@@ -1,7 +1,7 @@
-//! Answers to requests whose body is not read, brought to their clients all the same.
+//! Delivers responses to requests whose body is not read.
 //!
-//! A server that closes a connection while its client still sends makes the client's system throw the answer away. So
-//! the rest is read: `body` notices that a body is let go of unread, `layer` tells the client that the connection ends.
+//! If a server closes a connection while its client is still sending, the client's system discards the response. So the
+//! rest is read: `body` notices that a body is dropped unread, and `layer` tells the client that the connection ends.
 
 mod body;
 mod layer;
@@ -32,11 +32,11 @@ const MAX_BYTES: u64 = 16 << 20;
 const MAX_TIME: Duration = Duration::from_secs(10);
 const MAX_AT_ONCE: usize = 64;
 
-/// How much is read of a request's body after an answer that did not wait for it.
+/// Limits how much of a request's body is read after an early response.
 ///
-/// By default that is at most 16 MiB or 10 seconds, for at most 64 requests of the process at once. A body beyond one of
-/// these bounds is cut off, and its client may lose the answer; how long the body was announced to be makes no difference,
-/// as most clients stop sending when they see an answer.
+/// The default is 16 MiB or 10 seconds, for at most 64 requests of the process at once. A body beyond a limit is cut
+/// off, and its client may lose the response. The declared length makes no difference, because most clients stop
+/// sending when they see a response.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,8 +49,8 @@ const MAX_AT_ONCE: usize = 64;
 ///
 /// # Security
 ///
-/// What strangers send is read and thrown away as it comes, so a refused request costs as much of the network as one that
-/// is let in, up to these bounds, and no memory.
+/// Data from strangers is read and discarded as it arrives. Within these limits, a refused request costs as much
+/// network traffic as an accepted one, and no memory.
 #[derive(Clone)]
 #[must_use]
 pub struct Lingering {
@@ -60,33 +60,34 @@ pub struct Lingering {
 }
 
 impl Lingering {
-    /// The default bounds. Whatever has no [bound of its own](Lingering::max_at_once) shares the one of the process.
+    /// Creates the default limits. Values without their [own limit](Lingering::max_at_once) of concurrent bodies share
+    /// the one of the process.
     pub fn new() -> Self {
         static SHARED: LazyLock<Background> = LazyLock::new(|| Background::new(MAX_AT_ONCE));
         Lingering { max_bytes: MAX_BYTES, max_time: MAX_TIME, background: SHARED.clone() }
     }
 
-    /// Reads nothing: for servers behind a proxy that reads whole requests before it passes them on.
+    /// Reads nothing. This is for servers behind a proxy that reads whole requests before it passes them on.
     pub fn off() -> Self {
         Lingering::new().max_at_once(0)
     }
 
-    /// Reads at most so many bytes of a body.
+    /// Sets how many bytes of a body are read.
     pub fn max_bytes(self, max_bytes: u64) -> Self {
         Lingering { max_bytes, ..self }
     }
 
-    /// Reads for at most so long. A server that is asked to stop may wait for this long, too.
+    /// Sets how long a body is read. A server that is shutting down may wait for this long, too.
     pub fn max_time(self, max_time: Duration) -> Self {
         Lingering { max_time, ..self }
     }
 
-    /// Reads at most so many bodies at once, over all clones of this value.
+    /// Sets how many bodies are read at once, by all clones of this value.
     pub fn max_at_once(self, max_at_once: usize) -> Self {
         Lingering { background: Background::new(max_at_once), ..self }
     }
 
-    /// Takes leave of a request that `response` answers before anything has read its body.
+    /// Drops a request that `response` answers before its body was read.
     pub(crate) fn leave<B, R>(&self, request: Request<B>, response: &mut Response<R>)
     where
         B: Body + Send + 'static,
@@ -103,7 +104,7 @@ impl Lingering {
         }
     }
 
-    /// Reads a body to its end, or to the bound of bytes.
+    /// Reads a body to its end or to the limit of bytes.
     fn rest_of<B>(&self, mut body: B) -> Rest
     where
         B: Body + Send + Unpin + 'static,
@@ -126,7 +127,7 @@ impl Lingering {
     }
 }
 
-/// The reading of a body that nobody wants.
+/// The task that reads an unwanted body.
 type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Default for Lingering {
@@ -141,12 +142,13 @@ impl fmt::Debug for Lingering {
     }
 }
 
-/// Whether the client waits for `100 Continue` before it sends the body. Servers send that when the body is first polled.
+/// Returns `true` if the client waits for `100 Continue` before it sends the body. Servers send it when the body is
+/// first polled.
 fn awaits_continue<B>(request: &Request<B>) -> bool {
     request.headers().get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// How a request whose body was not read is parted with.
+/// How the connection of a request with an unread body is ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Parting {
     is_http_1: bool,
@@ -159,17 +161,18 @@ impl Parting {
         Parting { is_http_1: request.version() < Version::HTTP_2, has_body: !request.body().is_end_stream() }
     }
 
-    /// Announces the end of the connection, so that no client sends its next request into it (RFC 9112 §9.6). HTTP/2 has
-    /// streams to end.
+    /// Announces the end of the connection, so that no client sends its next request into it (RFC 9112 §9.6). HTTP/2
+    /// ends streams instead.
     pub(crate) fn announce<R>(self, response: &mut Response<R>) {
-        // A switch of protocols is no answer.
+        // A protocol switch is not a final response.
         if self.is_http_1 && self.has_body && !response.status().is_informational() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
 
-    /// Whether the rest is to be read. Over HTTP/2 the stream can be ended at once without an error, and well-made clients have the
-    /// answer. curl 7.88 hasn't if it is an error; it stops to send then. If it is none, it would wait for ever.
+    /// Returns `true` if the rest should be read. Over HTTP/2, the stream can be ended immediately without an error,
+    /// and most clients then have the response. curl 7.88 loses error responses that way, and stops sending when it
+    /// sees one. It doesn't stop for other responses, so those end the stream.
     fn lingers<R>(self, response: &Response<R>) -> bool {
         self.is_http_1 || response.status().is_client_error() || response.status().is_server_error()
     }
