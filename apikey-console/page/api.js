@@ -12,18 +12,13 @@ const LONGEST_MS = 30_000;
 
 /** Why a call was not done. `status` is 0 if there was no answer. */
 export class Problem extends Error {
-  /**
-   * @param {number} status
-   * @param {string} code
-   * @param {string} detail
-   * @param {FieldProblem[]} [errors]
-   */
-  constructor(status, code, detail, errors = []) {
-    super(detail);
-    this.status = status;
-    this.code = code;
-    this.errors = errors;
-  }
+	/** @param {number} status @param {string} code @param {string} detail @param {FieldProblem[]} [errors] */
+	constructor(status, code, detail, errors = []) {
+		super(detail);
+		this.status = status;
+		this.code = code;
+		this.errors = errors;
+	}
 }
 
 /**
@@ -44,7 +39,7 @@ export class Problem extends Error {
  * @returns {Promise<T>}
  */
 export async function call(method, path, options = {}) {
-  return /** @type {T} */ ((await callFor(method, path, options)).data);
+	return /** @type {T} */ ((await callFor(method, path, options)).data);
 }
 
 /**
@@ -56,68 +51,62 @@ export async function call(method, path, options = {}) {
  * @returns {Promise<{data: any, etag: string | null}>}
  */
 export async function callFor(method, path, { query, body, etag, signal } = {}) {
-  const url = new URL(path, apiBase);
-  for (const [name, value] of Object.entries(query ?? {})) {
-    if (value) url.searchParams.set(name, value);
-  }
-  /** @type {Record<string, string>} */
-  const headers = { Accept: "application/json" };
-  if (body !== undefined) {
-    headers["Content-Type"] = method === "PATCH" ? "application/merge-patch+json" : "application/json";
-  }
-  if (etag) headers["If-Match"] = etag;
-  const timeout = AbortSignal.timeout(LONGEST_MS);
-  let response;
-  let text;
-  try {
-    response = await fetch(url, {
-      method,
-      headers,
-      body: body === undefined ? null : JSON.stringify(body),
-      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-      cache: "no-store",
-      credentials: "same-origin",
-      redirect: "error",
-    });
-    text = await response.text();
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw lost(method, timeout.aborted);
-  }
-  const data = parsed(text);
-  if (!response.ok) throw problem(response, data);
-  return { data, etag: response.headers.get("ETag") };
+	const url = new URL(path, apiBase);
+	for (const [name, value] of Object.entries(query ?? {})) {
+		if (value) url.searchParams.set(name, value);
+	}
+	/** @type {Record<string, string>} */
+	const headers = { Accept: "application/json" };
+	if (body !== undefined) {
+		headers["Content-Type"] = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+	}
+	if (etag) headers["If-Match"] = etag;
+	const timeout = AbortSignal.timeout(LONGEST_MS);
+	let response;
+	let text;
+	try {
+		response = await fetch(url, {
+			method,
+			headers,
+			body: body === undefined ? null : JSON.stringify(body),
+			signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+			cache: "no-store",
+			credentials: "same-origin",
+			redirect: "error",
+		});
+		text = await response.text();
+	} catch (error) {
+		if (signal?.aborted) throw error;
+		throw lost(method, timeout.aborted);
+	}
+	const data = parsed(text);
+	if (!response.ok) throw problem(response, data);
+	return { data, etag: response.headers.get("ETag") };
 }
 
-/**
- * @param {string} method
- * @param {boolean} isLate
- */
+/** @param {string} method @param {boolean} isLate */
 function lost(method, isLate) {
-  const what = isLate ? "The service did not answer in time." : "The service can't be reached.";
-  const then =
-    method === "GET"
-      ? "Check your connection and try again."
-      : "It may or may not have made the change. Check your connection, and look before you try again.";
-  return new Problem(0, isLate ? "timeout" : "offline", `${what} ${then}`);
+	const what = isLate ? "The service did not answer in time." : "The service can't be reached.";
+	const then =
+		method === "GET"
+			? "Check your connection and try again."
+			: "It may or may not have made the change. Check your connection, and look before you try again.";
+	return new Problem(0, isLate ? "timeout" : "offline", `${what} ${then}`);
 }
 
-/**
- * @param {Response} response
- * @param {any} data
- */
+/** @param {Response} response @param {any} data */
 function problem(response, data) {
-  const wait = Number(response.headers.get("Retry-After"));
-  const again = wait > 0 ? ` Try again in ${wait} second${wait === 1 ? "" : "s"}.` : "";
-  const detail = data?.detail ?? `The service answered ${response.status}. Try again, or ask whoever runs it.`;
-  return new Problem(response.status, data?.code ?? "unknown", detail + again, data?.errors);
+	const wait = Number(response.headers.get("Retry-After"));
+	const again = wait > 0 ? ` Try again in ${wait} second${wait === 1 ? "" : "s"}.` : "";
+	const detail = data?.detail ?? `The service answered ${response.status}. Try again, or ask whoever runs it.`;
+	return new Problem(response.status, data?.code ?? "unknown", detail + again, data?.errors);
 }
 
 /** @param {string} text */
 function parsed(text) {
-  try {
-    return text ? JSON.parse(text) : null;
-  } catch {
-    return null;
-  }
+	try {
+		return text ? JSON.parse(text) : null;
+	} catch {
+		return null;
+	}
 }

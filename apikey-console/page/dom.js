@@ -1,7 +1,5 @@
 /** Markup, made by DOM calls alone: texts become text nodes, whatever they hold. */
 
-/** @typedef {Node | string | number | null | undefined | false} Child */
-
 const SVG = "http://www.w3.org/2000/svg";
 const PROPERTIES = new Set(["value", "checked", "disabled", "selected"]);
 
@@ -15,7 +13,7 @@ const PROPERTIES = new Set(["value", "checked", "disabled", "selected"]);
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function el(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
+	return filled(document.createElement(tag), attributes, children);
 }
 
 /**
@@ -26,7 +24,7 @@ export function el(tag, attributes = {}, ...children) {
  * @param {...(Child | Child[])} children
  */
 export function svg(tag, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, tag), attributes, children);
+	return filled(document.createElementNS(SVG, tag), attributes, children);
 }
 
 /**
@@ -37,25 +35,22 @@ export function svg(tag, attributes = {}, ...children) {
  * @returns {E}
  */
 function filled(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
-    else if (PROPERTIES.has(name)) Object.assign(element, { [name]: value });
-    else element.setAttribute(name, value === true ? "" : String(value));
-  }
-  element.append(...nodes(children));
-  return element;
+	for (const [name, value] of Object.entries(attributes)) {
+		if (value === null || value === undefined || value === false) continue;
+		if (name.startsWith("on")) element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+		else if (PROPERTIES.has(name)) Object.assign(element, { [name]: value });
+		else element.setAttribute(name, value === true ? "" : String(value));
+	}
+	element.append(...nodes(children));
+	return element;
 }
 
-/**
- * @param {(Child | Child[])[]} children
- * @returns {(Node | string)[]}
- */
+/** @param {(Child | Child[])[]} children @returns {(Node | string)[]} */
 export function nodes(children) {
-  return children
-    .flat()
-    .filter((child) => child !== null && child !== undefined && child !== false && child !== "")
-    .map((child) => (child instanceof Node ? child : String(child)));
+	return children
+		.flat()
+		.filter((child) => child !== null && child !== undefined && child !== false && child !== "")
+		.map((child) => (child instanceof Node ? child : String(child)));
 }
 
 let ids = 0;
@@ -66,8 +61,8 @@ let ids = 0;
  * @param {string} name
  */
 export function uniqueId(name) {
-  ids += 1;
-  return `${name}-${ids}`;
+	ids += 1;
+	return `${name}-${ids}`;
 }
 
 /**
@@ -76,5 +71,5 @@ export function uniqueId(name) {
  * @param {string} text
  */
 export function theirs(text) {
-  return el("bdi", {}, text);
+	return el("bdi", {}, text);
 }

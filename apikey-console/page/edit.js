@@ -7,67 +7,63 @@ import { button } from "./parts.js";
 import { go, href } from "./router.js";
 import { shown } from "./words.js";
 
-/**
- * @param {Context} ctx
- * @param {string} id
- * @returns {Promise<View>}
- */
+/** @param {Context} ctx @param {string} id @returns {Promise<View>} */
 export async function showEdit(ctx, id) {
-  const path = `api-keys/${encodeURIComponent(id)}`;
-  const [key, limits, catalog] = await Promise.all([
-    ctx.call("GET", path),
-    ctx.call("GET", "limits"),
-    ctx.call("GET", "scopes"),
-  ]);
-  /** What the form was filled from: the next change is made to this version. */
-  let before = key;
-  const about = texts(key);
-  const end = expiry(ctx.caller, limits, key.expires_at);
-  const scopes = scopeChoice(ctx.caller, catalog, key.scopes);
-  const conflict = el("div", { class: "conflict", role: "alert" });
-  const form = el(
-    "form",
-    { class: "panel form keeps", novalidate: true },
-    about.nodes,
-    end.node,
-    scopes.node,
-    conflict,
-    el("p", { class: "form-error", role: "alert" }),
-    el(
-      "div",
-      { class: "actions" },
-      el("button", { class: "button primary", type: "submit" }, "Save changes"),
-      el("a", { class: "button", href: href(["keys", id]) }, "Cancel"),
-    ),
-  );
-  onSubmit(form, async () => {
-    const patch = changed(key, { ...about.value(), scopes: scopes.value(), expires_at: end.value() });
-    if (Object.keys(patch).length === 0) return go(href(["keys", id]));
-    try {
-      await ctx.call("PATCH", path, { body: patch, etag: `"${before.version}"` });
-    } catch (error) {
-      if (!(error instanceof Problem && error.code === "stale_version")) throw error;
-      const theirsNow = await ctx.call("GET", path);
-      conflict.replaceChildren(told(before, theirsNow, patch, () => ctx.reload()));
-      before = theirsNow;
-      return;
-    }
-    ctx.say("The key was changed.");
-    go(href(["keys", id]));
-  });
-  const content = el(
-    "div",
-    { class: "page narrow" },
-    el(
-      "nav",
-      { class: "trail", "aria-label": "Where you are" },
-      el("a", { href: href(["keys"]) }, "API keys"),
-      el("a", { href: href(["keys", id]) }, theirs(key.name)),
-    ),
-    el("header", { class: "head" }, el("h1", { tabindex: "-1" }, "Edit ", theirs(key.name))),
-    form,
-  );
-  return { title: `Edit ${key.name}`, content: [content] };
+	const path = `api-keys/${encodeURIComponent(id)}`;
+	const [key, limits, catalog] = await Promise.all([
+		ctx.call("GET", path),
+		ctx.call("GET", "limits"),
+		ctx.call("GET", "scopes"),
+	]);
+	/** What the form was filled from: the next change is made to this version. */
+	let before = key;
+	const about = texts(key);
+	const end = expiry(ctx.caller, limits, key.expires_at);
+	const scopes = scopeChoice(ctx.caller, catalog, key.scopes);
+	const conflict = el("div", { class: "conflict", role: "alert" });
+	const form = el(
+		"form",
+		{ class: "panel form keeps", novalidate: true },
+		about.nodes,
+		end.node,
+		scopes.node,
+		conflict,
+		el("p", { class: "form-error", role: "alert" }),
+		el(
+			"div",
+			{ class: "actions" },
+			el("button", { class: "button primary", type: "submit" }, "Save changes"),
+			el("a", { class: "button", href: href(["keys", id]) }, "Cancel"),
+		),
+	);
+	onSubmit(form, async () => {
+		const patch = changed(key, { ...about.value(), scopes: scopes.value(), expires_at: end.value() });
+		if (Object.keys(patch).length === 0) return go(href(["keys", id]));
+		try {
+			await ctx.call("PATCH", path, { body: patch, etag: `"${before.version}"` });
+		} catch (error) {
+			if (!(error instanceof Problem && error.code === "stale_version")) throw error;
+			const theirsNow = await ctx.call("GET", path);
+			conflict.replaceChildren(told(before, theirsNow, patch, () => ctx.reload()));
+			before = theirsNow;
+			return;
+		}
+		ctx.say("The key was changed.");
+		go(href(["keys", id]));
+	});
+	const content = el(
+		"div",
+		{ class: "page narrow" },
+		el(
+			"nav",
+			{ class: "trail", "aria-label": "Where you are" },
+			el("a", { href: href(["keys"]) }, "API keys"),
+			el("a", { href: href(["keys", id]) }, theirs(key.name)),
+		),
+		el("header", { class: "head" }, el("h1", { tabindex: "-1" }, "Edit ", theirs(key.name))),
+		form,
+	);
+	return { title: `Edit ${key.name}`, content: [content] };
 }
 
 /**
@@ -77,17 +73,17 @@ export async function showEdit(ctx, id) {
  * @param {Record<string, any>} after
  */
 function changed(before, after) {
-  return Object.fromEntries(
-    Object.entries(after).filter(([name, value]) => {
-      const old = /** @type {Record<string, unknown>} */ (before)[name];
-      return value !== undefined && shown(sorted(value)) !== shown(sorted(old));
-    }),
-  );
+	return Object.fromEntries(
+		Object.entries(after).filter(([name, value]) => {
+			const old = /** @type {Record<string, unknown>} */ (before)[name];
+			return value !== undefined && shown(sorted(value)) !== shown(sorted(old));
+		}),
+	);
 }
 
 /** @param {unknown} value */
 function sorted(value) {
-  return Array.isArray(value) ? [...value].sort() : value;
+	return Array.isArray(value) ? [...value].sort() : value;
 }
 
 /**
@@ -99,40 +95,40 @@ function sorted(value) {
  * @param {() => void} reload
  */
 function told(before, now, mine, reload) {
-  const fields = /** @type {[keyof ApiKey, string][]} */ ([
-    ["name", "Name"],
-    ["description", "Description"],
-    ["scopes", "Scopes"],
-    ["expires_at", "Expires"],
-    ["status", "Status"],
-  ]);
-  const differing = fields.filter(([name]) => shown(before[name]) !== shown(now[name]));
-  return el(
-    "div",
-    { class: "notice warn" },
-    el("p", {}, el("strong", {}, "Somebody else changed this key while you were editing it. Nothing was saved.")),
-    el(
-      "dl",
-      {},
-      differing.flatMap(([name, label]) => [
-        el("dt", {}, label),
-        el(
-          "dd",
-          {},
-          "was ",
-          theirs(shown(before[name])),
-          ", is now ",
-          theirs(shown(now[name])),
-          name in mine && el("strong", {}, "; you want ", theirs(shown(mine[name]))),
-        ),
-      ]),
-      differing.length === 0 && [el("dt", {}, "Its secrets or its notes")],
-    ),
-    el(
-      "p",
-      {},
-      "Save again to make your changes to the key as it is now: only the fields that you changed are written.",
-    ),
-    button("Drop my changes", reload, { class: "button small" }),
-  );
+	const fields = /** @type {[keyof ApiKey, string][]} */ ([
+		["name", "Name"],
+		["description", "Description"],
+		["scopes", "Scopes"],
+		["expires_at", "Expires"],
+		["status", "Status"],
+	]);
+	const differing = fields.filter(([name]) => shown(before[name]) !== shown(now[name]));
+	return el(
+		"div",
+		{ class: "notice warn" },
+		el("p", {}, el("strong", {}, "Somebody else changed this key while you were editing it. Nothing was saved.")),
+		el(
+			"dl",
+			{},
+			differing.flatMap(([name, label]) => [
+				el("dt", {}, label),
+				el(
+					"dd",
+					{},
+					"was ",
+					theirs(shown(before[name])),
+					", is now ",
+					theirs(shown(now[name])),
+					name in mine && el("strong", {}, "; you want ", theirs(shown(mine[name]))),
+				),
+			]),
+			differing.length === 0 && [el("dt", {}, "Its secrets or its notes")],
+		),
+		el(
+			"p",
+			{},
+			"Save again to make your changes to the key as it is now: only the fields that you changed are written.",
+		),
+		button("Drop my changes", reload, { class: "button small" }),
+	);
 }

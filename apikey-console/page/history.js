@@ -1,25 +1,32 @@
 /** What was done to a key, and what was done with it. */
 
 import { el, theirs } from "./dom.js";
-import { button, failure } from "./parts.js";
+import { button, failure, table } from "./parts.js";
 import { ago } from "./time.js";
 import { shown } from "./words.js";
 
 const PAGE = "10";
 
 /** @type {Record<string, string>} */
-const ACTIONS = {
-  "key.issued": "Created",
-  "key.duplicated": "Duplicated",
-  "key.imported": "Imported",
-  "key.rotated": "Rotated",
-  "key.overlap_ended": "Old secret ended",
-  "key.secret_ended": "A secret ended",
-  "key.updated": "Changed",
-  "key.disabled": "Disabled",
-  "key.enabled": "Enabled",
-  "key.revoked": "Revoked",
-  "key.deleted": "Deleted",
+export const ACTIONS = {
+	"key.issued": "Created",
+	"key.duplicated": "Duplicated",
+	"key.imported": "Imported",
+	"key.rotated": "Rotated",
+	"key.overlap_ended": "Old secret ended",
+	"key.secret_ended": "A secret ended",
+	"key.updated": "Changed",
+	"key.disabled": "Disabled",
+	"key.enabled": "Enabled",
+	"key.revoked": "Revoked",
+	"key.deleted": "Deleted",
+	"service_account.created": "Created account",
+	"service_account.updated": "Changed account",
+	"service_account.disabled": "Disabled account",
+	"service_account.enabled": "Enabled account",
+	"service_account.deleted": "Deleted account",
+	"organization.suspended": "Suspended organization",
+	"organization.resumed": "Resumed organization",
 };
 
 /**
@@ -29,19 +36,19 @@ const ACTIONS = {
  * @param {string} target
  */
 export async function audit(ctx, target) {
-  const list = el("ol", { class: "history" });
-  return paged(ctx, "audit-events", { target }, list, (/** @type {AuditEvent} */ event) =>
-    el(
-      "li",
-      {},
-      el("strong", {}, ACTIONS[event.action] ?? event.action),
-      " by ",
-      ctx.people.actor(event.actor),
-      " ",
-      el("span", { class: "muted" }, ago(event.at)),
-      differences(event),
-    ),
-  );
+	const list = el("ol", { class: "history" });
+	return paged(ctx, "audit-events", { target }, list, (/** @type {AuditEvent} */ event) =>
+		el(
+			"li",
+			{},
+			el("strong", {}, ACTIONS[event.action] ?? event.action),
+			" by ",
+			ctx.people.actor(event.actor),
+			" ",
+			el("span", { class: "muted" }, ago(event.at)),
+			differences(event),
+		),
+	);
 }
 
 /**
@@ -51,41 +58,30 @@ export async function audit(ctx, target) {
  * @param {string} path The key's.
  */
 export async function requests(ctx, path) {
-  const rows = el("tbody", {});
-  const table = el(
-    "table",
-    { class: "plain requests" },
-    el(
-      "thead",
-      {},
-      el(
-        "tr",
-        {},
-        ["Time", "Request", "Answer", "From"].map((name) => el("th", { scope: "col" }, name)),
-      ),
-    ),
-    rows,
-  );
-  const content = await paged(ctx, `${path}/activity`, {}, rows, (/** @type {Activity} */ request) =>
-    el(
-      "tr",
-      {},
-      el("td", {}, ago(request.at)),
-      el("td", {}, el("code", {}, request.method, " ", request.route ?? "")),
-      el("td", {}, request.status),
-      el("td", {}, theirs([request.address, request.user_agent].filter(Boolean).join(" · "))),
-    ),
-  );
-  if (rows.childElementCount === 0)
-    return el(
-      "p",
-      { class: "muted" },
-      "None. Requests are listed one by one where the service keeps a record of them.",
-    );
-  return [
-    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Recent requests" }, table),
-    ...content.slice(1),
-  ];
+	const rows = el("tbody", {});
+	const columns = ["Time", "Request", "Answer", "From"];
+	const content = await paged(ctx, `${path}/activity`, {}, rows, (/** @type {Activity} */ request) =>
+		table.row(columns, [
+			ago(request.at),
+			el("code", {}, request.method, " ", request.route ?? ""),
+			request.status,
+			theirs([request.address, request.user_agent].filter(Boolean).join(" · ")),
+		]),
+	);
+	if (rows.childElementCount === 0)
+		return el(
+			"p",
+			{ class: "muted" },
+			"None. Requests are listed one by one where the service keeps a record of them.",
+		);
+	return [
+		el(
+			"div",
+			{ class: "scroll", tabindex: "0", role: "region", "aria-label": "Recent requests" },
+			table("Recent requests", columns, rows, "plain"),
+		),
+		...content.slice(1),
+	];
 }
 
 /**
@@ -97,19 +93,21 @@ export async function requests(ctx, path) {
  * @param {Record<string, string>} query
  * @param {HTMLElement} list
  * @param {(item: T) => Node} draw
+ * @param {string} [limit]
  */
-async function paged(ctx, path, query, list, draw) {
-  let cursor = "";
-  const place = el("div", {});
-  const more = async () => {
-    const page = await ctx.call("GET", path, { query: { ...query, cursor, limit: PAGE } });
-    list.append(...page.items.map(draw));
-    cursor = page.next_cursor ?? "";
-    place.replaceChildren(...(cursor ? [button("Show older", older, { class: "button small" })] : []));
-  };
-  const older = () => more().catch((error) => place.replaceChildren(failure(error, older)));
-  await more();
-  return [list, place];
+export async function paged(ctx, path, query, list, draw, limit = PAGE) {
+	let cursor = "";
+	const place = el("div", {});
+	const more = async () => {
+		const page = await ctx.call("GET", path, { query: { ...query, cursor, limit } });
+		if (path === "api-keys") ctx.people.know(page.items);
+		list.append(...page.items.map(draw));
+		cursor = page.next_cursor ?? "";
+		place.replaceChildren(...(cursor ? [button("Show older", older, { class: "button small" })] : []));
+	};
+	const older = () => more().catch((error) => place.replaceChildren(failure(error, older)));
+	await more();
+	return [list, place];
 }
 
 /**
@@ -117,24 +115,24 @@ async function paged(ctx, path, query, list, draw) {
  *
  * @param {AuditEvent} event
  */
-function differences({ action, before, after }) {
-  const reason = after?.reason;
-  if (action === "key.revoked" && reason) return el("p", { class: "muted" }, "Reason: ", theirs(String(reason)));
-  if (!before || !after || action !== "key.updated") return null;
-  const names = Object.keys(after).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
-  return el(
-    "ul",
-    { class: "differences" },
-    names.map((name) =>
-      el(
-        "li",
-        {},
-        el("span", {}, name.replaceAll("_", " ")),
-        ": ",
-        el("del", {}, theirs(shown(before[name]))),
-        " → ",
-        el("ins", {}, theirs(shown(after[name]))),
-      ),
-    ),
-  );
+export function differences({ action, before, after }) {
+	const reason = after?.reason;
+	if (action === "key.revoked" && reason) return el("p", { class: "muted" }, "Reason: ", theirs(String(reason)));
+	if (!before || !after || action !== "key.updated") return null;
+	const names = Object.keys(after).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+	return el(
+		"ul",
+		{ class: "differences" },
+		names.map((name) =>
+			el(
+				"li",
+				{},
+				el("span", {}, name.replaceAll("_", " ")),
+				": ",
+				el("del", {}, theirs(shown(before[name]))),
+				" → ",
+				el("ins", {}, theirs(shown(after[name]))),
+			),
+		),
+	);
 }

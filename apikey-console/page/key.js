@@ -3,7 +3,7 @@
 import { openDialog } from "./dialog.js";
 import { el, theirs } from "./dom.js";
 import { audit, requests } from "./history.js";
-import { button, copyButton, failure, loaded } from "./parts.js";
+import { button, copyButton, details, failure, head, loaded, panel, trail } from "./parts.js";
 import { remove, revoke } from "./revoke.js";
 import { rotate, secrets } from "./rotate.js";
 import { go, href } from "./router.js";
@@ -13,76 +13,52 @@ import { badge, isOver } from "./status.js";
 import { agoExactly, exactly, lastUsed } from "./time.js";
 import { usage } from "./usage.js";
 
-/**
- * @param {Context} ctx
- * @param {string} id
- * @returns {Promise<View>}
- */
+/** @param {Context} ctx @param {string} id @returns {Promise<View>} */
 export async function showKey(ctx, id) {
-  const path = `api-keys/${encodeURIComponent(id)}`;
-  const [key, catalog] = await Promise.all([ctx.call("GET", path), ctx.call("GET", "scopes")]);
-  ctx.people.know([key]);
-  const mayChange = can(ctx.caller, "keys:write");
-  const content = el(
-    "div",
-    { class: "page" },
-    el("nav", { class: "trail", "aria-label": "Where you are" }, el("a", { href: href(["keys"]) }, "API keys")),
-    el(
-      "header",
-      { class: "head" },
-      el(
-        "div",
-        {},
-        el("h1", { tabindex: "-1" }, theirs(key.name)),
-        el(
-          "p",
-          { class: "sub" },
-          badge(key.status),
-          el("code", {}, key.hint),
-          key.environment && el("span", { class: "tag" }, key.environment),
-        ),
-      ),
-      mayChange && actions(ctx, key),
-    ),
-    key.description && el("p", { class: "description" }, theirs(key.description)),
-    state(ctx, key),
-    el(
-      "div",
-      { class: "columns" },
-      el(
-        "div",
-        { class: "main" },
-        panel(
-          "Usage",
-          loaded(() => usage(ctx, path)),
-        ),
-        !isOver(key) && panel("Secrets", secrets(ctx, key, mayChange)),
-        panel(
-          "Recent requests",
-          loaded(() => requests(ctx, path)),
-        ),
-        panel(
-          "History",
-          loaded(() => audit(ctx, id)),
-        ),
-      ),
-      el(
-        "aside",
-        { "aria-label": "Details" },
-        panel("Details", details(ctx, key)),
-        panel("Scopes", scopes(key, catalog)),
-      ),
-    ),
-  );
-  return { title: key.name, content: [content] };
-}
-
-/**
- * @param {string} title
- * @param {...import("./dom.js").Child} content
- */
-function panel(title, ...content) {
-  return el("section", { class: "panel" }, el("h2", {}, title), content);
+	const path = `api-keys/${encodeURIComponent(id)}`;
+	const [key, catalog] = await Promise.all([ctx.call("GET", path), ctx.call("GET", "scopes")]);
+	ctx.people.know([key]);
+	const mayChange = can(ctx.caller, "keys:write");
+	const content = el(
+		"div",
+		{ class: "page" },
+		trail(["keys"], "API keys"),
+		head(
+			theirs(key.name),
+			[badge(key.status), el("code", {}, key.hint), key.environment && el("span", { class: "tag" }, key.environment)],
+			mayChange && actions(ctx, key),
+		),
+		key.description && el("p", { class: "description" }, theirs(key.description)),
+		state(ctx, key),
+		el(
+			"div",
+			{ class: "columns" },
+			el(
+				"div",
+				{ class: "main" },
+				panel(
+					"Usage",
+					loaded(() => usage(ctx, `${path}/usage`)),
+				),
+				!isOver(key) && panel("Secrets", secrets(ctx, key, mayChange)),
+				panel(
+					"Recent requests",
+					loaded(() => requests(ctx, path)),
+				),
+				panel(
+					"History",
+					loaded(() => audit(ctx, id)),
+				),
+			),
+			el(
+				"aside",
+				{ "aria-label": "Details" },
+				panel("Details", facts(ctx, key)),
+				panel("Scopes", scopes(key, catalog)),
+			),
+		),
+	);
+	return { title: key.name, content: [content] };
 }
 
 /**
@@ -92,145 +68,131 @@ function panel(title, ...content) {
  * @param {ApiKey} key
  */
 function state(ctx, key) {
-  if (key.revoked_at) {
-    return el(
-      "p",
-      { class: "notice bad" },
-      "Revoked on ",
-      exactly(key.revoked_at),
-      " by ",
-      ctx.people.actor(key.revoked_by ?? ""),
-      key.revoked_reason && [": ", theirs(key.revoked_reason)],
-      ". It is refused for good.",
-    );
-  }
-  if (key.disabled_at) {
-    return el(
-      "p",
-      { class: "notice warn" },
-      "Disabled on ",
-      exactly(key.disabled_at),
-      " by ",
-      ctx.people.actor(key.disabled_by ?? ""),
-      ". It is refused until somebody enables it.",
-    );
-  }
-  if (key.status === "expired")
-    return el("p", { class: "notice" }, "Expired. Edit the key to give it a later end, or create a new one.");
-  if (key.status === "not_yet_valid")
-    return el("p", { class: "notice" }, "Refused until ", exactly(key.not_before ?? ""), ".");
-  if (key.status === "rotating")
-    return el(
-      "p",
-      { class: "notice" },
-      "Two secrets are accepted. End the old one as soon as nothing uses it any more.",
-    );
-  return null;
+	if (key.revoked_at) {
+		return el(
+			"p",
+			{ class: "notice bad" },
+			"Revoked on ",
+			exactly(key.revoked_at),
+			" by ",
+			ctx.people.actor(key.revoked_by ?? ""),
+			key.revoked_reason && [": ", theirs(key.revoked_reason)],
+			". It is refused for good.",
+		);
+	}
+	if (key.disabled_at) {
+		return el(
+			"p",
+			{ class: "notice warn" },
+			"Disabled on ",
+			exactly(key.disabled_at),
+			" by ",
+			ctx.people.actor(key.disabled_by ?? ""),
+			". It is refused until somebody enables it.",
+		);
+	}
+	if (key.status === "expired")
+		return el("p", { class: "notice" }, "Expired. Edit the key to give it a later end, or create a new one.");
+	if (key.status === "not_yet_valid")
+		return el("p", { class: "notice" }, "Refused until ", exactly(key.not_before ?? ""), ".");
+	if (key.status === "rotating")
+		return el(
+			"p",
+			{ class: "notice" },
+			"Two secrets are accepted. End the old one as soon as nothing uses it any more.",
+		);
+	return null;
 }
 
-/**
- * @param {Context} ctx
- * @param {ApiKey} key
- */
+/** @param {Context} ctx @param {ApiKey} key */
 function actions(ctx, key) {
-  const path = `api-keys/${key.id}`;
-  /** @param {string} verb @param {string} done */
-  const change = (verb, done) => async () => {
-    try {
-      await ctx.call("POST", `${path}/${verb}`);
-      ctx.say(done);
-    } catch (error) {
-      ctx.say(/** @type {Error} */ (error).message);
-    }
-    await ctx.reload();
-  };
-  const duplicate = async () => {
-    try {
-      const made = await ctx.call("POST", `${path}/duplicate`);
-      await showSecret(ctx, made, "Key duplicated");
-      go(href(["keys", made.key.id]));
-    } catch (error) {
-      const { close } = openDialog(ctx, "The key was not duplicated", [
-        failure(error),
-        el(
-          "div",
-          { class: "actions" },
-          button("Close", () => close()),
-        ),
-      ]);
-    }
-  };
-  if (isOver(key)) {
-    return el(
-      "div",
-      { class: "actions" },
-      button("Duplicate", duplicate),
-      button("Delete…", () => remove(ctx, key), { class: "button danger" }),
-    );
-  }
-  const isLive = key.status !== "expired" && !key.disabled_at;
-  return el(
-    "div",
-    { class: "actions" },
-    isLive && button("Rotate…", () => rotate(ctx, key)),
-    el("a", { class: "button", href: href(["keys", key.id, "edit"]) }, "Edit"),
-    button("Duplicate", duplicate),
-    key.disabled_at
-      ? button("Enable", change("enable", "The key was enabled."))
-      : button("Disable", change("disable", "The key was disabled. Enable it to let it in again.")),
-    button("Revoke…", () => revoke(ctx, key), { class: "button danger" }),
-  );
+	const path = `api-keys/${key.id}`;
+	/** @param {string} verb @param {string} done */
+	const change = (verb, done) => async () => {
+		try {
+			await ctx.call("POST", `${path}/${verb}`);
+			ctx.say(done);
+		} catch (error) {
+			ctx.say(/** @type {Error} */ (error).message);
+		}
+		await ctx.reload();
+	};
+	const duplicate = async () => {
+		try {
+			const made = await ctx.call("POST", `${path}/duplicate`);
+			await showSecret(ctx, made, "Key duplicated");
+			go(href(["keys", made.key.id]));
+		} catch (error) {
+			const { close } = openDialog(ctx, "The key was not duplicated", [
+				failure(error),
+				el(
+					"div",
+					{ class: "actions" },
+					button("Close", () => close()),
+				),
+			]);
+		}
+	};
+	if (isOver(key)) {
+		return el(
+			"div",
+			{ class: "actions" },
+			button("Duplicate", duplicate),
+			button("Delete…", () => remove(ctx, key), { class: "button danger" }),
+		);
+	}
+	const isLive = key.status !== "expired" && !key.disabled_at;
+	return el(
+		"div",
+		{ class: "actions" },
+		isLive && button("Rotate…", () => rotate(ctx, key)),
+		el("a", { class: "button", href: href(["keys", key.id, "edit"]) }, "Edit"),
+		button("Duplicate", duplicate),
+		key.disabled_at
+			? button("Enable", change("enable", "The key was enabled."))
+			: button("Disable", change("disable", "The key was disabled. Enable it to let it in again.")),
+		button("Revoke…", () => revoke(ctx, key), { class: "button danger" }),
+	);
 }
 
-/**
- * @param {Context} ctx
- * @param {ApiKey} key
- */
-function details(ctx, key) {
-  /** @type {[string, import("./dom.js").Child | import("./dom.js").Child[]][]} */
-  const facts = [
-    ["Id", [el("code", {}, key.id), copyButton(() => key.id, "the id")]],
-    ["Owner", ctx.people.owner(key)],
-    ["Environment", key.environment ?? null],
-    ["Created", [agoExactly(key.created_at), " by ", ctx.people.actor(key.created_by)]],
-    ["Accepted from", key.not_before ? agoExactly(key.not_before) : null],
-    ["Expires", key.expires_at ? agoExactly(key.expires_at) : "Never"],
-    ["Last used", key.last_used_at ? agoExactly(key.last_used_at) : lastUsed(null)],
-    [
-      "Notes",
-      Object.keys(key.metadata).length > 0
-        ? el("pre", { class: "notes" }, JSON.stringify(key.metadata, null, 2))
-        : null,
-    ],
-  ];
-  const shown = facts.filter(([, value]) => value !== null);
-  return el(
-    "dl",
-    { class: "details" },
-    shown.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
-  );
+/** @param {Context} ctx @param {ApiKey} key */
+function facts(ctx, key) {
+	/** @type {[string, Child | Child[]][]} */
+	const known = [
+		["Id", [el("code", {}, key.id), copyButton(() => key.id, "the id")]],
+		["Owner", ctx.people.owner(key)],
+		["Environment", key.environment ?? null],
+		["Created", [agoExactly(key.created_at), " by ", ctx.people.actor(key.created_by)]],
+		["Accepted from", key.not_before ? agoExactly(key.not_before) : null],
+		["Expires", key.expires_at ? agoExactly(key.expires_at) : "Never"],
+		["Last used", key.last_used_at ? agoExactly(key.last_used_at) : lastUsed(null)],
+		[
+			"Notes",
+			Object.keys(key.metadata).length > 0
+				? el("pre", { class: "notes" }, JSON.stringify(key.metadata, null, 2))
+				: null,
+		],
+	];
+	return details(known);
 }
 
-/**
- * @param {ApiKey} key
- * @param {ScopeCatalog} catalog
- */
+/** @param {ApiKey} key @param {ScopeCatalog} catalog */
 function scopes(key, catalog) {
-  if (key.scopes.length === 0)
-    return el("p", { class: "muted" }, "None: the key is accepted, and may do nothing that needs a scope.");
-  return el(
-    "ul",
-    { class: "granted" },
-    key.scopes.map((/** @type {string} */ name) => {
-      const known = catalog.items.find((/** @type {Scope} */ scope) => scope.name === name);
-      const role = catalog.roles.find((/** @type {Role} */ one) => one.name === name);
-      const includes = catalog.items.filter((/** @type {Scope} */ scope) => covers([name], scope.name)).length;
-      const about =
-        known?.description ??
-        (role
-          ? `Includes ${role.grants.join(", ")}.`
-          : `Everything it covers: ${includes} scopes now, and what is added later.`);
-      return el("li", {}, el("code", { class: "scope" }, name), el("span", { class: "muted" }, about));
-    }),
-  );
+	if (key.scopes.length === 0)
+		return el("p", { class: "muted" }, "None: the key is accepted, and may do nothing that needs a scope.");
+	return el(
+		"ul",
+		{ class: "granted" },
+		key.scopes.map((/** @type {string} */ name) => {
+			const known = catalog.items.find((/** @type {Scope} */ scope) => scope.name === name);
+			const role = catalog.roles.find((/** @type {Role} */ one) => one.name === name);
+			const includes = catalog.items.filter((/** @type {Scope} */ scope) => covers([name], scope.name)).length;
+			const about =
+				known?.description ??
+				(role
+					? `Includes ${role.grants.join(", ")}.`
+					: `Everything it covers: ${includes} scopes now, and what is added later.`);
+			return el("li", {}, el("code", { class: "scope" }, name), el("span", { class: "muted" }, about));
+		}),
+	);
 }

@@ -1,81 +1,109 @@
 /** The list of keys: found by status, environment, account, creator and text. */
 
 import { apiBase } from "./api.js";
+import { attention, SHOWN } from "./attention.js";
+import { end, someoneLeft } from "./bulk.js";
+import { exportButton } from "./csv.js";
 import { el, nodes, theirs } from "./dom.js";
-import { copyButton, failure } from "./parts.js";
-import { href, note } from "./router.js";
+import { button, copyButton, failure, head, loaded, table } from "./parts.js";
+import { current, href, note } from "./router.js";
 import { can, scopeList } from "./scopes.js";
 import { ALL, badge, word } from "./status.js";
 import { ago, expiry, lastUsed } from "./time.js";
 
 const PAGE = "50";
-const FILTERS = ["q", "status", "environment", "service_account", "created_by"];
+const FILTERS = ["q", "show", "status", "environment", "service_account", "created_by"];
+const COLUMNS = ["Name", "Status", "Scopes", "Owner", "Created", "Last used", "Expires"];
 
 /** How long the page waits for the next letter before it searches. */
 const TYPING_MS = 250;
 
-/**
- * @param {Context} ctx
- * @param {URLSearchParams} query
- * @returns {Promise<View>}
- */
+/** @param {Context} ctx @param {URLSearchParams} query @returns {Promise<View>} */
 export async function showKeys(ctx, query) {
-  const [page, limits, accounts, catalog] = await Promise.all([
-    read(ctx, query),
-    ctx.call("GET", "limits"),
-    ctx.call("GET", "service-accounts", { query: { limit: "200" } }),
-    ctx.call("GET", "scopes"),
-  ]);
-  const place = el("div", { class: "results", "aria-live": "polite" });
-  let wanted = 0;
-  /** @param {URLSearchParams} changed @param {boolean} replace */
-  const search = async (changed, replace) => {
-    changed.delete("cursor");
-    note(href(["keys"], changed), { replace });
-    wanted += 1;
-    const mine = wanted;
-    place.setAttribute("aria-busy", "true");
-    let content;
-    try {
-      content = results(ctx, changed, await read(ctx, changed));
-    } catch (error) {
-      if (/** @type {Error} */ (error).name === "AbortError") return;
-      content = [failure(error, () => search(changed, true))];
-    }
-    if (mine !== wanted) return;
-    place.removeAttribute("aria-busy");
-    place.replaceChildren(...nodes(content));
-  };
-  place.replaceChildren(...nodes(results(ctx, query, page)));
-  const isFresh = !isFiltered(query) && !query.get("cursor") && page.items.length === 0;
-  const content = el(
-    "div",
-    { class: "page" },
-    el(
-      "header",
-      { class: "head" },
-      el("div", {}, el("h1", { tabindex: "-1" }, "API keys"), el("p", { class: "muted" }, use(limits))),
-      can(ctx.caller, "keys:write")
-        ? el("a", { class: "button primary", href: href(["keys", "new"]) }, "Create key")
-        : el("p", { class: "muted" }, "Your key can look, but not make changes."),
-    ),
-    !isFresh && filters(ctx, query, accounts.items, catalog.environments, search),
-    place,
-  );
-  return { title: "API keys", content: [content] };
+	const [page, limits, accounts, catalog] = await Promise.all([
+		read(ctx, query),
+		ctx.call("GET", "limits"),
+		ctx.call("GET", "service-accounts", { query: { limit: "200" } }),
+		ctx.call("GET", "scopes"),
+	]);
+	const place = el("div", { class: "results", "aria-live": "polite" });
+	let wanted = 0;
+	/** @param {URLSearchParams} changed @param {boolean} replace */
+	const search = async (changed, replace) => {
+		changed.delete("cursor");
+		note(href(["keys"], changed), { replace });
+		wanted += 1;
+		const mine = wanted;
+		place.setAttribute("aria-busy", "true");
+		let content;
+		try {
+			content = results(ctx, changed, await read(ctx, changed));
+		} catch (error) {
+			if (/** @type {Error} */ (error).name === "AbortError") return;
+			content = [failure(error, () => search(changed, true))];
+		}
+		if (mine !== wanted) return;
+		place.removeAttribute("aria-busy");
+		place.replaceChildren(...nodes(content));
+	};
+	place.replaceChildren(...nodes(results(ctx, query, page)));
+	const source = () => ({ path: "api-keys", query: asOfApi(current().query) });
+	const isFresh = !isFiltered(query) && !query.get("cursor") && page.items.length === 0;
+	const content = el(
+		"div",
+		{ class: "page" },
+		head(
+			"API keys",
+			use(limits),
+			!isFresh && exportButton(ctx, "API keys", source, EXPORTED),
+			can(ctx.caller, "keys:admin") && button("Somebody left…", () => someoneLeft(ctx)),
+			can(ctx.caller, "keys:write")
+				? el("a", { class: "button primary", href: href(["keys", "new"]) }, "Create key")
+				: el("p", { class: "muted" }, "Your key can look, but not make changes."),
+		),
+		!isFresh && loaded(() => attention(ctx, query.get("show"))),
+		!isFresh && filters(ctx, query, accounts.items, catalog.environments, search),
+		place,
+	);
+	return { title: "API keys", content: [content] };
+}
+
+/** @param {Context} ctx @param {URLSearchParams} query @returns {Promise<ApiKeyPage>} */
+async function read(ctx, query) {
+	const page = await ctx.call("GET", "api-keys", {
+		query: { ...asOfApi(query), cursor: query.get("cursor"), limit: PAGE },
+	});
+	ctx.people.know(page.items);
+	return page;
 }
 
 /**
- * @param {Context} ctx
+ * What the API is asked for. What the reader chose goes before what a list of what needs attention asks for.
+ *
  * @param {URLSearchParams} query
- * @returns {Promise<ApiKeyPage>}
+ * @returns {Record<string, string>}
  */
-async function read(ctx, query) {
-  const parameters = Object.fromEntries(query);
-  const page = await ctx.call("GET", "api-keys", { query: { ...parameters, limit: PAGE } });
-  ctx.people.know(page.items);
-  return page;
+function asOfApi(query) {
+	const { show = "", cursor: _, ...rest } = Object.fromEntries(query);
+	return { ...SHOWN[show]?.query(), ...rest };
 }
+
+/** @type {[string, (key: ApiKey) => unknown][]} */
+const EXPORTED = [
+	["Id", ({ id }) => id],
+	["Name", ({ name }) => name],
+	["Description", ({ description }) => description],
+	["Hint", ({ hint }) => hint],
+	["Status", ({ status }) => status],
+	["Environment", ({ environment }) => environment],
+	["Service account", ({ service_account_id }) => service_account_id],
+	["Scopes", ({ scopes }) => scopes.join(" ")],
+	["Created", ({ created_at }) => created_at],
+	["Created by", ({ created_by }) => created_by],
+	["Last used", ({ last_used_at }) => last_used_at],
+	["Expires", ({ expires_at }) => expires_at],
+	["Revoked", ({ revoked_at }) => revoked_at],
+];
 
 /**
  * A whole secret, pasted to find its key, stays out of the address and of the server's log: its last four characters find
@@ -84,12 +112,12 @@ async function read(ctx, query) {
  * @param {string} text
  */
 function hint(text) {
-  return /^\S*[\w-]{24,}$/.test(text) && !/^(key|sa)_[0-9a-z]{26}$/.test(text) ? `…${text.slice(-4)}` : text;
+	return /^\S*[\w-]{24,}$/.test(text) && !/^(key|sa)_[0-9a-z]{26}$/.test(text) ? `…${text.slice(-4)}` : text;
 }
 
 /** @param {URLSearchParams} query */
 function isFiltered(query) {
-  return FILTERS.some((name) => query.get(name));
+	return FILTERS.some((name) => query.get(name));
 }
 
 /**
@@ -98,8 +126,8 @@ function isFiltered(query) {
  * @param {Limits} limits
  */
 export function use({ keys: { used, allowed } }) {
-  if (allowed !== null && allowed !== undefined) return `${used} of ${allowed} keys in use`;
-  return used === 1 ? "1 key in use" : `${used} keys in use`;
+	if (allowed !== null && allowed !== undefined) return `${used} of ${allowed} keys in use`;
+	return used === 1 ? "1 key in use" : `${used} keys in use`;
 }
 
 /**
@@ -110,178 +138,190 @@ export function use({ keys: { used, allowed } }) {
  * @param {(changed: URLSearchParams, replace: boolean) => void} search
  */
 function filters(ctx, query, accounts, environments, search) {
-  const form = el("form", {
-    class: "filters",
-    role: "search",
-    onsubmit: (/** @type {Event} */ event) => event.preventDefault(),
-  });
-  const changed = () => {
-    const values = [...new FormData(form)].map(([name, value]) => [name, String(value).trim()]);
-    return new URLSearchParams(
-      values.filter(([, value]) => value).map(([name = "", value = ""]) => [name, name === "q" ? hint(value) : value]),
-    );
-  };
-  let typing = 0;
-  const text = el("input", {
-    type: "search",
-    name: "q",
-    value: query.get("q") ?? "",
-    placeholder: "Name, or a key's first and last characters",
-    "aria-label": "Search by name, description, hint or id",
-    oninput: () => {
-      clearTimeout(typing);
-      typing = setTimeout(() => search(changed(), true), TYPING_MS);
-    },
-  });
-  /** @param {string} name @param {string} label @param {[string, string][]} options */
-  const choice = (name, label, options) => {
-    const value = query.get(name) ?? "";
-    const known = options.some(([option]) => option === value)
-      ? options
-      : [...options, /** @type {[string, string]} */ ([value, value])];
-    const select = el(
-      "select",
-      { name, "aria-label": label, onchange: () => search(changed(), false) },
-      known.map(([option, shown]) => el("option", { value: option, selected: option === value }, shown)),
-    );
-    return select;
-  };
-  form.append(
-    text,
-    choice("status", "Status", [
-      ["", "Any status"],
-      ...ALL.map((status) => /** @type {[string, string]} */ ([status, word(status)])),
-    ]),
-    choice("created_by", "Created by", [
-      ["", "Created by anyone"],
-      [ctx.caller.actor, "Created by me"],
-    ]),
-  );
-  if (environments.length > 1 || query.get("environment")) {
-    form.append(
-      choice("environment", "Environment", [
-        ["", "Any environment"],
-        ...environments.map((name) => /** @type {[string, string]} */ ([name, name])),
-      ]),
-    );
-  }
-  if (accounts.length > 0 || query.get("service_account")) {
-    form.append(
-      choice("service_account", "Service account", [
-        ["", "Any account"],
-        ...accounts.map(({ id, name }) => /** @type {[string, string]} */ ([id, name])),
-      ]),
-    );
-  }
-  return form;
+	const form = el("form", {
+		class: "filters",
+		role: "search",
+		onsubmit: (/** @type {Event} */ event) => event.preventDefault(),
+	});
+	const changed = () => {
+		const values = [...new FormData(form)].map(([name, value]) => [name, String(value).trim()]);
+		return new URLSearchParams(
+			values.filter(([, value]) => value).map(([name = "", value = ""]) => [name, name === "q" ? hint(value) : value]),
+		);
+	};
+	let typing = 0;
+	const text = el("input", {
+		type: "search",
+		name: "q",
+		value: query.get("q") ?? "",
+		placeholder: "Name, or a key's first and last characters",
+		"aria-label": "Search keys",
+		oninput: () => {
+			clearTimeout(typing);
+			typing = setTimeout(() => search(changed(), true), TYPING_MS);
+		},
+	});
+	/** @param {string} name @param {string} label @param {[string, string][]} options */
+	const choice = (name, label, options) => {
+		const value = query.get(name) ?? "";
+		const known = options.some(([option]) => option === value)
+			? options
+			: [...options, /** @type {[string, string]} */ ([value, value])];
+		const select = el(
+			"select",
+			{ name, "aria-label": label, onchange: () => search(changed(), false) },
+			known.map(([option, shown]) => el("option", { value: option, selected: option === value }, shown)),
+		);
+		return select;
+	};
+	form.append(
+		text,
+		choice("show", "Attention", [
+			["", "All keys"],
+			...Object.entries(SHOWN).map(([name, { label }]) => /** @type {[string, string]} */ ([name, label])),
+		]),
+		choice("status", "Status", [
+			["", "Any status"],
+			...ALL.map((status) => /** @type {[string, string]} */ ([status, word(status)])),
+		]),
+		choice("created_by", "Created by", [
+			["", "Created by anyone"],
+			[ctx.caller.actor, "Created by me"],
+		]),
+	);
+	if (environments.length > 1 || query.get("environment")) {
+		form.append(
+			choice("environment", "Environment", [
+				["", "Any environment"],
+				...environments.map((name) => /** @type {[string, string]} */ ([name, name])),
+			]),
+		);
+	}
+	if (accounts.length > 0 || query.get("service_account")) {
+		form.append(
+			choice("service_account", "Service account", [
+				["", "Any account"],
+				...accounts.map(({ id, name }) => /** @type {[string, string]} */ ([id, name])),
+			]),
+		);
+	}
+	return form;
 }
 
-/**
- * @param {Context} ctx
- * @param {URLSearchParams} query
- * @param {ApiKeyPage} page
- */
+/** @param {Context} ctx @param {URLSearchParams} query @param {ApiKeyPage} page */
 function results(ctx, query, page) {
-  const isLater = Boolean(query.get("cursor"));
-  if (page.items.length === 0 && !isLater) return [isFiltered(query) ? nothingFound() : welcome(ctx)];
-  const next = new URLSearchParams(query);
-  next.set("cursor", page.next_cursor ?? "");
-  const first = new URLSearchParams(query);
-  first.delete("cursor");
-  return [
-    table(ctx, page.items),
-    (isLater || page.next_cursor) &&
-      el(
-        "nav",
-        { class: "pages", "aria-label": "Pages" },
-        isLater && el("a", { class: "button small", href: href(["keys"], first) }, "Newest"),
-        page.next_cursor && el("a", { class: "button small", href: href(["keys"], next) }, "Older keys"),
-      ),
-  ];
+	const isLater = Boolean(query.get("cursor"));
+	if (page.items.length === 0 && !isLater) return [isFiltered(query) ? nothingFound() : welcome(ctx)];
+	const next = new URLSearchParams(query);
+	next.set("cursor", page.next_cursor ?? "");
+	const first = new URLSearchParams(query);
+	first.delete("cursor");
+	return [
+		selectable(ctx, page.items),
+		(isLater || page.next_cursor) &&
+			el(
+				"nav",
+				{ class: "pages", "aria-label": "Pages" },
+				isLater && el("a", { class: "button small", href: href(["keys"], first) }, "Newest"),
+				page.next_cursor && el("a", { class: "button small", href: href(["keys"], next) }, "Older keys"),
+			),
+	];
+}
+
+/** @param {HTMLElement} rows @param {Child[]} columns */
+export function keyTable(rows, columns = COLUMNS) {
+	return table("API keys", columns, rows);
 }
 
 /**
+ * The keys, with boxes to choose several of them for those who may end them.
+ *
  * @param {Context} ctx
  * @param {ApiKey[]} keys
  */
-function table(ctx, keys) {
-  const columns = ["Name", "Status", "Scopes", "Owner", "Created", "Last used", "Expires"];
-  return el(
-    "table",
-    { class: "list" },
-    el("caption", { class: "visually-hidden" }, "API keys, newest first"),
-    el(
-      "thead",
-      {},
-      el(
-        "tr",
-        {},
-        columns.map((column) => el("th", { scope: "col" }, column)),
-      ),
-    ),
-    el(
-      "tbody",
-      {},
-      keys.map((key) => row(ctx, key)),
-    ),
-  );
+function selectable(ctx, keys) {
+	const rows = keys.map((key) => keyRow(ctx, key));
+	const body = el("tbody", {}, rows);
+	if (!can(ctx.caller, "keys:admin")) return keyTable(body);
+	const boxes = keys.map(({ name }) => el("input", { type: "checkbox", "aria-label": `Select ${name}` }));
+	for (const [index, box] of boxes.entries()) rows[index]?.prepend(el("td", { class: "pick" }, box));
+	const all = el("input", { type: "checkbox", "aria-label": "Select all on this page" });
+	const count = el("strong", {});
+	const chosen = () => keys.filter((_, index) => boxes[index]?.checked);
+	const revoke = () => {
+		const selections = chosen().map(({ id }) => ({ key_id: id }));
+		end(ctx, "Revoke the selected keys", selections, false);
+	};
+	const bar = el(
+		"div",
+		{ class: "selection", role: "group", "aria-label": "Selected keys", hidden: true },
+		count,
+		button("Revoke…", revoke, { class: "button small danger" }),
+	);
+	const tell = () => {
+		bar.hidden = chosen().length === 0;
+		count.textContent = `${chosen().length} selected`;
+		all.checked = chosen().length === keys.length;
+	};
+	all.addEventListener("change", () => {
+		for (const box of boxes) box.checked = all.checked;
+		tell();
+	});
+	body.addEventListener("change", tell);
+	const list = keyTable(body, [all, ...COLUMNS]);
+	list.classList.add("picks");
+	return el("div", {}, bar, list);
 }
 
-/**
- * @param {Context} ctx
- * @param {ApiKey} key
- */
-function row(ctx, key) {
-  const isOver = key.status === "revoked" || key.status === "expired";
-  return el(
-    "tr",
-    { class: isOver ? "over" : null },
-    el(
-      "th",
-      { scope: "row" },
-      el("a", { class: "name", href: href(["keys", key.id]) }, theirs(key.name)),
-      el(
-        "span",
-        { class: "under" },
-        el("code", {}, key.hint),
-        key.environment && el("span", { class: "tag" }, key.environment),
-      ),
-    ),
-    el("td", { "data-label": "Status" }, badge(key.status)),
-    el("td", { "data-label": "Scopes" }, scopeList(key.scopes, 2)),
-    el("td", { "data-label": "Owner" }, ctx.people.owner(key)),
-    el("td", { "data-label": "Created" }, ago(key.created_at)),
-    el("td", { "data-label": "Last used" }, lastUsed(key.last_used_at ?? null)),
-    el("td", { "data-label": "Expires" }, expiry(key.expires_at ?? null)),
-  );
+/** @param {Context} ctx @param {ApiKey} key */
+export function keyRow(ctx, key) {
+	const row = table.row(COLUMNS, [
+		[
+			el("a", { class: "name", href: href(["keys", key.id]) }, theirs(key.name)),
+			el(
+				"span",
+				{ class: "under" },
+				el("code", {}, key.hint),
+				key.environment && el("span", { class: "tag" }, key.environment),
+			),
+		],
+		badge(key.status),
+		scopeList(key.scopes, 2),
+		ctx.people.owner(key),
+		ago(key.created_at),
+		lastUsed(key.last_used_at ?? null),
+		expiry(key.expires_at ?? null),
+	]);
+	if (key.status === "revoked" || key.status === "expired") row.classList.add("over");
+	return row;
 }
 
 /** @param {Context} ctx */
 function welcome(ctx) {
-  const line = `curl -H "Authorization: Bearer $API_KEY" ${new URL("api-keys", apiBase).href} \\\n  -H "Content-Type: application/json" -d '{"name": "my first key"}'`;
-  return el(
-    "div",
-    { class: "panel empty" },
-    el("h2", {}, "No keys yet"),
-    el("p", {}, "A key lets a program call this service. Give it a name and the scopes that the program needs."),
-    can(ctx.caller, "keys:write") &&
-      el("p", {}, el("a", { class: "button primary", href: href(["keys", "new"]) }, "Create a key")),
-    el("p", { class: "muted" }, "Or from a terminal:"),
-    el(
-      "div",
-      { class: "code" },
-      el("pre", {}, line),
-      copyButton(() => line, "the curl line"),
-    ),
-  );
+	const line = `curl -H "Authorization: Bearer $API_KEY" ${new URL("api-keys", apiBase).href} \\\n  -H "Content-Type: application/json" -d '{"name": "my first key"}'`;
+	return el(
+		"div",
+		{ class: "panel empty" },
+		el("h2", {}, "No keys yet"),
+		el("p", {}, "A key lets a program call this service. Give it a name and the scopes that the program needs."),
+		can(ctx.caller, "keys:write") &&
+			el("p", {}, el("a", { class: "button primary", href: href(["keys", "new"]) }, "Create a key")),
+		el("p", { class: "muted" }, "Or from a terminal:"),
+		el(
+			"div",
+			{ class: "code" },
+			el("pre", {}, line),
+			copyButton(() => line, "the curl line"),
+		),
+	);
 }
 
 function nothingFound() {
-  return el(
-    "div",
-    { class: "panel empty" },
-    el("h2", {}, "No key matches"),
-    el("p", {}, "Search looks at names, descriptions, ids and hints, and doesn't see other parts of a secret."),
-    el("p", {}, el("a", { class: "button", href: href(["keys"]) }, "Show all keys")),
-  );
+	return el(
+		"div",
+		{ class: "panel empty" },
+		el("h2", {}, "No key matches"),
+		el("p", {}, "Search looks at names, descriptions, ids and hints, and doesn't see other parts of a secret."),
+		el("p", {}, el("a", { class: "button", href: href(["keys"]) }, "Show all keys")),
+	);
 }

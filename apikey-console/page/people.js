@@ -4,71 +4,98 @@ import { el, theirs } from "./dom.js";
 import { href } from "./router.js";
 
 export class People {
-  #call;
-  /** @type {Map<string, Promise<string | null>>} */
-  #names = new Map();
+	#call;
+	/** @type {Map<string, Promise<string | null>>} */
+	#names = new Map();
 
-  /** @param {Context["call"]} call */
-  constructor(call) {
-    this.#call = call;
-  }
+	/** @param {Context["call"]} call */
+	constructor(call) {
+		this.#call = call;
+	}
 
-  /**
-   * Notes the names of keys that were read anyway.
-   *
-   * @param {ApiKey[]} keys
-   */
-  know(keys) {
-    for (const key of keys) this.#names.set(`api-keys/${key.id}`, Promise.resolve(key.name));
-  }
+	/**
+	 * Notes the names of keys that were read anyway.
+	 *
+	 * @param {ApiKey[]} keys
+	 */
+	know(keys) {
+		for (const key of keys) this.#names.set(`api-keys/${key.id}`, Promise.resolve(key.name));
+	}
 
-  /**
-   * An actor, as the audit trail names it: a key, the service itself, or somebody whom the host has logged in.
-   *
-   * @param {string} actor
-   */
-  actor(actor) {
-    const [kind, id = ""] = actor.split(/:(.*)/s, 2);
-    if (kind === "host") return el("span", { title: id }, "The service");
-    if (kind !== "key") return theirs(actor);
-    return el("a", { href: href(["keys", id]) }, this.#named(`api-keys/${id}`, "a deleted key"));
-  }
+	/**
+	 * An actor, as the audit trail names it: a key, the service itself, or somebody whom the host has logged in.
+	 *
+	 * @param {string} actor
+	 */
+	actor(actor) {
+		const [kind, id = ""] = actor.split(/:(.*)/s, 2);
+		if (kind === "host") return el("span", { title: id }, "The service");
+		if (kind !== "key") return theirs(actor);
+		return el("a", { href: href(["keys", id]) }, this.#named(`api-keys/${id}`, "a deleted key"));
+	}
 
-  /**
-   * A service account.
-   *
-   * @param {string} id
-   */
-  account(id) {
-    return el("span", {}, this.#named(`service-accounts/${id}`, "a deleted account"));
-  }
+	/**
+	 * The name of a key, or null if it is gone.
+	 *
+	 * @param {string} id
+	 * @returns {Promise<string | null>}
+	 */
+	name(id) {
+		this.key(id);
+		return /** @type {Promise<string | null>} */ (this.#names.get(`api-keys/${id}`));
+	}
 
-  /**
-   * Who a key belongs to: its service account, or whoever issued it.
-   *
-   * @param {ApiKey} key
-   */
-  owner(key) {
-    return key.service_account_id ? this.account(key.service_account_id) : this.actor(key.created_by);
-  }
+	/**
+	 * A key by its name alone, for places that are not to be left.
+	 *
+	 * @param {string} id
+	 */
+	key(id) {
+		return this.#named(`api-keys/${id}`, id);
+	}
 
-  /**
-   * @param {string} path
-   * @param {string} otherwise
-   */
-  #named(path, otherwise) {
-    const place = el("bdi", {}, "…");
-    let name = this.#names.get(path);
-    if (!name) {
-      name = this.#call("GET", path).then(
-        (/** @type {{name: string}} */ found) => found.name,
-        () => null,
-      );
-      this.#names.set(path, name);
-    }
-    name.then((known) => {
-      place.textContent = known ?? otherwise;
-    });
-    return place;
-  }
+	/**
+	 * A service account.
+	 *
+	 * @param {string} id
+	 */
+	account(id) {
+		return el("a", { href: href(["accounts", id]) }, this.#named(`service-accounts/${id}`, "a deleted account"));
+	}
+
+	/**
+	 * What an action was done to.
+	 *
+	 * @param {string} id
+	 */
+	target(id) {
+		if (id.startsWith("sa_")) return this.account(id);
+		return id.startsWith("key_") ? this.actor(`key:${id}`) : theirs(id);
+	}
+
+	/**
+	 * Who a key belongs to: its service account, or whoever issued it.
+	 *
+	 * @param {ApiKey} key
+	 */
+	owner(key) {
+		return key.service_account_id ? this.account(key.service_account_id) : this.actor(key.created_by);
+	}
+
+	/** @param {string} path @param {string} otherwise */
+	#named(path, otherwise) {
+		const place = el("bdi", {}, "…");
+		let name = this.#names.get(path);
+		if (!name) {
+			name = this.#call("GET", path).then(
+				(/** @type {{name: string}} */ found) => found.name,
+				() => null,
+			);
+			this.#names.set(path, name);
+		}
+		name.then((known) => {
+			place.textContent = known ?? otherwise;
+		});
+		return place;
+	}
 }

@@ -1,20 +1,20 @@
 /** Rotation: a new secret, and how long the old one lives on. */
 
-import { openDialog } from "./dialog.js";
+import { ask } from "./dialog.js";
 import { el, theirs } from "./dom.js";
-import { group, onSubmit } from "./form.js";
+import { group } from "./form.js";
 import { button } from "./parts.js";
 import { showSecret } from "./secret.js";
 import { ago, DAY, exactly, HOUR, MINUTE } from "./time.js";
 
 /** @type {[string, number | null][]} */
 const OVERLAPS = [
-  ["None", 0],
-  ["15 minutes", 15 * MINUTE],
-  ["1 hour", HOUR],
-  ["24 hours", DAY],
-  ["7 days", 7 * DAY],
-  ["Until I end it", null],
+	["None", 0],
+	["15 minutes", 15 * MINUTE],
+	["1 hour", HOUR],
+	["24 hours", DAY],
+	["7 days", 7 * DAY],
+	["Until I end it", null],
 ];
 
 const USUAL = DAY;
@@ -26,56 +26,56 @@ const USUAL = DAY;
  * @param {ApiKey} key
  */
 export function rotate(ctx, key) {
-  const now = Date.now();
-  const choices = OVERLAPS.map(([label, seconds]) => {
-    const input = el("input", { type: "radio", name: "overlap", value: String(seconds), checked: seconds === USUAL });
-    return el(
-      "label",
-      { class: "choice" },
-      input,
-      el("span", {}, label),
-      el("span", { class: "about" }, consequence(seconds, now)),
-    );
-  });
-  const older = key.secrets.length > 1;
-  const form = el(
-    "form",
-    { class: "form" },
-    el(
-      "p",
-      {},
-      "The key gets a new secret, and keeps its id, scopes and history. Programs that use it need the new secret before the old one ends.",
-    ),
-    older && el("p", { class: "notice warn" }, "An earlier rotation is still under way. Its old secret ends now."),
-    group("overlap_seconds", "How long does the old secret still work?", el("div", { class: "choices" }, choices)),
-    el("p", { class: "form-error", role: "alert" }),
-    el(
-      "div",
-      { class: "actions" },
-      el("button", { class: "button primary", type: "submit" }, "Rotate key"),
-      button("Cancel", () => close()),
-    ),
-  );
-  const { close } = openDialog(ctx, "Rotate key", [form]);
-  onSubmit(form, async () => {
-    const chosen = new FormData(form).get("overlap");
-    const overlap = chosen === "null" ? null : Number(chosen);
-    const made = await ctx.call("POST", `api-keys/${key.id}/rotate`, { body: { overlap_seconds: overlap } });
-    close();
-    await showSecret(ctx, made, "Key rotated");
-    ctx.say("The key was rotated.");
-    await ctx.reload();
-  });
+	const older = key.secrets.length > 1;
+	const content = [
+		el(
+			"p",
+			{},
+			"The key gets a new secret, and keeps its id, scopes and history. Programs that use it need the new secret before the old one ends.",
+		),
+		older && el("p", { class: "notice warn" }, "An earlier rotation is still under way. Its old secret ends now."),
+		overlapChoice("How long does the old secret still work?"),
+	];
+	ask(ctx, "Rotate key", "Rotate key", content, async (form, close) => {
+		const made = await ctx.call("POST", `api-keys/${key.id}/rotate`, { body: overlap(form) });
+		close();
+		await showSecret(ctx, made, "Key rotated");
+		ctx.say("The key was rotated.");
+		await ctx.reload();
+	});
 }
 
 /**
- * @param {number | null} seconds
- * @param {number} now
+ * The overlap that a form has, as the API takes it.
+ *
+ * @param {HTMLFormElement} form
  */
+export function overlap(form) {
+	const chosen = new FormData(form).get("overlap");
+	return { overlap_seconds: chosen === "null" ? null : Number(chosen) };
+}
+
+/** @param {string} legend */
+export function overlapChoice(legend) {
+	const now = Date.now();
+	const choices = OVERLAPS.map(([label, seconds]) => {
+		const input = el("input", { type: "radio", name: "overlap", value: String(seconds), checked: seconds === USUAL });
+		return el(
+			"label",
+			{ class: "choice" },
+			input,
+			el("span", {}, label),
+			el("span", { class: "about" }, consequence(seconds, now)),
+		);
+	});
+	return group("overlap_seconds", legend, el("div", { class: "choices" }, choices));
+}
+
+/** @param {number | null} seconds @param {number} now */
 function consequence(seconds, now) {
-  if (seconds === null) return "The old secret works until you end it on the key's page.";
-  if (seconds === 0) return "The old secret stops working at once. For a secret that leaked.";
-  return `The old secret stops working on ${exactly(now + seconds * 1_000)}.`;
+	if (seconds === null) return "The old secret works until you end it on the key's page.";
+	if (seconds === 0) return "The old secret stops working at once. For a secret that leaked.";
+	return `The old secret stops working on ${exactly(now + seconds * 1_000)}.`;
 }
 
 /**
@@ -86,54 +86,54 @@ function consequence(seconds, now) {
  * @param {boolean} mayChange
  */
 export function secrets(ctx, key, mayChange) {
-  const end = async () => {
-    try {
-      await ctx.call("POST", `api-keys/${key.id}/end-overlap`);
-      ctx.say("The old secret was ended.");
-    } catch (error) {
-      ctx.say(/** @type {Error} */ (error).message);
-    }
-    await ctx.reload();
-  };
-  const [newest, ...older] = key.secrets;
-  return el(
-    "ul",
-    { class: "secrets" },
-    newest &&
-      el(
-        "li",
-        {},
-        el("div", {}, el("strong", {}, "Current secret "), el("code", {}, theirs(key.hint))),
-        el(
-          "p",
-          { class: "muted" },
-          "Made ",
-          ago(newest.created_at),
-          newest.last_used_at ? ["; last used ", ago(newest.last_used_at)] : "; never used",
-          newest.ends_at ? ["; ends ", ago(newest.ends_at)] : null,
-        ),
-      ),
-    older.map((secret) =>
-      el(
-        "li",
-        {},
-        el(
-          "div",
-          {},
-          el("strong", {}, "Old secret"),
-          mayChange && button("End it now", end, { class: "button small danger" }),
-        ),
-        el(
-          "p",
-          { class: "muted" },
-          secret.last_used_at ? ["Last used ", ago(secret.last_used_at)] : "Not used since it is counted",
-          secret.superseded_at && ["; replaced ", ago(secret.superseded_at)],
-          secret.ends_at
-            ? ["; stops working on ", exactly(secret.ends_at), " (", ago(secret.ends_at), ")"]
-            : "; works until you end it",
-        ),
-      ),
-    ),
-    key.secrets.length === 0 && el("li", {}, el("p", { class: "muted" }, "No secret of this key is accepted.")),
-  );
+	const end = async () => {
+		try {
+			await ctx.call("POST", `api-keys/${key.id}/end-overlap`);
+			ctx.say("The old secret was ended.");
+		} catch (error) {
+			ctx.say(/** @type {Error} */ (error).message);
+		}
+		await ctx.reload();
+	};
+	const [newest, ...older] = key.secrets;
+	return el(
+		"ul",
+		{ class: "secrets" },
+		newest &&
+			el(
+				"li",
+				{},
+				el("div", {}, el("strong", {}, "Current secret "), el("code", {}, theirs(key.hint))),
+				el(
+					"p",
+					{ class: "muted" },
+					"Made ",
+					ago(newest.created_at),
+					newest.last_used_at ? ["; last used ", ago(newest.last_used_at)] : "; never used",
+					newest.ends_at ? ["; ends ", ago(newest.ends_at)] : null,
+				),
+			),
+		older.map((secret) =>
+			el(
+				"li",
+				{},
+				el(
+					"div",
+					{},
+					el("strong", {}, "Old secret"),
+					mayChange && button("End it now", end, { class: "button small danger" }),
+				),
+				el(
+					"p",
+					{ class: "muted" },
+					secret.last_used_at ? ["Last used ", ago(secret.last_used_at)] : "Not used since it is counted",
+					secret.superseded_at && ["; replaced ", ago(secret.superseded_at)],
+					secret.ends_at
+						? ["; stops working on ", exactly(secret.ends_at), " (", ago(secret.ends_at), ")"]
+						: "; works until you end it",
+				),
+			),
+		),
+		key.secrets.length === 0 && el("li", {}, el("p", { class: "muted" }, "No secret of this key is accepted.")),
+	);
 }

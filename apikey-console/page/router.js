@@ -12,8 +12,8 @@
  * @returns {Route}
  */
 export function current() {
-  const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
-  return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query) };
+	const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
+	return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query) };
 }
 
 /**
@@ -23,8 +23,8 @@ export function current() {
  * @param {URLSearchParams | Record<string, string>} [query]
  */
 export function href(path, query) {
-  const text = new URLSearchParams(query).toString();
-  return `#/${path.map(encodeURIComponent).join("/")}${text ? `?${text}` : ""}`;
+	const text = new URLSearchParams(query).toString();
+	return `#/${path.map(encodeURIComponent).join("/")}${text ? `?${text}` : ""}`;
 }
 
 /**
@@ -33,7 +33,7 @@ export function href(path, query) {
  * @param {string} address
  */
 export function go(address) {
-  location.hash = address;
+	location.hash = address;
 }
 
 /**
@@ -43,16 +43,16 @@ export function go(address) {
  * @param {{replace?: boolean}} [options]
  */
 export function note(address, { replace = false } = {}) {
-  if (address === location.hash) return;
-  if (replace) history.replaceState(null, "", address);
-  else history.pushState(null, "", address);
+	if (address === location.hash) return;
+	if (replace) history.replaceState(null, "", address);
+	else history.pushState(null, "", address);
 }
 
 /** @param {string} segment */
 function decoded(segment) {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
+	try {
+		return decodeURIComponent(segment);
+	} catch {
+		return segment;
+	}
 }

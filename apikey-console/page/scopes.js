@@ -12,8 +12,8 @@ const MANAGEMENT = "keys";
  * @param {string} scope
  */
 export function covers(grants, scope) {
-  const [resource] = scope.split(":");
-  return grants.some((grant) => grant === "*" || grant === scope || (scope.includes(":") && grant === `${resource}:*`));
+	const [resource] = scope.split(":");
+	return grants.some((grant) => grant === "*" || grant === scope || (scope.includes(":") && grant === `${resource}:*`));
 }
 
 /**
@@ -23,7 +23,7 @@ export function covers(grants, scope) {
  * @param {string} scope
  */
 export function can(caller, scope) {
-  return covers(caller.scopes, scope);
+	return covers(caller.scopes, scope);
 }
 
 /**
@@ -34,12 +34,12 @@ export function can(caller, scope) {
  * @param {Role[]} roles
  */
 export function whyNot(caller, grant, roles) {
-  const role = roles.find(({ name }) => name === grant);
-  const grants = role ? role.grants : [grant];
-  const beyond = grants.find((one) => !covers(caller.scopes, one));
-  if (beyond) return role ? `Your key lacks ${beyond}, which this role includes.` : "Your key lacks this scope.";
-  const manages = grants.some((one) => one === "*" || one.split(":")[0] === MANAGEMENT);
-  return manages && !can(caller, "keys:admin") ? "Only keys with keys:admin may grant this." : null;
+	const role = roles.find(({ name }) => name === grant);
+	const grants = role ? role.grants : [grant];
+	const beyond = grants.find((one) => !covers(caller.scopes, one));
+	if (beyond) return role ? `Your key lacks ${beyond}, which this role includes.` : "Your key lacks this scope.";
+	const manages = grants.some((one) => one === "*" || one.split(":")[0] === MANAGEMENT);
+	return manages && !can(caller, "keys:admin") ? "Only keys with keys:admin may grant this." : null;
 }
 
 /**
@@ -49,14 +49,14 @@ export function whyNot(caller, grant, roles) {
  * @returns {[string, Scope[]][]}
  */
 export function grouped(scopes) {
-  /** @type {Map<string, Scope[]>} */
-  const groups = new Map();
-  for (const scope of scopes) {
-    const resource = scope.name.includes(":") ? String(scope.name.split(":")[0]) : "";
-    groups.set(resource, [...(groups.get(resource) ?? []), scope]);
-  }
-  const place = (/** @type {string} */ resource) => (resource === MANAGEMENT ? 2 : resource === "" ? 1 : 0);
-  return [...groups].sort(([a], [b]) => place(a) - place(b) || a.localeCompare(b));
+	/** @type {Map<string, Scope[]>} */
+	const groups = new Map();
+	for (const scope of scopes) {
+		const resource = scope.name.includes(":") ? String(scope.name.split(":")[0]) : "";
+		groups.set(resource, [...(groups.get(resource) ?? []), scope]);
+	}
+	const place = (/** @type {string} */ resource) => (resource === MANAGEMENT ? 2 : resource === "" ? 1 : 0);
+	return [...groups].sort(([a], [b]) => place(a) - place(b) || a.localeCompare(b));
 }
 
 /**
@@ -65,7 +65,7 @@ export function grouped(scopes) {
  * @param {string} scope
  */
 export function reads(scope) {
-  return /:(read|list|get|view)$/.test(scope);
+	return /:(read|list|get|view)$/.test(scope);
 }
 
 /**
@@ -75,19 +75,19 @@ export function reads(scope) {
  * @param {number} most
  */
 export function scopeList(scopes, most = Infinity) {
-  if (scopes.length === 0) return el("span", { class: "muted" }, "None");
-  const all = scopes.map(scopeName);
-  const shown = scopes.length > most + 1 ? all.slice(0, most) : all;
-  const left = scopes.slice(shown.length);
-  return el(
-    "span",
-    { class: "scopes" },
-    shown,
-    left.length > 0 && el("span", { class: "muted", title: left.join(", ") }, `and ${left.length} more`),
-  );
+	if (scopes.length === 0) return el("span", { class: "muted" }, "None");
+	const all = scopes.map(scopeName);
+	const shown = scopes.length > most + 1 ? all.slice(0, most) : all;
+	const left = scopes.slice(shown.length);
+	return el(
+		"span",
+		{ class: "scopes" },
+		shown,
+		left.length > 0 && el("span", { class: "muted", title: left.join(", ") }, `and ${left.length} more`),
+	);
 }
 
 /** @param {string} scope */
 function scopeName(scope) {
-  return el("code", { class: "scope" }, scope === "*" ? "* everything" : scope);
+	return el("code", { class: "scope" }, scope === "*" ? "* everything" : scope);
 }

@@ -14,76 +14,94 @@ import { button, copyButton } from "./parts.js";
  * @returns {Promise<void>}
  */
 export function showSecret(ctx, { key, secret }, title) {
-  return new Promise((resolve) => {
-    const masked = `${secret.slice(0, secret.lastIndexOf("_") + 1)}${"•".repeat(16)}`;
-    /** @type {[HTMLElement, (shown: string) => string][]} */
-    const places = [];
-    /** @param {string} label @param {(shown: string) => string} text @param {HTMLElement | null} [more] */
-    const line = (label, text, more = null) => {
-      const shown = el("pre", { tabindex: "0", "aria-label": label });
-      places.push([shown, text]);
-      return el(
-        "div",
-        { class: "line" },
-        el("h3", {}, label),
-        el(
-          "div",
-          { class: "code" },
-          shown,
-          more,
-          copyButton(() => text(secret), label),
-        ),
-      );
-    };
-    let isShown = false;
-    const draw = () => {
-      for (const [place, text] of places) place.textContent = text(isShown ? secret : masked);
-    };
-    const reveal = button(
-      "Reveal",
-      () => {
-        isShown = !isShown;
-        reveal.textContent = isShown ? "Hide" : "Reveal";
-        draw();
-      },
-      { class: "button small" },
-    );
-    const box = el("input", { type: "checkbox" });
-    const done = button("Done", () => close(), { class: "button primary", disabled: true });
-    const hint = el("p", { class: "hint", role: "status" }, "Tick the box to close this.");
-    box.addEventListener("change", () => {
-      done.disabled = !box.checked;
-      hint.hidden = box.checked;
-    });
-    const { dialog, close } = openDialog(
-      ctx,
-      title,
-      [
-        el(
-          "p",
-          {},
-          "This is the only time that the secret of ",
-          el("strong", {}, theirs(key.name)),
-          " is shown. Store it now, in a secret manager or where its program reads it. If it gets lost, rotate the key.",
-        ),
-        line("Secret", (text) => text, reveal),
-        line("For a .env file", (text) => `API_KEY=${text}`),
-        line("Try it", (text) => `curl -H "Authorization: Bearer ${text}" ${new URL("whoami", apiBase).href}`),
-        el("label", { class: "choice" }, box, el("span", {}, "I have stored it")),
-        el("div", { class: "actions" }, done, hint),
-      ],
-      {
-        class: "secret",
-        mayClose: () => box.checked,
-        onclose: () => {
-          for (const [place] of places) place.textContent = "";
-          ctx.guard(null);
-          resolve();
-        },
-      },
-    );
-    dialog.setAttribute("closedby", "none");
-    draw();
-    ctx.guard(() => box.checked);
-  });
+	return new Promise((resolve) => {
+		const masked = `${secret.slice(0, secret.lastIndexOf("_") + 1)}${"•".repeat(16)}`;
+		/** @type {[HTMLElement, (shown: string) => string][]} */
+		const places = [];
+		/** @param {string} label @param {(shown: string) => string} text @param {HTMLElement | null} [more] */
+		const line = (label, text, more = null) => {
+			const shown = el("pre", { tabindex: "0", "aria-label": label });
+			places.push([shown, text]);
+			return el(
+				"div",
+				{ class: "line" },
+				el("h3", {}, label),
+				el(
+					"div",
+					{ class: "code" },
+					shown,
+					more,
+					copyButton(() => text(secret), label),
+				),
+			);
+		};
+		let isShown = false;
+		const draw = () => {
+			for (const [place, text] of places) place.textContent = text(isShown ? secret : masked);
+		};
+		const reveal = button(
+			"Reveal",
+			() => {
+				isShown = !isShown;
+				reveal.textContent = isShown ? "Hide" : "Reveal";
+				draw();
+			},
+			{ class: "button small" },
+		);
+		const lines = [
+			el(
+				"p",
+				{},
+				"This is the only time that the secret of ",
+				el("strong", {}, theirs(key.name)),
+				" is shown. Store it now, in a secret manager or where its program reads it. If it gets lost, rotate the key.",
+			),
+			line("Secret", (text) => text, reveal),
+			line("For a .env file", (text) => `API_KEY=${text}`),
+			line("Try it", (text) => `curl -H "Authorization: Bearer ${text}" ${new URL("whoami", apiBase).href}`),
+		];
+		draw();
+		untilStored(ctx, title, lines, "I have stored it", () => {
+			for (const [place] of places) place.textContent = "";
+			resolve();
+		});
+	});
+}
+
+/**
+ * A dialog with what is shown only once: it stays until the reader says that it is stored.
+ *
+ * @param {Context} ctx
+ * @param {string} title
+ * @param {Child[]} content
+ * @param {string} label
+ * @param {() => void} onclose
+ */
+export function untilStored(ctx, title, content, label, onclose) {
+	const box = el("input", { type: "checkbox" });
+	const done = button("Done", () => close(), { class: "button primary", disabled: true });
+	const hint = el("p", { class: "hint", role: "status" }, "Tick the box to close this.");
+	box.addEventListener("change", () => {
+		done.disabled = !box.checked;
+		hint.hidden = box.checked;
+	});
+	const { dialog, close } = openDialog(
+		ctx,
+		title,
+		[
+			content,
+			el("label", { class: "choice" }, box, el("span", {}, label)),
+			el("div", { class: "actions" }, done, hint),
+		].flat(),
+		{
+			class: "secret",
+			mayClose: () => box.checked,
+			onclose: () => {
+				ctx.guard(null);
+				onclose();
+			},
+		},
+	);
+	dialog.setAttribute("closedby", "none");
+	ctx.guard(() => box.checked);
 }

@@ -8,11 +8,11 @@ export const DAY = 86_400;
 
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const UNITS = [
-  ["year", 365 * DAY],
-  ["month", 30 * DAY],
-  ["day", DAY],
-  ["hour", HOUR],
-  ["minute", MINUTE],
+	["year", 365 * DAY],
+	["month", 30 * DAY],
+	["day", DAY],
+	["hour", HOUR],
+	["minute", MINUTE],
 ];
 
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
@@ -24,12 +24,12 @@ const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle:
  * @param {string} moment
  */
 export function fromNow(moment) {
-  const seconds = (Date.parse(moment) - Date.now()) / 1_000;
-  for (const [unit, length] of UNITS) {
-    const least = unit === "month" ? 2 * length : length;
-    if (Math.abs(seconds) >= least) return relative.format(Math.round(seconds / length), unit);
-  }
-  return seconds > 0 ? "in less than a minute" : "just now";
+	const seconds = (Date.parse(moment) - Date.now()) / 1_000;
+	for (const [unit, length] of UNITS) {
+		const least = unit === "month" ? 2 * length : length;
+		if (Math.abs(seconds) >= least) return relative.format(Math.round(seconds / length), unit);
+	}
+	return seconds > 0 ? "in less than a minute" : "just now";
 }
 
 /**
@@ -38,7 +38,7 @@ export function fromNow(moment) {
  * @param {string | number | Date} moment
  */
 export function exactly(moment) {
-  return exact.format(new Date(moment));
+	return exact.format(new Date(moment));
 }
 
 /**
@@ -47,7 +47,7 @@ export function exactly(moment) {
  * @param {string} moment
  */
 export function ago(moment) {
-  return el("time", { datetime: moment, title: exactly(moment) }, fromNow(moment));
+	return el("time", { datetime: moment, title: exactly(moment) }, fromNow(moment));
 }
 
 /**
@@ -56,7 +56,7 @@ export function ago(moment) {
  * @param {string} moment
  */
 export function agoExactly(moment) {
-  return el("time", { datetime: moment }, exactly(moment), el("span", { class: "muted" }, ` (${fromNow(moment)})`));
+	return el("time", { datetime: moment }, exactly(moment), el("span", { class: "muted" }, ` (${fromNow(moment)})`));
 }
 
 /**
@@ -65,7 +65,7 @@ export function agoExactly(moment) {
  * @param {string | null} moment
  */
 export function lastUsed(moment) {
-  return moment ? ago(moment) : el("span", { class: "muted" }, "Never used");
+	return moment ? ago(moment) : el("span", { class: "muted" }, "Never used");
 }
 
 /**
@@ -74,10 +74,10 @@ export function lastUsed(moment) {
  * @param {string | null} moment
  */
 export function expiry(moment) {
-  if (!moment) return el("span", { class: "muted" }, "Never");
-  const left = Date.parse(moment) - Date.now();
-  const isSoon = left > 0 && left < 14 * DAY * 1_000;
-  return el("span", { class: isSoon ? "soon" : null }, isSoon && "Soon: ", ago(moment));
+	if (!moment) return el("span", { class: "muted" }, "Never");
+	const left = Date.parse(moment) - Date.now();
+	const isSoon = left > 0 && left < 14 * DAY * 1_000;
+	return el("span", { class: isSoon ? "soon" : null }, isSoon && "Soon: ", ago(moment));
 }
 
 /**
@@ -86,9 +86,9 @@ export function expiry(moment) {
  * @param {number} seconds
  */
 export function span(seconds) {
-  for (const [unit, length] of UNITS.filter(([unit]) => unit !== "month")) {
-    if (seconds >= length && seconds % length === 0)
-      return `${seconds / length} ${unit}${seconds === length ? "" : "s"}`;
-  }
-  return seconds >= DAY ? `${Math.round(seconds / DAY)} days` : `${Math.round(seconds / MINUTE)} minutes`;
+	for (const [unit, length] of UNITS.filter(([unit]) => unit !== "month")) {
+		if (seconds >= length && seconds % length === 0)
+			return `${seconds / length} ${unit}${seconds === length ? "" : "s"}`;
+	}
+	return seconds >= DAY ? `${Math.round(seconds / DAY)} days` : `${Math.round(seconds / MINUTE)} minutes`;
 }

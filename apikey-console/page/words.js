@@ -8,8 +8,8 @@ import { exactly } from "./time.js";
  * @param {unknown} value
  */
 export function shown(value) {
-  if (value === null || value === undefined || value === "") return "none";
-  if (Array.isArray(value)) return value.join(", ") || "none";
-  if (typeof value === "object") return JSON.stringify(value);
-  return /^\d{4}-\d\d-\d\dT/.test(String(value)) ? exactly(String(value)) : String(value);
+	if (value === null || value === undefined || value === "") return "none";
+	if (Array.isArray(value)) return value.join(", ") || "none";
+	if (typeof value === "object") return JSON.stringify(value);
+	return /^\d{4}-\d\d-\d\dT/.test(String(value)) ? exactly(String(value)) : String(value);
 }

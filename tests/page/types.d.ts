@@ -23,6 +23,9 @@ declare global {
   type Usage = Schemas["Usage"];
   type UsageBucket = Schemas["UsageBucket"];
 
+  /** What elements are made of; what says nothing is left out. */
+  type Child = Node | string | number | null | undefined | false;
+
   /** What a screen is. */
   interface View {
     title: string;

@@ -1,6 +1,9 @@
-//! The page's files, as they are checked in, and compressed for browsers that take it.
+//! The page's files, as they are checked in but for comments, and compressed for browsers that take it.
 
-use std::{io::Write, sync::LazyLock};
+use std::{
+    io::Write,
+    sync::{Arc, LazyLock, OnceLock},
+};
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -10,29 +13,34 @@ use sha2::{Digest, Sha256};
 /// The shell, with `{title}` and `{assets}` to be filled in.
 pub(crate) const SHELL: &str = include_str!("../../page/index.html");
 
-/// A file of the page. The smaller forms are there if they are smaller.
-#[derive(Clone, Debug)]
+/// A file of the page.
+#[derive(Debug)]
 pub(crate) struct Asset {
     pub(crate) name: &'static str,
     pub(crate) content_type: HeaderValue,
     pub(crate) plain: Bytes,
-    pub(crate) brotli: Option<Bytes>,
-    pub(crate) gzip: Option<Bytes>,
+    brotli: OnceLock<Option<Bytes>>,
+    gzip: OnceLock<Option<Bytes>>,
 }
 
 macro_rules! files {
     ($($name:literal,)+) => {
-        [$(($name, include_bytes!(concat!("../../page/", $name)).as_slice()),)+]
+        [$(($name, include_str!(concat!("../../page/", $name))),)+]
     };
 }
 
 /// Everything but the shell.
-const FILES: [(&str, &[u8]); 25] = files![
+const FILES: [(&str, &str); 31] = files![
+    "accounts.js",
     "api.js",
     "app.js",
+    "attention.js",
+    "audit.js",
+    "bulk.js",
     "chart.js",
     "console.css",
     "create.js",
+    "csv.js",
     "dialog.js",
     "dom.js",
     "edit.js",
@@ -41,6 +49,7 @@ const FILES: [(&str, &[u8]); 25] = files![
     "icon.svg",
     "key.js",
     "keys.js",
+    "organization.js",
     "parts.js",
     "people.js",
     "revoke.js",
@@ -55,21 +64,36 @@ const FILES: [(&str, &[u8]); 25] = files![
     "words.js",
 ];
 
-/// Compressed once in a process, however many consoles it has.
-static ASSETS: LazyLock<Vec<Asset>> =
-    LazyLock::new(|| FILES.into_iter().map(|(name, content)| Asset::of(name, Bytes::from_static(content))).collect());
+/// Compressed once in a process, when the first browser asks, however many consoles it has.
+static ASSETS: LazyLock<Vec<Arc<Asset>>> =
+    LazyLock::new(|| FILES.into_iter().map(|(name, content)| Asset::of(name, without_comments(content))).collect());
+
+/// Leaves out comments and indentation: a fourth of the files, which no browser reads. Texts of the page don't look like
+/// comments, and have no line breaks but `\n`.
+fn without_comments(mut content: &str) -> Bytes {
+    let mut code = String::with_capacity(content.len());
+    while let Some((before, (_, after))) =
+        content.split_once("/*").and_then(|(before, rest)| Some((before, rest.split_once("*/")?)))
+    {
+        code.push_str(before);
+        content = after;
+    }
+    code.push_str(content);
+    let lines = code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.flat_map(|line| [line, "\n"]).collect::<String>().into()
+}
 
 /// All files, with the host's theme among them.
-pub(crate) fn with_theme(theme: &str) -> Vec<Asset> {
+pub(crate) fn with_theme(theme: &str) -> Vec<Arc<Asset>> {
     let theme = Asset::of("theme.css", Bytes::copy_from_slice(theme.as_bytes()));
     ASSETS.iter().cloned().chain([theme]).collect()
 }
 
 /// A name for all of them together, which is another one as soon as a byte of them is.
-pub(crate) fn folder(assets: &[Asset]) -> String {
+pub(crate) fn folder(assets: &[Arc<Asset>]) -> String {
     let mut hash = Sha256::new();
-    for Asset { name, plain, .. } in assets {
-        for part in [name.as_bytes(), plain] {
+    for asset in assets {
+        for part in [asset.name.as_bytes(), &asset.plain] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -78,22 +102,33 @@ pub(crate) fn folder(assets: &[Asset]) -> String {
 }
 
 impl Asset {
-    fn of(name: &'static str, plain: Bytes) -> Self {
+    fn of(name: &'static str, plain: Bytes) -> Arc<Self> {
         let content_type = HeaderValue::from_static(match name.rsplit('.').next() {
             Some("js") => "text/javascript; charset=utf-8",
             Some("css") => "text/css; charset=utf-8",
             _ => "image/svg+xml",
         });
-        let smaller = |bytes: Vec<u8>| Some(Bytes::from(bytes)).filter(|bytes| bytes.len() < plain.len());
-        let (brotli, gzip) = (smaller(brotli(&plain)), smaller(gzip(&plain)));
-        Asset { name, content_type, plain, brotli, gzip }
+        Arc::new(Asset { name, content_type, plain, brotli: OnceLock::new(), gzip: OnceLock::new() })
+    }
+
+    /// The file as this encoding has it, unless that is no smaller.
+    pub(crate) fn brotli(&self) -> Option<&Bytes> {
+        self.brotli.get_or_init(|| self.smaller(brotli(&self.plain))).as_ref()
+    }
+
+    pub(crate) fn gzip(&self) -> Option<&Bytes> {
+        self.gzip.get_or_init(|| self.smaller(gzip(&self.plain))).as_ref()
+    }
+
+    fn smaller(&self, bytes: Vec<u8>) -> Option<Bytes> {
+        (bytes.len() < self.plain.len()).then(|| bytes.into())
     }
 }
 
 /// Writing to memory doesn't fail, in either of these.
 fn brotli(plain: &[u8]) -> Vec<u8> {
     let mut made = Vec::new();
-    let parameters = brotli::enc::BrotliEncoderParams { quality: 9, ..Default::default() };
+    let parameters = brotli::enc::BrotliEncoderParams { quality: 11, size_hint: plain.len(), ..Default::default() };
     match brotli::BrotliCompress(&mut &*plain, &mut made, &parameters) {
         Ok(_) => made,
         Err(_) => plain.to_vec(),

@@ -39,6 +39,7 @@ pub(crate) fn router(page: &Page, public_path: Option<&str>) -> Router {
     let site = Arc::new(Site::new(page, public_path));
     Router::new()
         .route("/", get(shell))
+        .route("/apikey-console.js", get(element))
         .route("/assets/{folder}/{name}", get(asset))
         .layer(map_response_with_state(Arc::clone(&site), secured))
         .with_state(site)
@@ -52,9 +53,11 @@ struct Site {
     policy: HeaderValue,
     /// The name of the files' folder.
     folder: String,
+    /// Where the script is that defines the element.
+    script: String,
     /// The shell's references are relative to its own address.
     is_relative: bool,
-    assets: Vec<Asset>,
+    assets: Vec<Arc<Asset>>,
 }
 
 impl Site {
@@ -62,11 +65,12 @@ impl Site {
         let assets = assets::with_theme(&page.theme);
         let folder = assets::folder(&assets);
         let root = public_path.map_or_else(String::new, |path| format!("{path}/"));
-        let reference = escaped(&format!("{root}assets/{folder}/"));
+        let files = format!("{root}assets/{folder}/");
+        let (reference, script) = (escaped(&files), format!("{files}app.js"));
         let shell = assets::SHELL.replace("{assets}/", &reference).replace("{title}", &escaped(&page.title));
         let etag = format!("\"{}\"", base16ct::lower::encode_string(&Sha256::digest(&shell)[..12]));
         let is_relative = public_path.is_none();
-        Site { shell: shell.into(), etag, policy: policy(page.framed_by_self), folder, is_relative, assets }
+        Site { shell: shell.into(), etag, policy: policy(page.framed_by_self), folder, script, is_relative, assets }
     }
 }
 
@@ -82,6 +86,11 @@ async fn shell(State(site): State<Arc<Site>>, OriginalUri(uri): OriginalUri, ask
         true => (StatusCode::NOT_MODIFIED, headers).into_response(),
         false => (headers, site.shell.clone()).into_response(),
     }
+}
+
+/// Leads pages of the host to the script that defines the element, whatever its folder is named now.
+async fn element(State(site): State<Arc<Site>>) -> Response {
+    (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, site.script.as_str()), (CACHE_CONTROL, "no-cache")]).into_response()
 }
 
 async fn asset(
@@ -106,11 +115,9 @@ async fn secured(State(site): State<Arc<Site>>, mut response: Response) -> Respo
 }
 
 fn file(asset: &Asset, asked: &HeaderMap) -> Response {
-    let (encoding, bytes) = match (&asset.brotli, &asset.gzip) {
-        (Some(bytes), _) if takes(asked, "br") => (Some("br"), bytes),
-        (_, Some(bytes)) if takes(asked, "gzip") => (Some("gzip"), bytes),
-        _ => (None, &asset.plain),
-    };
+    let brotli = || takes(asked, "br").then(|| asset.brotli()).flatten().map(|bytes| ("br", bytes));
+    let gzip = || takes(asked, "gzip").then(|| asset.gzip()).flatten().map(|bytes| ("gzip", bytes));
+    let (encoding, bytes) = brotli().or_else(gzip).map_or((None, &asset.plain), |(name, bytes)| (Some(name), bytes));
     let mut response = Response::new(Body::from(bytes.clone()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, asset.content_type.clone());
