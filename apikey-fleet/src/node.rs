@@ -24,7 +24,6 @@ pub struct Node {
     applied: Option<Mark>,
     /// The latest revision applied that somebody may wait for.
     awaited: Revision,
-    lease: Lease,
     renewal: Renewal,
 }
 
@@ -56,7 +55,7 @@ pub enum Effect<T> {
         /// The revision that the cache then reflects.
         to: Revision,
     },
-    /// Publishes a lease.
+    /// Publishes a lease in place of the one before.
     Hold(Lease),
     /// Lets requests go on that came [no later](crate::Arrival::is_released_by) than this.
     Release {
@@ -90,7 +89,6 @@ impl Node {
             beat: Beat::new(0),
             applied: None,
             awaited: Revision::ZERO,
-            lease: Lease::NONE,
             renewal: Renewal::None,
         }
     }
@@ -111,12 +109,6 @@ impl Node {
     #[must_use]
     pub const fn applied(&self) -> Option<Mark> {
         self.applied
-    }
-
-    /// Returns the lease that was last to be published.
-    #[must_use]
-    pub const fn lease(&self) -> Lease {
-        self.lease
     }
 
     /// Begins a renewal. `now` is read before this is called, and the statement is sent after it.
@@ -177,9 +169,9 @@ impl Node {
         };
         self.applied = Some(head);
         self.replaces = None;
-        self.lease = self.lease.max(Lease::until(began.saturating_add(self.settings.usable())));
+        let lease = Lease::until(began.saturating_add(self.settings.usable()));
         // The lease comes after the changes that it vouches for, and the acknowledgement after both.
-        let mut effects = vec![reflect, Effect::Hold(self.lease), Effect::Release { began }];
+        let mut effects = vec![reflect, Effect::Hold(lease), Effect::Release { began }];
         if own.applied < self.awaited {
             effects.push(Effect::Ask(Statement::Acknowledge { id: self.id, applied: head }));
         }
@@ -200,7 +192,6 @@ impl Node {
         self.id = id;
         self.applied = None;
         self.awaited = Revision::ZERO;
-        self.lease = Lease::NONE;
         vec![Effect::Withdraw, Effect::Flush { joined: None }]
     }
 }

@@ -41,6 +41,12 @@ impl Sighting {
         Sighting { id: row.id, beat: row.beat, since: now }
     }
 
+    /// Returns the beat that was seen.
+    #[must_use]
+    pub const fn beat(&self) -> Beat {
+        self.beat
+    }
+
     /// Looks again at the row of the same id. Returns what to do if its node can hold no lease any more.
     ///
     /// `now` is read after the row was.
