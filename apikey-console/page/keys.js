@@ -158,7 +158,8 @@ function filters(ctx, query, accounts, environments, search) {
 		"aria-label": "Search keys",
 		oninput: () => {
 			clearTimeout(typing);
-			typing = setTimeout(() => search(changed(), true), TYPING_MS);
+			// The reader may have left meanwhile, and the address then is another screen's.
+			typing = setTimeout(() => form.isConnected && search(changed(), true), TYPING_MS);
 		},
 	});
 	/** @param {string} name @param {string} label @param {[string, string][]} options */

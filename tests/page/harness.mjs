@@ -16,12 +16,9 @@ const ANSWERS = /^Failed to load resource: the server responded with a status of
 /** @type {[string, (t: Visit) => Promise<void>, object][]} */
 const tests = [];
 
-/**
- * Registers a test. `options` are those of a browser's context; `everywhere` says that it runs on every framework, and not
- * on the first alone.
- */
-export function test(name, run, { everywhere = false, ...options } = {}) {
-  tests.push([name, run, { everywhere, options }]);
+/** Registers a test. `options` are those of a browser's context; `once` says that it runs on the first framework alone. */
+export function test(name, run, { once = false, ...options } = {}) {
+  tests.push([name, run, { once, options }]);
 }
 
 /** One reader of the page: a browser's context of their own. */
@@ -114,7 +111,9 @@ export async function main() {
   const service = { page: pageAddress, origin: new URL(pageAddress).origin, key };
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-background-networking"] });
   let failed = 0;
-  const chosen = tests.filter(([, , { everywhere }]) => everywhere || which === "all");
+  const only = process.env.ONLY ?? "";
+  const chosen = tests.filter(([name, , { once }]) => name.includes(only) && !(once && which === "main"));
+  const start = Date.now();
   for (const [name, run, { options }] of chosen) {
     const began = Date.now();
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
@@ -134,6 +133,6 @@ export async function main() {
     await context.close();
   }
   await browser.close();
-  console.log(`${chosen.length - failed} of ${chosen.length} passed`);
+  console.log(`${chosen.length - failed} of ${chosen.length} passed (${Math.round((Date.now() - start) / 1000)} s)`);
   process.exitCode = failed === 0 ? 0 : 1;
 }

@@ -1,0 +1,26 @@
+/** A service that is slow, or fails, or can't be reached. */
+
+import { test } from "../harness.mjs";
+
+test("a slow API is waited for, and a failing one can be asked again", async (visit) => {
+  const page = await visit.signIn();
+  await page.route("**/v1/limits", async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await route.continue();
+  });
+  await page.getByRole("link", { name: "Create key" }).click();
+  await page.getByText("Loading…").waitFor();
+  await page.getByLabel("Name", { exact: true }).waitFor();
+  await page.unroute("**/v1/limits");
+  const problem = {
+    status: 503,
+    contentType: "application/problem+json",
+    body: '{"detail": "This can\'t be done right now.", "code": "unavailable"}',
+  };
+  await page.route("**/v1/limits", (route) => route.fulfill(problem));
+  await page.getByRole("link", { name: "Cancel" }).click();
+  await page.getByText("This can't be done right now.").waitFor();
+  await page.unroute("**/v1/limits");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("heading", { name: "API keys" }).waitFor();
+});
