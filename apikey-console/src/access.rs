@@ -1,5 +1,5 @@
-//! Authenticates the caller, by a key or the host's login, and checks the scope that the route requires. The manager decides
-//! what the caller may do to a resource.
+//! Authenticates the caller, by a key or the host's login, and checks the scope that the route requires. The manager
+//! decides what the caller may do to a resource.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ use crate::{
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Holds requests for `methods` to their declaration, and lets in only those that it is for.
+/// Checks requests for `methods` against their declaration, and rejects all others.
 pub(crate) fn guard<S: Clone + Send + Sync + 'static>(
     methods: MethodRouter<S>,
     config: &Arc<Config>,
@@ -52,7 +52,7 @@ pub(crate) fn guard<S: Clone + Send + Sync + 'static>(
     }
 }
 
-/// The actor whom the host has logged in, on the way from [`authenticate`] to [`admit`].
+/// The actor that the host has logged in, passed from [`authenticate`] to [`admit`].
 #[derive(Clone)]
 struct LoggedIn(Actor);
 
@@ -78,8 +78,8 @@ async fn authenticate(State(config): State<Arc<Config>>, request: Request, next:
 
 type Guard = (Arc<Config>, Arc<Declaration>);
 
-/// Rejects callers without the scope that the route requires, and input that its declaration doesn't mention, before the
-/// body is read.
+/// Rejects callers without the scope that the route requires, and input that its declaration doesn't mention, before
+/// the body is read.
 async fn admit(State((config, declaration)): State<Guard>, request: Request, next: Next) -> Response {
     if let Needs::Nothing = declaration.needs {
         return match refuse_undeclared(&declaration, request).await {
@@ -92,7 +92,7 @@ async fn admit(State((config, declaration)): State<Guard>, request: Request, nex
         Some(LoggedIn(actor)) => (Some(actor), None),
         None => match tower_apikey::caller(&parts.extensions) {
             Ok(key) => (Actor::key(key), Some(key.clone())),
-            // The host's authenticator may let requests pass without a key. This one doesn't.
+            // The host's authenticator may accept requests without a key. The console doesn't.
             Err(rejection) => return Failure::Refused(rejection).into_response(),
         },
     };
@@ -149,8 +149,8 @@ fn in_words_of(key: Option<&AuthenticatedKey>, response: Response) -> Response {
     rejection.map_or(response, |rejection| Failure::Refused(rejection).into_response())
 }
 
-/// Returns whom the host has logged in; whoever has signed in to the page is a key from here on. Either must be the only
-/// credential, and changes must come from a page of the host's own.
+/// Returns the actor that the host has logged in. A session of the page becomes a key. A login or a session must be the
+/// only credential, and changes must come from a page of the host.
 async fn logged_in(config: &Config, parts: &mut Parts) -> Result<Option<Actor>, Failure> {
     let actor = match &config.login {
         None => None,
@@ -173,7 +173,7 @@ async fn logged_in(config: &Config, parts: &mut Parts) -> Result<Option<Actor>, 
         return Err(Failure::Refused(authenticator.refuse(RejectionKind::InvalidRequest)));
     }
     let is_write = !is_read(parts.method.as_str());
-    // A session is for the page alone: what another page asks for with it is not even read.
+    // Sessions are only for the console's own page: requests from other pages can't even read.
     if is_write || (matches!(session, Opened::Key(_)) && says_foreign(&parts.headers)) {
         from_own_page(&parts.headers, &config.origins)?;
     }
@@ -186,7 +186,7 @@ async fn logged_in(config: &Config, parts: &mut Parts) -> Result<Option<Actor>, 
     Ok(actor)
 }
 
-/// Refuses what doesn't come from a page of the service itself.
+/// Rejects requests that don't come from a page of the service itself.
 pub(crate) fn from_own_page(headers: &HeaderMap, origins: &[String]) -> Result<(), Failure> {
     match is_same_site(headers, origins) {
         true => Ok(()),
@@ -197,7 +197,7 @@ pub(crate) fn from_own_page(headers: &HeaderMap, origins: &[String]) -> Result<(
     }
 }
 
-/// Returns `true` if the browser says that a page of another origin asks.
+/// Returns `true` if the browser says that a page of another origin sent the request.
 fn says_foreign(headers: &HeaderMap) -> bool {
     let mut sites = headers.get_all(&SEC_FETCH_SITE).iter();
     sites.any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
@@ -236,7 +236,7 @@ fn is_same_site(headers: &HeaderMap, origins: &[String]) -> bool {
         || only(&ORIGIN).is_some_and(|origin| origins.iter().any(|own| own.eq_ignore_ascii_case(origin)))
 }
 
-/// Refuses a key that is not let in. Why it isn't, nobody is told.
+/// Rejects a key that is not accepted. The answer doesn't give the reason.
 pub(crate) async fn check(authenticator: &Authenticator, key: &str) -> Result<(), Failure> {
     let authorization = Zeroizing::new(format!("Bearer {key}"));
     let decision = match authenticator.authenticate(&OneKey(&authorization)) {
@@ -246,7 +246,7 @@ pub(crate) async fn check(authenticator: &Authenticator, key: &str) -> Result<()
     decision.map(drop).map_err(Failure::Refused)
 }
 
-/// A request with this one line.
+/// A request with one key.
 struct OneKey<'a>(&'a str);
 
 impl RequestView for OneKey<'_> {

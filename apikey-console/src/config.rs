@@ -11,20 +11,20 @@ use crate::{page::Page, session::Sessions};
 
 type LoggedIn = Pin<Box<dyn Future<Output = Result<Option<Actor>, BoxError>> + Send>>;
 
-/// Finds who is logged in to the host.
+/// Returns the actor that is logged in to the host.
 pub(crate) type Login = Arc<dyn Fn(&Parts) -> LoggedIn + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) keys: KeyManager,
-    /// Has no slash at its end.
+    /// Without a slash at its end.
     pub(crate) public_path: Option<String>,
     pub(crate) origins: Vec<String>,
     pub(crate) login: Option<Login>,
     pub(crate) page: Option<Page>,
-    /// There with the page.
+    /// `None` without the page.
     pub(crate) sessions: Option<Sessions>,
-    /// Keys may rotate themselves.
+    /// `true` if keys may rotate themselves.
     pub(crate) self_rotation: bool,
     pub(crate) lingering: Lingering,
 }

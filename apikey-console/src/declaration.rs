@@ -21,13 +21,13 @@ pub(crate) enum Needs {
 /// A route's declaration.
 pub(crate) struct Declaration {
     pub(crate) needs: Needs,
-    /// Its method is not GET.
+    /// `true` if its method is not GET.
     pub(crate) is_change: bool,
     pub(crate) takes_parameters: bool,
     pub(crate) takes_body: bool,
-    /// `If-Match` is either looked at or means nothing.
+    /// `true` if the route evaluates `If-Match`, or if the header has no meaning for it.
     pub(crate) takes_precondition: bool,
-    /// `Idempotency-Key` is looked at. Other routes ignore it.
+    /// `true` if the route evaluates `Idempotency-Key`. Other routes ignore it.
     pub(crate) takes_idempotency_key: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The OpenAPI document: the routes' own parts, and what holds for all of them.
+//! The OpenAPI document: the parts of the routes, and the parts that all routes share.
 
 use apikey_core::Scope;
 use http::{Method, StatusCode};
@@ -166,7 +166,7 @@ pub(crate) fn complete(operation: &mut Operation, path: &str, declaration: &Decl
         if let RefOr::T(parameter) = parameter
             && parameter.parameter_in == ParameterIn::Header
         {
-            // A header is left out, and never null.
+            // The header can be absent, but never null.
             let pattern = match parameter.name.eq_ignore_ascii_case(IDEMPOTENCY_KEY.as_str()) {
                 true => {
                     parameter.description = Some(SENT_AGAIN.to_owned());
@@ -180,7 +180,7 @@ pub(crate) fn complete(operation: &mut Operation, path: &str, declaration: &Decl
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         for content in body.content.values_mut() {
-            // A body is left out, and never null.
+            // The body can be absent, but never null.
             if let RefOr::T(content) = content
                 && let Some(RefOr::T(Schema::OneOf(either))) = &content.schema
                 && let Some(reference) = either.items.iter().find(|schema| matches!(schema, RefOr::Ref(_)))
@@ -196,7 +196,7 @@ pub(crate) fn complete(operation: &mut Operation, path: &str, declaration: &Decl
             When::Always => true,
             When::Guarded => is_guarded,
             When::Named => has_id,
-            // The scopes that there are stand in the configuration.
+            // `/scopes` is answered from the configuration.
             When::Reading => {
                 (!declaration.is_change || is_versioned)
                     && matches!(declaration.needs, Needs::Scope(_))

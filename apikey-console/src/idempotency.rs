@@ -1,7 +1,7 @@
-//! `Idempotency-Key`: a request that is sent again because its answer was lost is not carried out again.
+//! `Idempotency-Key`: a request that is repeated because its answer was lost is not carried out again.
 //!
-//! The header is that of `draft-ietf-httpapi-idempotency-key-header`. The draft writes the value as a string in quotes;
-//! widely used clients send it without.
+//! `draft-ietf-httpapi-idempotency-key-header` specifies the header. Its value is a quoted string there; common clients
+//! send it without quotes.
 
 use apikey_manager::Actor;
 use axum::{body::Body, extract::Request};
@@ -17,7 +17,7 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// The longest key.
 const LONGEST: usize = 255;
 
-/// Gives the caller's next change the request's key, if there is one. The input is the body, byte for byte.
+/// Passes the request's key, if any, to the caller's next change. The input is the body, byte for byte.
 pub(crate) async fn bind(request: Request) -> Result<Request, Failure> {
     let Some(key) = key(request.headers())? else { return Ok(request) };
     let (mut parts, body) = request.into_parts();

@@ -1,7 +1,7 @@
 //! Parses bodies and queries with serde, and collects every mistake instead of stopping at the first one.
 //!
-//! serde passes a type's field names to the deserializer. [`Members`] therefore visits each field, sent or not, records what
-//! is wrong with it, and continues with a stand-in. Members that remain afterwards are unknown.
+//! serde passes a type's field names to the deserializer. [`Members`] therefore visits each field, sent or not, records
+//! its mistakes, and continues with a placeholder. Members that remain afterwards are unknown.
 
 use std::{fmt, marker::PhantomData, str::FromStr, time::Duration};
 
@@ -130,7 +130,7 @@ impl de::Error for Mistake {
     }
 }
 
-/// A client's input, and the members that are still to be read.
+/// A client's input, and the members that have not been read yet.
 struct Members {
     names: std::slice::Iter<'static, &'static str>,
     next: &'static str,
@@ -194,7 +194,7 @@ impl Member {
     }
 }
 
-/// Accepts 60.0 as an integer, as JSON Schema does and as clients send that have no other numbers.
+/// Accepts 60.0 as an integer, as JSON Schema does, for clients without integers.
 fn whole(value: &Value) -> Option<u64> {
     let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and within a double's range")]
@@ -209,7 +209,7 @@ impl<'de> Deserializer<'de> for Member {
         self.get("", Some)?.deserialize_any(visitor).map_err(de::Error::custom)
     }
 
-    /// An absent member is `none`, and `null` is `unit`: see [`Given`].
+    /// An absent member becomes `none`, and `null` becomes `unit`: see [`Given`].
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
         match self.0 {
             None => visitor.visit_none(),
@@ -268,7 +268,7 @@ impl<'de> SeqAccess<'de> for Items {
     }
 }
 
-/// A field that means different things if it is absent and if it is null.
+/// A field for which absence and null differ.
 #[derive(Clone, Debug)]
 pub(crate) enum Given<T> {
     Absent,
@@ -314,7 +314,7 @@ impl<T> From<Given<T>> for Patch<T> {
     }
 }
 
-/// The overlap of a rotation: seconds, or null. There is no default, because any would surprise somebody.
+/// The overlap of a rotation: seconds, or null. It has no default, because any default would surprise someone.
 pub(crate) fn overlap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Overlap, D::Error> {
     match Given::deserialize(deserializer)? {
         Given::Absent => Err(de::Error::missing_field("")),
@@ -324,7 +324,7 @@ pub(crate) fn overlap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Over
     }
 }
 
-/// A value that is written as a string.
+/// Parses a value that is written as a string.
 pub(crate) fn parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -334,7 +334,7 @@ where
     text.map(|text| text.parse().map_err(de::Error::custom)).transpose()
 }
 
-/// One of the names in `all`.
+/// Parses one of the names in `all`.
 fn one_of<'de, D, T>(deserializer: D, all: impl IntoIterator<Item = (T, &'static str)>) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -368,18 +368,18 @@ pub(crate) fn sort<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     one_of(deserializer, all)
 }
 
-/// A boolean in a query.
+/// Parses a boolean in a query.
 pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     one_of(deserializer, [(true, "true"), (false, "false")])
 }
 
-/// A number of days in a query.
+/// Parses a number of days in a query.
 pub(crate) fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     Ok(Some(Duration::from_secs(86_400 * number(&text, 3_650)? as u64)))
 }
 
-/// A whole number from 1 to `most`, in digits.
+/// Parses a whole number from 1 to `most`, in digits.
 fn number<E: de::Error>(text: &str, most: usize) -> Result<usize, E> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|number| digits && (1..=most).contains(number));
@@ -387,7 +387,7 @@ fn number<E: de::Error>(text: &str, most: usize) -> Result<usize, E> {
     number.ok_or_else(|| de::Error::invalid_value(Unexpected::Other("a number"), &expected.as_str()))
 }
 
-/// The longest page that a query asks for.
+/// The page size of a query.
 #[derive(Debug)]
 pub(crate) struct Limit(usize);
 
@@ -397,7 +397,7 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// The page that a query asks for.
+/// Returns the page that a query requests.
 pub(crate) fn page(limit: Option<Limit>, cursor: Option<Cursor>) -> PageRequest {
     let request = cursor.map_or_else(PageRequest::first, PageRequest::after);
     match limit {

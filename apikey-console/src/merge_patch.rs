@@ -31,7 +31,7 @@ mod tests {
 
     use super::*;
 
-    /// The examples of RFC 7396, appendix A, whose target and patch are objects.
+    /// The examples of RFC 7396, appendix A, with objects as target and patch.
     #[test]
     fn given_the_examples_of_the_rfc_when_merged_then_the_results_are_its_own() {
         let cases = [

@@ -14,7 +14,7 @@ use crate::problem::{Failure, Problem};
 pub(crate) enum Tags {
     /// `*`: any version.
     Any,
-    /// Any of these versions. Tags that name none match nothing and are left out.
+    /// Any of these versions. Tags that are not versions match nothing, and are left out.
     Versions(Vec<u64>),
 }
 
@@ -27,7 +27,7 @@ impl Tags {
     }
 }
 
-/// `If-Match`, in which weak tags match nothing (§13.1.1).
+/// `If-Match`. Weak tags match nothing (§13.1.1).
 pub(crate) struct IfMatch(pub(crate) Option<Tags>);
 
 impl<S: Sync> FromRequestParts<S> for IfMatch {
@@ -38,7 +38,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// `If-None-Match`, in which weak tags match (§13.1.2).
+/// `If-None-Match`. Weak tags match (§13.1.2).
 pub(crate) struct IfNoneMatch(pub(crate) Option<Tags>);
 
 impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
@@ -60,13 +60,13 @@ pub(crate) fn none(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-/// The resource's version differs from the caller's.
+/// Returns the failure for a version that differs from the caller's.
 pub(crate) fn failed() -> Failure {
     let detail = "The resource has changed since it was read.";
     Problem::new(StatusCode::PRECONDITION_FAILED, "stale_version", detail).into()
 }
 
-/// Others change the resource faster than it can be read.
+/// Returns the failure for a resource that changes faster than it can be read.
 pub(crate) fn busy() -> Failure {
     let detail = "The resource keeps changing. Try again.";
     Problem::new(StatusCode::CONFLICT, "conflict", detail).into()
@@ -90,15 +90,15 @@ fn tags(headers: &HeaderMap, name: &HeaderName, takes_weak: bool) -> Result<Opti
     let mut versions = Vec::new();
     loop {
         let (is_weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
-        // A comma may stand in a tag: it is what lies between quotes (§8.8.3).
+        // A tag may contain a comma, so it is delimited by its quotes (§8.8.3).
         let (opaque, after) = quoted.strip_prefix('"').and_then(|tag| tag.split_once('"')).ok_or_else(malformed)?;
         if !opaque.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(malformed());
         }
-        // Versions are written in one way only: "03" is the tag of none.
+        // A version has a single form: "03" matches nothing.
         let version = opaque.parse::<u64>().ok().filter(|version| version.to_string() == opaque);
         versions.extend(version.filter(|_| takes_weak || !is_weak));
-        // Empty elements of a list are passed over (§5.6.1.2).
+        // Empty elements of a list are skipped (§5.6.1.2).
         let next = after.trim_start_matches([',', ' ', '\t']);
         if next.is_empty() {
             return Ok(Some(Tags::Versions(versions)));

@@ -1,4 +1,5 @@
-//! Error answers: problems (RFC 9457) with a `code` and fields for programs. The manager's errors are mapped here alone.
+//! Error answers: problems (RFC 9457) with a `code` and fields for programs. The manager's errors are mapped here
+//! alone.
 
 use std::error::Error;
 
@@ -27,7 +28,7 @@ const MORE: &str = "more";
 /// `Retry-After` for a store that can't be reached, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
-/// `Retry-After` for readers when too many read at once, in seconds.
+/// `Retry-After` when there are too many concurrent reads, in seconds.
 const BUSY_FOR_SECONDS: u64 = 1;
 
 /// The reason why a call failed.
@@ -36,7 +37,7 @@ pub(crate) enum Failure {
     Problem(Box<Problem>),
     /// A rejection by the authenticator.
     Refused(Rejection),
-    /// The caller may not; the words depend on its credential.
+    /// The caller lacks a right. The answer depends on its credential.
     Unmet(Unmet),
 }
 
@@ -73,7 +74,8 @@ struct ProblemBody {
     code: &'static str,
     /// The explanation, for people.
     detail: String,
-    /// Each wrong field or parameter. After 50, one entry with the field `*` and the code `more` tells how many are left out.
+    /// Each wrong field or parameter. After 50, one entry with the field `*` and the code `more` tells how many are
+    /// left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false, max_items = 51)]
     errors: Vec<FieldProblem>,
@@ -160,7 +162,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // Strings and numbers alone: this can't fail.
+        // Only strings and numbers, so this can't fail.
         let body = serde_json::to_vec(&self.body).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = StatusCode::from_u16(self.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -196,7 +198,7 @@ impl From<ManageError> for Failure {
                 Problem::invalid(fields.into_iter().map(FieldProblem::from).collect()).into()
             }
             ManageError::NotFound(_) => Problem::not_found().into(),
-            // Versions come from `If-Match` alone.
+            // Only `If-Match` sets a version.
             ManageError::StaleVersion { .. } => {
                 Problem::new(StatusCode::PRECONDITION_FAILED, code, "The resource has changed since it was read.")
                     .into()
@@ -230,7 +232,7 @@ impl From<ManageError> for Failure {
                 report(&error);
                 unavailable().into()
             }
-            // `Generate` cannot happen with a manager that was built, nor `Import` here.
+            // `Generate` can't happen with a manager that was built, and `Import` can't happen here.
             _ => {
                 report(&error);
                 internal().into()
@@ -256,7 +258,7 @@ pub(crate) fn from_store(error: StoreError) -> Problem {
 
 fn unknown_outcome(error: &dyn Error) -> Problem {
     report(error);
-    // No Retry-After: a retry without `Idempotency-Key` may do it twice.
+    // No `Retry-After`: a retry without `Idempotency-Key` might make the change twice.
     let detail = "It is unknown whether the change was made. Check before retrying.";
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "unknown_outcome", detail)
 }
@@ -291,7 +293,7 @@ impl FieldProblem {
 
 impl From<FieldError> for FieldProblem {
     fn from(error: FieldError) -> Self {
-        // The API's names where they differ from the manager's.
+        // The API's field names, where they differ from the manager's.
         let field = match error.field.as_str() {
             "service_account" => "service_account_id".to_owned(),
             "overlap" => "overlap_seconds".to_owned(),

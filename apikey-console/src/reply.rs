@@ -14,17 +14,17 @@ use zeroize::Zeroizing;
 
 use crate::problem::Failure;
 
-/// A resource that only the caller may cache, and must revalidate.
+/// Returns a resource that only the caller may cache, and must revalidate.
 pub(crate) fn json<T: Serialize>(status: StatusCode, resource: &T) -> Result<Response, Failure> {
     cached(status, resource, "private, no-cache")
 }
 
-/// A resource that contains a secret and that nothing may cache.
+/// Returns a resource that contains a secret and that nothing may cache.
 pub(crate) fn secret<T: Serialize>(status: StatusCode, resource: &T) -> Result<Response, Failure> {
     respond(status, Bytes::from_owner(wiped(resource)?), "no-store")
 }
 
-/// JSON in a buffer that is overwritten on drop, and that never moves while it is written.
+/// Serializes JSON into a buffer that never moves while it is written, and that is overwritten on drop.
 fn wiped<T: Serialize>(resource: &T) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut length = Length(0);
     serde_json::to_writer(&mut length, resource).map_err(|error| Failure::internal(&error))?;
@@ -47,7 +47,7 @@ impl io::Write for Length {
     }
 }
 
-/// A resource of this version.
+/// Returns a resource of this version.
 pub(crate) fn versioned<T: Serialize>(resource: &T, version: u64) -> Result<Response, Failure> {
     json(StatusCode::OK, resource).map(|reply| with(reply, ETAG, &etag(version)))
 }
@@ -63,14 +63,14 @@ pub(crate) fn no_content() -> Response {
     with(reply, CACHE_CONTROL, "private, no-cache")
 }
 
-/// The caller has this version already (RFC 9110 §15.4.5).
+/// Returns the response for a caller that already has this version (RFC 9110 §15.4.5).
 pub(crate) fn not_modified(version: u64) -> Response {
     let mut reply = Response::new(Body::empty());
     *reply.status_mut() = StatusCode::NOT_MODIFIED;
     with(with(reply, CACHE_CONTROL, "private, no-cache"), ETAG, &etag(version))
 }
 
-/// `reply` with one more header. Values are made of ids, numbers and words: none is malformed.
+/// Adds a header to `reply`. Values consist of ids, numbers and words, so none is malformed.
 pub(crate) fn with(mut reply: Response, name: HeaderName, value: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(value) {
         reply.headers_mut().insert(name, value);

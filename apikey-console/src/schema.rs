@@ -34,9 +34,9 @@ texts! {
     Grant = r"^(\*|[A-Za-z0-9._:-]{1,120}|[A-Za-z0-9._:-]{1,118}:\*)$", 1 to 120;
     /// An actor's name, `key:…` for a key. It has the characters of a name.
     ActorName = text_pattern(), 1 to 128;
-    /// A name, with at least one visible character. Invisible characters and those that change how others are displayed are
-    /// not allowed: control characters, directional controls, zero-width characters, line separators. U+200C, U+200D, U+FE0E
-    /// and U+FE0F are allowed where a script or an emoji needs them.
+    /// A name, with at least one visible character. Invisible characters and those that change how others are displayed
+    /// are not allowed: control characters, directional controls, zero-width characters, line separators. U+200C,
+    /// U+200D, U+FE0E and U+FE0F are allowed where a script or an emoji needs them.
     Name = text_pattern(), 1 to 100;
     /// A remark. It has the characters of a name and may be empty.
     Remark = text_pattern(), 0 to 500;

@@ -27,8 +27,8 @@ use tower_service::Service;
 
 use crate::{config::Config, page::Page, routes, session::Sessions};
 
-/// A tower service that manages keys: a REST API under `v1`, for keys with `keys:read`, `keys:write` or `keys:admin` and for
-/// users whom the host has logged in.
+/// A tower service that manages keys: a REST API under `v1`, for keys with `keys:read`, `keys:write` or `keys:admin`,
+/// and for users that the host has logged in.
 ///
 /// ```
 /// use apikey_console::Console;
@@ -89,11 +89,12 @@ impl Console {
         Console::of(config)
     }
 
-    /// Sets the path at which clients find the service, such as `/api/keys`, for absolute addresses in `Location` and in the
-    /// OpenAPI document.
+    /// Sets the path at which clients find the service, such as `/api/keys`, for absolute addresses in `Location` and
+    /// in the OpenAPI document.
     ///
-    /// Without it the document's server is `../v1`, relative to the document itself, as OpenAPI has it. Swagger UI resolves
-    /// that; schemathesis takes any relative address from the root of the host, and so needs a public path.
+    /// Without it, the document's server is `../v1`, relative to the document, as OpenAPI specifies. Swagger UI
+    /// resolves that. schemathesis resolves relative addresses against the root of the host, and so needs a public
+    /// path.
     ///
     /// ```
     /// # use apikey_console::Console;
@@ -109,7 +110,7 @@ impl Console {
         self.with(|config| config.public_path = Some(public_path))
     }
 
-    /// Also lets in users whom the host has logged in.
+    /// Also accepts users that the host has logged in.
     ///
     /// ```
     /// # use apikey_console::Console;
@@ -127,9 +128,9 @@ impl Console {
     ///
     /// # Security
     ///
-    /// Browsers send cookies with the requests of foreign pages, too. Changes are therefore rejected unless the request has
-    /// `Sec-Fetch-Site: same-origin` or an `Origin` that was [set](Console::origin). A request with a login and a key is
-    /// rejected as well.
+    /// Browsers send cookies with the requests of foreign pages, too. Changes are therefore rejected unless the request
+    /// has `Sec-Fetch-Site: same-origin` or an `Origin` that was [set](Console::origin). A request with both a login
+    /// and a key is rejected as well.
     #[must_use]
     pub fn login(self, login: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Self {
         self.login_async(move |parts| {
@@ -138,7 +139,7 @@ impl Console {
         })
     }
 
-    /// As [`login`](Console::login), for logins that are looked up. If the look-up fails, the answer is 503.
+    /// Like [`login`](Console::login), for logins that are looked up. If the lookup fails, the answer is 503.
     ///
     /// ```
     /// # use apikey_console::Console;
@@ -166,7 +167,7 @@ impl Console {
         self.with(|config| config.origins.push(origin.as_ref().trim_end_matches('/').to_owned()))
     }
 
-    /// Serves the page for people, too, and lets them sign in to it with a key.
+    /// Also serves the page for people, who sign in with a key.
     ///
     /// ```
     /// # use apikey_console::{Console, Page};
@@ -213,7 +214,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let routes = MapResponse::new(self.router.clone(), finish);
-        // Changes run to their end and are answered, even if a key revokes itself. This also tells the host's layers.
+        // Changes run to their end and are answered, even if a key revokes itself. This applies to the host's layers,
+        // too.
         let routes = FinishLayer::new().layer(routes);
         let mut routes = LingerLayer::new().lingering(self.config.lingering.clone()).layer(routes);
         ResponseFuture(Box::pin(routes.call(request.map(any_body))))
@@ -236,7 +238,7 @@ fn finish(mut response: Response<AnyBody>) -> Response<ResponseBody> {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        // RFC 9110 §8.6: 204 has no length, and 304 has the length of what it stands for.
+        // RFC 9110 §8.6: 204 has no length, and 304 has the length of the corresponding 200.
         headers.remove(CONTENT_LENGTH);
     }
     let allowed =

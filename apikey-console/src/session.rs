@@ -1,4 +1,4 @@
-//! Sessions: the key of whoever signed in, sealed in a cookie. Every request opens it, and the key goes the way of all keys.
+//! Sessions: the key of a signed-in user, sealed in a cookie. Every request opens it and authenticates with the key.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -21,31 +21,31 @@ use crate::page::Page;
 /// The cookie's name, which is sealed with its value.
 const NAME: &str = "apikey_session";
 
-/// The longest that a session lasts.
+/// The longest duration of a session.
 const LONGEST: Duration = Duration::from_secs(8 * 60 * 60);
 
-/// How many sign in at the same time; the others wait for their turn.
+/// The largest number of concurrent sign-ins. Others wait.
 const AT_ONCE: usize = 16;
 
-/// The longest that anybody waits.
+/// The longest time that a sign-in waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Seals and opens sessions.
 #[derive(Clone)]
 pub(crate) struct Sessions {
-    /// The first one seals; all of them open.
+    /// The first key seals; all keys open.
     keys: Arc<[Key]>,
     secure: Option<bool>,
     turns: Arc<Semaphore>,
 }
 
-/// What a request's cookies come to.
+/// The result of reading a request's cookies.
 pub(crate) enum Opened {
-    /// There is no session, or one that has ended or was never sealed here.
+    /// There is no session, or it has ended or was not sealed by these keys.
     None,
     /// The key of the session.
     Key(Zeroizing<String>),
-    /// There is more than one: nobody says which is meant.
+    /// There are several sessions, so that the intended one is unknown.
     Several,
 }
 
@@ -58,14 +58,14 @@ impl Sessions {
         Sessions { keys: keys.into(), secure: page.cookie_secure, turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Waits for a turn to sign in. There is none if it takes too long.
+    /// Waits for a permit to sign in. Returns `None` after the longest wait.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         timeout(LONGEST_WAIT, self.turns.acquire()).await.ok()?.ok()
     }
 
-    /// The `Set-Cookie` of a session with this key.
+    /// Returns the `Set-Cookie` header of a session with this key.
     ///
-    /// It has no `Path`: browsers then take the folder that `v1/session` stands in, whatever prefix they see.
+    /// It has no `Path`, so that browsers use the folder of `v1/session` under any prefix.
     pub(crate) fn seal(&self, key: &str, parts: &Parts, now: Timestamp) -> Option<HeaderValue> {
         let until = now.checked_add(LONGEST)?.as_millis();
         let mut jar = CookieJar::new();
@@ -74,7 +74,7 @@ impl Sessions {
         self.header(cookie.max_age(cookie::time::Duration::try_from(LONGEST).ok()?), parts)
     }
 
-    /// The `Set-Cookie` that makes a browser forget a session.
+    /// Returns the `Set-Cookie` header that makes a browser delete a session.
     pub(crate) fn forget(&self, parts: &Parts) -> Option<HeaderValue> {
         self.header(Cookie::build((NAME, "")).max_age(cookie::time::Duration::ZERO), parts)
     }
@@ -105,19 +105,20 @@ impl Sessions {
     }
 }
 
-/// The sealed values among a request's cookies. Cookies that are not ours are passed over.
+/// Returns the sealed values among a request's cookies, and skips other cookies.
 fn sealed(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let cookies = lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
     cookies.filter(|(name, _)| *name == NAME).map(|(_, value)| value)
 }
 
-/// Only the second half of such a key seals; the first one is for signed cookies.
+/// Fills both halves of a `Key`. Only the second half seals; the first one is for signed cookies.
 fn key_of(key: &[u8; 32]) -> Key {
     Key::from(&[*key, *key].concat())
 }
 
-/// Returns `true` if the client asked for this very machine. The connection doesn't tell: a TLS proxy may stand on it, too.
+/// Returns `true` if the client addressed this very machine. The connection doesn't tell, because a TLS proxy may run
+/// on the machine, too.
 fn is_local(parts: &Parts) -> bool {
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     let host = host.as_ref().or(parts.uri.authority());

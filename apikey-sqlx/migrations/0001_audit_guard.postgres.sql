@@ -1,4 +1,4 @@
--- The audit trail is added to, and changed by nothing.
+-- The audit trail is append-only.
 CREATE FUNCTION @audit_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$
 DECLARE
     cutoff BIGINT;

@@ -1,13 +1,13 @@
 -- Times are milliseconds since the Unix epoch.
 
--- What is kept of an organization. On PostgreSQL the row is also the lock of whoever changes it.
+-- Organizations. On PostgreSQL, the row is also the lock of the organization's changes.
 CREATE TABLE @organization (
     id {text} NOT NULL PRIMARY KEY,
     suspended_at {int},
     suspended_by {text}
 ){table};
 
--- Asked for every key that is looked up, and nearly always empty.
+-- Read for every key that is looked up, and nearly always empty.
 CREATE INDEX #organization_suspended ON @organization (id) WHERE suspended_at IS NOT NULL;
 
 CREATE TABLE @service_account (
@@ -46,7 +46,7 @@ CREATE TABLE @key (
     metadata {text} NOT NULL,
     version {int} NOT NULL
 ){table};
--- One for each filter of a list, in the list's order: what is rare is found without reading what is not.
+-- One index for each filter of a list, in the list's order, so that rare keys are found without reading others.
 CREATE INDEX #key_page ON @key (organization, created_at, id);
 CREATE INDEX #key_environment ON @key (organization, environment, created_at, id) WHERE environment IS NOT NULL;
 CREATE INDEX #key_account ON @key (organization, service_account, created_at, id) WHERE service_account IS NOT NULL;
@@ -54,31 +54,31 @@ CREATE INDEX #key_creator ON @key (organization, created_by, created_at, id);
 CREATE INDEX #key_parent ON @key (organization, created_by_key, created_at, id) WHERE created_by_key IS NOT NULL;
 CREATE INDEX #key_disabled ON @key (organization, created_at, id) WHERE disabled_at IS NOT NULL;
 CREATE INDEX #key_revoked ON @key (organization, created_at, id) WHERE revoked_at IS NOT NULL;
--- The list by expiry, in which a key without one stands where the last moment there is stands.
+-- The list by expiry. Keys without an expiry come where the last possible moment is.
 CREATE INDEX #key_expiry ON @key (organization, (COALESCE(expires_at, 253402300799999)), id);
 CREATE INDEX #key_pending ON @key (organization, not_before) WHERE not_before IS NOT NULL;
--- What counts toward a limit, and what is expired.
+-- Keys that count toward a limit, and expired keys.
 CREATE INDEX #key_counted ON @key (organization, expires_at) WHERE revoked_at IS NULL;
 CREATE INDEX #key_expiring ON @key (expires_at, id) WHERE revoked_at IS NULL AND expires_at IS NOT NULL;
 
--- A row outlives its key, as a tombstone without one: its digest can't come back.
+-- A row outlives its key as a tombstone without one, so that its digest can't be used again.
 CREATE TABLE @secret (
     digest {bytes} NOT NULL,
     algorithm {text} NOT NULL,
     key_id {text} REFERENCES @key (id),
-    -- Counts a key's secrets from 1; the newest has the greatest.
+    -- Numbers a key's secrets from 1. The newest has the greatest number.
     number {int},
     created_at {int},
     superseded_at {int},
     ends_at {int},
-    -- Set when somebody ended it: it is not let in, whatever a clock says of `ends_at`.
+    -- Set when the secret was ended. It is then rejected independently of the clock and of `ends_at`.
     ended_at {int},
     PRIMARY KEY (digest, algorithm)
 ){keyed_table};
 CREATE UNIQUE INDEX #secret_of_key ON @secret (key_id, number) WHERE key_id IS NOT NULL;
 CREATE INDEX #secret_rotated ON @secret (key_id) WHERE number > 1 AND key_id IS NOT NULL;
 
--- When a secret was last used. Apart from the secret, so that usage never waits for a change or a change for usage.
+-- The last use of each secret. It is a table of its own, so that usage and changes never wait for each other.
 CREATE TABLE @seen (
     key_id {text} NOT NULL REFERENCES @key (id) ON DELETE CASCADE,
     number {int} NOT NULL,
@@ -86,11 +86,11 @@ CREATE TABLE @seen (
     PRIMARY KEY (key_id, number)
 ){keyed_table};
 
--- Who made which key or secret, or let a key do more: what a revocation follows. Rows outlive the keys that they name.
+-- Which actor made which key or secret, or widened a key's rights. Bulk revocations follow it. Rows outlive their keys.
 CREATE TABLE @lineage (
     organization {text} NOT NULL,
     actor {text} NOT NULL,
-    -- The digest of the secret that the actor presented, if it is a key.
+    -- The digest of the secret that the actor presented, if the actor is a key.
     presented {bytes},
     key_id {text} NOT NULL,
     -- `key`, `secret` or `widening`.
@@ -100,12 +100,12 @@ CREATE TABLE @lineage (
 ){table};
 CREATE INDEX #lineage_actor ON @lineage (organization, actor);
 
--- The ids of deleted keys, which can't come back either.
+-- The ids of deleted keys, which can't be used again.
 CREATE TABLE @deleted_key (
     id {text} NOT NULL PRIMARY KEY
 ){keyed_table};
 
--- What each key was used for, hour by hour. It outlives the key.
+-- The usage of each key by the hour. It outlives the key.
 CREATE TABLE @usage (
     key_id {text} NOT NULL,
     hour {int} NOT NULL,
@@ -116,14 +116,14 @@ CREATE TABLE @usage (
 ){keyed_table};
 CREATE INDEX #usage_hour ON @usage (hour);
 
--- The same, summed as it is added, so that what an organization's usage costs to read does not grow with its keys.
+-- Sums of usage, kept up to date, so that reading an organization's usage doesn't cost more with more keys.
 CREATE TABLE @usage_sum (
     organization {text} NOT NULL,
-    -- Of what: 0 all of the organization, 1 a service account, 2 an environment.
+    -- The subject: 0 the organization, 1 a service account, 2 an environment.
     part {int} NOT NULL,
-    -- Which account or environment.
+    -- The account or the environment.
     name {text} NOT NULL,
-    -- How many hours the sum is of: 1 or, by days of UTC, 24.
+    -- The length of the sum in hours: 1, or 24 for a day in UTC.
     hours {int} NOT NULL,
     start {int} NOT NULL,
     ok {int} NOT NULL,
@@ -132,7 +132,7 @@ CREATE TABLE @usage_sum (
 ){keyed_table};
 CREATE INDEX #usage_sum_start ON @usage_sum (start);
 
--- The batches of usage that were added: none is added twice.
+-- The batches of usage that were added. No batch is added twice.
 CREATE TABLE @usage_batch (
     id {text} NOT NULL PRIMARY KEY,
     at {int} NOT NULL
@@ -158,20 +158,20 @@ CREATE TABLE @marker (
     value {text} NOT NULL
 ){keyed_table};
 
--- The requests with an `Idempotency-Key` that were carried out. A request sent again finds itself here.
+-- The requests with an `Idempotency-Key` that were carried out. A repeated request is found here.
 CREATE TABLE @request (
     organization {text} NOT NULL,
-    -- Digests, in hexadecimal: of who asked for what with which key, and of the input.
+    -- Digests, in hexadecimal: of the actor, the operation and the key, and of the input.
     request {text} NOT NULL,
     input {text} NOT NULL,
-    -- The ids of the keys that it made or changed, with spaces between them.
+    -- The ids of the keys that it made or changed, separated by spaces.
     keys {text} NOT NULL,
     at {int} NOT NULL,
     PRIMARY KEY (organization, request)
 ){keyed_table};
 CREATE INDEX #request_age ON @request (organization, at, request);
 
--- One row: the revision of the last change to who may call, and which life of the database it counts in.
+-- One row: the revision of the last change of access, and the incarnation of the database that it counts in.
 CREATE TABLE @fleet (
     id {int} NOT NULL PRIMARY KEY CHECK (id = 1),
     revision {int} NOT NULL,
@@ -196,7 +196,7 @@ CREATE INDEX #audit_action ON @audit (organization, action, at, id);
 CREATE INDEX #audit_target ON @audit (organization, target, at, id);
 CREATE INDEX #audit_at ON @audit (at);
 
--- Until which moment the retention command, and no other, may delete events; within its own transaction only.
+-- The time before which the retention command may delete events. It is set only within that command's transaction.
 CREATE TABLE @audit_retention (
     id {int} NOT NULL PRIMARY KEY CHECK (id = 1),
     cutoff {int}

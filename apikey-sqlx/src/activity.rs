@@ -1,4 +1,4 @@
-//! What keys did, request by request: written in batches, and read in pages.
+//! Activity: written in batches, and read in pages.
 
 use apikey_manager::{Activity, ActivityQuery, Cursor, StoreError};
 
@@ -37,7 +37,7 @@ pub(crate) async fn add_activity(database: &Database, activity: &[Activity]) -> 
     added.await
 }
 
-/// PostgreSQL keeps no NUL, and what callers send must not stop the batch it is in.
+/// Replaces NUL characters. PostgreSQL can't store them, and text from callers must not make its batch fail.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -61,7 +61,7 @@ pub(crate) fn activity<'n>(names: &'n Names, asked: &ActivityQuery, after: Optio
 }
 
 pub(crate) fn read_activity(rows: &[Row]) -> Result<Batch<(String, Activity)>, StoreError> {
-    // As text the ids sort as the numbers do.
+    // As text, the ids sort as the numbers do.
     let name = |id: i64| format!("{id:020}");
     let place = |row: &Row| {
         let mut reader = row.reader();

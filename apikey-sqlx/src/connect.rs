@@ -5,9 +5,10 @@ use crate::{database::Database, dialect::Dialect, error::ConnectError, migrate, 
 impl SqlStore {
     /// Opens the store at `url`, with the [default options](SqlOptions::new).
     ///
-    /// `sqlite:keys.db` and `sqlite:///var/lib/keys.db` name a file, which is created if it is missing and is readable by its
-    /// owner only. A service may have tables of its own in that file: the store opens connections of its own, because the
-    /// durability of a commit is a setting of the connection. `postgres://user:password@host/database` (or `postgresql:`) names a server.
+    /// `sqlite:keys.db` and `sqlite:///var/lib/keys.db` name a file, which is created if it is missing and is readable
+    /// by its owner only. A service may have tables of its own in that file: the store opens connections of its own,
+    /// because the durability of a commit is a setting of the connection. `postgres://user:password@host/database` (or
+    /// `postgresql:`) names a server.
     ///
     /// # Errors
     ///
@@ -56,7 +57,8 @@ impl SqlOptions {
         }
     }
 
-    /// Opens the store on the connections of `pool`. [Closing](apikey_manager::KeyStore::close) the store leaves it open.
+    /// Opens the store on the connections of `pool`. [Closing](apikey_manager::KeyStore::close) the store leaves it
+    /// open.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! A borrowed connection, which returns to its pool only in a known state.
 //!
-//! Databases roll back by themselves after some errors: SQLite on a full or failing disk, PostgreSQL on a lost connection. sqlx
-//! counts transactions on its own side and doesn't notice, so its transactions are not used: `BEGIN`, `COMMIT` and `ROLLBACK`
-//! are plain statements. After an unexpected answer the connection is closed, which rolls back on either database.
+//! Databases roll back by themselves after some errors: SQLite on a full or failing disk, PostgreSQL on a lost
+//! connection. sqlx counts transactions on its own side and doesn't notice, so its transactions are not used: `BEGIN`,
+//! `COMMIT` and `ROLLBACK` are plain statements. After an unexpected answer the connection is closed, which rolls back
+//! on either database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -136,8 +137,8 @@ impl Connection {
         self.run(sql).await
     }
 
-    /// Commits if all statements succeeded. On an error the change is rolled back or the connection closed; the error tells
-    /// whether the commit may have happened.
+    /// Commits if all statements succeeded. On an error the change is rolled back or the connection closed; the error
+    /// tells whether the commit may have happened.
     pub(crate) async fn commit(&mut self) -> Result<(), Failure> {
         let committed = self.run("COMMIT".to_owned()).await;
         match committed {
@@ -147,8 +148,8 @@ impl Connection {
         committed
     }
 
-    /// Rolls the change back before it returns. If that fails, as it does if SQLite has rolled back by itself, the connection
-    /// is closed.
+    /// Rolls the change back before it returns. If that fails, as it does if SQLite has rolled back by itself, the
+    /// connection is closed.
     pub(crate) async fn rollback(&mut self) {
         if matches!(self.state, State::Changing | State::Failed) {
             self.state = State::Unknown;
@@ -167,8 +168,8 @@ impl Connection {
         }
     }
 
-    /// Returns the connection for one statement. Its state is unknown until the answer is [heard](Connection::hear), which
-    /// never happens if the caller is dropped.
+    /// Returns the connection for one statement. Its state is unknown until the answer is [heard](Connection::hear). If
+    /// the caller is dropped, that never happens.
     fn ask(&mut self) -> Result<Asked<'_>, Failure> {
         match (&mut self.link, self.state) {
             (Some(link), before @ (State::Idle | State::Changing)) => {
@@ -270,7 +271,7 @@ impl Link {
         }
     }
 
-    /// Closes the connection without a goodbye.
+    /// Closes the connection without telling the server.
     fn close_now(self) {
         match self {
             #[cfg(feature = "sqlite")]

@@ -55,7 +55,7 @@ impl Database {
         self.read(Lane::Read, query).await
     }
 
-    /// Runs a look-up that requests wait for.
+    /// Runs a lookup that requests wait for.
     pub(crate) async fn look_up(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
         self.read(Lane::LookUp, query).await
     }
@@ -196,14 +196,14 @@ impl Change {
         Ok(())
     }
 
-    /// Rolls back before it returns, not some time after.
+    /// Rolls back before it returns.
     pub(crate) async fn rollback(mut self) {
         self.connection.rollback().await;
     }
 }
 
-/// Begins a change, also on a service's pool. Rows are locked, so read committed is enough and nothing has to be retried.
-/// `READ WRITE` is not set, because it would override a server that has been made read-only.
+/// Begins a change, also on a service's pool. Rows are locked, so read committed is enough and nothing has to be
+/// retried. `READ WRITE` is not set, because it would override a server that has been made read-only.
 #[cfg(feature = "postgres")]
 fn begin_on_server(timeout: Duration) -> String {
     let millis = timeout.as_millis();

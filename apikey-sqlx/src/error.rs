@@ -27,8 +27,8 @@ pub enum ConnectError {
         /// The reason.
         reason: &'static str,
     },
-    /// The database can't be used for keys: it is too old, read-only, recovering, not the primary, not in UTF-8, or behind a
-    /// transaction pooler.
+    /// The database can't be used for keys: it is too old, read-only, recovering, not the primary, not in UTF-8, or
+    /// behind a transaction pooler.
     #[error("the database can't be used: {0}")]
     Unsuitable(String),
     /// The tables are not of this version.
@@ -140,7 +140,7 @@ pub(crate) fn commit_failed(failure: Failure) -> StoreError {
 /// Returns `true` if a commit's error with this code means that nothing was committed.
 fn is_definite(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
-    // PostgreSQL: connection exceptions, the server's end, and what says of itself that it doesn't know.
+    // PostgreSQL: connection exceptions, a shutdown of the server, and codes for an unknown outcome.
     let is_lost = code.len() == 5 && (code.starts_with("08") || code.starts_with("57P") || code == "40003");
     // SQLite, whose codes are shorter: an error of the disk or of memory, perhaps after the commit was written.
     let is_late = code.len() < 5 && code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 7 | 10));

@@ -1,5 +1,5 @@
-//! The file of a SQLite database, which may be deleted or replaced while it is open. SQLite then continues with the file that
-//! it has open, as any program does on Unix, and its writes are lost.
+//! The file of a SQLite database, which may be deleted or replaced while it is open. SQLite then continues with the
+//! file that it has open, as any program does on Unix, and its writes are lost.
 //!
 //! This module checks that the file is still at its path. On Windows an open file can't be deleted.
 
@@ -52,8 +52,8 @@ impl Files {
         Files { seen: Mutex::new(Seen { database, beside, glanced: None }) }
     }
 
-    /// Forgets the files beside the database, because the writing connection is about to be reopened, which may create them
-    /// anew.
+    /// Forgets the files beside the database, because the writing connection is about to be reopened, which may create
+    /// them anew.
     pub(crate) fn forget(&self) {
         self.seen().beside.iter_mut().for_each(|place| place.known = None);
     }

@@ -11,9 +11,9 @@ use crate::{
     row::{self, Row, account_id, corrupt, json, scopes},
 };
 
-/// The columns of each key. Disabled accounts and suspended organizations are looked up by index for each row: the planner may
-/// run a join or a correlated `EXISTS` over whole tables. If no organization is suspended, as nearly always, none is looked
-/// up.
+/// The columns of each key. Disabled accounts and suspended organizations are looked up by index for each row: the
+/// planner may run a join or a correlated `EXISTS` over whole tables. If no organization is suspended, as nearly
+/// always, none is looked up.
 const FIELDS: &str = "k.id, k.organization, k.service_account, k.name, k.environment, k.scopes, k.not_before, \
     k.expires_at, NULLIF(k.metadata, '{}'), s.ends_at, \
     CAST(CASE WHEN k.revoked_at IS NULL THEN 0 ELSE 1 END + CASE WHEN k.disabled_at IS NULL THEN 0 ELSE 2 END \
@@ -134,8 +134,8 @@ fn no_revision() -> StoreError {
     corrupt("no revision")
 }
 
-/// Returns all keys as one row of JSON. A connection's thread transfers value by value, and each transfer costs as much as
-/// finding a key.
+/// Returns all keys as one row of JSON. A connection's thread transfers value by value, and each transfer costs as much
+/// as finding a key.
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use std::fmt;

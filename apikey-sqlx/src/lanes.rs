@@ -1,7 +1,7 @@
-//! The shares of the connections: look-ups, changes and reads have one each, so that none waits for another.
+//! Divides the connections: lookups, changes and reads have a share each, so that none waits for another.
 //!
-//! The cost of a read is up to its caller: a year of usage, or a search. Requests that present a key, and revocations, must not
-//! queue behind reads.
+//! Callers choose the cost of a read, such as a year of usage or a search. Requests with a key, and revocations, must
+//! not queue behind reads.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Divides `connections`: a third for look-ups, a fifth for reads, the rest for changes. With fewer than three, each lane
-    /// has one permit, and lanes may wait for each other.
+    /// Divides `connections`: a third for look-ups, a fifth for reads, the rest for changes. With fewer than three,
+    /// each lane has one permit, and lanes may wait for each other.
     #[cfg(feature = "postgres")]
     pub(crate) fn of_server(connections: u32) -> Self {
         let (look_ups, reads) = ((connections / 3).max(1), (connections / 5).max(1));
@@ -95,7 +95,7 @@ mod tests {
         }
     }
 
-    /// All permits of a lane, and a waiter for one more.
+    /// Takes all permits of a lane, and adds a waiter for one more.
     async fn fill(database: &Arc<Database>, lane: Lane) -> (Vec<Connection>, Vec<tokio::task::JoinHandle<()>>) {
         let mut had = Vec::new();
         while let Ok(turn) = Arc::clone(database.lanes.of(lane)).try_acquire_owned() {

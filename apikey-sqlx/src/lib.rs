@@ -19,44 +19,44 @@
 //!
 //! # Beside the tables of a service
 //!
-//! The names of tables, indexes, triggers and functions begin with a prefix (`apikey_`). On PostgreSQL they may be in a schema
-//! of their own: see [`SqlOptions`]. A table records the applied migrations. `connect` applies them, one process at a time,
-//! or you apply them by hand: [`SqlOptions::migrations`] prints them.
+//! The names of tables, indexes, triggers and functions begin with a prefix (`apikey_`). On PostgreSQL they may be in a
+//! schema of their own: see [`SqlOptions`]. A table records the applied migrations. `connect` applies them, one process
+//! at a time, or you apply them by hand: [`SqlOptions::migrations`] prints them.
 //!
 //! # One shape, two dialects
 //!
-//! Statements are written once, with `$1` for values as both databases accept it. A small layer over integers, text and bytes
-//! runs them, so the store is neither generic over a database nor written twice. `sqlite` and `postgres` contain what differs:
-//! opening and checking connections, and beginning transactions. A migration is one file for both, with placeholders for
-//! types.
+//! Statements are written once, with `$1` for values as both databases accept it. A small layer over integers, text and
+//! bytes runs them, so the store is neither generic over a database nor written twice. `sqlite` and `postgres` contain
+//! what differs: opening and checking connections, and beginning transactions. A migration is one file for both, with
+//! placeholders for types.
 //!
-//! Every read is one statement and therefore one snapshot. A change locks its organization first (on SQLite, the database) and
-//! the revision last, so changes never deadlock.
+//! Every read is one statement and therefore one snapshot. A change locks its organization first (on SQLite, the
+//! database) and the revision last, so changes never deadlock.
 //!
 //! # Connections
 //!
 //! Look-ups of keys, changes, and reads (lists, searches, sums) have connections of their own, so reads never delay
 //! verification or revocation. [`SqlOptions::max_connections`] tells how the connections are divided.
 //!
-//! A connection is reused only if its state is known. It is closed if it doesn't answer in time, if it is lost, or if a change
-//! on it can't be rolled back. A service therefore needs no restart after a full disk or a stalled server: failed changes
-//! report an error, and the next change works.
+//! A connection is reused only if its state is known. It is closed if it doesn't answer in time, if it is lost, or if a
+//! change on it can't be rolled back. A service therefore needs no restart after a full disk or a stalled server:
+//! failed changes report an error, and the next change works.
 //!
 //! # PostgreSQL
 //!
 //! `connect` refuses a database whose encoding is not UTF-8, and a server that is not a writable primary.
 //!
-//! A pooler between the store and the server must pool sessions. Transaction pooling, as by PgBouncer with
-//! `pool_mode = transaction`, is not supported yet: the store prepares statements, which belong to a session. `connect`
-//! refuses such a pooler if it sees one session lent to two connections; while other clients are busy it may miss that.
-//! No setting of the store outlives its transaction in a pooler's session. Lasting settings are parameters of the session's
-//! start, which poolers refuse or ignore.
+//! A pooler between the store and the server must pool sessions. Transaction pooling, as by PgBouncer with `pool_mode =
+//! transaction`, is not supported yet: the store prepares statements, which belong to a session. `connect` refuses such
+//! a pooler if it sees one session lent to two connections; while other clients are busy it may miss that. No setting
+//! of the store outlives its transaction in a pooler's session. Lasting settings are parameters of the session's start,
+//! which poolers refuse or ignore.
 //!
 //! # SQLite
 //!
-//! Writes to a deleted file are lost. If the file or its write-ahead log is deleted or replaced while it is open, changes and
-//! [`check`](KeyStore::check) fail, and within a second look-ups fail, too. Stop the service before you restore a backup. On
-//! Windows an open file can't be deleted.
+//! Writes to a deleted file are lost. If the file or its write-ahead log is deleted or replaced while it is open,
+//! changes and [`check`](KeyStore::check) fail, and within a second look-ups fail, too. Stop the service before you
+//! restore a backup. On Windows an open file can't be deleted.
 //!
 //! # Features
 //!

@@ -12,7 +12,7 @@ use crate::{
 struct Migration {
     version: i64,
     name: &'static str,
-    /// For both databases.
+    /// The part for both databases.
     tables: &'static str,
     #[cfg(feature = "sqlite")]
     sqlite: &'static str,

@@ -53,28 +53,28 @@ impl SqlOptions {
         self
     }
 
-    /// Sets the PostgreSQL schema of the tables, which the migrations create if needed. It has the characters of a prefix. The
-    /// default is the first schema of the connection's search path.
+    /// Sets the PostgreSQL schema of the tables, which the migrations create if needed. It has the characters of a
+    /// prefix. The default is the first schema of the connection's search path.
     #[must_use]
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
     }
 
-    /// Sets the largest number of connections that the store opens itself: at least 3. The default is 12 for PostgreSQL. For
-    /// SQLite it is 6 that read, beside one that writes.
+    /// Sets the largest number of connections that the store opens itself: at least 3. The default is 12 for
+    /// PostgreSQL. For SQLite it is 6 that read, beside one that writes.
     ///
-    /// Look-ups of keys, changes, and reads have a part each, and none waits for another. Of twelve connections to PostgreSQL,
-    /// four are for look-ups, two for reads and six for changes. Of six to SQLite, four are for look-ups and two for reads. A
-    /// service's own pool is divided alike and should have at least 3 connections, too.
+    /// Look-ups of keys, changes, and reads have a part each, and none waits for another. Of twelve connections to
+    /// PostgreSQL, four are for look-ups, two for reads and six for changes. Of six to SQLite, four are for look-ups
+    /// and two for reads. A service's own pool is divided alike and should have at least 3 connections, too.
     #[must_use]
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.max_connections = Some(connections);
         self
     }
 
-    /// Sets whether `connect` applies the migrations. If it doesn't, tables of another version are an error. The default is
-    /// `true`.
+    /// Sets whether `connect` applies the migrations. If it doesn't, tables of another version are an error. The
+    /// default is `true`.
     #[must_use]
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;

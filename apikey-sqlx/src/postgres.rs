@@ -188,8 +188,8 @@ async fn session(connection: &mut PgConnection) -> Result<(i32, String), sqlx::E
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Time limits and planner settings. Only index scans and nested loops are enabled: with stale statistics, as after an import,
-/// the planner would read whole tables for one key, or spend a hundred times a look-up's time on compiling it.
+/// Time limits and planner settings. Only index scans and nested loops are enabled: with stale statistics, as after an
+/// import, the planner would read whole tables for one key, or spend a hundred times a look-up's time on compiling it.
 fn settings(timeout: Duration) -> [(&'static str, String); 6] {
     let millis = timeout.as_millis().to_string();
     let off = || "off".to_owned();

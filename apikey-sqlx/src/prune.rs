@@ -7,7 +7,7 @@ use apikey_manager::{Bucket, Prune, Pruned, StoreError};
 
 use crate::database::Database;
 
-/// The rows that one transaction deletes, so that others don't wait long.
+/// The rows that one transaction deletes. It is limited, so that others don't wait long.
 const PRUNED_AT_ONCE: i64 = 10_000;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -43,7 +43,7 @@ async fn remove(database: &Database, sql: &str, before: i64, is_audit: bool) -> 
     let mut removed = 0;
     loop {
         let removing = database.change(async |change| {
-            // The table's trigger protects events later than this limit. The next statement resets it.
+            // The table's trigger allows deleting events from before this time. The next statement resets it.
             if is_audit {
                 change.execute(names.query("UPDATE @audit_retention SET cutoff = $1").bind(before)).await?;
             }

@@ -1,4 +1,4 @@
-//! Statements: text for both databases, and values to go with it.
+//! Statements: one text for both databases, and its values.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use apikey_core::KeyDigest;
 
 use crate::dialect::Dialect;
 
-/// Rows that one statement writes at most.
+/// The most rows that one statement writes.
 pub(crate) const CHUNK: usize = 500;
 
-/// How tables are called, and whose SQL is spoken.
+/// The names of tables, and the dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     pub(crate) dialect: Dialect,
-    /// What indexes and triggers begin with.
+    /// The prefix of indexes and triggers.
     prefix: Arc<str>,
-    /// What tables begin with: the schema, if there is one, and the prefix.
+    /// The prefix of tables: the schema, if there is one, and the prefix.
     qualified: Arc<str>,
 }
 
@@ -28,12 +28,12 @@ impl Names {
         Names { dialect, prefix: prefix.into(), qualified: qualified.into() }
     }
 
-    /// `sql` with names in place of `@table` and `#index`.
+    /// Replaces `@table` and `#index` in `sql` with names.
     pub(crate) fn fill(&self, sql: &str) -> String {
         sql.replace('@', &self.qualified).replace('#', &self.prefix)
     }
 
-    /// A statement in which `@table` stands for a table, and `$1` for the first value.
+    /// Creates a statement in which `@table` stands for a table, and `$1` for the first value.
     pub(crate) fn query(&self, sql: &str) -> Query<'_> {
         Query { names: self, sql: self.fill(sql), values: Vec::new(), is_kept: true }
     }
@@ -45,22 +45,22 @@ pub(crate) struct Query<'n> {
     names: &'n Names,
     pub(crate) sql: String,
     pub(crate) values: Vec<Value>,
-    /// Will it come again, so that its plan is worth keeping?
+    /// `true` if the statement will be run again, so that its plan should be kept.
     pub(crate) is_kept: bool,
 }
 
-/// PostgreSQL expects ten values in an array that it doesn't know. For one that it knows to have less it makes a plan of
-/// its own, each time anew, and that takes longer than to look a key up.
+/// PostgreSQL assumes ten values for an array of unknown length. If it knows that an array has fewer, it makes a new
+/// plan each time, which takes longer than looking up a key.
 #[cfg(feature = "postgres")]
 const SHORTEST_ARRAY: usize = 16;
 
-/// What both databases can keep.
+/// A value that both databases can store.
 #[derive(Clone)]
 pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
     Digest([u8; 32]),
-    /// No digest, where a column may have one.
+    /// No digest, for a column that may be null.
     NoDigest,
     #[cfg(feature = "postgres")]
     Texts(Vec<String>),
@@ -68,7 +68,7 @@ pub(crate) enum Value {
     Digests(Vec<Option<[u8; 32]>>),
 }
 
-/// Values are names, notes and digests, and nobody's to read in a log.
+/// Hides the values, because names, notes and digests don't belong in logs.
 impl std::fmt::Debug for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("_")
@@ -76,14 +76,14 @@ impl std::fmt::Debug for Value {
 }
 
 impl<'n> Query<'n> {
-    /// The value of the next `$n`, which the text has already.
+    /// Adds the value of the next `$n`, which the text already contains.
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
         self
     }
 
-    /// Whether a value of it has a NUL character. PostgreSQL keeps no such text, and SQLite is given none either: so nothing is
-    /// found that has one, and nothing is written.
+    /// Returns `true` if a value contains a NUL character. PostgreSQL can't store it, and SQLite is treated alike: such
+    /// a query finds nothing, and such a change is rejected.
     pub(crate) fn has_nul(&self) -> bool {
         self.values.iter().any(|value| match value {
             Value::Text(Some(text)) => text.contains('\0'),
@@ -93,13 +93,13 @@ impl<'n> Query<'n> {
         })
     }
 
-    /// More text.
+    /// Appends text.
     pub(crate) fn push(&mut self, sql: &str) -> &mut Self {
         self.sql.push_str(&self.names.fill(sql));
         self
     }
 
-    /// A value, and its `$n`.
+    /// Appends a value and its `$n`.
     pub(crate) fn push_value(&mut self, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());
         let number = self.values.len();
@@ -107,7 +107,7 @@ impl<'n> Query<'n> {
         self
     }
 
-    /// `field` contains `text`. `LIKE` takes up to forty times as long where texts repeat themselves.
+    /// Appends the condition that `field` contains `text`. `LIKE` is up to forty times as slow for repetitive texts.
     pub(crate) fn push_contains(&mut self, field: &str, text: &str) -> &mut Self {
         let place = match self.names.dialect {
             #[cfg(feature = "sqlite")]
@@ -118,7 +118,8 @@ impl<'n> Query<'n> {
         self.push(&format!("{place}({field}, ")).push_value(text).push(") > 0")
     }
 
-    /// A value after the last. SQLite looks up each name among all there are, which for many takes longer than the insert.
+    /// Adds a value after the last one. SQLite searches all names for each one, which takes longer than the insert if
+    /// there are many.
     fn push_next(&mut self, value: Value) {
         match self.names.dialect {
             #[cfg(feature = "sqlite")]
@@ -133,7 +134,7 @@ impl<'n> Query<'n> {
         }
     }
 
-    /// An array of digests, and its `$n`; with room for [`SHORTEST_ARRAY`] at least.
+    /// Appends an array of digests and its `$n`, padded to at least [`SHORTEST_ARRAY`].
     #[cfg(feature = "postgres")]
     pub(crate) fn push_digests(&mut self, digests: &[&KeyDigest]) -> &mut Self {
         let digests = digests.iter().map(|digest| Some(*digest.as_bytes()));
@@ -141,7 +142,7 @@ impl<'n> Query<'n> {
         self.push_value(Value::Digests(digests.chain(std::iter::repeat_n(None, padding)).collect()))
     }
 
-    /// ` = ANY ($n)` where there are arrays, and elsewhere a list ` IN ($n, …)`, padded so that few lengths occur.
+    /// Appends ` = ANY ($n)` on PostgreSQL, and otherwise a list ` IN ($n, …)`, padded so that few lengths occur.
     pub(crate) fn push_one_of<T: Clone + Into<Value>>(&mut self, values: &[T]) -> &mut Self {
         #[cfg(feature = "postgres")]
         if self.names.dialect == Dialect::Postgres {
@@ -169,8 +170,8 @@ impl<'n> Query<'n> {
         self.push(")")
     }
 
-    /// `VALUES (…), (…)`: a row for each of `rows`, and in a statement without other values. Statements of more than one
-    /// row and less than `full` are not kept.
+    /// Appends `VALUES (…), (…)`, a row for each of `rows`, to a statement without other values. Plans of statements
+    /// with more than one row and fewer than `full` are not kept.
     pub(crate) fn push_rows(&mut self, rows: impl ExactSizeIterator<Item = Vec<Value>>, full: usize) -> &mut Self {
         self.is_kept = rows.len() == 1 || rows.len() == full;
         self.sql.push_str("VALUES ");

@@ -1,7 +1,7 @@
 //! The extent of a bulk revocation: the selected keys, and their descendants by lineage.
 //!
-//! A row of `reached` is a whole key or one of its secrets. The descendants of a secret are what was made by presenting it,
-//! not everything that its key made.
+//! A row of `reached` is a whole key or one of its secrets. The descendants of a secret are the keys and secrets that
+//! were made by presenting it, not everything that its key made.
 
 use apikey_core::KeyId;
 use apikey_manager::{ActorId, MAX_PAGE, Reach, ReachQuery, Selection, StoreError, Target};
@@ -91,7 +91,7 @@ fn made() -> String {
     format!("l.key_id, CASE WHEN l.made = '{MADE_KEY}' THEN NULL ELSE l.digest END AS digest")
 }
 
-/// `WITH … reached`, and `marked`, which tells for each row whether its key is reached as a whole.
+/// Creates `WITH … reached`, and `marked`, which says for each row whether its key is reached as a whole.
 fn reached<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
     let mut query = names.query("WITH RECURSIVE reached (key_id, digest) AS (SELECT key_id, digest FROM (");
     push_roots(&mut query, asked);
@@ -118,7 +118,7 @@ fn reached<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
     query
 }
 
-/// `reached`, and `rest`: rows that are not revoked yet.
+/// Creates `reached`, and `rest` with the rows that are not revoked yet.
 fn rest<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
     let mut query = reached(names, asked);
     query.push(

@@ -1,4 +1,4 @@
-//! Statements that read, for the store and for transactions alike.
+//! The queries of the store and of transactions.
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
@@ -15,13 +15,14 @@ fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }
 
-/// The places of a key in lists of each order; [`EXPIRY`] as its index has it, with `Timestamp::MAX` for none.
+/// The time of a key in a list of each order. [`EXPIRY`] matches its index, with `Timestamp::MAX` for keys without an
+/// expiry.
 const CREATED: &str = "k.created_at";
 const EXPIRY: &str = "COALESCE(k.expires_at, 253402300799999)";
 const LAST_USE: &str = "CASE WHEN k.last_used_at > COALESCE((SELECT max(w.at) FROM @seen w WHERE w.key_id = k.id), 0) \
     THEN k.last_used_at ELSE COALESCE((SELECT max(w.at) FROM @seen w WHERE w.key_id = k.id), 0) END";
 
-/// The keys that `condition`, which begins with their table `k`, `ORDER BY` and all, selects; and their secrets.
+/// Selects keys by `condition`, which starts with their table `k` and includes `ORDER BY`, and their secrets.
 ///
 /// `place` is the time by which a list of them is ordered.
 fn keys_where<'n>(names: &'n Names, place: &str, condition: impl FnOnce(&mut Query<'n>), order: &str) -> Query<'n> {
@@ -43,7 +44,7 @@ pub(crate) fn key<'n>(names: &'n Names, organization: &OrganizationId, id: &KeyI
     keys_where(names, CREATED, condition, "k.id")
 }
 
-/// A page of a list, or all of it.
+/// Selects a page of a list, or the whole list.
 pub(crate) fn keys<'n>(
     names: &'n Names,
     organization: &OrganizationId,
@@ -65,7 +66,7 @@ pub(crate) fn keys<'n>(
     let condition = |query: &mut Query<'n>| {
         query.push("k.organization = ").push_value(organization.as_str());
         push_filter(query, filter, now);
-        // Where the status has an index of its own, by another time, `+` keeps SQLite from preferring the list's.
+        // If the status has its own index, with another time, `+` keeps SQLite from preferring the list's index.
         let has_own = matches!(filter.status, Some(Status::Expired | Status::NotYetValid));
         match after {
             Some(after) if !is_descending => {
@@ -90,7 +91,7 @@ pub(crate) fn expiring(names: &Names, from: Timestamp, to: Timestamp, most: usiz
     keys_where(names, CREATED, condition, "k.expires_at, k.id")
 }
 
-/// Ids alone, within a change.
+/// Selects ids alone, within a change.
 pub(crate) fn ids<'n>(
     names: &'n Names,
     organization: &OrganizationId,
@@ -167,7 +168,7 @@ fn push_used(query: &mut Query<'_>) {
     query.push(" AND (k.last_used_at IS NOT NULL OR EXISTS (SELECT 1 FROM @seen w WHERE w.key_id = k.id))");
 }
 
-/// Read from an index alone.
+/// Reads only an index.
 pub(crate) fn place<'n>(
     names: &'n Names,
     organization: &OrganizationId,
@@ -189,7 +190,7 @@ pub(crate) fn read_place(rows: &[Row]) -> Result<Option<Cursor>, StoreError> {
     rows.first().map(read).transpose()
 }
 
-/// [`KeyRecord::status`](apikey_manager::KeyRecord::status), in its order.
+/// The condition for a [`KeyRecord::status`](apikey_manager::KeyRecord::status), in the same order.
 fn push_status(query: &mut Query<'_>, status: Status, now: i64) {
     if status == Status::Revoked {
         query.push(" AND k.revoked_at IS NOT NULL");
@@ -212,8 +213,8 @@ fn push_status(query: &mut Query<'_>, status: Status, now: i64) {
     }
     query.push(" AND (k.not_before IS NULL OR k.not_before <= ").push_value(now).push(")");
     if status == Status::Rotating {
-        // Of two secrets one at least is not the first. Asked of each of the organization's own keys: a list of all that
-        // were ever rotated would grow with everybody's.
+        // A key with two live secrets was rotated. Checked for each of the organization's own keys, because a list of
+        // all rotated keys would grow with every organization.
         query.push(" AND EXISTS (SELECT 1 FROM @secret r WHERE r.key_id = k.id AND r.number > 1)");
     }
     query.push(
@@ -226,8 +227,8 @@ fn push_status(query: &mut Query<'_>, status: Status, now: i64) {
     });
 }
 
-/// Whatever the case of ASCII letters, and of no others: in SQLite `lower` knows no more, in PostgreSQL the columns'
-/// collation doesn't.
+/// The condition for a search text. Only ASCII letters are case-insensitive: `lower` of SQLite knows no others, and in
+/// PostgreSQL the columns' collation doesn't.
 fn push_text(query: &mut Query<'_>, text: &str) {
     let wanted = text.to_ascii_lowercase();
     for (at, field) in ["name", "description", "hint"].into_iter().enumerate() {
@@ -237,7 +238,7 @@ fn push_text(query: &mut Query<'_>, text: &str) {
     query.push(" OR k.id = ").push_value(text).push(")");
 }
 
-/// What comes after a place, where the newest comes first.
+/// The condition for rows after a place, newest first.
 fn push_after(query: &mut Query<'_>, at: &str, id: &str, after: Option<&Cursor>) {
     if let Some(after) = after {
         query.push(&format!(" AND ({at}, {id}) < (")).push_value(after.at.as_millis());

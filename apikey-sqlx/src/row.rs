@@ -1,4 +1,4 @@
-//! Rows as both databases return them, and records read from them, column by column.
+//! Rows of both databases, and records read from them column by column.
 
 use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet, Timestamp};
 use apikey_manager::{
@@ -23,20 +23,20 @@ pub(crate) struct Reader<'r> {
     at: usize,
 }
 
-/// The columns of a key that [`Reader::key`] reads, of a table `k`, beside its secrets `s`. Metadata may be large, and comes
-/// with the newest secret alone.
+/// The columns of a key for [`Reader::key`], from a table `k`, beside its secrets `s`. Metadata may be large, and is
+/// selected with the newest secret only.
 pub(crate) const KEY: &str = "k.id, k.organization, k.service_account, k.name, k.description, k.environment, k.hint, \
     k.scopes, k.created_at, k.created_by, k.created_by_key, k.not_before, k.expires_at, k.last_used_at, \
     k.disabled_at, k.disabled_by, k.revoked_at, k.revoked_by, k.revoked_reason, \
     CASE WHEN s.number = (SELECT max(m.number) FROM @secret m WHERE m.key_id = k.id) THEN k.metadata END, k.version, \
     (SELECT max(w.at) FROM @seen w WHERE w.key_id = k.id)";
 
-/// The columns of a key that [`Reader::head`] reads, of a table `k`.
+/// The columns of a key for [`Reader::head`], from a table `k`.
 pub(crate) const HEAD: &str = "k.id, k.organization, k.service_account, k.name, k.environment, k.hint, k.scopes, \
     k.created_at, k.created_by, k.created_by_key, k.not_before, k.expires_at, k.disabled_at, k.disabled_by, \
     k.revoked_at, k.revoked_by, k.revoked_reason, k.version";
 
-/// The columns of a secret that [`Reader::secret`] reads, of tables `s` and `n`.
+/// The columns of a secret for [`Reader::secret`], from tables `s` and `n`.
 pub(crate) const SECRET: &str = "s.digest, s.algorithm, s.created_at, s.superseded_at, s.ends_at, s.ended_at, n.at";
 
 impl Row {
@@ -127,7 +127,7 @@ impl<'r> Reader<'r> {
         ActorId::new(self.text()?).map_err(|_| corrupt("an actor's id"))
     }
 
-    /// A moment and an actor, or neither.
+    /// Reads a moment and an actor, or neither.
     pub(crate) fn switched(&mut self) -> Result<Option<Switched>, StoreError> {
         match (self.optional_moment()?, self.optional_text()?) {
             (Some(at), Some(by)) => {
@@ -160,11 +160,11 @@ impl<'r> Reader<'r> {
         json(self.optional_text()?)
     }
 
-    /// A key, without its secrets.
+    /// Reads a key without its secrets.
     pub(crate) fn key(&mut self) -> Result<KeyRecord, StoreError> {
         let id = self.key_id()?;
         let organization = self.organization()?;
-        // The digest is a place-holder: the secrets come after.
+        // A placeholder: the secrets are read next.
         let none = KeyDigest::sha256_from_bytes([0; 32]);
         let mut key = KeyRecord::new(id, organization, none, Timestamp::UNIX_EPOCH, nobody()?);
         key.secrets.clear();
@@ -185,13 +185,13 @@ impl<'r> Reader<'r> {
         key.revoked = self.revocation()?;
         key.metadata = self.json()?.unwrap_or_default();
         key.version = self.count()?;
-        // Whichever is later: what the key came with, or what its secrets were seen at.
+        // The later one of the imported last use and the last use of its secrets.
         key.last_used_at = key.last_used_at.max(self.optional_moment()?);
         Ok(key)
     }
 
-    /// What rights and states are decided by. Scopes that can't be read may be any: whoever touches such a key must be
-    /// allowed to touch every key.
+    /// Reads the part of a key that decides rights and states. Unreadable scopes count as all scopes: an actor that
+    /// changes such a key must be allowed to change every key.
     pub(crate) fn head(&mut self) -> Result<KeyHead, StoreError> {
         let (id, organization) = (self.key_id()?, self.organization()?);
         let mut head = KeyHead::new(id, organization, Timestamp::UNIX_EPOCH, nobody()?);
@@ -248,18 +248,17 @@ where
     row.try_get(at).map_err(error::failed)
 }
 
-/// What was read of a list's rows.
+/// The result of reading a list's rows.
 pub(crate) struct Batch<T> {
     pub(crate) items: Vec<T>,
-    /// How many there were, those that can't be read among them.
+    /// The number of rows, including unreadable ones.
     pub(crate) count: usize,
-    /// Where the last of them stands in the list.
+    /// The place of the last row in the list.
     pub(crate) last: Option<Cursor>,
 }
 
 impl<T> Batch<T> {
-    /// Reads `count` runs of rows, one run for each item. Items that can't be read are left out, and told in the log by
-    /// what `place` says of them.
+    /// Reads `count` runs of rows, one run for each item. Unreadable items are skipped, and logged with their `place`.
     fn of<'r>(
         runs: impl Iterator<Item = &'r [Row]>,
         place: impl Fn(&Row) -> Result<Cursor, StoreError>,
@@ -281,7 +280,7 @@ impl<T> Batch<T> {
         Ok(batch)
     }
 
-    /// Of rows that are an item each.
+    /// Reads rows that are one item each.
     pub(crate) fn single(
         rows: &[Row],
         place: impl Fn(&Row) -> Result<Cursor, StoreError>,
@@ -291,23 +290,24 @@ impl<T> Batch<T> {
     }
 }
 
-/// Where a row stands whose column `at` has its time and whose column `id` has its id.
+/// Returns the place of a row with its time in column `at` and its id in column `id`.
 pub(crate) fn place(row: &Row, id: usize, at: usize) -> Result<Cursor, StoreError> {
     let column = |at| Reader { row, at };
     Ok(Cursor { at: column(at).moment()?, id: column(id).text()?.to_owned() })
 }
 
-/// Where [`KEY`] and [`HEAD`] have a key's id.
+/// The column of a key's id in [`KEY`] and [`HEAD`].
 const ID: usize = 0;
 
-/// Keys from rows of [`KEY`], [`SECRET`] and the time by which they are ordered, where those of one key stand together, its newest secret first.
+/// Reads keys from rows of [`KEY`], [`SECRET`] and the time by which they are ordered. The rows of one key are
+/// adjacent, its newest secret first.
 pub(crate) fn keys(rows: &[Row]) -> Result<Batch<KeyRecord>, StoreError> {
     let id = |row: &Row| Reader { row, at: ID }.text().map(str::to_owned).ok();
     let runs = rows.chunk_by(|a, b| id(a) == id(b));
     Batch::of(runs, |row| place(row, ID, KEY_COLUMNS + SECRET_COLUMNS), key_of)
 }
 
-/// The key that the rows are of; an error if it can't be read.
+/// Reads the key from its rows. Returns an error if it can't be read.
 pub(crate) fn key(rows: &[Row]) -> Result<Option<KeyRecord>, StoreError> {
     if rows.is_empty() { Ok(None) } else { key_of(rows).map(Some) }
 }
@@ -323,7 +323,7 @@ fn key_of(rows: &[Row]) -> Result<KeyRecord, StoreError> {
     Ok(key)
 }
 
-/// Heads from rows of [`HEAD`].
+/// Reads heads from rows of [`HEAD`].
 pub(crate) fn heads(rows: &[Row]) -> Result<Vec<KeyHead>, StoreError> {
     Ok(Batch::single(rows, |row| place(row, ID, 7), |mut reader| reader.head())?.items)
 }
@@ -331,7 +331,7 @@ pub(crate) fn heads(rows: &[Row]) -> Result<Vec<KeyHead>, StoreError> {
 const KEY_COLUMNS: usize = 22;
 const SECRET_COLUMNS: usize = 7;
 
-/// A digest of these bytes, by the name of its algorithm.
+/// Returns the digest with these bytes and this algorithm's name.
 pub(crate) fn digest(bytes: [u8; 32], algorithm: &str) -> Result<KeyDigest, StoreError> {
     let algorithm = algorithm.parse().map_err(|_| corrupt("a digest's algorithm"))?;
     Ok(KeyDigest::from_bytes(algorithm, bytes))
@@ -365,7 +365,7 @@ fn nobody() -> Result<ActorId, StoreError> {
     ActorId::new("-").map_err(|_| corrupt("an actor's id"))
 }
 
-/// The moment that is stored as `millis`.
+/// Returns the moment that is stored as `millis`.
 pub(crate) fn moment(millis: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millis(millis).ok_or_else(|| corrupt("a time"))
 }

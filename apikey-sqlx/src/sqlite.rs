@@ -1,7 +1,7 @@
 //! SQLite: the file, and the settings of its connections.
 //!
-//! One connection writes, so that changes of this process queue instead of contending for the file's lock. The others read
-//! and see the last commit.
+//! One connection writes, so that changes of this process queue instead of contending for the file's lock. The others
+//! read the last commit.
 
 use std::{
     path::Path,
@@ -26,10 +26,10 @@ use crate::{
 };
 
 const READERS: u32 = 6;
-/// The rows that a connection's thread reads ahead: as many as a long page has.
+/// The number of rows that a connection's thread reads ahead: those of a long page.
 const ROWS_AHEAD: usize = 256;
-/// The size of the file's memory map for readers, at SQLite's maximum. Every change empties a reader's own cache, and
-/// look-ups read scattered pages.
+/// The size of the file's memory map for readers, SQLite's maximum. Every change empties a reader's own cache, and
+/// lookups read scattered pages.
 const MAPPED: &str = "2147418112";
 
 pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database, ConnectError> {
@@ -125,8 +125,8 @@ fn is_memory(file: &SqliteConnectOptions) -> bool {
     file.get_filename().to_string_lossy().starts_with("file:sqlx-in-memory-")
 }
 
-/// SQLite enables the write-ahead log under a lock that it doesn't wait for. Of processes that start at once, all but one get
-/// `SQLITE_BUSY`.
+/// Enables the write-ahead log. SQLite does so under a lock that it doesn't wait for: of processes that start at once,
+/// all but one get `SQLITE_BUSY`.
 async fn connect_patiently(
     pool: &PoolOptions<Sqlite>,
     file: &SqliteConnectOptions,

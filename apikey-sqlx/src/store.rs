@@ -28,8 +28,8 @@ use crate::{
 ///
 /// # Security
 ///
-/// The database contains digests, never keys. Connections to a server are refused while it is read-only, recovering or a
-/// standby, because its answers may be stale.
+/// The database contains digests, never keys. Connections to a server are refused while it is read-only, recovering or
+/// a standby, because its answers may be stale.
 #[derive(Clone)]
 pub struct SqlStore {
     database: Arc<Database>,

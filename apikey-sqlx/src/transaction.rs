@@ -22,7 +22,7 @@ use crate::{
 #[cfg(feature = "postgres")]
 use crate::dialect::Dialect;
 
-/// Values of one list.
+/// The values of one list.
 const CHUNK: usize = 1_000;
 
 pub(crate) struct SqlTransaction {
@@ -44,7 +44,7 @@ impl SqlTransaction {
         }
     }
 
-    /// A change on SQLite has locked the whole file already.
+    /// On SQLite, a change has locked the whole file already.
     #[cfg(not(feature = "postgres"))]
     async fn lock(&mut self) -> Result<(), Failure> {
         Ok(())
@@ -174,7 +174,7 @@ impl Transaction for SqlTransaction {
     }
 }
 
-/// The last lock of a change: its holder waits for no other lock, and revisions commit in their order.
+/// Takes the last lock of a change. Its holder waits for no other lock, so revisions commit in order.
 async fn next_revision(change: &mut Change, names: &Names) -> Result<u64, StoreError> {
     let next = names.query("UPDATE @fleet SET revision = revision + 1 RETURNING revision");
     let rows = change.fetch(next).await.map_err(error::failed)?;

@@ -1,4 +1,4 @@
-//! Usage: what was counted, written in batches, each once, and summed as it is written.
+//! Usage: each batch is written once, and summed as it is written.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -14,12 +14,12 @@ use crate::{
 
 const TRIES: usize = 4;
 const DAY_MILLIS: i64 = 24 * 3_600_000;
-/// What sums are of; see the table.
+/// The subjects of sums; see the table.
 const WHOLE: i64 = 0;
 const OF_ACCOUNT: i64 = 1;
 const OF_ENVIRONMENT: i64 = 2;
 
-/// Tried again where a key was deleted under its feet, or another batch was in the way.
+/// Retries if a key was deleted or another batch was written at the same time.
 pub(crate) async fn add(database: &Database, batch: &UsageBatch) -> Result<bool, StoreError> {
     for _ in 1..TRIES {
         match add_once(database, batch).await {
@@ -42,7 +42,7 @@ async fn write(change: &mut Change, names: &Names, batch: &UsageBatch) -> Result
     if change.execute(own).await? == 0 {
         return Ok(false);
     }
-    // Summed and sorted: a statement may meet a row once, and all batches take their locks in one order.
+    // Summed, because a statement may touch a row only once, and sorted, so that all batches lock rows in one order.
     let mut hours = BTreeMap::<_, Count>::new();
     let mut sums = BTreeMap::<_, Count>::new();
     let mut seen = BTreeMap::new();
@@ -103,10 +103,10 @@ impl Count {
     }
 }
 
-/// The most that a row counts. A span has fewer than 16,384 rows, so their sum is a number that both databases have.
+/// The largest count of a row. A span has fewer than 16,384 rows, so their sum fits both databases' integers.
 const MOST: i64 = i64::MAX / 16_384;
 
-/// What becomes of a row that is there already: its counts grow, up to [`MOST`].
+/// The update of an existing row: its counts grow, up to [`MOST`].
 fn grown() -> String {
     let grown = |column| {
         let sum = format!("u.{column} + excluded.{column}");
@@ -142,7 +142,7 @@ fn add_seen(names: &Names, rows: impl ExactSizeIterator<Item = Vec<Value>>) -> Q
     query
 }
 
-/// When secrets were last used, as keys that are taken over bring it along.
+/// Stores the last use of imported secrets.
 pub(crate) async fn set_seen(
     change: &mut Change,
     names: &Names,
@@ -157,7 +157,7 @@ pub(crate) async fn set_seen(
     Ok(())
 }
 
-/// A key's usage is summed from its own hours, of which a span has few; all other from the sums.
+/// Selects buckets. A key's usage is summed from its own hours, of which a span has few; other usage from the sums.
 pub(crate) fn buckets<'n>(names: &'n Names, asked: &UsageQuery) -> Query<'n> {
     let (from, to) = (asked.from.as_millis(), asked.to.as_millis());
     let (part, name) = match &asked.of {
@@ -195,8 +195,8 @@ pub(crate) fn buckets<'n>(names: &'n Names, asked: &UsageQuery) -> Query<'n> {
 
 const SUMMED: &str = "SELECT start, CAST(sum(ok) AS BIGINT), CAST(sum(refused) AS BIGINT)";
 
-/// From which sums `from..to` is made up: whole days of it from those of days, the rest from those of hours. Each with the
-/// hours that a sum is of.
+/// Returns the sums that make up `from..to`, each with its length in hours: whole days from the sums of days, the rest
+/// from the sums of hours.
 fn spans(from: i64, to: i64, bucket: Bucket) -> Vec<(i64, Range<i64>)> {
     let first_day = from.div_euclid(DAY_MILLIS).saturating_add(i64::from(from.rem_euclid(DAY_MILLIS) > 0));
     let (first_day, last_day) =
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
     use crate::{SqlStore, found, options::SqlOptions, postgres, sqlite};
 
-    /// How each table is read: `SCAN` from end to end, `SEARCH` by an index, and which.
+    /// Returns how each table is read: `SCAN` for a whole table, or `SEARCH` with an index.
     async fn plan(database: &Database, mut query: Query<'_>) -> Vec<String> {
         query.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
         let rows = database.fetch(query).await.unwrap();
@@ -240,7 +240,7 @@ mod tests {
         details.filter(|detail| detail.starts_with("SCAN ") || detail.starts_with("SEARCH ")).collect()
     }
 
-    /// A database of SQLite with the store's tables in it.
+    /// Creates a SQLite database with the store's tables.
     async fn sqlite_database(folder: &std::path::Path) -> (SqlStore, Database) {
         let url = format!("sqlite:{}", folder.join("keys.db").display());
         (SqlStore::connect(&url).await.unwrap(), sqlite::connect(&url, &SqlOptions::new()).await.unwrap())
@@ -280,7 +280,7 @@ mod tests {
         ServiceAccountId::new(format!("sa_{number}")).unwrap()
     }
 
-    /// Each of many keys was used in each hour of some days.
+    /// Uses each of many keys in each hour of some days.
     async fn fill(store: &SqlStore) {
         for hour in 0..DAYS * 24 {
             let rows = (0..KEYS).map(|number| UsageRow {
@@ -298,7 +298,7 @@ mod tests {
         }
     }
 
-    /// Each: whose usage, from when to when in hours, how finely; the buckets told, and how many rows may be read for them.
+    /// Returns queries, each with the number of buckets in the result and the most rows that may be read.
     fn questions() -> Vec<(UsageQuery, usize, usize)> {
         let whose = [
             UsageOf::Organization,
@@ -319,7 +319,7 @@ mod tests {
                 let [from, to_moment] = [from, to].map(|hour| Timestamp::from_millis(hour * 3_600_000).unwrap());
                 let hours = to_moment.saturating_since(from).as_secs() / 3_600;
                 let query = UsageQuery { organization: acme(), of: of.clone(), from, to: to_moment, bucket };
-                // A key's own hours are all there is of it.
+                // Only a key's own hours are read.
                 let read = if is_key { hours as usize } else { read as usize };
                 questions.push((query, told as usize, read));
             }
@@ -335,7 +335,7 @@ mod tests {
         for (asked, told, read) in questions() {
             let query = buckets(&database.names, &asked);
             let plan = plan(&database, query.clone()).await;
-            // Every column of the key up to the span: no row is read that does not count.
+            // Every column of the key up to the span, so that only rows that count are read.
             let is_narrow = |step: &String| {
                 let by_sum = "(organization=? AND part=? AND name=? AND hours=? AND start>? AND start<?)";
                 let by_key = "(key_id=? AND hour>? AND hour<?)";
@@ -367,7 +367,7 @@ mod tests {
             explained.sql.insert_str(0, "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) ");
             let rows = database.fetch(explained).await.unwrap();
             let plan: Vec<_> = rows.iter().map(|row| row.reader().text().unwrap().to_owned()).collect();
-            // Of scans of tables, and of what they have read in vain.
+            // The rows that scans of tables have read, including those read in vain.
             let scans = plan.iter().filter(|step| step.contains(" on apikey_usage") || step.contains("Rows Removed"));
             let count = |step: &String| {
                 let (_, rows) = step.rsplit_once("rows=").or_else(|| step.rsplit_once(": ")).unwrap();

@@ -1,4 +1,4 @@
-//! The page's files, as they are checked in but for comments, and compressed for browsers that take it.
+//! The page's files without comments, plain and compressed.
 
 use std::{
     io::Write,
@@ -10,7 +10,7 @@ use flate2::{Compression, write::GzEncoder};
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
-/// The shell, with `{title}` and `{assets}` to be filled in.
+/// The shell, a template with `{title}` and `{assets}`.
 pub(crate) const SHELL: &str = include_str!("../../page/index.html");
 
 /// A file of the page.
@@ -29,7 +29,7 @@ macro_rules! files {
     };
 }
 
-/// Everything but the shell.
+/// All files except the shell.
 const FILES: [(&str, &str); 31] = files![
     "accounts.js",
     "api.js",
@@ -64,12 +64,12 @@ const FILES: [(&str, &str); 31] = files![
     "words.js",
 ];
 
-/// Compressed once in a process, when the first browser asks, however many consoles it has.
+/// Compressed once per process, on the first request, even for several consoles.
 static ASSETS: LazyLock<Vec<Arc<Asset>>> =
     LazyLock::new(|| FILES.into_iter().map(|(name, content)| Asset::of(name, without_comments(content))).collect());
 
-/// Leaves out comments and indentation: a fourth of the files, which no browser reads. Texts of the page don't look like
-/// comments, and have no line breaks but `\n`.
+/// Removes comments and indentation, a quarter of the files. No text of the page looks like a comment or contains a line
+/// break other than `\n`.
 fn without_comments(mut content: &str) -> Bytes {
     let mut code = String::with_capacity(content.len());
     while let Some((before, (_, after))) =
@@ -83,13 +83,13 @@ fn without_comments(mut content: &str) -> Bytes {
     lines.flat_map(|line| [line, "\n"]).collect::<String>().into()
 }
 
-/// All files, with the host's theme among them.
+/// Returns all files, including the host's theme.
 pub(crate) fn with_theme(theme: &str) -> Vec<Arc<Asset>> {
     let theme = Asset::of("theme.css", Bytes::copy_from_slice(theme.as_bytes()));
     ASSETS.iter().cloned().chain([theme]).collect()
 }
 
-/// A name for all of them together, which is another one as soon as a byte of them is.
+/// Returns a folder name for all files. It changes whenever a byte of them does.
 pub(crate) fn folder(assets: &[Arc<Asset>]) -> String {
     let mut hash = Sha256::new();
     for asset in assets {
@@ -125,7 +125,7 @@ impl Asset {
     }
 }
 
-/// Writing to memory doesn't fail, in either of these.
+/// Writing to memory doesn't fail, neither here nor in gzip.
 fn brotli(plain: &[u8]) -> Vec<u8> {
     let mut made = Vec::new();
     let parameters = brotli::enc::BrotliEncoderParams { quality: 11, size_hint: plain.len(), ..Default::default() };

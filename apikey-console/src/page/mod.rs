@@ -1,4 +1,4 @@
-//! The page for people: its settings here, its files in `assets`, and what is answered for them in `site`.
+//! The page for people. Its settings are here, its files in `assets`, and its responses in `site`.
 
 mod assets;
 mod site;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::site::router;
 
-/// The page for people: sign in with a key, and see, create, rotate and revoke keys.
+/// A page for people, who sign in with a key to see, create, rotate and revoke keys.
 ///
 /// ```
 /// # use apikey_console::{Console, Page};
@@ -18,17 +18,17 @@ pub(crate) use self::site::router;
 /// # }
 /// ```
 ///
-/// It stands at the path at which the console is mounted, such as `/keys/`. It speaks the REST API beside it and nothing
-/// else: no request leaves the service. Whoever signs in may do what their key may do.
+/// The page is served at the path at which the console is mounted, such as `/keys/`. It uses only the REST API beside
+/// it: no request leaves the service. A user may do what their key may do.
 ///
 /// # Security
 ///
-/// The key of whoever is signed in is sealed in a cookie that scripts can't read and that only the API under `v1` is sent.
-/// It lasts for eight hours at most, and ends with the key. Signing out makes the browser forget the cookie; a copy that
-/// was taken before lasts to its own end or the key's.
+/// The user's key is sealed in a cookie that scripts can't read and that browsers send only to the API under `v1`. A
+/// session lasts at most eight hours, and ends with the key. Signing out makes the browser delete the cookie; a stolen
+/// copy stays valid until the session or the key ends.
 ///
-/// The cookie is for TLS alone, unless the request's `Host` is `localhost`, `127.0.0.1` or `[::1]`. Browsers say where a
-/// request comes from (`Sec-Fetch-Site`) only to services under TLS or on such a host, so nobody can sign in elsewhere.
+/// The cookie requires TLS, unless the request's `Host` is `localhost`, `127.0.0.1` or `[::1]`. Browsers send the
+/// origin of a request (`Sec-Fetch-Site`) only over TLS or to such a host, so signing in is impossible elsewhere.
 #[derive(Clone)]
 pub struct Page {
     pub(crate) title: String,
@@ -39,7 +39,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page named "API keys".
+    /// Creates a page with the title "API keys".
     #[must_use]
     pub fn new() -> Self {
         Page {
@@ -51,14 +51,14 @@ impl Page {
         }
     }
 
-    /// What the service is called, in the page's head and in the browser's title.
+    /// Sets the name of the service, for the page's head and the browser's title.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// Rules of CSS that the page loads after its own, for the colours and fonts of the service.
+    /// Sets CSS rules that the page loads after its own, for the service's colours and fonts.
     ///
     /// ```
     /// # use apikey_console::Page;
@@ -74,24 +74,24 @@ impl Page {
         self
     }
 
-    /// Lets pages of the same origin show this one in a frame.
+    /// Allows pages of the same origin to show this one in a frame.
     #[must_use]
     pub fn framed_by_self(mut self) -> Self {
         self.framed_by_self = true;
         self
     }
 
-    /// Adds a key that seals sessions: the first one seals, and all of them open what they sealed.
+    /// Adds a key that seals sessions. The first key seals, and all keys open.
     ///
-    /// Without one, each process makes its own: then sessions end when the service restarts, and are known to one process
-    /// alone. To rotate, put the new key before the old one, and drop the old one eight hours later.
+    /// Without a key, each process generates its own: sessions then end when the service restarts, and only one process
+    /// knows them. To rotate, put the new key before the old one, and remove the old one eight hours later.
     #[must_use]
     pub fn session_key(mut self, key: [u8; 32]) -> Self {
         self.session_keys.push(Zeroizing::new(key));
         self
     }
 
-    /// Says whether the session's cookie is for TLS alone, whatever the request's `Host` is.
+    /// Sets whether the session's cookie requires TLS, independently of the request's `Host`.
     #[must_use]
     pub fn cookie_secure(mut self, secure: bool) -> Self {
         self.cookie_secure = Some(secure);

@@ -1,4 +1,4 @@
-//! What is answered at the page's own addresses: the shell at the root, and its files under one folder.
+//! The page's responses: the shell at the root, and its files under one folder.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use super::{
     assets::{self, Asset},
 };
 
-/// Files of this folder never change: another file is in another folder.
+/// Files in the folder never change, because changed files get another folder.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -34,7 +34,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// The page's routes. `public_path` is where clients find the console, if that is known.
+/// Creates the page's routes. `public_path` is the path at which clients find the console, if known.
 pub(crate) fn router(page: &Page, public_path: Option<&str>) -> Router {
     let site = Arc::new(Site::new(page, public_path));
     Router::new()
@@ -45,17 +45,17 @@ pub(crate) fn router(page: &Page, public_path: Option<&str>) -> Router {
         .with_state(site)
 }
 
-/// A page that is ready to be served.
+/// A page that is ready to serve.
 struct Site {
     shell: Bytes,
     /// The shell's entity tag, in quotes.
     etag: String,
     policy: HeaderValue,
-    /// The name of the files' folder.
+    /// The name of the folder of the files.
     folder: String,
-    /// Where the script is that defines the element.
+    /// The address of the script that defines the element.
     script: String,
-    /// The shell's references are relative to its own address.
+    /// `true` if the shell's references are relative to its own address.
     is_relative: bool,
     assets: Vec<Arc<Asset>>,
 }
@@ -76,7 +76,7 @@ impl Site {
 
 async fn shell(State(site): State<Arc<Site>>, OriginalUri(uri): OriginalUri, asked: HeaderMap) -> Response {
     if let (true, Some(last)) = (site.is_relative, uri.path().rsplit('/').next().filter(|last| !last.is_empty())) {
-        // Its references are right below a slash alone.
+        // Relative references work only below a slash.
         return (StatusCode::PERMANENT_REDIRECT, [(LOCATION, format!("{last}/"))]).into_response();
     }
     let known = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
@@ -104,7 +104,7 @@ async fn asset(
     }
 }
 
-/// Adds what keeps other pages and foreign code away.
+/// Adds headers that keep other pages and foreign code away.
 async fn secured(State(site): State<Arc<Site>>, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, site.policy.clone());
@@ -137,13 +137,13 @@ fn takes(asked: &HeaderMap, encoding: &str) -> bool {
     })
 }
 
-/// What the page may load, and who may show it in a frame.
+/// Returns the policy: what the page may load, and who may show it in a frame.
 fn policy(framed_by_self: bool) -> HeaderValue {
     let ancestors = if framed_by_self { "'self'" } else { "'none'" };
     HeaderValue::try_from(format!("{POLICY}; frame-ancestors {ancestors}")).unwrap_or(HeaderValue::from_static(POLICY))
 }
 
-/// Text as it stands in HTML, in quotes or out of them.
+/// Escapes text for HTML, also within attributes.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

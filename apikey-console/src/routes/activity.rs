@@ -1,4 +1,4 @@
-//! `/v1/api-keys/{id}/activity`: the requests of a key, one by one.
+//! `/v1/api-keys/{id}/activity`: the requests of a key.
 
 use apikey_core::{KeyId, Timestamp};
 use apikey_manager::{Activity, Cursor};

@@ -29,7 +29,7 @@ use crate::{
 /// The number of attempts at a change when others change the key, too.
 const ATTEMPTS: usize = 5;
 
-/// Returns a page of keys, newest first.
+/// A page of keys, in the requested order.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKeyPage)]
 pub(crate) struct KeyPage {
@@ -67,23 +67,24 @@ pub(crate) struct ListKeys {
     /// case, others in their own case only. Texts are not normalized: `é` as one character doesn't match `é` as two.
     #[param(value_type = Option<Wanted>)]
     q: Option<String>,
-    /// Keys that were used, but not since this moment. Usage is written in batches: a use shows up to 5 seconds late, or as
-    /// late as the service has set.
+    /// Only keys that were used, but not since this time. Usage is written in batches: a use appears up to 5 seconds
+    /// late, or later if the service is configured so.
     last_used_before: Option<Timestamp>,
-    /// `true`: keys that were never used; `false`: keys that were. A first use shows as late as any other.
+    /// `true` for keys that were never used, `false` for keys that were. A first use appears with the same delay as any
+    /// other.
     #[param(value_type = Option<bool>)]
     #[serde(deserialize_with = "input::flag")]
     unused: Option<bool>,
-    /// Keys that expire before this moment, or have expired.
+    /// Only keys that expire before this time, or have expired.
     expires_before: Option<Timestamp>,
-    /// Keys whose newest secret is at least so many days old, such as `90`. Combine it with `status=active` to leave out
-    /// keys that are over.
+    /// Only keys whose newest secret is at least this many days old, such as `90`. Combine it with `status=active` to
+    /// leave out expired and revoked keys.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 3650)]
     #[serde(deserialize_with = "input::days")]
     rotation_due: Option<Duration>,
-    /// The order of the list. `created_at`, the default: newest first. `expires_at`: soonest to expire first, keys without an expiry last.
-    /// `last_used_at`: keys that were never used first, then the longest unused. A cursor holds for the order that it came
-    /// with.
+    /// The order of the list. `created_at`, the default: newest first. `expires_at`: soonest expiry first, keys without
+    /// an expiry last. `last_used_at`: keys that were never used first, then the longest unused. A cursor is valid for
+    /// its own order.
     #[param(value_type = Option<KeyOrder>, inline)]
     #[serde(deserialize_with = "input::sort")]
     sort: Option<KeySort>,
@@ -253,7 +254,7 @@ impl PatchKey {
 
 /// Changes a key
 ///
-/// Requests under way finish with the old rights. Requests that arrive after the response have the new ones.
+/// Requests in progress finish with the old rights. Requests that arrive after the response have the new ones.
 #[utoipa::path(patch, path = "/api-keys/{id}", operation_id = "change_api_key", tag = "keys",
     params(("If-Match" = Option<String>, Header, description = "The entity tag of the version to change.")),
     request_body(content((PatchKey = "application/merge-patch+json"), (PatchKey = "application/json"))),
@@ -275,7 +276,7 @@ pub(crate) async fn update(
                 (Some(versions[0]), metadata.clone().into())
             }
             (None | Some(Tags::Any), Given::Absent | Given::Null) => (None, metadata.clone().into()),
-            // The key is read first if metadata is merged, or if there is more than one version to compare.
+            // The key is read first if metadata is merged or if there is more than one version to compare.
             _ => {
                 let before = caller.keys().get(&caller.actor, &id).await?;
                 if wanted.as_ref().is_some_and(|wanted| !wanted.has(before.version)) {

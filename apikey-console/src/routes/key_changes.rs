@@ -32,8 +32,8 @@ impl Input for Rotate {}
 
 /// Rotates a key
 ///
-/// The key keeps its id, scopes, metadata and history, and gets a new secret. A key has at most two valid secrets: one left
-/// over from an earlier rotation ends now.
+/// The key keeps its id, scopes, metadata and history, and gets a new secret. A key has at most two valid secrets: one
+/// left over from an earlier rotation ends now.
 #[utoipa::path(post, path = "/api-keys/{id}/rotate", operation_id = "rotate_api_key", tag = "keys",
     params(("Idempotency-Key" = Option<String>, Header)),
     request_body = Rotate, responses((status = 200, description = "The key and its new secret.", body = IssuedView)))]
@@ -46,22 +46,22 @@ pub(crate) async fn rotate(
     reply::secret(StatusCode::OK, &IssuedView::of(rotated, caller.keys().now()))
 }
 
-/// How long the secret that a key presents stays valid once the key has rotated itself.
+/// How long the presented secret stays valid after a key has rotated itself.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SelfRotation)]
 pub(crate) struct RotateSelf {
-    /// In seconds: 5 minutes or more.
+    /// Seconds: at least 5 minutes.
     #[schema(minimum = 300, maximum = 31622400)]
     overlap_seconds: u64,
 }
 
 impl Input for RotateSelf {}
 
-/// Rotates the key that asks for it
+/// Rotates the caller's own key
 ///
-/// Any key may, whatever its scopes. It keeps its id, scopes and end, and gets a new secret. If the answer is lost, send the
-/// request again with the old secret: that makes another secret, and ends the one that was lost.
+/// Requires no scope. The key keeps its id, scopes and expiry, and gets a new secret. If the answer is lost, send the
+/// request again with the old secret: that makes another secret, and ends the lost one.
 #[utoipa::path(post, path = "/self-rotate", operation_id = "self_rotate", tag = "caller", request_body = RotateSelf,
     responses((status = 200, description = "The key, and its new secret.", body = IssuedView)))]
 pub(crate) async fn self_rotate(caller: Caller, Json(sent): Json<RotateSelf>) -> Result<Response, Failure> {
@@ -99,7 +99,7 @@ pub(crate) async fn duplicate(caller: Caller, PathId(id): PathId<KeyId>) -> Resu
 
 /// Disables a key
 ///
-/// The key is rejected, and requests under way end. Disabling a disabled key changes nothing.
+/// The key is rejected, and requests in progress end. Disabling a disabled key changes nothing.
 #[utoipa::path(post, path = "/api-keys/{id}/disable", operation_id = "disable_api_key", tag = "keys",
     responses((status = 200, description = "The key.", body = KeyView)))]
 pub(crate) async fn disable(caller: Caller, PathId(id): PathId<KeyId>) -> Result<Response, Failure> {

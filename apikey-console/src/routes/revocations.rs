@@ -36,8 +36,8 @@ pub(crate) struct RevokeKey {
     /// The reason, for the audit trail.
     #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     reason: Option<String>,
-    /// Also revokes keys that the key issued or duplicated and ends secrets that it got by rotating other keys, and so on
-    /// from those.
+    /// Also revokes keys that the key issued or duplicated, and ends secrets that it obtained by rotating other keys,
+    /// recursively.
     #[schema(default = false)]
     descendants: Option<bool>,
 }
@@ -64,8 +64,8 @@ pub(crate) struct RevokedLine {
 
 /// Revokes a key
 ///
-/// The key is rejected, and requests under way end. Revoking a revoked key changes nothing; the first reason stays. To
-/// preview `descendants`, call `bulk-revoke` with `key_id` and `dry_run`.
+/// The key is rejected, and requests in progress end. Revoking a revoked key changes nothing; the first reason stays.
+/// To preview `descendants`, call `bulk-revoke` with `key_id` and `dry_run`.
 #[utoipa::path(post, path = "/api-keys/{id}/revoke", operation_id = "revoke_api_key", tag = "keys",
     request_body = Option<RevokeKey>,
     responses((status = 200, description = "The key and, with `descendants`, the first step of revoking its descendants.", body = RevokedView)))]
@@ -120,8 +120,8 @@ pub(crate) struct BulkRevoke {
     environment: Option<String>,
     /// All keys of the organization, including the caller's.
     everything: Option<bool>,
-    /// Also revokes keys that those keys (or the actor of `created_by`) issued or duplicated, and ends secrets that they got
-    /// by rotating other keys, and so on from those.
+    /// Also revokes keys that those keys (or the actor of `created_by`) issued or duplicated, and ends secrets that
+    /// they obtained by rotating other keys, recursively.
     #[schema(default = false)]
     descendants: Option<bool>,
     /// Changes nothing and returns what would be revoked.
@@ -167,7 +167,7 @@ pub(crate) struct Revoked {
     /// The ids of those keys.
     #[schema(max_items = 500)]
     ids: Vec<String>,
-    /// The ids of keys that stay valid but lost a secret, which a revoked key had got by a rotation.
+    /// The ids of keys that stay valid but lost a secret, which a revoked key had obtained by a rotation.
     #[schema(max_items = 500)]
     rotated: Vec<String>,
     /// The ids of keys that stay valid and whose rights were widened by a revoked key. Review them.
@@ -197,8 +197,8 @@ impl Revoked {
 
 /// Revokes many keys
 ///
-/// A request revokes up to 500 keys in one transaction. Repeat it with `next` until `next` is null. Finished steps stay done
-/// if a later one fails. The caller's own key is revoked last.
+/// A request revokes up to 500 keys in one transaction. Repeat it with `next` until `next` is null. Finished steps stay
+/// done if a later one fails. The caller's own key is revoked last.
 #[utoipa::path(post, path = "/api-keys/bulk-revoke", operation_id = "bulk_revoke_api_keys", tag = "keys",
     params(("Idempotency-Key" = Option<String>, Header)),
     request_body = BulkRevoke, responses((status = 200, description = "The result of this step.", body = Revoked)))]

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use crate::{call::Caller, problem::Failure, reply};
 
-/// The scopes and roles that keys can be granted. `*` may follow the part before a `:`, and `*` alone grants everything.
+/// The scopes and roles that keys can be granted. `*` may follow the part before a `:`, and `*` alone grants
+/// everything.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Scopes)]
 pub(crate) struct ScopesView<'a> {

@@ -225,7 +225,7 @@ pub(crate) async fn delete(caller: Caller, PathId(id): PathId<ServiceAccountId>)
 
 /// Disables a service account
 ///
-/// Its keys are rejected, and requests under way end.
+/// Its keys are rejected, and requests in progress end.
 #[utoipa::path(post, path = "/service-accounts/{id}/disable", operation_id = "disable_service_account",
     tag = "service accounts", responses((status = 200, description = "The account.", body = AccountView)))]
 pub(crate) async fn disable(caller: Caller, PathId(id): PathId<ServiceAccountId>) -> Result<Response, Failure> {

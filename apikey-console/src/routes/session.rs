@@ -1,4 +1,4 @@
-//! `/v1/session`: signing in to the page with a key, and signing out.
+//! `/v1/session`: signs in to the page with a key, and signs out.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     session::Sessions,
 };
 
-/// What signing in takes.
+/// A sign-in.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SignIn)]
@@ -32,7 +32,7 @@ pub(crate) struct SignIn {
 
 impl Input for SignIn {}
 
-/// A request from the page itself.
+/// Proof that a request comes from the page itself.
 pub(crate) struct FromPage {
     sessions: Sessions,
     parts: Parts,
@@ -50,8 +50,8 @@ impl FromRequestParts<Arc<Config>> for FromPage {
 
 /// Signs in with a key
 ///
-/// The answer sets a cookie that scripts can't read and that stands for the key, for eight hours at most. It is for the page
-/// alone: the request must come from a page of the service itself.
+/// The response sets a cookie that scripts can't read and that stands for the key, for at most eight hours. It is for
+/// the page alone: the request must come from a page of the service itself.
 #[utoipa::path(post, path = "/session", operation_id = "sign_in", tag = "session", request_body = SignIn, responses(
     (status = 204, description = "The cookie is set.", headers(("Set-Cookie" = String, description = "The session."))),
     (status = 401, description = "The key is not valid."),
@@ -69,7 +69,7 @@ pub(crate) async fn sign_in(
 
 /// Signs out
 ///
-/// The browser forgets the cookie. A copy of it lasts to its own end, or that of the key.
+/// The browser deletes the cookie. A copy of it stays valid until the session or the key ends.
 #[utoipa::path(delete, path = "/session", operation_id = "sign_out", tag = "session", responses(
     (status = 204, description = "The cookie is forgotten."),
     (status = 403, description = "The request does not come from a page of the service itself."),

@@ -60,12 +60,12 @@ pub(crate) enum BucketLength {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Span {
-    /// The beginning: a full hour in UTC, in any offset. The default is 24 hours before `to` by the hour, and 30 days by the
-    /// day.
+    /// The beginning: a full hour in UTC, in any offset. The default is 24 hours before `to` by the hour, and 30 days
+    /// by the day.
     #[param(value_type = Option<Timestamp>, example = "2026-01-01T00:00:00Z")]
     from: Option<Timestamp>,
-    /// The end, which is excluded: a full hour in UTC, at most 32 days after `from` by the hour, and 367 by the day. The
-    /// default is the end of the current hour, or of the current day in UTC.
+    /// The end, which is excluded: a full hour in UTC, at most 32 days after `from` by the hour, and 367 by the day.
+    /// The default is the end of the current hour, or of the current day in UTC.
     #[param(value_type = Option<Timestamp>, example = "2026-01-02T00:00:00Z")]
     to: Option<Timestamp>,
     /// By the hour (the default) or by the day of UTC.
@@ -78,9 +78,9 @@ impl Input for Span {}
 
 /// Reads a key's usage
 ///
-/// A deleted key keeps its usage. Usage is counted by the hour: `from` and `to` must be full hours in UTC, and other times
-/// are answered 422. Adjoining spans therefore share no request and miss none. Days of time zones with half-hour offsets
-/// are not available.
+/// A deleted key keeps its usage. Usage is counted by the hour: `from` and `to` must be full hours in UTC, and other
+/// times are answered 422. Adjoining spans therefore share no request and miss none. Days of time zones with half-hour
+/// offsets are not available.
 #[utoipa::path(get, path = "/api-keys/{id}/usage", operation_id = "get_api_key_usage", tag = "usage", params(Span),
     responses((status = 200, description = "The usage.", body = UsageView)))]
 pub(crate) async fn of_key(
@@ -95,12 +95,12 @@ pub(crate) async fn of_key(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrganizationUsage {
-    /// The beginning: a full hour in UTC, in any offset. The default is 24 hours before `to` by the hour, and 30 days by the
-    /// day.
+    /// The beginning: a full hour in UTC, in any offset. The default is 24 hours before `to` by the hour, and 30 days
+    /// by the day.
     #[param(value_type = Option<Timestamp>, example = "2026-01-01T00:00:00Z")]
     from: Option<Timestamp>,
-    /// The end, which is excluded: a full hour in UTC, at most 32 days after `from` by the hour, and 367 by the day. The
-    /// default is the end of the current hour, or of the current day in UTC.
+    /// The end, which is excluded: a full hour in UTC, at most 32 days after `from` by the hour, and 367 by the day.
+    /// The default is the end of the current hour, or of the current day in UTC.
     #[param(value_type = Option<Timestamp>, example = "2026-01-02T00:00:00Z")]
     to: Option<Timestamp>,
     /// By the hour (the default) or by the day of UTC.
@@ -126,8 +126,8 @@ impl Input for OrganizationUsage {
 /// Reads the organization's usage
 ///
 /// Or the usage of one service account or environment, including keys that were deleted since. Usage is counted by the
-/// hour: `from` and `to` must be full hours in UTC, and other times are answered 422. Adjoining spans therefore share no
-/// request and miss none. Days of time zones with half-hour offsets are not available.
+/// hour: `from` and `to` must be full hours in UTC, and other times are answered 422. Adjoining spans therefore share
+/// no request and miss none. Days of time zones with half-hour offsets are not available.
 #[utoipa::path(get, path = "/usage", operation_id = "get_usage", tag = "usage", params(OrganizationUsage),
     responses((status = 200, description = "The usage.", body = UsageView)))]
 pub(crate) async fn of_organization(

@@ -1,4 +1,4 @@
-//! Keys and their secrets.
+//! Writes keys and their secrets.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,13 +12,13 @@ use super::{
 use crate::{error, query::Value, usage};
 
 impl Writer<'_> {
-    /// Sorted, so that of two imports with keys in common one waits for the other, and never each for the other.
+    /// Sorted, so that two imports with common keys lock them in the same order and don't deadlock.
     pub(super) async fn insert_keys(&mut self, mut keys: Vec<KeyRecord>) -> Result<(), StoreError> {
         keys.sort_by(|a, b| a.id.cmp(&b.id));
         keys.iter().try_for_each(|key| self.is_own(&key.organization))?;
         let rows = keys.iter().map(key_values).collect::<Result<Vec<_>, _>>()?;
         self.write(&format!("INSERT INTO @key ({KEY_COLUMNS}) "), rows, "").await?;
-        // Not before: a concurrent deletion of the id has been waited for by now, and left its tombstone.
+        // Checked after the insert, which has waited for a concurrent deletion of the id and its tombstone.
         let ids: Vec<Value> = keys.iter().map(|key| key.id.as_str().into()).collect();
         for chunk in ids.chunks(CHUNK) {
             let mut deleted = self.names.query("SELECT id FROM @deleted_key WHERE id");
@@ -61,7 +61,7 @@ impl Writer<'_> {
         let set: Vec<_> = KEY_COLUMNS
             .split(", ")
             .enumerate()
-            // All but the id and the organization, which a key keeps, and `last_used_at`.
+            // All columns except the id and the organization, which never change, and `last_used_at`.
             .filter(|(_, column)| !matches!(*column, "id" | "organization" | "last_used_at"))
             .map(|(at, column)| format!("{column} = v.column{}", at + 1))
             .collect();
@@ -83,13 +83,13 @@ impl Writer<'_> {
             let stored = |secret: &SecretRecord| known.and_then(|known| known.get(&secret.digest));
             let last = known.and_then(|known| known.values().map(|known| known.number).max()).unwrap_or(0);
             new.extend(numbered(&key.id, key.secrets.iter().filter(|secret| stored(secret).is_none()), last));
-            // Of one that is named twice, the first holds.
+            // If a secret is named twice, the first one applies.
             let mut named = HashSet::new();
             for secret in key.secrets.iter().filter(|secret| named.insert(&secret.digest)) {
                 let Some(known) = stored(secret) else { continue };
                 let [superseded_at, ends_at, ended_at] = [secret.superseded_at, secret.ends_at, secret.ended_at]
                     .map(|moment| moment.map(Timestamp::as_millis));
-                // Whoever has not heard that a secret was ended doesn't revive it.
+                // A caller that doesn't know that a secret was ended must not revive it.
                 let window = [superseded_at, ends_at, known.window[2].or(ended_at)];
                 if known.window != window {
                     let place = vec![key.id.as_str().into(), known.number.into()];
@@ -221,14 +221,14 @@ impl Writer<'_> {
     }
 }
 
-/// A secret as it stands in the database.
+/// A secret, as the database has it.
 struct KnownSecret {
     number: i64,
-    /// When it was superseded, ends, and was ended.
+    /// When it was superseded, when it ends, and when it was ended.
     window: [Option<i64>; 3],
 }
 
-/// Secrets, the newest first, with numbers after `last`; the newest has the greatest.
+/// Numbers secrets, newest first, from `last` on. The newest gets the greatest number.
 fn numbered<'k>(
     key: &'k KeyId,
     secrets: impl Iterator<Item = &'k SecretRecord>,

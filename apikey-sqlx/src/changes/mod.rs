@@ -1,4 +1,4 @@
-//! Applies a transaction's steps: in their order, and of many alike as few statements as can be.
+//! Applies the steps of a transaction in order, with as few statements as possible for many similar steps.
 
 mod keys;
 mod values;
@@ -19,11 +19,11 @@ use crate::{
     query::{Names, Query, Value},
 };
 
-/// Rows of one statement. A key has 21 values, and SQLite takes 32,766.
+/// The rows of one statement. A key has 21 values, and SQLite accepts 32,766.
 const CHUNK: usize = 500;
 
-/// Events and lineage come last, all together: nothing depends on them, and between the keys of an import they would keep
-/// those apart.
+/// Events and lineage come last, all together. Nothing depends on them, and between the keys of an import they would
+/// separate runs.
 pub(crate) async fn apply(
     change: &mut Change,
     names: &Names,
@@ -67,13 +67,13 @@ pub(crate) async fn apply(
     writer.add_events(&events).await
 }
 
-/// Steps of one kind that follow one another, of which none depends on another.
+/// Consecutive steps of one kind that don't depend on each other.
 #[derive(Default)]
 struct Run {
     inserted: Vec<KeyRecord>,
     updated: Vec<KeyRecord>,
     states: Vec<KeyState>,
-    /// The keys that are updated, or whose state is set.
+    /// The keys that are updated or whose state is set.
     changed: HashSet<KeyId>,
 }
 
@@ -104,7 +104,7 @@ impl Writer<'_> {
         self.change.execute(query).await.map_err(error::failed)
     }
 
-    /// `rows`, `CHUNK` at a time, between `before` and `after`; how many rows that changed.
+    /// Writes `rows`, `CHUNK` at a time, between `before` and `after`. Returns the number of changed rows.
     async fn write(&mut self, before: &str, rows: Vec<Vec<Value>>, after: &str) -> Result<u64, StoreError> {
         let mut changed = 0;
         let mut rows = rows.into_iter();

@@ -1,11 +1,11 @@
-//! Records as rows.
+//! Converts records to rows.
 
 use apikey_core::{JsonObject, KeyId, Timestamp};
 use apikey_manager::{AuditEvent, KeyRecord, Revocation, ServiceAccount, ServiceAccountId, StoreError, Switched};
 
 use crate::query::Value;
 
-/// What a line of lineage says was made.
+/// The kinds of a lineage row.
 pub(crate) const MADE_KEY: &str = "key";
 pub(crate) const MADE_SECRET: &str = "secret";
 pub(crate) const MADE_WIDENING: &str = "widening";

@@ -1,9 +1,9 @@
-//! A process that changes keys in a SQLite file is killed with SIGKILL at random moments: whatever it said was done is
-//! there when the file is opened again, and nothing is half done.
+//! Kills a process that changes keys in a SQLite file with SIGKILL at random moments. Every confirmed change must be
+//! there when the file is opened again, and no change may be incomplete.
 //!
-//! Bounded for every run; `APIKEY_FIRE=full cargo test --release -p apikey-sqlx --all-features --test crash` kills 1,000
-//! times. A killed process leaves what it wrote to the operating system, so this shows nothing of a machine that loses
-//! its power: that is `synchronous=FULL`'s to answer for.
+//! The number of kills is limited in ordinary runs. `APIKEY_FIRE=full cargo test --release -p apikey-sqlx
+//! --all-features --test crash` kills 1,000 times. A killed process leaves its writes to the operating system, so this
+//! doesn't show what a power failure does: that depends on `synchronous=FULL`.
 
 #![cfg(all(unix, feature = "sqlite"))]
 #![expect(clippy::unwrap_used, reason = "a test fails where anything does")]
@@ -62,7 +62,7 @@ async fn given_kills_at_random_moments_when_the_file_is_opened_again_then_every_
         opened.close().await;
         history.push((seed, expected));
     }
-    // What was checked once has survived all the kills that came after.
+    // The results of every run must survive all later kills.
     let opened = Opened::file(&path).await;
     for (seed, expected) in &mut history {
         for task in 0..TASKS {
@@ -90,14 +90,14 @@ fn run_and_kill(path: &Path, seed: u64, dice: &mut Dice) -> Vec<String> {
     let reading = thread::spawn(move || {
         loop {
             let mut line = String::new();
-            // A line without an end was not finished.
+            // A line without an end is incomplete.
             if output.read_line(&mut line).unwrap() == 0 || !line.ends_with('\n') {
                 return;
             }
             sender.send(line.trim_end().to_owned()).unwrap();
         }
     });
-    // Now and then the file is still being opened; mostly it has been worked on for a while.
+    // Sometimes the process is killed while it opens the file, but mostly after a while of work.
     let waited_for = if dice.below(8) == 0 { 0 } else { dice.below(120) };
     let mut seen: Vec<String> = lines.iter().take(waited_for as usize).collect();
     thread::sleep(Duration::from_micros(dice.below(6_000)));
@@ -108,7 +108,7 @@ fn run_and_kill(path: &Path, seed: u64, dice: &mut Dice) -> Vec<String> {
     seen
 }
 
-/// The file, opened anew.
+/// The file, opened again.
 struct Opened {
     keys: KeyManager,
     store: SqlStore,
@@ -128,20 +128,20 @@ impl Opened {
         self.store.close().await;
     }
 
-    /// What holds of the whole file, whatever was done.
+    /// Checks what holds for the whole file, whatever the changes were.
     async fn is_whole(&self) {
         let checked: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&self.pool).await.unwrap();
         assert_eq!(checked, "ok");
         let astray = sqlx::query("PRAGMA foreign_key_check").fetch_all(&self.pool).await.unwrap();
         assert!(astray.is_empty());
-        // Every operation takes one revision and tells of one thing; a deletion tells of a revocation too.
+        // Every operation takes one revision and writes one event; a deletion also writes a revocation.
         let told = "SELECT count(*) FROM apikey_audit \
                     WHERE NOT (action = 'key.revoked' AND state_after LIKE '%\"reason\":\"deleted\"%')";
         let told: i64 = sqlx::query_scalar(told).fetch_one(&self.pool).await.unwrap();
         assert_eq!(self.store.revision().await.unwrap(), told as u64);
     }
 
-    /// What the worker has said of `organization`, against what is there.
+    /// Checks `organization` against the worker's lines.
     async fn check(&self, organization: &OrganizationId, expected: &mut Expected, moment: &str) {
         let host = Actor::host("test", organization.clone()).unwrap();
         let records = self.records(&host).await;
@@ -155,7 +155,7 @@ impl Opened {
             let (id, events) = (known.id.clone(), events.remove(&known.id));
             let events = events.as_ref().unwrap_or(&none);
             made_it += usize::from(known.settle(events.len(), moment));
-            // In no order: those of one millisecond have none.
+            // Sorted, because events of one millisecond have no defined order.
             let sorted = |mut actions: Vec<Action>| {
                 actions.sort_by_key(|action| action.as_str());
                 actions
@@ -164,7 +164,7 @@ impl Opened {
             assert_eq!(sorted(told), sorted(known.events.clone()), "{moment}: {id}");
             self.check_key(known, records.get(&id), moment).await;
         }
-        // What is left was being issued when the process was killed: whole, or not there.
+        // The rest was being issued at the kill: it is complete or absent.
         let left: Vec<_> = events.into_iter().collect();
         assert!(left.len() <= usize::from(expected.was_issuing(organization)), "{moment}: {left:?}");
         expected.made_it += made_it + left.len();
@@ -225,7 +225,7 @@ fn format() -> KeyFormat {
     KeyFormat::builder("t").build().unwrap()
 }
 
-/// A request that presents a key.
+/// A request with a key.
 struct Request(String);
 
 impl RequestView for Request {
@@ -237,7 +237,7 @@ impl RequestView for Request {
     }
 }
 
-/// Whose key it is, if it is let in.
+/// Returns the id of the key, if it is accepted.
 async fn present(authenticator: &Authenticator, secret: &str) -> Option<String> {
     let decision = match authenticator.authenticate(&Request(format!("Bearer {secret}"))) {
         Authentication::Done(decision) => decision,

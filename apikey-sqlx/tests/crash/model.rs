@@ -1,10 +1,10 @@
-//! What must be there, by the lines that the worker finished.
+//! The expected contents, by the worker's complete lines.
 
 use std::collections::BTreeMap;
 
 use apikey_manager::{Action, OrganizationId};
 
-/// What one worker has said.
+/// The state that one worker's lines describe.
 #[derive(Default)]
 pub(crate) struct Expected {
     keys: BTreeMap<String, Known>,
@@ -12,31 +12,31 @@ pub(crate) struct Expected {
     issuing: Vec<String>,
     /// Operations that returned.
     pub(crate) answered: usize,
-    /// Those that did not, and how many of them turned out to be done.
+    /// The number of operations that didn't return, and how many of them were applied.
     pub(crate) cut_off: usize,
     pub(crate) made_it: usize,
 }
 
-/// A key of which the worker has said something.
+/// A key in the worker's lines.
 #[derive(Clone)]
 pub(crate) struct Known {
     pub(crate) id: String,
     organization: String,
     pub(crate) name: String,
-    /// The newest last.
+    /// The secrets, newest last.
     pub(crate) secrets: Vec<Secret>,
     pub(crate) is_disabled: bool,
     pub(crate) is_revoked: bool,
     pub(crate) is_deleted: bool,
-    /// What the audit trail must tell.
+    /// The expected audit events.
     pub(crate) events: Vec<Action>,
-    /// What was about to be done when the worker was killed.
+    /// The operation in progress when the worker was killed.
     pending: Option<Operation>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Secret {
-    /// Unknown where the answer did not come.
+    /// `None` if the answer was lost.
     pub(crate) text: Option<String>,
     has_ended: bool,
 }
@@ -69,7 +69,7 @@ impl Expected {
                     known.apply(Operation::new(verb, rest));
                     expected.answered += 1;
                 }
-                // What the test harness says.
+                // Lines of the test harness.
                 _ => {}
             }
         }
@@ -106,7 +106,8 @@ impl Known {
         !(self.is_disabled || self.is_revoked || self.is_deleted || secret.has_ended)
     }
 
-    /// Was what was pending done? The audit trail, of so many `events`, decides: then all of it must have been.
+    /// Returns `true` if the pending operation was applied. The number of audit `events` decides; then all of it must
+    /// have been.
     pub(crate) fn settle(&mut self, events: usize, moment: &str) -> bool {
         match self.pending.take() {
             Some(pending) if events != self.events.len() => {
@@ -159,7 +160,7 @@ impl Known {
         }
     }
 
-    /// Ends all secrets but the newest `kept`; whether any was alive.
+    /// Ends all secrets except the newest `kept`. Returns `true` if one of them was live.
     fn end_all_but(&mut self, kept: usize) -> bool {
         let mut any = false;
         for secret in self.secrets.iter_mut().rev().skip(kept).filter(|secret| !secret.has_ended) {

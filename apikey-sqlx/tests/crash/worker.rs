@@ -1,5 +1,5 @@
-//! The process that is killed. Before an operation it prints what it is about to do, and after it what came of it, a line
-//! each: `doing issue ORG`, `done issue ORG ID SECRET`, `doing rotate ORG ID none`, `done rotate ORG ID none SECRET`.
+//! The process that is killed. It prints a line before each operation and a line with the result after it: `doing issue
+//! ORG`, `done issue ORG ID SECRET`, `doing rotate ORG ID none`, `done rotate ORG ID none SECRET`.
 
 use std::{
     io::{Write, stdout},
@@ -15,9 +15,9 @@ use crate::format;
 pub(crate) const FILE: &str = "APIKEY_CRASH_FILE";
 pub(crate) const SEED: &str = "APIKEY_CRASH_SEED";
 
-/// How many change keys at once, each those of an organization of its own.
+/// The number of concurrent tasks. Each changes keys of its own organization.
 pub(crate) const TASKS: u64 = 3;
-/// More operations than any process is let to do.
+/// More operations than any process completes.
 const OPERATIONS: usize = 1_000;
 
 pub(crate) fn organization(seed: u64, task: u64) -> OrganizationId {
@@ -56,11 +56,11 @@ async fn the_process_that_is_killed() {
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();
     }
-    // Nobody reads this before the process is killed.
+    // The process is killed before this matters.
     std::future::pending().await
 }
 
-/// A key that the worker may change.
+/// A key of the worker.
 struct Own {
     id: KeyId,
     is_disabled: bool,
@@ -125,7 +125,7 @@ async fn work(keys: KeyManager, seed: u64, task: u64) {
     }
 }
 
-/// One write, so that a line is there whole or not at all.
+/// Writes a line at once, so that it is complete or absent.
 fn say(line: &str) {
     let mut stdout = stdout().lock();
     stdout.write_all(format!("{line}\n").as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! Whatever is done to it, a store in a database answers as the one in memory does.
+//! A store in a database answers as the store in memory does, after any sequence of operations.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::support::{Place, at, changes, id};
 
-/// Numbers that are the same in each run.
+/// Pseudorandom numbers that are the same in each run.
 struct Dice(u64);
 
 impl Dice {
@@ -36,7 +36,7 @@ impl Dice {
         at(1_000_000 + self.roll(40) as i64)
     }
 
-    /// Any moment that somebody may ask for: a near one, the first or the last.
+    /// Returns a moment for a query: a near one, the first or the last.
     fn any_moment(&mut self) -> Timestamp {
         match self.roll(8) {
             0 => Timestamp::UNIX_EPOCH,
@@ -194,7 +194,7 @@ impl Dice {
         }
     }
 
-    /// Of keys that are there, and of some that are not.
+    /// Returns usage of existing keys and of some that don't exist.
     async fn usage(&mut self, number: u64, model: &MemoryStore) -> UsageBatch {
         let mut rows = Vec::new();
         for key in model.scan(None, 99).await.unwrap() {
@@ -233,7 +233,7 @@ impl Dice {
         ReachQuery { organization, selection, descendants, now, last, after, limit }
     }
 
-    /// A place that is, or was never, one of a page's.
+    /// Returns a cursor from a page, or one that never was.
     fn cursor(&mut self) -> Cursor {
         let moments = [0, 1_000_000, 1_000_020, Timestamp::MAX.as_millis() - 20];
         let moment = at(self.pick(&moments) + self.roll(20) as i64);
@@ -281,7 +281,7 @@ impl Dice {
     }
 }
 
-/// Answers are compared as they print, errors by their kind.
+/// Formats an answer for comparison; errors by their kind.
 fn shown<T: Debug>(answer: Result<T, StoreError>) -> String {
     match answer {
         Ok(answer) => format!("{answer:#?}"),
@@ -289,7 +289,7 @@ fn shown<T: Debug>(answer: Result<T, StoreError>) -> String {
     }
 }
 
-/// What was found, once for each digest and in their order.
+/// Formats what was found, once for each digest and in order.
 fn sorted(found: Result<Vec<Found>, StoreError>) -> String {
     shown(found.map(|found| {
         let key = |found| match found {
@@ -352,7 +352,7 @@ async fn compare(dice: &mut Dice, model: &MemoryStore, store: &dyn KeyStore) {
         let to = from + Bucket::Hour.length() * dice.roll(80) as u32;
         let query = UsageQuery { organization: organization.clone(), of, from, to, bucket };
         assert_eq!(shown(store.usage(&query).await), shown(model.usage(&query).await), "{query:?}");
-        // Wherever a span is cut, its parts add up to it.
+        // However a span is divided, its parts add up to it.
         let cut = from + Bucket::Hour.length() * dice.roll(80) as u32;
         let total = async |from, to| {
             let query = UsageQuery { from, to, ..query.clone() };

@@ -1,4 +1,4 @@
-//! Rules of the manager that rest on the database's locks: several processes, each with a store of its own.
+//! Rules of the manager that depend on the database's locks, with several processes that have a store each.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The trail of what was done is added to and changed by nothing, as far as the database can see to it.
+//! The audit trail is append-only, as far as the database can enforce it.
 
 use apikey_manager::{Action, AuditEvent, AuditFilter, AuditQuery, Change, KeyStore, Prune};
 

@@ -1,4 +1,4 @@
-//! Both stores do what a store must.
+//! Both stores pass the conformance checks.
 
 mod sqlite {
     apikey_conformance::test_store!(crate::support::sqlite_fixture);

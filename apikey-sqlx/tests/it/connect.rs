@@ -1,4 +1,4 @@
-//! URLs, options and servers that can't be used, and what is told of them.
+//! URLs, options and servers that can't be used, and their errors.
 
 use apikey_manager::KeyStore;
 use apikey_sqlx::{ConnectError, Dialect, SqlOptions, SqlStore};
@@ -44,7 +44,7 @@ async fn given_options_that_cannot_be_used_when_connected_then_the_error_names_t
     }
     let error = SqlOptions::new().schema("keys").connect(&place.url).await.unwrap_err();
     assert!(error.to_string().contains("SQLite has no schemas"), "{error}");
-    // Before anything is asked of a server that may not be there.
+    // Reported before the server, which may not exist, is contacted.
     for url in [&place.url, "postgres://127.0.0.1:1/db"] {
         for prefix in ["", "1a", "A", "a-b", "a\"b", "a b", "a;", "é", &long] {
             let error = SqlOptions::new().prefix(prefix).connect(url).await.unwrap_err();
@@ -90,7 +90,7 @@ async fn given_a_server_that_only_reads_when_connected_to_or_used_then_it_is_ref
 
     server.psql(&url, "ALTER SYSTEM SET default_transaction_read_only = on");
     server.psql(&url, "SELECT pg_reload_conf()");
-    // Whether the sessions that are open have heard of it yet is for the server to say.
+    // The server decides when open sessions learn of it.
     while store.find(&[digest(1)]).await.is_ok() {
         tokio::task::yield_now().await;
     }

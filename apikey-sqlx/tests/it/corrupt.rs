@@ -1,4 +1,4 @@
-//! Rows that can't be read, as other programs may leave them: each fails alone.
+//! Rows that can't be read, as other programs may leave them. Each fails alone.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::support::{Place, acme, at, commit, digest, id, insert, key};
 
 const KEYS: u64 = 40;
 
-/// What makes key 7's row unreadable, and what takes it back.
+/// Statements that make key 7's row unreadable, and that repair it.
 const SPOILED: [(&str, &str); 4] = [
     (
         r#"UPDATE apikey_key SET metadata = '{"x":{"y":}}' WHERE id = 'key_00000007'"#,
@@ -85,7 +85,7 @@ async fn given_keys_that_cannot_be_read_when_listed_then_pages_go_on_behind_them
             let all = store.keys(&query(1_000)).await.unwrap();
             assert_eq!(all.len() as u64, KEYS - 1, "{} {spoil}", place.name);
             assert_eq!(store.scan(None, 1_000).await.unwrap().len() as u64, KEYS - 1);
-            // A page that would begin or end with it is as long as any other, and the last page alone is shorter.
+            // A page that would begin or end with the row is full; only the last page is shorter.
             for limit in [1, 2, 3, 7] {
                 let (mut seen, mut after) = (BTreeSet::new(), None);
                 loop {
@@ -125,7 +125,7 @@ async fn given_events_and_accounts_that_cannot_be_read_when_listed_then_the_othe
         let accounts = keys.accounts(&host, first()).await.unwrap();
         let second = keys.accounts(&host, PageRequest::after(accounts.next.unwrap()).limit(5)).await.unwrap();
         assert_eq!((accounts.items.len(), second.items.len(), second.next), (1, 1, None), "{}", place.name);
-        // The trail may only be added to.
+        // The trail is append-only.
         place
             .run(
                 "INSERT INTO apikey_audit (id, at, organization, actor, action, target, state_after) \
@@ -178,7 +178,7 @@ async fn given_a_key_that_cannot_be_read_when_ended_in_any_way_then_it_is_ended(
     }
 }
 
-/// What is accepted reads back unchanged, though sqlx has `serde_json` read these names in its own way.
+/// Accepted metadata is read back unchanged, although sqlx makes `serde_json` treat these names specially.
 #[tokio::test]
 async fn given_metadata_with_reserved_names_when_issued_then_everything_goes_on() {
     for place in Place::all() {
@@ -212,7 +212,7 @@ async fn given_metadata_with_reserved_names_when_issued_then_everything_goes_on(
     }
 }
 
-/// [`Change`] is what hosts with stores of their own see.
+/// [`Change`] is public for stores of hosts.
 #[tokio::test]
 async fn given_an_ended_secret_when_a_clock_lags_behind_then_its_holder_is_not_let_in() {
     for place in Place::all() {
@@ -221,7 +221,7 @@ async fn given_an_ended_secret_when_a_clock_lags_behind_then_its_holder_is_not_l
         let end = Change::EndSecrets(id(1), 2, vec![digest(1)], at(9_000_000_000_000));
         commit(&store, [end]).await.unwrap();
         let found = store.find(&[digest(1)]).await.unwrap();
-        // Its window closes in the year 2255, and it has ended all the same.
+        // It ends in the year 2255, but it was ended explicitly.
         assert!(matches!(&found[..], [Found::Key(key)] if key.is_secret_ended), "{}", place.name);
         let record = store.key(&acme(), &id(1)).await.unwrap().unwrap();
         assert_eq!(record.live_secrets(at(0)).count(), 0);

@@ -1,4 +1,4 @@
-//! SQLite's file: who may read it, what is in it, and how it is written.
+//! SQLite's file: its permissions, its contents, and how it is written.
 
 use std::{
     error::Error,
@@ -84,7 +84,7 @@ fn says_it_is_gone<T>(answer: Result<T, StoreError>) -> bool {
     error.is_unavailable() && cause.contains("deleted or replaced while it was open")
 }
 
-/// Nothing is changed, looked up or said to be well while a file is not the one that was opened.
+/// Changes, lookups and health checks fail while a file is not the one that was opened.
 async fn assert_gone(store: &SqlStore, what: &str) {
     for _ in 0..3 {
         assert!(says_it_is_gone(commit(store, [insert(key(100))]).await), "{what}");
@@ -92,7 +92,7 @@ async fn assert_gone(store: &SqlStore, what: &str) {
         assert!(store.check().await.is_err(), "{what}");
     }
     if what == "keys.db" {
-        // Whoever only reads looks once a second.
+        // Reads check once a second.
         let begun = Instant::now();
         while !says_it_is_gone(store.find(&[digest(1)]).await) {
             assert!(begun.elapsed() < Duration::from_secs(20), "{what}: look-ups go on in a file that is gone");
@@ -104,7 +104,7 @@ async fn assert_gone(store: &SqlStore, what: &str) {
     }
 }
 
-/// A change is refused at the latest when it has been made.
+/// A change is refused at the latest before its commit.
 async fn begun_before(store: &SqlStore, vanish: impl FnOnce()) -> StoreError {
     let transaction = store.begin(&acme()).await.unwrap();
     vanish();
@@ -129,7 +129,7 @@ async fn given_an_open_file_when_deleted_or_replaced_then_nothing_is_written_whe
             };
             take_away(&path);
             assert_gone(&store, what).await;
-            // The same file, where it was: it was a mistake, and mended.
+            // The same file is back in its place: the mistake was corrected.
             fs::rename(&away, &path).unwrap();
             commit(&store, [insert(key(2))]).await.unwrap();
             store.check().await.unwrap();
@@ -143,7 +143,7 @@ async fn given_an_open_file_when_deleted_or_replaced_then_nothing_is_written_whe
 async fn given_a_relative_path_when_the_process_changes_its_directory_then_the_file_stays_the_same() {
     const FOLDER: &str = "APIKEY_SQLX_TEST_FOLDER";
     if let Some(folder) = std::env::var_os(FOLDER) {
-        // A process of its own, whose directory is nobody else's.
+        // In a process of its own, because it changes the current directory.
         std::env::set_current_dir(&folder).unwrap();
         let store = SqlStore::connect("sqlite:keys.db").await.unwrap();
         std::env::set_current_dir("/").unwrap();

@@ -1,8 +1,7 @@
-//! A disk without room: what can't be written fails and is not half done, and what comes after finds everything as it was
-//! as soon as there is room again.
+//! A full disk: writes fail completely, and the store works again, with unchanged data, as soon as there is space.
 //!
-//! The disk is the system's own, once a small tmpfs, where SQLite is told that it is full, and once a limit on the size of
-//! files, where it is told of an error of the disk. Both are of a process of their own, which this file's tests start.
+//! The tests use the system's own disk, a small tmpfs on which SQLite reports a full disk, and a limit on file sizes,
+//! where it reports a disk error. The latter two need processes of their own, which this file's tests start.
 
 use std::{
     fs,
@@ -27,9 +26,9 @@ const KIND: &str = "APIKEY_SQLX_TEST_DISK_KIND";
 const TMPFS: &str = "tmpfs";
 const LIMIT: &str = "limit";
 
-/// A namespace of its own takes the file system away when the process ends.
+/// The file system disappears with the process, because it is in a namespace of its own.
 const ON_TMPFS: &str = r#"mount -t tmpfs -o size=32m tmpfs "$0" && exec "$@""#;
-/// Who writes more than is allowed is told so, and not killed.
+/// A write beyond the limit fails instead of killing the process.
 const ON_LIMIT: &str = r#"trap "" XFSZ && exec "$@""#;
 
 #[test]
@@ -83,7 +82,7 @@ impl Disk {
     }
 
     async fn fill(&self) {
-        // What has been written since the log was last emptied is room for what comes.
+        // Space in the log that was written before can be reused.
         let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", self.database().display())).await.unwrap();
         sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&pool).await.unwrap();
         pool.close().await;
@@ -117,7 +116,7 @@ impl Disk {
         assert!(limited.unwrap().success());
     }
 
-    /// Has `change` fail without room.
+    /// Checks that `change` fails without space.
     fn assert_refused<T: std::fmt::Debug>(&self, what: &str, changed: Result<T, StoreError>) {
         let error = changed.expect_err(what);
         let cause = std::error::Error::source(&error).unwrap().to_string();
@@ -128,11 +127,11 @@ impl Disk {
     }
 }
 
-/// A change that takes room.
+/// A change that needs space.
 async fn make(what: &str, store: &SqlStore) -> Result<(), StoreError> {
     match what {
         "a key" => commit(store, [insert(key(1_000))]).await.map(drop),
-        // More than SQLite keeps in memory: it writes, and fails, in the midst of the change.
+        // It exceeds SQLite's memory cache, so that a write fails in the middle of the change.
         "an import" => {
             let many = (10_000..14_000).map(|n| {
                 let mut key = key(n);
@@ -186,7 +185,7 @@ async fn given_a_disk_when_started_on_it_then_this_fills_and_frees_it() {
         assert_eq!(store.revision().await.unwrap(), before, "{what}");
         assert!(!is_revoked(&store, 1).await, "what only reads goes on");
         disk.free();
-        // The very next thing that is asked of the store.
+        // The very next call of the store.
         revoke(&store, 50 + n as u64).await;
         make(what, &store).await.unwrap();
         assert!(is_revoked(&store, 50 + n as u64).await, "{what}");
@@ -205,7 +204,7 @@ async fn revoke(store: &SqlStore, n: u64) {
     commit(store, [Change::UpdateKey(Box::new(key))]).await.unwrap();
 }
 
-/// The same by the manager, whose cache is to hear of what was done, and of nothing else.
+/// The same through the manager, whose cache must learn of applied changes only.
 async fn manage(disk: &Disk, store: &SqlStore) {
     let format = KeyFormat::builder("t").build().unwrap();
     let keys = KeyManager::builder(store.clone()).format(format).build().unwrap();
@@ -220,7 +219,7 @@ async fn manage(disk: &Disk, store: &SqlStore) {
     disk.free();
     keys.revoke(&host, issued.id(), "leaked").await.unwrap();
     assert!(!is_let_in(&keys, issued.secret().expose_secret()).await);
-    // Usage that could not be written is written with the last flush.
+    // Usage that could not be written is written by the last flush.
     keys.shutdown().await;
 }
 

@@ -1,4 +1,4 @@
-//! The stores on real databases: a file each, and a PostgreSQL server that the tests start themselves.
+//! The stores on real databases: SQLite files, and a PostgreSQL server that the tests start.
 
 #![cfg(all(unix, feature = "sqlite", feature = "postgres"))]
 #![expect(clippy::unwrap_used, reason = "a test fails where anything does")]

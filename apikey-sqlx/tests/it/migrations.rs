@@ -1,4 +1,4 @@
-//! The tables: made once, beside others', and checked.
+//! The tables: created once, beside other tables, and verified.
 
 use std::{env, process::Stdio};
 

@@ -1,4 +1,4 @@
-//! A server that dies, and answers that are lost on the way.
+//! A server that crashes, and answers that are lost.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::support::{Place, acme, at, changes, commit, digest, id, insert, key, someone};
 
-/// Passes bytes on to a server, until it is told to lose a commit.
+/// Forwards bytes to a server, until it is asked to lose a commit.
 struct Proxy {
     url: String,
     loses: Arc<AtomicBool>,
@@ -53,7 +53,7 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, loses: Arc<AtomicBoo
                 if sent.windows(7).any(|word| word == b"COMMIT\0") && loses.swap(false, Ordering::SeqCst) {
                     if delivers.load(Ordering::SeqCst) {
                         server.write_all(sent).await.unwrap();
-                        // Its answer has come this far, and goes no further.
+                        // The answer has come this far, and is not forwarded.
                         let _ = server.read(&mut from_server).await;
                     }
                     return;
@@ -85,7 +85,7 @@ async fn given_a_commit_when_its_answer_is_lost_then_the_error_says_that_nobody_
     commit(&store, [insert(key(3))]).await.unwrap();
 }
 
-/// What tasks under load have been told so far.
+/// The answers that tasks under load have received.
 #[derive(Default)]
 struct Told {
     stop: AtomicBool,
@@ -117,7 +117,7 @@ async fn read(store: SqlStore, told: Arc<Told>) {
             tokio::task::yield_now().await;
             continue;
         };
-        // No answer is no acceptance; an answer has to know of the revocation.
+        // A missing answer proves nothing, but an answer must reflect the revocation.
         if let Ok(found) = store.find(&[digest(n)]).await {
             assert!(
                 matches!(&found[..], [apikey_manager::Found::Key(key)] if key.is_revoked),
@@ -201,7 +201,7 @@ async fn given_a_server_that_stands_still_when_it_goes_on_then_the_next_change_i
     for n in 1..3 {
         let begun = store.begin(&acme()).await.unwrap();
         tokio::task::block_in_place(|| server.freeze());
-        // More than there are connections: each is given up, and none is had again.
+        // More calls than connections: each connection is given up, and none is reused.
         let asked = (0..12).map(|_| {
             let store = store.clone();
             tokio::spawn(async move { store.find(&[digest(0)]).await.unwrap_err().is_unavailable() })

@@ -1,4 +1,4 @@
-//! Poolers between the store and its server, whose sessions other applications get next.
+//! Poolers between the store and its server. Their sessions are passed on to other applications.
 
 use apikey_manager::KeyStore;
 use apikey_sqlx::{ConnectError, SqlStore};
@@ -7,10 +7,10 @@ use sqlx::{Connection, PgConnection, Row};
 
 use crate::support::{commit, digest, insert, key};
 
-/// Sessions are kept for the next client as the last one left them.
+/// Keeps sessions for the next client as the last one left them.
 const KEPT: [&str; 3] = ["server_reset_query =", "default_pool_size = 20", "server_idle_timeout = 3600"];
 
-/// What a session is set to, and what it has prepared or locked.
+/// Returns a session's settings, prepared statements and locks.
 async fn session(connection: &mut PgConnection) -> String {
     let set = "SELECT string_agg(name || '=' || setting, E'\\n' ORDER BY name) FROM pg_settings \
                WHERE source = 'session' AND name NOT IN ('application_name', 'client_encoding', 'DateStyle', 'TimeZone')";
@@ -20,7 +20,7 @@ async fn session(connection: &mut PgConnection) -> String {
     format!("{} locks; {}", locks, set.unwrap_or_default())
 }
 
-/// Uses a database as several clients do, all at once.
+/// Uses a database as several concurrent clients do.
 async fn use_it(stores: &[SqlStore]) {
     let uses = (0..40).map(|n| {
         let store = stores[n as usize % stores.len()].clone();
@@ -36,12 +36,12 @@ async fn use_it(stores: &[SqlStore]) {
     }
 }
 
-/// What other applications find in every session that the pooler has now.
+/// Checks what other applications find in every session of the pooler.
 async fn assert_clean(url: &str) {
     let mut others = Vec::new();
     for _ in 0..20 {
         let mut other = PgConnection::connect(url).await.unwrap();
-        // In a transaction, so that each has a session of its own.
+        // In a transaction, so that each connection has its own session.
         sqlx::raw_sql("BEGIN").execute(&mut other).await.unwrap();
         assert_eq!(session(&mut other).await, "0 locks; ");
         others.push(other);
@@ -51,7 +51,7 @@ async fn assert_clean(url: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn given_a_pooler_of_sessions_when_stores_have_used_them_then_others_find_them_as_they_were() {
     let Some(server) = PrivatePostgres::shared() else { return };
-    // Whether it ignores the settings of a session's start or refuses them.
+    // The pooler ignores the settings of a session's start, or refuses them.
     for ignores in
         ["ignore_startup_parameters = extra_float_digits, options", "ignore_startup_parameters = extra_float_digits"]
     {
@@ -102,7 +102,7 @@ async fn given_a_pooler_of_transactions_that_is_not_recognized_when_used_all_the
     SqlStore::connect(&direct).await.unwrap().close().await;
     let url = pooler.url_of(&direct);
     let mut other = PgConnection::connect(&url).await.unwrap();
-    // So many sessions that no two of the store's connections meet in one while it looks.
+    // With so many sessions, the store's two connections don't share one during the check.
     while {
         let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()";
         sqlx::raw_sql(count).fetch_one(&mut other).await.unwrap().get::<i64, _>(0) < 20
@@ -111,7 +111,7 @@ async fn given_a_pooler_of_transactions_that_is_not_recognized_when_used_all_the
     }
     let stores = [SqlStore::connect(&url).await.unwrap(), SqlStore::connect(&url).await.unwrap()];
     for n in 0..100 {
-        // What is not supported may fail, and mostly does.
+        // Unsupported use may fail, and mostly does.
         let _ = commit(&stores[n % 2], [insert(key(n as u64))]).await;
         let _ = stores[n % 2].find(&[digest(n as u64)]).await;
         let _ = stores[n % 2].check().await;

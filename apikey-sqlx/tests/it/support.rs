@@ -1,4 +1,4 @@
-//! Stores to test, and records to put in.
+//! Stores and records for the tests.
 
 use std::{fs, path::PathBuf};
 
@@ -9,7 +9,7 @@ use apikey_sqlx::{SqlOptions, SqlStore};
 use apikey_testkit::PrivatePostgres;
 use tempfile::TempDir;
 
-/// An empty database, of which any number of stores can be opened.
+/// An empty database, which any number of stores can open.
 pub(crate) struct Place {
     pub(crate) name: &'static str,
     pub(crate) url: String,
@@ -40,7 +40,7 @@ impl Place {
         options.connect(&self.url).await.unwrap()
     }
 
-    /// Runs statements that are not the store's.
+    /// Runs statements outside the store.
     pub(crate) async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
         match self.folder {
             Some(_) => sqlx::raw_sql(sql).execute(&sqlx::SqlitePool::connect(&self.url).await?).await.map(drop),
@@ -48,7 +48,7 @@ impl Place {
         }
     }
 
-    /// How many rows a statement selects.
+    /// Returns the number of rows that a statement selects.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         let sql = sqlx::AssertSqlSafe(format!("SELECT CAST(count(*) AS BIGINT) FROM ({sql}) AS rows"));
         match self.folder {
@@ -63,7 +63,7 @@ impl Place {
         }
     }
 
-    /// The files of a SQLite database.
+    /// Returns the files of a SQLite database.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let folder = self.folder.as_ref().unwrap().path();
         fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect()
@@ -102,7 +102,7 @@ pub(crate) fn someone() -> ActorId {
     ActorId::new("someone").unwrap()
 }
 
-/// The `n`th key, of acme.
+/// Returns the `n`th key of acme.
 pub(crate) fn key(n: u64) -> KeyRecord {
     let mut key = KeyRecord::new(id(n), acme(), digest(n), at(1_000_000 + n as i64), someone());
     key.name = format!("key {n}");
@@ -120,7 +120,7 @@ pub(crate) fn changes(steps: impl IntoIterator<Item = Change>) -> Changes {
     changes
 }
 
-/// One change of acme's.
+/// Commits one change of acme.
 pub(crate) async fn commit(
     store: &dyn KeyStore,
     steps: impl IntoIterator<Item = Change>,

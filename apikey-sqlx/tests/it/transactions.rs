@@ -1,4 +1,4 @@
-//! Changes are whole or absent, and go one after another.
+//! Transactions are atomic and serialized.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ async fn given_a_commit_when_cancelled_anywhere_then_the_change_is_whole_or_abse
             let patience = Duration::from_micros(n * 40);
             let _ = tokio::time::timeout(patience, commit(&store, [insert(key(n))])).await;
             let (key, found) = (store.key(&acme(), &id(n)).await.unwrap(), store.find(&[digest(n)]).await.unwrap());
-            // A commit that was sent may arrive between the two questions, and none is taken back.
+            // A commit that was already sent may take effect between the two queries, but it is never undone.
             assert!(key.is_none() || found.len() == 1, "{}", place.name);
             kept += u64::from(key.is_some());
         }

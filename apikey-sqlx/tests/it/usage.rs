@@ -1,4 +1,4 @@
-//! Counts that no number of a database could hold are kept as the most that a row may have.
+//! Counts that exceed a database's integers are stored as the largest count of a row.
 
 use apikey_manager::{Bucket, KeyStore, UsageBatch, UsageOf, UsageQuery, UsageRow};
 
