@@ -1,4 +1,4 @@
-//! What checks stand on: a store, and records for it whose ids and digests nobody else has.
+//! The store under test, and records with ids and digests that no other check uses.
 
 use std::{
     collections::BTreeSet,
@@ -18,13 +18,13 @@ use apikey_manager::{
     ServiceAccountId, StoreError, Switched, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow,
 };
 
-/// The moment that checks call now: the beginning of an hour.
+/// The time that checks use as now: the beginning of an hour.
 const NOW: i64 = 1_800_000_000_000;
 
-/// Longer than any list that a check makes.
+/// Longer than any list of a check.
 const ALL: usize = 100_000;
 
-/// A store under test, and names of its own.
+/// A store under test, and unique names.
 #[derive(Debug)]
 pub(crate) struct Bed {
     pub(crate) store: Arc<dyn KeyStore>,
@@ -32,7 +32,7 @@ pub(crate) struct Bed {
     made: AtomicU64,
 }
 
-/// All that is kept of some organizations, to be compared.
+/// The complete state of some organizations, for comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Dump {
     organizations: Vec<OrganizationRecord>,
@@ -50,7 +50,7 @@ impl Bed {
         Arc::new(Bed { store, seed, made: AtomicU64::new(0) })
     }
 
-    /// So many seconds after now.
+    /// Returns the time this many seconds after now.
     pub(crate) fn at(&self, seconds: i64) -> Timestamp {
         Timestamp::from_millis(NOW + seconds * 1_000).unwrap()
     }
@@ -59,7 +59,7 @@ impl Bed {
         self.at(0)
     }
 
-    /// A text that no other bed has.
+    /// Returns a text that no other bed uses.
     pub(crate) fn tag(&self) -> String {
         self.seed[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -87,7 +87,7 @@ impl Bed {
         bytes
     }
 
-    /// A key that nothing is special about.
+    /// Returns an ordinary key.
     pub(crate) fn key(&self, organization: &OrganizationId) -> KeyRecord {
         let mut key = KeyRecord::new(self.id(), organization.clone(), self.digest(), self.now(), actor("alice"));
         key.name = "a key".to_owned();
@@ -104,7 +104,7 @@ impl Bed {
         AuditEvent::new(id, self.now(), organization.clone(), actor("alice"), action, target.to_string())
     }
 
-    /// Commits changes that affect callers.
+    /// Commits changes of access.
     pub(crate) async fn commit(
         &self,
         organization: &OrganizationId,
@@ -113,7 +113,7 @@ impl Bed {
         self.store.begin(organization).await?.commit(affecting(changes)).await
     }
 
-    /// Puts keys into their organization, in one transaction for each organization.
+    /// Inserts keys, in one transaction for each organization.
     pub(crate) async fn insert<'a>(&self, keys: impl IntoIterator<Item = &'a KeyRecord>) {
         let mut keys: Vec<_> = keys.into_iter().collect();
         keys.sort_by(|a, b| a.organization.cmp(&b.organization));
@@ -126,7 +126,7 @@ impl Bed {
         self.commit(&account.organization, [Change::InsertAccount(account.clone())]).await.unwrap();
     }
 
-    /// Returns a key as it is stored now.
+    /// Returns a key as stored.
     pub(crate) async fn stored(&self, key: &KeyRecord) -> KeyRecord {
         self.store.key(&key.organization, &key.id).await.unwrap().expect("the key is stored")
     }
@@ -171,7 +171,7 @@ impl Bed {
         UsageQuery { organization: organization.clone(), of, from, to, bucket: Bucket::Hour }
     }
 
-    /// How much was counted: let in, and refused.
+    /// Returns the number of accepted and of refused requests.
     pub(crate) async fn total(&self, organization: &OrganizationId, of: UsageOf) -> (u64, u64) {
         let hours = self.store.usage(&self.all_usage(organization, of)).await.unwrap();
         hours.iter().fold((0, 0), |(ok, refused), hour| (ok + hour.ok, refused + hour.refused))
@@ -183,7 +183,7 @@ impl Bed {
         UsageBatch { id: self.unique(), at: self.now(), rows }
     }
 
-    /// So many requests of a key in the hour that begins now.
+    /// Returns this many requests of a key in the hour that begins now.
     pub(crate) fn used(&self, key: &KeyRecord, ok: u64, refused: u64) -> UsageRow {
         UsageRow {
             key: key.id.clone(),
@@ -212,7 +212,7 @@ impl Bed {
         Dump { accounts, events, usage, ..dump }
     }
 
-    /// Does it `count` times at once and returns the results in order.
+    /// Runs it `count` times concurrently, and returns the results in order.
     pub(crate) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         self: &Arc<Self>,
         count: usize,
@@ -241,7 +241,7 @@ pub(crate) fn insertion(key: &KeyRecord) -> Change {
     Change::InsertKey(Box::new(key.clone()))
 }
 
-/// The next version of a key's record.
+/// Returns the next version of a key's record.
 pub(crate) fn update(mut key: KeyRecord) -> Change {
     key.version += 1;
     Change::UpdateKey(Box::new(key))
@@ -257,19 +257,19 @@ pub(crate) fn assert_conflict<T: Debug>(result: Result<T, StoreError>, what: &st
     assert!(is_conflict, "{what} must be refused as a conflict, but: {result:?}");
 }
 
-/// Returns what `set` makes of an empty filter.
+/// Returns an empty filter, changed by `set`.
 pub(crate) fn made<T: Default>(set: impl FnOnce(&mut T)) -> T {
     let mut made = T::default();
     set(&mut made);
     made
 }
 
-/// Ids in their order.
+/// Returns ids in order.
 pub(crate) fn ids(keys: &[KeyRecord]) -> Vec<&str> {
     keys.iter().map(|key| key.id.as_str()).collect()
 }
 
-/// Returns all pages of a list, of `size` rows each: `read` is given the cursor, `place` tells where a row stands.
+/// Returns all pages of a list with `size` rows each. `read` takes the cursor, and `place` returns the place of a row.
 pub(crate) async fn pages<T: Debug, F: Future<Output = Result<Vec<T>, StoreError>>>(
     size: usize,
     read: impl Fn(Option<Cursor>) -> F,
@@ -293,7 +293,7 @@ pub(crate) fn place_of_key(key: &KeyRecord) -> Cursor {
     Cursor { at: key.created_at, id: key.id.as_str().to_owned() }
 }
 
-/// Lets `future` run for so many steps and drops it; its output, if it was ready by then.
+/// Polls `future` this many times and drops it. Returns its output, if it was ready.
 pub(crate) async fn for_steps<F: Future>(future: F, steps: usize) -> Option<F::Output> {
     let mut future = Box::pin(future);
     for _ in 0..steps {
@@ -306,10 +306,10 @@ pub(crate) async fn for_steps<F: Future>(future: F, steps: usize) -> Option<F::O
     None
 }
 
-/// How long no store should need.
+/// The longest time that a store may need.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A sequence that looks random and is always the same.
+/// A reproducible pseudorandom sequence.
 #[derive(Debug)]
 pub(crate) struct Sequence(pub(crate) u64);
 

@@ -1,4 +1,4 @@
-//! One rule, and the code that tries to see it broken.
+//! One rule, and the code that tries to break it.
 
 use std::{fmt, sync::Arc};
 

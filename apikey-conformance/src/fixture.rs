@@ -1,4 +1,4 @@
-//! The store that is made for a check, and what has to live as long as it.
+//! The store for one check, and what must outlive it.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -13,7 +13,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Makes a fixture of a store that needs nothing else.
+    /// Creates a fixture from a store alone.
     pub fn new(store: impl KeyStore) -> Self {
         Fixture { store: Arc::new(store), kept: Vec::new() }
     }

@@ -1,7 +1,7 @@
-//! Checks of what a store for `apikey-manager` must do.
+//! Conformance checks for stores of `apikey-manager`.
 //!
-//! Every rule that [`KeyStore`](apikey_manager::KeyStore) and [`Transaction`](apikey_manager::Transaction) state has a check. One line makes a
-//! `#[test]` of each:
+//! Every rule of [`KeyStore`](apikey_manager::KeyStore) and [`Transaction`](apikey_manager::Transaction) has a check.
+//! One line makes a `#[test]` of each:
 //!
 //! ```
 //! # use apikey_manager::MemoryStore;
@@ -13,14 +13,14 @@
 //!
 //! # The store under test
 //!
-//! The store is made anew for each check. A new and empty database each time is best: a file in a temporary directory, or
-//! a schema of its own. One database may also serve many checks, one after another: each check makes organizations, keys
-//! and batches of its own and ignores those of others. Two checks may not run on one database at the same time, because
-//! some of them read the revision, prune, or read the keys of every organization.
+//! Each check gets a new store. A new and empty database for each is best: a file in a temporary directory, or a schema
+//! of its own. One database may also serve many checks in sequence: each check uses its own organizations, keys and
+//! batches, and ignores others. Checks must not share a database concurrently, because some of them read the revision,
+//! prune, or read the keys of every organization.
 //!
-//! No check depends on the time of day or waits for time to pass. A check fails after a minute without an answer.
+//! No check depends on the time of day or waits for time to pass. A check fails if it takes a minute.
 
-// A check that the list doesn't name would never run.
+// A check that is missing in the list would never run.
 #![deny(dead_code)]
 #![expect(clippy::unwrap_used, reason = "a check fails where anything does")]
 

@@ -1,4 +1,4 @@
-//! The list of checks, from which the tests of a store are made.
+//! The list of checks, which becomes the tests of a store.
 
 use crate::{check::Check, fixture::Fixture};
 
@@ -190,7 +190,7 @@ pub fn checks() -> impl Iterator<Item = Check> {
     test_store!(@list table []).into_iter()
 }
 
-/// Runs the check of this name in a runtime of its own, for [`test_store`].
+/// Runs the check with this name in its own runtime, for [`test_store`].
 #[doc(hidden)]
 pub fn test<F>(name: &str, make: impl AsyncFn() -> F)
 where

@@ -1,4 +1,4 @@
-//! What is counted for a service that asks for metrics, and that nothing is for others.
+//! Metrics are emitted for services that switch them on, and for no others.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What the manager changes holds in its authenticator before the operation returns, whatever was cached.
+//! Changes by the manager take effect in its authenticator before the operation returns, whatever was cached.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -23,7 +23,7 @@ use apikey_manager::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A request that presents a key.
+/// Creates a request with a key.
 struct Request(String);
 
 impl RequestView for Request {
@@ -68,7 +68,7 @@ impl Service {
 
     async fn issued(&self) -> IssuedKey {
         let issued = self.issue(NewKey::new("k").scopes(["files:read"])).await;
-        // It is cached from here on.
+        // The key is cached from here on.
         assert!(self.lets_in(issued.secret()).await);
         issued
     }
@@ -193,7 +193,7 @@ async fn given_a_rotation_when_its_overlap_ends_then_the_old_secret_ends_and_the
     assert!(!old.is_live() && new.is_live(), "only the old secret's requests end");
 }
 
-/// Each answer but the last is lost, so the first secret asks again and again.
+/// Each answer except the last is lost, so the first secret rotates again and again.
 #[tokio::test]
 async fn a_key_rotates_itself_until_an_answer_arrives() {
     let service = Service::new();
@@ -320,7 +320,7 @@ async fn given_a_key_that_was_let_in_when_it_ends_before_its_change_begins_then_
         let Service { keys, host, .. } = &service;
         let account = keys.create_account(host, NewAccount::new("robot")).await.unwrap().id;
         let manager = service.issue(NewKey::new("manager").scopes(["*"]).service_account(account.clone())).await;
-        // Its request is let in, and then waits.
+        // The request is accepted, and then waits.
         let actor = Actor::key(&service.present(manager.secret()).await.unwrap()).unwrap();
         match how {
             "revoke" => drop(keys.revoke(host, manager.id(), "").await.unwrap()),
@@ -424,7 +424,7 @@ async fn given_requests_under_way_when_their_window_is_brought_forward_then_they
         clock.advance(MINUTE - Duration::from_millis(1));
         assert!(caller.is_live() && revoked.as_mut().poll(&mut cx).is_pending(), "{how}");
         woken.0.store(false, Ordering::SeqCst);
-        // The clock that is moved by hand ends it, and no other.
+        // The manual clock ends it, and no other key.
         clock.advance(Duration::from_millis(1));
         assert!(woken.0.load(Ordering::SeqCst) && revoked.as_mut().poll(&mut cx).is_ready(), "{how}");
         assert!(!caller.is_live(), "{how}");
@@ -438,7 +438,7 @@ async fn given_a_change_that_was_made_elsewhere_when_made_again_then_it_is_heard
         let service = Service::new();
         let Service { keys, host, .. } = &service;
         let old = service.issued().await;
-        // Another process, on the same store.
+        // Another process on the same store.
         let elsewhere = KeyManager::builder(service.store.clone())
             .format(KeyFormat::builder("t").build().unwrap())
             .clock(service.clock.clone())
@@ -459,7 +459,7 @@ async fn given_a_change_that_was_made_elsewhere_when_made_again_then_it_is_heard
     }
 }
 
-/// Two processes on one store, of which the second's clock is ten minutes behind.
+/// Two processes on one store. The second one's clock is ten minutes slow.
 #[tokio::test]
 async fn given_a_clock_that_lags_when_secrets_are_ended_elsewhere_then_they_are_ended_here() {
     type End = fn(KeyManager, Actor, apikey_core::KeyId) -> futures_util::future::BoxFuture<'static, ()>;
@@ -492,7 +492,7 @@ async fn given_a_clock_that_lags_when_secrets_are_ended_elsewhere_then_they_are_
             .unwrap();
         let issued = here.issue(NewKey::new("k").scopes(["keys:write"])).await;
         end(here.keys.clone(), here.host.clone(), issued.id().clone()).await;
-        // Nobody is let in with it, by whichever clock.
+        // It is rejected with either clock.
         for back in [0, 60] {
             lagging.set_wall(here.keys.now() - back * MINUTE);
             there.authenticator().refresh(issued.id());
@@ -519,7 +519,7 @@ async fn given_a_clock_that_lags_when_an_ended_secret_asks_for_a_change_then_not
         .build()
         .unwrap();
     let issued = here.issue(NewKey::new("k").scopes(["keys:write"])).await;
-    // It was let in there before it ended here.
+    // It was accepted there before it ended here.
     let caller = present(&there.authenticator(), issued.secret()).await.unwrap();
     let actor = Actor::key(&caller).unwrap();
     here.keys.rotate(&here.host, issued.id(), Overlap::None).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a manager records beside its operations: usage, activity, events; and that nothing of it is lost at the end.
+//! Background recording of a manager: usage, activity and events. Nothing is lost at shutdown.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -20,9 +20,9 @@ use apikey_manager::{
 const HOUR: Duration = Duration::from_secs(3_600);
 
 scopes! {
-    /// What the requests here ask for.
+    /// The scope that the requests require.
     Asked {
-        /// What no key here has.
+        /// A scope that no key has.
         Admin = "admin",
     }
 }
@@ -51,7 +51,7 @@ impl Service {
         let builder = KeyManager::builder(store.clone())
             .format(KeyFormat::builder("t").build().unwrap())
             .clock(clock.clone())
-            // Not by itself while a test lasts.
+            // Longer than a test, so that it doesn't happen by itself.
             .usage(UsageSettings::new().interval(Duration::from_secs(3_000)));
         let keys = configure(builder).build().unwrap();
         let host = Actor::host("test", OrganizationId::new("acme").unwrap()).unwrap();

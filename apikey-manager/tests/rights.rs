@@ -1,5 +1,5 @@
-//! 100,000 random requests for whatever yields a secret or raises what a key may do, judged a second time by a plain
-//! reading of the rules: what is refused must be forbidden, and what is done must be allowed.
+//! Judges 100,000 random operations that yield a secret or raise a key's rights a second time, by a plain reading of
+//! the rules: refused operations must be forbidden, and completed ones allowed.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -12,13 +12,13 @@ use apikey_manager::{
 };
 
 const CASES: usize = 100_000;
-/// A world is small, and soon replaced.
+/// A world is small, and replaced often.
 const CASES_A_WORLD: usize = 250;
 
-/// What a handler might ask for.
+/// The scopes that a handler might require.
 const WANTED: [&str; 7] =
     ["files:read", "files:write", "files:old:read", "members:read", "keys:read", "keys:write", "keys:admin"];
-/// What keys are granted.
+/// The grants of keys.
 const GRANTS: [&str; 12] = [
     "*",
     "files:*",
@@ -34,7 +34,7 @@ const GRANTS: [&str; 12] = [
     "uploader",
 ];
 
-/// A reproducible source of choices (SplitMix64).
+/// A reproducible sequence of choices (SplitMix64).
 struct Choices(u64);
 
 impl Choices {
@@ -64,7 +64,7 @@ impl Choices {
     }
 }
 
-/// Does a key with these grants reach `wanted`? Roles and implications are spelt out here once more.
+/// Returns `true` if a key with these grants reaches `wanted`. Roles and implications are implemented a second time.
 fn reaches(grants: &[String], wanted: &str) -> bool {
     grants.iter().any(|grant| match (grant.as_str(), wanted) {
         ("*", _) => true,
@@ -78,7 +78,7 @@ fn reaches(grants: &[String], wanted: &str) -> bool {
     })
 }
 
-/// Does `mine` reach everything that `theirs` may ever reach? Wildcards count as more than the names known today.
+/// Returns `true` if `mine` reaches everything that `theirs` may ever reach. Wildcards cover more than today's names.
 fn covers(mine: &[String], theirs: &[String]) -> bool {
     let reaches_whole = |grant: &String| match grant.as_str() {
         "*" => mine.iter().any(|own| own == "*"),
@@ -177,7 +177,7 @@ impl World {
         choices.one_in(2).then(|| self.clock.wall() + lifetime)
     }
 
-    /// One request, and whether it should have been allowed; `None` where something else stood in its way.
+    /// Performs one operation, and returns whether it should be allowed; `None` if something else prevented it.
     async fn request(&mut self, choices: &mut Choices) -> Option<(String, bool, bool)> {
         let stranger = choices.one_in(10);
         let holder = self.holder(choices, stranger);
@@ -246,7 +246,7 @@ impl World {
             _ => return None,
         };
         if stranger {
-            // In their own organization they may try; there is no such key there.
+            // In their own organization, the attempt is allowed, but there is no such key.
             assert!(
                 matches!(result, Err(ManageError::NotFound(_) | ManageError::Forbidden(_))),
                 "{operation}: a stranger's key was touched: {result:?}"
@@ -287,7 +287,7 @@ async fn given_random_actors_when_they_ask_for_more_then_nobody_hands_out_what_t
             }
         }
     }
-    // Neither answer is rare, or the test would show little.
+    // Both outcomes must be frequent, or the test would show little.
     assert!((CASES / 20..CASES * 19 / 20).contains(&allowed), "{allowed} of {judged} were allowed");
 }
 
@@ -304,7 +304,7 @@ async fn given_a_service_account_when_someone_who_could_not_issue_its_keys_bring
     let (manager, equal) = (actor("keys:admin"), actor("keys:admin files:read"));
     let refused = |result: Result<(), ManageError>| assert!(matches!(result, Err(ManageError::Forbidden(_))));
     refused(keys.rotate_account(&manager, &account, Overlap::None).await.map(drop));
-    // Switching off takes nothing that one would have to have.
+    // Disabling grants nothing, so the scopes of the keys are not required.
     keys.disable_account(&manager, &account).await.unwrap();
     refused(keys.enable_account(&manager, &account).await.map(drop));
     refused(keys.enable_account(&actor("keys:write files:read"), &account).await.map(drop));

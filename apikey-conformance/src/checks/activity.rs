@@ -1,4 +1,4 @@
-//! What a key did can be read again, page by page.
+//! Activity can be read again, page by page.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use apikey_manager::{Activity, ActivityQuery, Cursor, KeyRecord};
 
 use crate::bed::{Bed, pages};
 
-/// All of a request is kept.
+/// All of a request is stored.
 pub(crate) async fn every_field_of_a_request_is_kept(bed: Arc<Bed>) {
     let key = bed.key(&bed.organization("ours"));
     bed.insert([&key]).await;
@@ -20,7 +20,7 @@ pub(crate) async fn every_field_of_a_request_is_kept(bed: Arc<Bed>) {
     assert_eq!(kept(&bed, &key).await, [plain, full], "the requests as they are kept");
 }
 
-/// Pages of activity leave out no request and repeat none, though times be equal.
+/// Pages of activity omit and repeat no request, even if times are equal.
 pub(crate) async fn pages_show_requests_of_one_moment_once(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let [key, other] = [bed.key(&ours), bed.key(&ours)];
@@ -56,7 +56,7 @@ pub(crate) async fn pages_show_requests_of_one_moment_once(bed: Arc<Bed>) {
     }
 }
 
-/// Activity is told of one key and one span of time.
+/// Activity is filtered by key and by span of time.
 pub(crate) async fn activity_is_told_of_one_key_and_span(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let [key, other] = [bed.key(&ours), bed.key(&ours)];
@@ -90,7 +90,7 @@ pub(super) fn all(bed: &Bed, key: &KeyRecord) -> ActivityQuery {
     }
 }
 
-/// A key's requests, the newest first.
+/// Returns a key's requests, newest first.
 pub(super) async fn kept(bed: &Bed, key: &KeyRecord) -> Vec<Activity> {
     bed.store.activity(&all(bed, key)).await.unwrap().into_iter().map(|(_, request)| request).collect()
 }

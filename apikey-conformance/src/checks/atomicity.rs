@@ -1,4 +1,4 @@
-//! A transaction is whole or absent.
+//! Transactions are atomic.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use apikey_manager::{Action, Change};
 
 use crate::bed::{Bed, affecting, assert_conflict, for_steps, insertion, switched, update};
 
-/// A transaction that is refused leaves nothing of any of its changes.
+/// A rejected transaction leaves none of its changes.
 pub(crate) async fn a_conflict_at_the_end_undoes_everything(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (known, gone, account) = (bed.key(&ours), bed.key(&ours), bed.account(&ours));
@@ -64,7 +64,7 @@ pub(crate) async fn a_dropped_transaction_releases_its_lock(bed: Arc<Bed>) {
     bed.commit(&ours, [update(key)]).await.unwrap();
 }
 
-/// A commit whose caller goes away is whole or absent.
+/// A commit whose caller is dropped is complete or absent.
 pub(crate) async fn a_commit_dropped_midway_is_whole_or_absent(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     for steps in [0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 32, 64, 256, 1_024] {
@@ -73,7 +73,7 @@ pub(crate) async fn a_commit_dropped_midway_is_whole_or_absent(bed: Arc<Bed>) {
         let transaction = bed.store.begin(&ours).await.unwrap();
         let changes = affecting([insertion(&first), insertion(&second), Change::Audit(event.clone())]);
         let committed = for_steps(transaction.commit(changes), steps).await.transpose().unwrap();
-        // Whatever is being undone holds the lock.
+        // A rollback in progress holds the lock.
         let mut after = bed.store.begin(&ours).await.unwrap();
         let kept = [after.key(&first.id).await.unwrap().is_some(), after.key(&second.id).await.unwrap().is_some()];
         drop(after);
@@ -86,7 +86,7 @@ pub(crate) async fn a_commit_dropped_midway_is_whole_or_absent(bed: Arc<Bed>) {
     }
 }
 
-/// A transaction may hold a thousand keys and more.
+/// A transaction may contain more than a thousand keys.
 pub(crate) async fn a_thousand_keys_fit_one_transaction(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let keys: Vec<_> = (0..1_000).map(|_| bed.key(&ours)).collect();
@@ -101,7 +101,7 @@ pub(crate) async fn a_thousand_keys_fit_one_transaction(bed: Arc<Bed>) {
     assert_eq!(found, expected, "the keys that a thousand digests find");
 }
 
-/// Changes are applied in their order, each on what those before it left.
+/// Changes are applied in order, each to the result of the previous ones.
 pub(crate) async fn changes_are_applied_in_order(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (key, account) = (bed.key(&ours), bed.account(&ours));

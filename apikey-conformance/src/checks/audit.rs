@@ -1,4 +1,4 @@
-//! What was done stays told.
+//! The audit trail is complete and permanent.
 
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ pub(crate) async fn events_are_filtered(bed: Arc<Bed>) {
     }
 }
 
-/// All of an event is kept, for every action.
+/// All of an event is stored, for every action.
 pub(crate) async fn every_field_of_an_event_is_kept(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let map = |value: Value| JsonObject::from(value.as_object().cloned().unwrap_or_default());
@@ -93,21 +93,21 @@ pub(crate) async fn every_field_of_an_event_is_kept(bed: Arc<Bed>) {
     assert_eq!(bed.store.audit(&bed.every_event(&ours)).await.unwrap(), events, "the events as they are kept");
 }
 
-/// No event can be written over.
+/// No event can be overwritten.
 pub(crate) async fn an_event_is_never_overwritten(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let event = bed.event(&ours, Action::KeyIssued, "first");
     bed.commit(&ours, [Change::Audit(event.clone())]).await.unwrap();
     let mut forged = event.clone();
     forged.target = "second".to_owned();
-    // Refused or not: what was told must not change.
+    // Accepted or not, it must not change the existing event.
     let answer = bed.commit(&ours, [Change::Audit(forged)]).await;
     assert!(answer.as_ref().map_or_else(apikey_manager::StoreError::is_conflict, |_| true), "{answer:?}");
     let kept = bed.store.audit(&bed.every_event(&ours)).await.unwrap();
     assert!(kept.contains(&event), "an event was written over: {kept:?}");
 }
 
-/// Events outlive what they tell of.
+/// Events outlive their targets.
 pub(crate) async fn events_outlive_their_key(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (key, account) = (bed.key(&ours), bed.account(&ours));
@@ -128,7 +128,7 @@ pub(crate) async fn events_outlive_their_key(bed: Arc<Bed>) {
     }
 }
 
-/// Events of every kind, some at one moment, in the order of a list.
+/// Returns events of every kind, some with equal times, in the order of a list.
 async fn written(bed: &Bed, organization: &OrganizationId) -> Vec<AuditEvent> {
     let actions = [Action::KeyIssued, Action::KeyRevoked, Action::AccountCreated];
     let make = |n: usize| {

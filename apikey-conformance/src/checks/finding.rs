@@ -1,4 +1,4 @@
-//! What a digest finds is all that a verdict needs, of one moment.
+//! A digest finds everything that a verdict needs, from one snapshot.
 
 use std::{
     collections::BTreeMap,
@@ -49,7 +49,7 @@ pub(crate) async fn each_of_many_digests_finds_its_own_key(bed: Arc<Bed>) {
     assert!(bed.found_by(&[bed.digest()]).await.is_empty(), "an unknown digest finds nothing");
 }
 
-/// A digest is its bytes and its algorithm, pepper included.
+/// A digest is identified by its bytes and its algorithm, including the pepper.
 pub(crate) async fn equal_bytes_of_another_algorithm_find_nothing(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let bytes = bed.digest_bytes();
@@ -74,7 +74,7 @@ pub(crate) async fn equal_bytes_of_another_algorithm_find_nothing(bed: Arc<Bed>)
     }
 }
 
-/// Keys are found in every state; the verdict is not the store's.
+/// Keys are found in every state; the store makes no verdict.
 pub(crate) async fn a_found_key_tells_why_it_is_not_live(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let mut revoked = bed.key(&ours);
@@ -95,7 +95,7 @@ pub(crate) async fn a_found_key_tells_why_it_is_not_live(bed: Arc<Bed>) {
     }
 }
 
-/// A key is found with whether its service account is disabled or gone.
+/// A found key tells whether its service account is disabled or deleted.
 pub(crate) async fn a_found_key_tells_its_accounts_state(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (mut account, mut key, free) = (bed.account(&ours), bed.key(&ours), bed.key(&ours));
@@ -117,7 +117,7 @@ pub(crate) async fn a_found_key_tells_its_accounts_state(bed: Arc<Bed>) {
     assert_eq!(found.service_account, Some(account.id), "the account that a key keeps after it is gone");
 }
 
-/// A key is found with whether its organization is suspended.
+/// A found key tells whether its organization is suspended.
 pub(crate) async fn a_found_key_tells_of_a_suspension(bed: Arc<Bed>) {
     let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
     let (key, other) = (bed.key(&ours), bed.key(&theirs));
@@ -141,7 +141,7 @@ pub(crate) async fn a_found_key_tells_of_a_suspension(bed: Arc<Bed>) {
     assert!(!bed.found(&key.secrets[0].digest).await.is_organization_suspended, "it is not suspended any more");
 }
 
-/// A deleted key is not found, by its digests or by its id.
+/// A deleted key is not found by its digests or its id.
 pub(crate) async fn a_deleted_key_is_not_found(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (mut key, other) = (bed.key(&ours), bed.key(&ours));
@@ -160,7 +160,7 @@ pub(crate) async fn a_deleted_key_is_not_found(bed: Arc<Bed>) {
     );
 }
 
-/// All that is found is of one moment, and so is its revision.
+/// The result comes from one snapshot, and so does its revision.
 pub(crate) async fn a_found_key_is_of_one_moment(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (account, mut key) = (bed.account(&ours), bed.key(&ours));

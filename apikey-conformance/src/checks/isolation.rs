@@ -1,4 +1,4 @@
-//! What belongs to one organization is not there for another.
+//! Organizations can't see or change each other's data.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use apikey_manager::{Action, Activity, ActivityQuery, Change, KeyFilter, Organiz
 
 use crate::bed::{Bed, assert_conflict, insertion, switched, update};
 
-/// Another organization's rows are not there to be read.
+/// Another organization's rows can't be read.
 pub(crate) async fn another_organizations_rows_are_not_found(bed: Arc<Bed>) {
     let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
     let (account, mut key) = (bed.account(&theirs), bed.key(&theirs));

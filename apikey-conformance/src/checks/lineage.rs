@@ -1,4 +1,4 @@
-//! What a bulk revocation reaches, and what it does to a key.
+//! The extent of a bulk revocation, and its effect on keys.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ fn set_state(key: &KeyRecord) -> Change {
     Change::SetState(Box::new(state(key)))
 }
 
-/// Disabling and revoking change a key's state and version, and nothing else of its record.
+/// Disabling and revoking change a key's state and version, and nothing else in its record.
 pub(crate) async fn setting_the_state_changes_nothing_else(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (mut key, other) = (bed.key(&ours), bed.key(&ours));
@@ -55,7 +55,7 @@ pub(crate) async fn setting_the_state_changes_nothing_else(bed: Arc<Bed>) {
     key.version += 1;
     assert_conflict(bed.commit(&theirs, [set_state(&key)]).await, "a state of another organization's key");
     assert_eq!(bed.dump(&[&ours]).await, before, "what is kept after the refusals");
-    // Several at once, and one twice.
+    // Several in one transaction, and one of them twice.
     let mut second = other.clone();
     second.version = 2;
     let mut third = second.clone();
@@ -65,7 +65,7 @@ pub(crate) async fn setting_the_state_changes_nothing_else(bed: Arc<Bed>) {
     assert_eq!(bed.stored(&third).await, third, "a key whose state was set twice");
 }
 
-/// A secret that was ended is marked, and no update takes the mark away.
+/// An ended secret is marked, and no update removes the mark.
 pub(crate) async fn an_ended_secret_is_marked_for_good(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let mut key = bed.key(&ours);
@@ -97,7 +97,7 @@ pub(crate) async fn an_ended_secret_is_marked_for_good(bed: Arc<Bed>) {
     let unknown = Change::EndSecrets(key.id.clone(), 3, vec![bed.digest()], bed.at(8));
     assert_conflict(bed.commit(&ours, [unknown]).await, "the end of a secret that the key has not");
     assert_eq!(bed.dump(&[&ours]).await, before, "what is kept after the refusals");
-    // A writer that knows nothing of it.
+    // A writer that doesn't know of it.
     let mut revived = key.clone();
     for secret in &mut revived.secrets {
         (secret.ended_at, secret.ends_at) = (None, None);
@@ -107,7 +107,7 @@ pub(crate) async fn an_ended_secret_is_marked_for_good(bed: Arc<Bed>) {
     assert_eq!(marks(&bed.stored(&key).await), marks(&key), "the marks after an update without them");
 }
 
-/// Keys, and who made what of them.
+/// Keys, and their lineage.
 struct Line<'b> {
     bed: &'b Bed,
     ours: OrganizationId,
@@ -115,7 +115,7 @@ struct Line<'b> {
 }
 
 impl Line<'_> {
-    /// A key that `by` has issued.
+    /// Inserts a key that `by` has issued.
     fn issue(&mut self, by: &(ActorId, Option<KeyDigest>), scopes: &str) -> KeyRecord {
         let mut key = self.bed.key(&self.ours);
         key.created_by = by.0.clone();
@@ -125,7 +125,7 @@ impl Line<'_> {
         key
     }
 
-    /// A new secret that `by` has made for a key.
+    /// Adds a secret that `by` has made for a key.
     fn rotate(&mut self, by: &(ActorId, Option<KeyDigest>), key: &mut KeyRecord) {
         let digest = self.bed.digest();
         key.secrets.insert(0, SecretRecord::new(digest.clone(), self.bed.now()));
@@ -140,7 +140,7 @@ impl Line<'_> {
     }
 }
 
-/// A key as an actor, presenting one of its secrets.
+/// Returns a key as an actor that presents one of its secrets.
 fn by(key: &KeyRecord, secret: usize) -> (ActorId, Option<KeyDigest>) {
     (ActorId::of_key(&key.id), Some(key.secrets[secret].digest.clone()))
 }
@@ -163,7 +163,7 @@ fn sorted(mut targets: Vec<Target>) -> Vec<Target> {
     targets
 }
 
-/// Lineage leads to every key and secret that was made from a key, deleted ones in between.
+/// Lineage leads to every key and secret that was made with a key, also across deleted ones.
 pub(crate) async fn lineage_reaches_everything_that_was_made(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let host = (actor("host"), None);
@@ -196,10 +196,10 @@ pub(crate) async fn lineage_reaches_everything_that_was_made(bed: Arc<Bed>) {
     let of_victim_alone = reach(Selection::Key(victim.id.clone()), true).await.unwrap().targets;
     let expected = sorted([&victim, &owners, &of_victim, &of_deleted].map(whole).to_vec());
     assert_eq!(of_victim_alone, expected, "a key with its line, whichever secret made it");
-    // By the actor: what it issued, and the secrets that it got.
+    // By the actor: the keys that it issued, and the secrets that it obtained.
     let by_child = reach(Selection::CreatedBy(ActorId::of_key(&grandchild.id)), true).await.unwrap().targets;
     assert_eq!(by_child, sorted(vec![newest(&victim), whole(&of_victim), whole(&of_deleted)]), "the line of an actor");
-    // A revoked key's line is reached, and an ended secret is no target any more.
+    // The lineage of a revoked key is followed, and an ended secret is no longer a target.
     let revocation = Revocation { at: bed.now(), by: actor("carol"), reason: String::new() };
     let revoked = KeyState { version: 2, revoked: Some(revocation), ..state(&child) };
     let end = Change::EndSecrets(victim.id.clone(), 3, vec![victim.secrets[0].digest.clone()], bed.now());
@@ -213,7 +213,7 @@ pub(crate) async fn lineage_reaches_everything_that_was_made(bed: Arc<Bed>) {
     assert_eq!(bed.store.reach(&theirs).await.unwrap(), Reach::default(), "the line of another organization's key");
 }
 
-/// A transaction tells which secret made a secret, and tells apart who presented it, and whose organization it is.
+/// A transaction tells which secret made a secret, and distinguishes the presented secret and the organization.
 pub(crate) async fn lineage_tells_which_secret_made_a_secret(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let mut line = Line { bed: &bed, ours: ours.clone(), changes: Vec::new() };
@@ -239,7 +239,7 @@ pub(crate) async fn lineage_tells_which_secret_made_a_secret(bed: Arc<Bed>) {
     assert!(!theirs.has_made(&itself.0, &first, &second).await.unwrap(), "another organization's line");
 }
 
-/// A selection is reached in steps by id, without keys that are revoked, the last one last.
+/// A selection is reached in steps by id, without revoked keys, with the last key at the end.
 pub(crate) async fn steps_reach_each_selected_key_once(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let mut keys: Vec<_> = (0..40).map(|_| bed.key(&ours)).collect();

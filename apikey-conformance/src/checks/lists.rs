@@ -1,4 +1,4 @@
-//! Lists have an order, pages and filters, the same in every store.
+//! Lists have the same order, pages and filters in every store.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use apikey_manager::{
 
 use crate::bed::{Bed, Sequence, actor, ids, made, pages, place_of_key, switched};
 
-/// Ids that databases sort in different ways, unless they are told to compare bytes.
+/// Ids that databases sort differently unless they compare bytes.
 const TAILS: [&str; 8] = ["-", ".", "0", "A", "B", "_", "a", "b"];
 
-/// Keys are listed newest first, and by the bytes of their ids where times are equal.
+/// Keys are listed newest first, then by the bytes of their ids.
 pub(crate) async fn the_newest_key_comes_first_and_ids_order_ties(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let mut keys = Vec::new();
@@ -54,7 +54,7 @@ pub(crate) async fn a_list_ends_at_a_given_place(bed: Arc<Bed>) {
     }
 }
 
-/// Pages leave out no key and repeat none, though times be equal.
+/// Pages omit and repeat no key, even if times are equal.
 pub(crate) async fn pages_show_keys_of_one_moment_once(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let mut keys: Vec<_> = (0..40).map(|_| bed.key(&ours)).collect();
@@ -88,7 +88,7 @@ pub(crate) async fn pages_show_keys_of_one_moment_once(bed: Arc<Bed>) {
     assert!(bed.store.keys(&query).await.unwrap().is_empty(), "the page after the last key is empty");
 }
 
-/// Filtering by status agrees with `KeyFilter::matches`, at any moment.
+/// Filtering by status agrees with `KeyFilter::matches`, at any time.
 pub(crate) async fn keys_are_filtered_by_status(bed: Arc<Bed>) {
     let filters = Status::ALL.map(|status| made(|it: &mut KeyFilter| it.status = Some(status)));
     agrees_with_the_model(&bed, &filters).await;
@@ -107,7 +107,7 @@ pub(crate) async fn keys_are_filtered_by_account(bed: Arc<Bed>) {
     agrees_with_the_model(&bed, &filters).await;
 }
 
-/// Filtering by who issued a key agrees with `KeyFilter::matches`.
+/// Filtering by issuer agrees with `KeyFilter::matches`.
 pub(crate) async fn keys_are_filtered_by_creator(bed: Arc<Bed>) {
     let filters =
         ["alice", "bob", "Alice", "nobody"].map(|name| made(|it: &mut KeyFilter| it.created_by = Some(actor(name))));
@@ -120,7 +120,7 @@ pub(crate) async fn keys_are_filtered_by_creating_key(bed: Arc<Bed>) {
     agrees_with_the_model(&bed, &filters).await;
 }
 
-/// Of several filters all must hold.
+/// Several filters must all match.
 pub(crate) async fn several_filters_must_all_hold(bed: Arc<Bed>) {
     let mut sequence = Sequence(2_718_281_828);
     let (accounts, creators) = (account_ids(&bed), creating_keys(&bed));
@@ -145,7 +145,7 @@ pub(crate) async fn several_filters_must_all_hold(bed: Arc<Bed>) {
     agrees_with_the_model(&bed, &filters).await;
 }
 
-/// Within a change all keys that pass a filter are listed, however many.
+/// A transaction lists all matching keys, however many.
 pub(crate) async fn keys_are_listed_within_a_change(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let mut keys = generated(&bed, &ours);
@@ -208,7 +208,7 @@ pub(crate) async fn pages_of_accounts_have_no_gaps(bed: Arc<Bed>) {
     }
 }
 
-/// Keys that are revoked or expired by then don't count, and all others do.
+/// Keys that are revoked or expired at the time don't count, and all others do.
 pub(crate) async fn expired_and_revoked_keys_do_not_count(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let keys = generated(&bed, &ours);
@@ -242,7 +242,7 @@ pub(crate) async fn expired_and_revoked_keys_do_not_count(bed: Arc<Bed>) {
     assert_eq!(empty, apikey_manager::Counts::default(), "the counts of an organization without anything");
 }
 
-/// Puts generated keys in and asks for them by each filter, at several moments.
+/// Inserts generated keys and queries them with each filter, at several times.
 async fn agrees_with_the_model(bed: &Bed, filters: &[KeyFilter]) {
     let ours = bed.organization("ours");
     let keys = generated(bed, &ours);
@@ -261,7 +261,7 @@ async fn agrees_with_the_model(bed: &Bed, filters: &[KeyFilter]) {
     }
 }
 
-/// Just before, at and after the moments at which generated keys begin and end, and now.
+/// Returns the times just before, at and after each beginning and end of generated keys, and now.
 fn moments(bed: &Bed) -> [Timestamp; 5] {
     [bed.at(-101), bed.at(-100), bed.now(), bed.at(100), bed.at(101)]
 }
@@ -275,7 +275,7 @@ fn creating_keys(bed: &Bed) -> [KeyId; 2] {
     [0, 1].map(|n| KeyId::new(format!("{}-root-{n}", bed.tag())).unwrap())
 }
 
-/// Keys of every kind, always the same but for their ids and digests.
+/// Returns keys of every kind, always the same except for their ids and digests.
 fn generated(bed: &Bed, organization: &OrganizationId) -> Vec<KeyRecord> {
     let mut sequence = Sequence(3_141_592_653);
     let (accounts, creators) = (account_ids(bed), creating_keys(bed));

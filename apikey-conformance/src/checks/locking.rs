@@ -1,10 +1,10 @@
-//! One organization is changed by one transaction at a time.
+//! Only one transaction changes an organization at a time.
 
 use std::sync::Arc;
 
 use crate::bed::{Bed, affecting, insertion, update};
 
-/// Of two changes in one organization the second waits, and sees what the first did.
+/// The second of two changes in one organization waits, and sees the result of the first.
 pub(crate) async fn the_second_change_waits_and_sees_the_first(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let key = bed.key(&ours);
@@ -14,7 +14,7 @@ pub(crate) async fn the_second_change_waits_and_sees_the_first(bed: Arc<Bed>) {
         let (store, ours, id) = (Arc::clone(&bed.store), ours.clone(), key.id.clone());
         async move { store.begin(&ours).await.unwrap().key(&id).await }
     });
-    // As long as it takes to ask the store for other things a hundred times.
+    // As long as a hundred other calls of the store take.
     for _ in 0..100 {
         bed.store.organization(&ours).await.unwrap();
         tokio::task::yield_now().await;
@@ -31,7 +31,7 @@ pub(crate) async fn the_second_change_waits_and_sees_the_first(bed: Arc<Bed>) {
     }
 }
 
-/// What a transaction has counted stays so until it ends.
+/// The counts that a transaction has read stay valid until it ends.
 pub(crate) async fn fifty_callers_that_count_and_add_keep_the_limit(bed: Arc<Bed>) {
     const LIMIT: u64 = 10;
     let ours = bed.organization("ours");
@@ -51,7 +51,7 @@ pub(crate) async fn fifty_callers_that_count_and_add_keep_the_limit(bed: Arc<Bed
     assert_eq!(bed.store.counts(&ours, bed.now()).await.unwrap().keys, LIMIT, "the keys that there are");
 }
 
-/// What a transaction has read stays so until it ends.
+/// The keys that a transaction has read stay valid until it ends.
 pub(crate) async fn fifty_changes_of_one_key_are_all_kept(bed: Arc<Bed>) {
     let key = bed.key(&bed.organization("ours"));
     bed.insert([&key]).await;
@@ -71,7 +71,7 @@ pub(crate) async fn fifty_changes_of_one_key_are_all_kept(bed: Arc<Bed>) {
     assert_eq!((stored.description.len(), stored.version), (50, 51), "the changes that were kept, and the version");
 }
 
-/// Changes in different organizations don't disturb each other.
+/// Changes in different organizations don't affect each other.
 pub(crate) async fn organizations_change_at_once(bed: Arc<Bed>) {
     bed.at_once(40, |bed, n| async move {
         let ours = bed.organization(&format!("organization {}", n % 8));
@@ -93,7 +93,7 @@ pub(crate) async fn organizations_change_at_once(bed: Arc<Bed>) {
     }
 }
 
-/// Reading doesn't wait for a change that is under way.
+/// Reads don't wait for a change in progress.
 pub(crate) async fn reads_do_not_wait_for_changes(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let key = bed.key(&ours);

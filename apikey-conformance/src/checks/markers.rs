@@ -1,4 +1,4 @@
-//! Markers: what is to happen once, and where a job has come to.
+//! Markers: for things that happen once, and for the progress of a job.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(crate) async fn a_marker_is_set_once(bed: Arc<Bed>) {
     }
 }
 
-/// Of several that set a marker at the same time one does.
+/// If several set a marker at the same time, one succeeds.
 pub(crate) async fn one_of_ten_sets_the_marker(bed: Arc<Bed>) {
     let name = bed.unique();
     let wanted = name.clone();
@@ -49,7 +49,7 @@ pub(crate) async fn one_of_ten_sets_the_marker(bed: Arc<Bed>) {
     assert_eq!(bed.store.marker(&name).await.unwrap().as_ref(), set.first(), "what the marker is set to");
 }
 
-/// A marker advances from what it is, or not at all.
+/// A marker advances from its current value or not at all.
 pub(crate) async fn a_marker_advances_only_from_its_value(bed: Arc<Bed>) {
     let name = bed.unique();
     let store = &bed.store;
@@ -67,7 +67,7 @@ pub(crate) async fn a_marker_advances_only_from_its_value(bed: Arc<Bed>) {
     assert_conflict(bed.commit(&bed.organization("ours"), set).await, "a marker that has been advanced");
 }
 
-/// Of several that advance a marker from one place one does.
+/// If several advance a marker from one value, one succeeds.
 pub(crate) async fn ten_that_advance_a_marker_make_each_step_once(bed: Arc<Bed>) {
     let name = bed.unique();
     let shared = name.clone();

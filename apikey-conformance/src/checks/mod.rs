@@ -1,4 +1,4 @@
-//! What a store must do, one subject a file.
+//! The checks, one subject in each file.
 
 pub(crate) mod activity;
 pub(crate) mod atomicity;

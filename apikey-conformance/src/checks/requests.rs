@@ -7,7 +7,7 @@ use apikey_manager::{Change, OrganizationId, Remembered};
 use crate::bed::{Bed, affecting, assert_conflict};
 
 impl Bed {
-    /// A request of so many seconds after now.
+    /// Returns a request made this many seconds after now.
     fn request(&self, seconds: i64) -> Remembered {
         let digest = || self.digest_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         Remembered { request: digest(), input: digest(), keys: vec![self.id(), self.id()], at: self.at(seconds) }
@@ -36,7 +36,7 @@ pub(crate) async fn a_request_is_remembered_once(bed: Arc<Bed>) {
     assert_eq!(bed.remembered(&theirs, &again).await.as_ref(), Some(&again), "a request of another organization");
 }
 
-/// A request is remembered with its change, or not at all.
+/// A request is remembered together with its change or not at all.
 pub(crate) async fn a_request_shares_the_fate_of_its_change(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (kept, request, key) = (bed.request(0), bed.request(1), bed.key(&ours));

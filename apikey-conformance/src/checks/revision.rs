@@ -1,4 +1,4 @@
-//! The revision counts the changes that affect who may call, in the order in which they can be seen.
+//! The revision counts changes of access, in the order in which they become visible.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use apikey_manager::{Action, Change, Changes};
 
 use crate::bed::{Bed, affecting, assert_conflict, insertion, update};
 
-/// The revision grows with each change that affects who may call, and with no other.
+/// The revision grows with each change of access, and with no other change.
 pub(crate) async fn only_changes_that_affect_callers_take_a_revision(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let key = bed.key(&ours);
@@ -49,7 +49,7 @@ pub(crate) async fn only_changes_that_affect_callers_take_a_revision(bed: Arc<Be
     assert_eq!(Some(bed.found(&key.secrets[0].digest).await.revision), third, "the revision of what is found");
 }
 
-/// What was not committed takes no revision.
+/// A failed change takes no revision.
 pub(crate) async fn a_change_that_is_not_committed_takes_no_revision(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let key = bed.key(&ours);
@@ -82,7 +82,7 @@ pub(crate) async fn no_two_changes_share_a_revision(bed: Arc<Bed>) {
     );
 }
 
-/// Who sees a revision sees every change up to it.
+/// A reader that sees a revision sees every change up to it.
 pub(crate) async fn a_revision_covers_every_change_up_to_it(bed: Arc<Bed>) {
     let keys: Vec<_> = (0..50).map(|n| bed.key(&bed.organization(&format!("organization {}", n % 10)))).collect();
     let digests: Vec<_> = keys.iter().map(|key| key.secrets[0].digest.clone()).collect();

@@ -1,4 +1,4 @@
-//! What is put in comes out again.
+//! Data is read as it was written.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bed::{Bed, actor, insertion, switched, update};
 
-/// Every field of a key and its secrets is kept.
+/// Every field of a key and its secrets is stored.
 pub(crate) async fn every_field_of_a_key_is_kept(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let account = bed.account(&ours);
@@ -38,7 +38,7 @@ pub(crate) async fn every_field_of_a_key_is_kept(bed: Arc<Bed>) {
     is_read_everywhere(&bed, &key).await
 }
 
-/// What a key does not have, it does not get.
+/// An absent value stays absent.
 pub(crate) async fn a_bare_key_gains_nothing(bed: Arc<Bed>) {
     let mut key = bed.key(&bed.organization("ours"));
     key.name = String::new();
@@ -46,7 +46,7 @@ pub(crate) async fn a_bare_key_gains_nothing(bed: Arc<Bed>) {
     is_read_everywhere(&bed, &key).await
 }
 
-/// Times are kept to the millisecond, from 1970 to the year 9999.
+/// Times are stored with milliseconds, from 1970 to the year 9999.
 pub(crate) async fn times_are_kept_to_the_millisecond(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let moments = [
@@ -80,7 +80,7 @@ pub(crate) async fn times_are_kept_to_the_millisecond(bed: Arc<Bed>) {
     }
 }
 
-/// Names, descriptions, reasons and ids keep any Unicode as it was written.
+/// Names, descriptions, reasons and ids are stored in any Unicode, unchanged.
 pub(crate) async fn unicode_is_kept_as_written(bed: Arc<Bed>) {
     let texts = [
         "e\u{301} é",
@@ -98,7 +98,7 @@ pub(crate) async fn unicode_is_kept_as_written(bed: Arc<Bed>) {
     ];
     for text in texts {
         let short: String = text.chars().take(60).collect();
-        // An id's characters can all be seen.
+        // An id has only visible characters.
         let id: String = short.chars().filter(|c| apikey_manager::ActorId::new(format!("a{c}a")).is_ok()).collect();
         let ours = OrganizationId::new(format!("{id} {}", bed.tag())).unwrap();
         let mut key = bed.key(&ours);
@@ -150,7 +150,7 @@ pub(crate) async fn metadata_keeps_numbers_and_nesting(bed: Arc<Bed>) {
     }
 }
 
-/// Ids of any length are kept, and those that differ in case are two.
+/// Ids of any length are stored, and ids that differ only in case are different.
 pub(crate) async fn ids_of_any_length_and_case_are_kept(bed: Arc<Bed>) {
     let tag = bed.tag();
     for length in [17, 30, 63, 64] {
@@ -163,7 +163,7 @@ pub(crate) async fn ids_of_any_length_and_case_are_kept(bed: Arc<Bed>) {
             is_read_everywhere(&bed, &key).await;
         }
     }
-    // Ids that differ in case only are two.
+    // Ids that differ only in case.
     let ours = bed.organization("Case");
     let mut keys = [bed.key(&ours), bed.key(&bed.organization("case"))];
     keys[0].id = KeyId::new(format!("{tag}-CASE")).unwrap();
@@ -189,7 +189,7 @@ pub(crate) async fn digests_of_every_algorithm_are_kept(bed: Arc<Bed>) {
     let peppered = [0, 1, 255, i32::MAX.unsigned_abs() + 1, u32::MAX]
         .map(|version| KeyDigest::hmac_sha256_from_bytes(PepperVersion::new(version), bed.digest_bytes()));
     key.secrets.extend(extremes.into_iter().chain(peppered).map(|digest| SecretRecord::new(digest, bed.at(-1))));
-    // The newest first, whatever was made in one millisecond.
+    // Newest first, even if they were made in one millisecond.
     for (n, secret) in key.secrets.iter_mut().enumerate() {
         secret.created_at = bed.at(-(n as i64));
     }
@@ -197,7 +197,7 @@ pub(crate) async fn digests_of_every_algorithm_are_kept(bed: Arc<Bed>) {
     is_read_everywhere(&bed, &key).await
 }
 
-/// A store that works says so.
+/// A working store passes its health check.
 pub(crate) async fn a_working_store_passes_its_check(bed: Arc<Bed>) {
     bed.store.check().await.unwrap();
     let key = bed.key(&bed.organization("ours"));
@@ -206,7 +206,7 @@ pub(crate) async fn a_working_store_passes_its_check(bed: Arc<Bed>) {
     assert_eq!(bed.stored(&key).await, key, "the key after the store was checked");
 }
 
-/// The key is the same by its id, in a list, within a change and by each digest.
+/// The key is the same by its id, in a list, within a transaction and by each digest.
 async fn is_read_everywhere(bed: &Bed, key: &KeyRecord) {
     assert_eq!(bed.stored(key).await, *key, "the key, read by its id");
     let listed = bed.store.keys(&bed.every_key(&key.organization)).await.unwrap();

@@ -7,7 +7,7 @@ use apikey_manager::{KeyFilter, KeyQuery, KeyRecord, KeySort, OrganizationId, Se
 
 use crate::bed::{Bed, Sequence, ids, made, pages};
 
-/// Moments at which keys were used, end or had their secrets made: few, so that many keys share one.
+/// Times of use, expiry and creation: few, so that many keys share one.
 const MOMENTS: [i64; 5] = [-300, -200, -100, 100, 200];
 
 /// Filtering by last use agrees with `KeyFilter::matches`.
@@ -37,19 +37,19 @@ pub(crate) async fn keys_are_filtered_by_age_of_their_secret(bed: Arc<Bed>) {
     .await;
 }
 
-/// Pages in the order of expiry leave out no key and repeat none; keys without an expiry come last.
+/// Pages in the order of expiry omit and repeat no key; keys without an expiry come last.
 pub(crate) async fn pages_by_expiry_show_every_key_once(bed: Arc<Bed>) {
     let keys = pages_agree(&bed, KeySort::Expiry).await;
     assert!(keys[0].expires_at.is_some() && keys[keys.len() - 1].expires_at.is_none());
 }
 
-/// Pages in the order of last use leave out no key and repeat none; keys that were never used come first.
+/// Pages in the order of last use omit and repeat no key; keys that were never used come first.
 pub(crate) async fn pages_by_last_use_show_every_key_once(bed: Arc<Bed>) {
     let keys = pages_agree(&bed, KeySort::LastUse).await;
     assert!(keys[0].last_used_at.is_none() && keys[keys.len() - 1].last_used_at.is_some());
 }
 
-/// Puts keys in, uses some, and returns them as they are stored then.
+/// Inserts keys, uses some, and returns all as stored.
 async fn stored(bed: &Bed, organization: &OrganizationId) -> Vec<KeyRecord> {
     let mut sequence = Sequence(1_414_213_562);
     let mut keys: Vec<_> = (0..60).map(|_| bed.key(organization)).collect();
@@ -66,7 +66,7 @@ async fn stored(bed: &Bed, organization: &OrganizationId) -> Vec<KeyRecord> {
         key.last_used_at = (n % 4 == 1).then_some(used);
     }
     bed.insert(&keys).await;
-    // Some are used after they were inserted, by their oldest secret.
+    // Some are used after they were inserted, with their oldest secret.
     let used = keys.iter().enumerate().filter(|(n, _)| n % 4 == 2 || n % 8 == 1).map(|(n, key)| UsageRow {
         last_used: vec![(key.secrets[key.secrets.len() - 1].digest.clone(), bed.at(MOMENTS[n % 5]))],
         ..bed.used(key, 1, 0)
@@ -79,14 +79,14 @@ async fn stored(bed: &Bed, organization: &OrganizationId) -> Vec<KeyRecord> {
     stored
 }
 
-/// Returns the keys that pass, in the order of a list.
+/// Returns the matching keys, in the order of a list.
 fn expected(keys: &[KeyRecord], filter: &KeyFilter, sort: KeySort, now: Timestamp) -> Vec<KeyRecord> {
     let mut keys: Vec<_> = keys.iter().filter(|key| filter.matches(key, now)).cloned().collect();
     keys.sort_by(|a, b| sort.compare(&sort.place(a), &sort.place(b)));
     keys
 }
 
-/// The filters made of several moments find what the model does, in every order and within a change.
+/// Checks the filters for several times against the model, in every order and within a transaction.
 async fn agrees(bed: &Bed, filter: impl Fn(Timestamp) -> KeyFilter) {
     let ours = bed.organization("ours");
     let keys = stored(bed, &ours).await;
@@ -111,7 +111,7 @@ async fn agrees(bed: &Bed, filter: impl Fn(Timestamp) -> KeyFilter) {
     assert!(found > 0, "the filter finds some of the keys and not all");
 }
 
-/// Pages of every size hold the keys that the model lists; returns those.
+/// Checks pages of every size against the model, and returns its keys.
 async fn pages_agree(bed: &Bed, sort: KeySort) -> Vec<KeyRecord> {
     let ours = bed.organization("ours");
     let keys = stored(bed, &ours).await;

@@ -1,4 +1,4 @@
-//! What jobs do over all organizations: prune, look for keys about to expire, look at every key.
+//! Jobs across all organizations: pruning, finding keys that expire soon, and scanning every key.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -9,10 +9,10 @@ use super::activity::kept;
 use super::activity::request;
 use crate::bed::{Bed, HOUR, actor, ids, insertion, made, switched};
 
-/// Older than what any other check makes.
+/// Older than the data of any other check.
 const LONG_AGO: i64 = -10_000 * HOUR;
 
-/// Of usage only days that are over go, each as a whole, so that hours and days add up alike.
+/// Pruning usage deletes whole days that have ended, so that hours and days still add up.
 pub(crate) async fn usage_is_pruned_by_whole_days(bed: Arc<Bed>) {
     let (key, _) = old(&bed).await;
     let midnight = Bucket::Day.start(bed.at(LONG_AGO));
@@ -26,7 +26,7 @@ pub(crate) async fn usage_is_pruned_by_whole_days(bed: Arc<Bed>) {
         let query = UsageQuery { from, bucket, ..bed.all_usage(&key.organization, of) };
         bed.store.usage(&query).await.map(|usage| usage.into_iter().map(|one| (one.start, one.ok)).collect::<Vec<_>>())
     };
-    // In the middle of a day nothing of that day goes, and so none of what it adds up to.
+    // A time within a day deletes nothing of that day.
     let cases = [
         (midnight - Duration::from_millis(1), 1),
         (midnight, 2),
@@ -70,7 +70,7 @@ pub(crate) async fn usage_is_pruned_by_whole_days(bed: Arc<Bed>) {
     );
 }
 
-/// Of activity only what is older goes.
+/// Pruning activity deletes only older requests.
 pub(crate) async fn younger_activity_is_not_pruned(bed: Arc<Bed>) {
     let (key, moment) = old(&bed).await;
     let requests = [-1, 0, 1].map(|seconds| request(&bed, &key, LONG_AGO + seconds));
@@ -84,7 +84,7 @@ pub(crate) async fn younger_activity_is_not_pruned(bed: Arc<Bed>) {
     assert_eq!(bed.total(&key.organization, UsageOf::Organization).await, (1, 1), "the usage that is left");
 }
 
-/// Of events only what is older goes.
+/// Pruning the audit trail deletes only older events.
 pub(crate) async fn younger_events_are_not_pruned(bed: Arc<Bed>) {
     let (key, moment) = old(&bed).await;
     let mut events = [-1, 0, 1].map(|seconds| {
@@ -102,7 +102,7 @@ pub(crate) async fn younger_events_are_not_pruned(bed: Arc<Bed>) {
     assert_eq!(left, [bed.now(), bed.at(LONG_AGO + 1), moment], "the events that are left");
 }
 
-/// What nobody asked to prune stays.
+/// Pruning deletes nothing that was not requested.
 pub(crate) async fn pruning_nothing_keeps_everything(bed: Arc<Bed>) {
     let (key, _) = old(&bed).await;
     let ancient = Some(Timestamp::UNIX_EPOCH);
@@ -117,7 +117,7 @@ pub(crate) async fn pruning_nothing_keeps_everything(bed: Arc<Bed>) {
     }
 }
 
-/// Ids of batches are known for a day, and then forgotten.
+/// Ids of batches are remembered for a day, and then forgotten.
 pub(crate) async fn the_id_of_a_batch_is_known_for_a_day(bed: Arc<Bed>) {
     let key = bed.key(&bed.organization("ours"));
     bed.insert([&key]).await;
@@ -134,10 +134,10 @@ pub(crate) async fn the_id_of_a_batch_is_known_for_a_day(bed: Arc<Bed>) {
     assert!(bed.store.add_usage(&batch).await.unwrap(), "the id of a batch is forgotten when it is older than a day");
 }
 
-/// Keys that are about to expire are told, soonest first, but for revoked ones.
+/// Keys that expire soon are returned, soonest first, without revoked ones.
 pub(crate) async fn expiring_keys_come_soonest_first(bed: Arc<Bed>) {
     let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
-    // A window that is this check's own, in a store that others have used.
+    // A span of time that only this check uses.
     let start = 1_000_000_000 + (bed.digest_bytes()[0] as i64) * 1_000_000 + (bed.digest_bytes()[1] as i64) * 1_000;
     let at = |seconds: i64| bed.at(start + seconds);
     let mut keys: Vec<_> = [30, 0, 99, 100, -1, 50, 60, 70]
@@ -165,7 +165,7 @@ pub(crate) async fn expiring_keys_come_soonest_first(bed: Arc<Bed>) {
     assert!(bed.store.expiring(at(100), at(100), 1_000).await.unwrap().is_empty(), "no key expires in no time");
 }
 
-/// A scan shows each key of every organization once, by the bytes of its id.
+/// A scan returns each key of every organization once, by the bytes of its id.
 pub(crate) async fn a_scan_shows_every_key_once_by_id(bed: Arc<Bed>) {
     let mut keys: Vec<_> = (0..40).map(|n| bed.key(&bed.organization(&format!("organization {}", n % 3)))).collect();
     for (n, key) in keys.iter_mut().enumerate() {
@@ -196,7 +196,8 @@ pub(crate) async fn a_scan_shows_every_key_once_by_id(bed: Arc<Bed>) {
     }
 }
 
-/// A key with an hour of usage, a request and an event of now; and the moment long ago before which is pruned.
+/// Returns a key with an hour of usage, a request and an event of now, and the time long ago before which data is
+/// pruned.
 async fn old(bed: &Bed) -> (KeyRecord, Timestamp) {
     let key = bed.key(&bed.organization("ours"));
     let event = bed.event(&key.organization, Action::KeyIssued, &key.id);

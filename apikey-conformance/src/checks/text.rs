@@ -1,4 +1,4 @@
-//! Text search is literal, and folds the case of ASCII letters only.
+//! Text search is literal, and only ASCII letters are case-insensitive.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use apikey_manager::{
 
 use crate::bed::{Bed, HOUR, actor, ids, insertion, made};
 
-/// A text is searched for as it is, whatever it means to a database.
+/// A text is searched for literally, even if the database gives it a meaning.
 pub(crate) async fn wildcards_stand_for_themselves(bed: Arc<Bed>) {
     let texts = ["100% done", "100 done", "a_b", "axb", r"back\slash", "back/slash", "[ab]*", "a?b", "it's", r#"a"b"#];
     let wanted = ["%", "_", r"\", "0%", "a_b", r"k\s", "[ab]", "*", "?", "'", "\"", r"\%", "%%", "100_done", ".", "^a"];
     searches(&bed, &texts, &wanted).await
 }
 
-/// Searching folds the case of ASCII letters and of no others.
+/// Searching ignores the case of ASCII letters only.
 pub(crate) async fn only_ascii_letters_lose_their_case(bed: Arc<Bed>) {
     let texts = ["École", "école", "ECOLE", "straße", "STRASSE", "Σίσυφος", "İstanbul", "istanbul", "k", "\u{212a}"];
     let wanted =
@@ -31,7 +31,7 @@ pub(crate) async fn any_unicode_is_found(bed: Arc<Bed>) {
     searches(&bed, &texts, &wanted).await
 }
 
-/// A key is found by its whole id, not by a part of it.
+/// A key is found by its whole id, but not by a part of it.
 pub(crate) async fn only_whole_ids_are_found(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let keys = [bed.key(&ours), bed.key(&ours)];
@@ -48,9 +48,8 @@ pub(crate) async fn only_whole_ids_are_found(bed: Arc<Bed>) {
     }
 }
 
-/// A text that databases don't keep is as good as any: where it is asked for, nothing is found, and where it is to be kept,
-/// nothing is changed.
-/// With a NUL character nothing is found, nothing is kept, and nothing is called an outage.
+/// Texts with a NUL character are never stored. A query with one finds nothing, and a change with one is rejected, but
+/// not as an outage.
 pub(crate) async fn a_nul_finds_and_changes_nothing(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let mut key = bed.key(&ours);
@@ -159,7 +158,7 @@ pub(crate) async fn a_nul_finds_and_changes_nothing(bed: Arc<Bed>) {
     assert_eq!(bed.dump(&[&ours]).await, before, "what is kept in the end");
 }
 
-/// Texts as names, descriptions and hints, and what each search finds of them.
+/// Returns texts for names, descriptions and hints, and what each search finds.
 async fn searches(bed: &Bed, texts: &[&str], wanted: &[&str]) {
     let ours = bed.organization("ours");
     let mut keys = Vec::new();

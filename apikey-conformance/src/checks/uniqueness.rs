@@ -1,4 +1,4 @@
-//! No two keys share a digest or an id, not in different organizations, and not one after the other.
+//! No two keys share a digest or an id, not even in different organizations or after a deletion.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use apikey_manager::{Change, SecretRecord};
 
 use crate::bed::{Bed, assert_conflict, insertion, update};
 
-/// A digest belongs to one secret of one key, in all organizations together.
+/// A digest belongs to one secret of one key across all organizations.
 pub(crate) async fn a_taken_digest_is_refused_everywhere(bed: Arc<Bed>) {
     let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
     let mut key = bed.key(&ours);
@@ -40,7 +40,7 @@ pub(crate) async fn one_digest_twice_in_a_transaction_is_refused(bed: Arc<Bed>) 
     assert_eq!(bed.store.counts(&ours, bed.now()).await.unwrap().keys, 0, "the keys that there are");
 }
 
-/// An id belongs to one key, in all organizations together.
+/// An id belongs to one key across all organizations.
 pub(crate) async fn a_taken_id_is_refused_everywhere(bed: Arc<Bed>) {
     let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
     let key = bed.key(&ours);
@@ -56,7 +56,7 @@ pub(crate) async fn a_taken_id_is_refused_everywhere(bed: Arc<Bed>) {
     assert_conflict(bed.commit(&ours, [Change::InsertAccount(account.clone())]).await, "a taken service account's id");
 }
 
-/// The digests of a deleted key can't come back, in any organization.
+/// The digests of a deleted key can't be used again, in any organization.
 pub(crate) async fn digests_of_a_deleted_key_are_refused(bed: Arc<Bed>) {
     let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
     let (mut key, other) = (bed.key(&ours), bed.key(&theirs));
@@ -83,7 +83,7 @@ pub(crate) async fn digests_of_a_deleted_key_are_refused(bed: Arc<Bed>) {
     }
 }
 
-/// The id of a deleted key can't come back, in any organization.
+/// The id of a deleted key can't be used again, in any organization.
 pub(crate) async fn the_id_of_a_deleted_key_is_refused(bed: Arc<Bed>) {
     let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
     let key = bed.key(&ours);
@@ -99,7 +99,7 @@ pub(crate) async fn the_id_of_a_deleted_key_is_refused(bed: Arc<Bed>) {
     }
 }
 
-/// Digests and ids are told to be taken whichever organization has them.
+/// Taken digests and ids are reported for every organization.
 pub(crate) async fn taken_digests_and_ids_span_organizations(bed: Arc<Bed>) {
     let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
     let (mut key, other) = (bed.key(&ours), bed.key(&theirs));
@@ -129,7 +129,7 @@ pub(crate) async fn taken_digests_and_ids_span_organizations(bed: Arc<Bed>) {
     );
 }
 
-/// Of several that insert a digest at the same time one gets it.
+/// If several insert a digest at the same time, one succeeds.
 pub(crate) async fn ten_that_insert_one_digest_at_once_make_one_key(bed: Arc<Bed>) {
     let digest = bed.digest();
     let wanted = digest.clone();

@@ -1,4 +1,4 @@
-//! A record takes the place of the one before it, and of no other.
+//! Updates replace only the previous version of a record.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use apikey_manager::{Change, FoundKey, KeyRecord, Revocation, SecretRecord, Usag
 
 use crate::bed::{Bed, actor, assert_conflict, insertion, switched, update};
 
-/// A record takes the place of the version before it and of no other.
+/// An update replaces the previous version of a record, and no other.
 pub(crate) async fn a_stale_version_is_refused(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (key, account) = (bed.key(&ours), bed.account(&ours));
@@ -30,7 +30,7 @@ pub(crate) async fn a_stale_version_is_refused(bed: Arc<Bed>) {
     assert_eq!(bed.dump(&[&ours]).await, before, "what is kept after refusals");
 }
 
-/// What is not there can't be updated or deleted.
+/// Missing rows can't be updated or deleted.
 pub(crate) async fn changing_an_unknown_row_is_refused(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (gone, gone_account) = (bed.key(&ours), bed.account(&ours));
@@ -50,7 +50,7 @@ pub(crate) async fn changing_an_unknown_row_is_refused(bed: Arc<Bed>) {
     }
 }
 
-/// An update replaces every field of a key, also by nothing.
+/// An update replaces every field of a key, and can clear it.
 pub(crate) async fn an_update_replaces_every_field(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (mut key, other) = (bed.key(&ours), bed.key(&ours));
@@ -79,7 +79,7 @@ pub(crate) async fn an_update_replaces_every_field(bed: Arc<Bed>) {
     assert_eq!(bed.stored(&key).await, cleared, "the key after everything was cleared");
 }
 
-/// An update replaces every field of a service account; a deletion removes it.
+/// An update replaces every field of a service account, and a deletion removes it.
 pub(crate) async fn an_account_update_replaces_every_field(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let mut account = bed.account(&ours);
@@ -109,14 +109,14 @@ pub(crate) async fn an_account_update_replaces_every_field(bed: Arc<Bed>) {
     assert_eq!(bed.store.account(&ours, &account.id).await.unwrap(), None, "the account, deleted");
 }
 
-/// An update leaves alone when a key and its secrets were last used.
+/// An update doesn't change when a key and its secrets were last used.
 pub(crate) async fn an_update_keeps_the_last_use(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let key = bed.key(&ours);
     bed.insert([&key]).await;
     let used = UsageRow { last_used: vec![(key.secrets[0].digest.clone(), bed.at(60))], ..bed.used(&key, 1, 0) };
     bed.store.add_usage(&bed.batch([used])).await.unwrap();
-    // A writer that read the record before the use was written.
+    // A writer that read the record before the usage was written.
     let mut renamed = key.clone();
     renamed.name = "renamed".to_owned();
     bed.commit(&ours, [update(renamed)]).await.unwrap();
@@ -124,7 +124,7 @@ pub(crate) async fn an_update_keeps_the_last_use(bed: Arc<Bed>) {
     assert_eq!(stored.name, "renamed", "the name");
     assert_eq!(stored.last_used_at, Some(bed.at(60)), "when the key was last used");
     assert_eq!(stored.secrets[0].last_used_at, Some(bed.at(60)), "when its secret was last used");
-    // And one that claims another.
+    // A writer that sets another time.
     let mut claimed = stored;
     claimed.last_used_at = Some(bed.at(3_000));
     claimed.secrets[0].last_used_at = Some(bed.at(3_000));
@@ -134,13 +134,13 @@ pub(crate) async fn an_update_keeps_the_last_use(bed: Arc<Bed>) {
     assert_eq!(last_used, (Some(bed.at(60)), Some(bed.at(60))), "when key and secret were last used");
 }
 
-/// A secret that a key did not have is new and stands before the others.
+/// A secret that a key didn't have is added as the newest.
 pub(crate) async fn the_newest_secret_comes_first(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let key = bed.key(&ours);
     bed.insert([&key]).await;
     let mut expected = key.clone();
-    // All in one millisecond: the order is that of the changes.
+    // All in one millisecond: their order is that of the changes.
     for _ in 0..4 {
         let secret = SecretRecord::new(bed.digest(), bed.now());
         expected.secrets.insert(0, secret.clone());
@@ -159,7 +159,7 @@ pub(crate) async fn the_newest_secret_comes_first(bed: Arc<Bed>) {
     );
 }
 
-/// An update gives secrets the windows that it names, also none.
+/// An update sets the windows of secrets, or clears them.
 pub(crate) async fn an_update_sets_the_windows_of_secrets(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let mut key = bed.key(&ours);
@@ -183,7 +183,7 @@ pub(crate) async fn an_update_sets_the_windows_of_secrets(bed: Arc<Bed>) {
     assert_eq!(bed.stored(&key).await, key, "the key with windows cleared");
 }
 
-/// A retired secret is gone from its key, whose last use stays; its digest can't come back.
+/// A retired secret is removed from its key, whose last use stays. Its digest can't be used again.
 pub(crate) async fn a_retired_secret_is_never_found_again(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (mut key, other) = (bed.key(&ours), bed.key(&ours));
@@ -218,7 +218,7 @@ pub(crate) async fn a_retired_secret_is_never_found_again(bed: Arc<Bed>) {
     assert_eq!(bed.stored(&key).await, rotated, "the key, rotated after a secret was retired");
 }
 
-/// A key keeps one secret at least, and only its own are retired.
+/// A key keeps at least one secret, and only its own secrets are retired.
 pub(crate) async fn retiring_the_last_secret_is_refused(bed: Arc<Bed>) {
     let [ours, theirs] = ["ours", "theirs"].map(|name| bed.organization(name));
     let (mut key, other) = (bed.key(&ours), bed.key(&theirs));

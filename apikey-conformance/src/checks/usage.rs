@@ -1,4 +1,4 @@
-//! What was counted is counted once, adds up, and outlives its keys.
+//! Usage is counted once, adds up, and outlives its keys.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(crate) async fn a_batch_counts_once(bed: Arc<Bed>) {
     assert!(!bed.store.add_usage(&empty).await.unwrap(), "a batch without rows is known when it comes again");
 }
 
-/// What batches count adds up, key by key and hour by hour.
+/// Batches add up, key by key and hour by hour.
 pub(crate) async fn batches_add_up(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let [a, b] = [bed.key(&ours), bed.key(&ours)];
@@ -51,7 +51,7 @@ pub(crate) async fn batches_add_up(bed: Arc<Bed>) {
     assert_eq!(of_all, [hour(first, 111, 223), hour(second, large + 7, large + 1)], "the usage of both");
 }
 
-/// Usage is told of a key, an account, an environment or the organization.
+/// Usage is filtered by key, account, environment or organization.
 pub(crate) async fn usage_is_told_by_account_and_environment(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let accounts = [bed.account(&ours), bed.account(&ours)];
@@ -87,7 +87,7 @@ pub(crate) async fn usage_is_told_by_account_and_environment(bed: Arc<Bed>) {
     }
 }
 
-/// Usage of a span comes hour by hour, the oldest first.
+/// Usage in a span is returned by the hour, oldest first.
 pub(crate) async fn hours_come_oldest_first(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let key = bed.key(&ours);
@@ -115,8 +115,7 @@ pub(crate) async fn hours_come_oldest_first(bed: Arc<Bed>) {
     }
 }
 
-/// What adjoining spans add up to, by the hour and by the day, where they are cut at any hour of some days.
-/// Spans cut at any hour add up, by the hour and by the day, whosever usage is asked for.
+/// Adjoining spans add up, by the hour and by the day, wherever they are divided, for every subject.
 pub(crate) async fn the_parts_of_a_span_add_up(bed: Arc<Bed>) {
     const DAYS: i64 = 4;
     let ours = bed.organization("ours");
@@ -127,7 +126,7 @@ pub(crate) async fn the_parts_of_a_span_add_up(bed: Arc<Bed>) {
     bed.insert(&keys).await;
     let begins = Bucket::Day.start(bed.now());
     let at = |hour: i64| begins + Bucket::Hour.length() * u32::try_from(hour).unwrap_or_default();
-    // Each hour counts a bit of its own, by a key in turn: whatever is missing or told twice shows. Some have nothing.
+    // Each hour counts one bit, by the keys in turn, so that missing or repeated hours show. Some hours have no usage.
     let counted = (0..24 * DAYS).filter(|hour| hour % 7 != 3);
     let rows: Vec<_> = counted
         .map(|hour| UsageRow { hour: at(hour), ..bed.used(&keys[hour as usize % 3], 1 << (hour % 48), hour as u64) })
@@ -141,7 +140,7 @@ pub(crate) async fn the_parts_of_a_span_add_up(bed: Arc<Bed>) {
         (UsageOf::Account(account.id), 1..2),
         (UsageOf::Environment("live".to_owned()), 2..3),
     ];
-    // Within an hour or a day, around midnight, over whole days and parts of them.
+    // Within an hour or a day, around midnight, and over whole days and parts of them.
     let spans = [
         (0, 1),
         (0, 24),
@@ -178,7 +177,7 @@ pub(crate) async fn the_parts_of_a_span_add_up(bed: Arc<Bed>) {
     }
 }
 
-/// What a key did counts after its deletion, and its account's.
+/// Usage stays after its key and its account are deleted.
 pub(crate) async fn usage_outlives_its_key(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (account, mut key) = (bed.account(&ours), bed.key(&ours));
@@ -199,7 +198,7 @@ pub(crate) async fn usage_outlives_its_key(bed: Arc<Bed>) {
     }
 }
 
-/// A row counts for whom it names, whatever became of the key, the account or the organization.
+/// A row counts for the owner that it names, even if the key, the account or the organization has changed since.
 pub(crate) async fn usage_of_a_deleted_key_is_still_added(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let (account, key, mut gone, unknown) = (bed.account(&ours), bed.key(&ours), bed.key(&ours), bed.key(&ours));
@@ -286,7 +285,7 @@ pub(crate) async fn the_last_use_never_moves_back(bed: Arc<Bed>) {
     assert_eq!(bed.stored(&key).await.version, 1, "the version: a use is no change");
 }
 
-/// Batches that are added at once are all counted.
+/// Concurrent batches are all counted.
 pub(crate) async fn batches_added_at_once_are_all_counted(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let keys: Vec<_> = (0..10).map(|_| bed.key(&ours)).collect();
@@ -314,7 +313,7 @@ pub(crate) async fn batches_added_at_once_are_all_counted(bed: Arc<Bed>) {
     assert_eq!(bed.total(&ours, UsageOf::Organization).await, (300, 600), "the total of the organization");
 }
 
-/// A batch is added whole or not at all, so that it can be sent again.
+/// A batch is added completely or not at all, so that it can be sent again.
 pub(crate) async fn a_batch_dropped_midway_counts_once(bed: Arc<Bed>) {
     let ours = bed.organization("ours");
     let keys: Vec<_> = (0..5).map(|_| bed.key(&ours)).collect();

@@ -20,7 +20,7 @@ use crate::{fault::Fault, transaction::BrokenTransaction};
 
 pub(crate) const ALL: usize = 1_000_000;
 
-/// A store that keeps every rule but one.
+/// A store that breaks one rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Broken {
     pub(crate) inner: MemoryStore,
@@ -28,7 +28,7 @@ pub(crate) struct Broken {
     notes: Arc<Mutex<Notes>>,
 }
 
-/// What a wrapper has to remember to get it wrong.
+/// The state that some faults need.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) organizations: BTreeSet<OrganizationId>,
@@ -58,7 +58,7 @@ impl Broken {
         self.fault == fault
     }
 
-    /// A digest that nobody has.
+    /// A digest that no key has.
     pub(crate) fn new_digest(&self) -> KeyDigest {
         let mut notes = self.notes();
         notes.made += 1;
@@ -67,7 +67,7 @@ impl Broken {
         KeyDigest::sha256_from_bytes(bytes)
     }
 
-    /// What the digests find in the store that keeps every rule.
+    /// Returns what the digests find in the correct store.
     pub(crate) async fn found(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
         let found = self.inner.find(digests).await?.into_iter().map(|found| match found {
             Found::Key(key) => *key,
@@ -89,7 +89,7 @@ impl Broken {
         Ok(None)
     }
 
-    /// A key as this store tells it.
+    /// Returns a key as this store shows it.
     pub(crate) fn told(&self, mut key: KeyRecord) -> KeyRecord {
         match self.fault {
             Fault::OldestSecretFirst => key.secrets.reverse(),
@@ -117,7 +117,7 @@ impl Broken {
         key
     }
 
-    /// A found key as this store tells it.
+    /// Returns a found key as this store shows it.
     fn told_found(&self, mut found: FoundKey) -> FoundKey {
         match self.fault {
             Fault::AbsentIsEmpty => found.environment = Some(found.environment.unwrap_or_default()),
@@ -136,7 +136,7 @@ impl Broken {
         keys.into_iter().map(|key| self.told(key)).collect()
     }
 
-    /// Another filter than was asked for, where text is not concerned.
+    /// Returns the wrong filter, for faults of filters other than text.
     fn filter(&self, mut filter: KeyFilter) -> KeyFilter {
         match self.fault {
             Fault::FiltersNoEnvironment => filter.environment = None,
@@ -204,7 +204,7 @@ impl KeyStore for Broken {
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {
         self.notes().organizations.insert(organization.clone());
         let inner = self.inner.begin(organization).await?;
-        // As a server would, it lets others go on meanwhile.
+        // Yields, as a server would, so that other tasks run.
         tokio::task::yield_now().await;
         Ok(Box::new(BrokenTransaction::new(self.clone(), organization.clone(), inner)))
     }

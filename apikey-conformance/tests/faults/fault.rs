@@ -1,17 +1,17 @@
-//! What a store can do wrong, and the checks that find it.
+//! The faults of stores, and the checks that find them.
 
 macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $fault:ident: [$($check:ident),+ $(,)?],)+) => {
-        /// One rule, broken.
+        /// One broken rule.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Fault {
-            /// None: to show that it is the faults that are found, and not what carries them.
+            /// No fault, to show that the checks find the faults and not the wrapper.
             Nothing,
             $($(#[doc = $doc])+ $fault,)+
         }
 
         impl Fault {
-            /// Every fault, and the names of the checks that must find it. Others may as well.
+            /// Every fault, with the names of the checks that must find it. Others may find it, too.
             pub(crate) const TABLE: &[(Fault, &[&str])] = &[$((Fault::$fault, &[$(stringify!($check)),+]),)+];
         }
     };
@@ -20,7 +20,7 @@ macro_rules! faults {
 faults! {
     /// Each change of a transaction is a transaction.
     CommitsOneByOne: [a_conflict_at_the_end_undoes_everything],
-    /// The first change is kept when the caller goes away.
+    /// The first change is kept when the caller is dropped.
     StopsHalfway: [a_commit_dropped_midway_is_whole_or_absent],
     /// A dropped transaction keeps its lock.
     LeaksLock: [a_dropped_transaction_releases_its_lock],
@@ -28,45 +28,45 @@ faults! {
     KeepsFiveHundred: [a_thousand_keys_fit_one_transaction],
     /// Changes are applied from the last to the first.
     LastChangeFirst: [changes_are_applied_in_order],
-    /// Transactions don't exclude each other.
+    /// Transactions are not mutually exclusive.
     NoLock: [
         the_second_change_waits_and_sees_the_first,
         fifty_callers_that_count_and_add_keep_the_limit,
         fifty_changes_of_one_key_are_all_kept,
     ],
-    /// Some commits are acknowledged and lost.
+    /// Some commits are confirmed and lost.
     LosesCommits: [organizations_change_at_once],
     /// Reads take the organization's lock.
     ReadsWait: [reads_do_not_wait_for_changes],
-    /// A digest that is taken is no obstacle.
+    /// A taken digest is accepted.
     AcceptsTakenDigests: [
         a_taken_digest_is_refused_everywhere,
         ten_that_insert_one_digest_at_once_make_one_key,
     ],
-    /// A digest that comes twice in one transaction is no obstacle.
+    /// A digest that occurs twice in one transaction is accepted.
     AcceptsDigestsTwice: [one_digest_twice_in_a_transaction_is_refused],
-    /// An id that is taken is no obstacle.
+    /// A taken id is accepted.
     AcceptsTakenIds: [a_taken_id_is_refused_everywhere],
-    /// The digests of deleted keys are free.
+    /// The digests of deleted keys are accepted.
     ForgetsDeletedDigests: [
         digests_of_a_deleted_key_are_refused,
         a_retired_secret_is_never_found_again,
     ],
-    /// The ids of deleted keys are free.
+    /// The ids of deleted keys are accepted.
     ForgetsDeletedIds: [
         the_id_of_a_deleted_key_is_refused,
     ],
-    /// Only what the own organization has is told to be taken.
+    /// Only the own organization's digests and ids are reported as taken.
     TakenByOwnOnly: [
         taken_digests_and_ids_span_organizations,
     ],
-    /// Any version may be written over.
+    /// Any version may be overwritten.
     AcceptsStaleVersions: [
         a_stale_version_is_refused,
         setting_the_state_changes_nothing_else,
         an_ended_secret_is_marked_for_good,
     ],
-    /// A change of a row that isn't there is done by doing nothing.
+    /// A change of a missing row succeeds without effect.
     SkipsUnknownRows: [
         changing_an_unknown_row_is_refused,
         retiring_the_last_secret_is_refused,
@@ -79,7 +79,7 @@ faults! {
     UpdateKeepsAccountsDescription: [an_account_update_replaces_every_field],
     /// An update writes when the key was last used.
     UpdateWritesLastUse: [an_update_keeps_the_last_use],
-    /// Secrets come the oldest first.
+    /// Secrets are returned oldest first.
     OldestSecretFirst: [the_newest_secret_comes_first],
     /// An update changes no windows.
     UpdateKeepsWindows: [
@@ -89,116 +89,116 @@ faults! {
     RetiresNothing: [
         a_retired_secret_is_never_found_again,
     ],
-    /// A key's last use goes with the secret that it was made with.
+    /// A key's last use is deleted with the secret that was used.
     RetireForgetsLastUse: [a_retired_secret_is_never_found_again],
-    /// An update removes the secrets that it doesn't name.
+    /// An update removes secrets that it doesn't name.
     UpdateRemovesSecrets: [an_update_keeps_the_secrets_it_omits],
-    /// Only one of many digests is looked for.
+    /// Only one of many digests is looked up.
     FindsOneOfMany: [each_of_many_digests_finds_its_own_key],
-    /// A key is found under its newest secret whatever was asked.
+    /// A key is always found with its newest secret.
     FindsNewestSecret: [each_of_many_digests_finds_its_own_key],
     /// Digests are compared by their bytes alone.
     FindsAnyAlgorithm: [equal_bytes_of_another_algorithm_find_nothing],
     /// Revoked keys are not found.
     FindHidesRevoked: [a_found_key_tells_why_it_is_not_live],
-    /// Whether an account is disabled is not told.
+    /// A disabled account is not reported.
     FindForgetsAccounts: [
         a_found_key_tells_its_accounts_state,
     ],
-    /// An account that is gone counts as enabled.
+    /// A deleted account counts as enabled.
     FindForgivesGoneAccounts: [a_found_key_tells_its_accounts_state],
-    /// Whether an organization is suspended is not told.
+    /// A suspended organization is not reported.
     FindForgetsSuspension: [
         a_found_key_tells_of_a_suspension,
     ],
     /// Deleted keys are found.
     FindsDeleted: [a_deleted_key_is_not_found],
-    /// What is found is read in two statements.
+    /// The read path takes two snapshots.
     FindReadsTwice: [a_found_key_is_of_one_moment],
-    /// Lists begin with the oldest.
+    /// Lists begin with the oldest row.
     OldestFirst: [
         the_newest_key_comes_first_and_ids_order_ties,
         pages_of_accounts_have_no_gaps,
         pages_of_events_have_no_gaps,
         pages_show_requests_of_one_moment_once,
     ],
-    /// Ids are sorted as people would.
+    /// Ids are sorted by a language's rules.
     SortsIdsWithoutCase: [
         the_newest_key_comes_first_and_ids_order_ties,
         a_scan_shows_every_key_once_by_id,
     ],
-    /// A cursor is a time.
+    /// A cursor consists of a time only.
     CursorsForgetIds: [
         pages_show_keys_of_one_moment_once,
         pages_of_accounts_have_no_gaps,
         pages_of_events_have_no_gaps,
         pages_show_requests_of_one_moment_once,
     ],
-    /// A list goes on where it should end.
+    /// A list continues after its end.
     GoesOnAfterAPlace: [
         a_list_ends_at_a_given_place,
     ],
-    /// Pages may be larger than was asked.
+    /// Pages may exceed the requested size.
     IgnoresLimits: [
         a_list_ends_at_a_given_place,
         pages_show_keys_of_one_moment_once,
         activity_is_told_of_one_key_and_span,
         expiring_keys_come_soonest_first,
     ],
-    /// The status is that of another moment.
+    /// The status is computed for another time.
     FiltersStatusLate: [
         keys_are_filtered_by_status,
     ],
-    /// The environment is not filtered by.
+    /// The environment filter is ignored.
     FiltersNoEnvironment: [
         keys_are_filtered_by_environment,
     ],
-    /// The account is not filtered by.
+    /// The account filter is ignored.
     FiltersNoAccount: [
         keys_are_filtered_by_account,
     ],
-    /// The creator is not filtered by.
+    /// The issuer filter is ignored.
     FiltersNoCreator: [
         keys_are_filtered_by_creator,
     ],
-    /// The creating key is not filtered by.
+    /// The filter by issuing key is ignored.
     FiltersNoCreatingKey: [keys_are_filtered_by_creating_key],
-    /// The last use is not filtered by.
+    /// The filter by last use is ignored.
     FiltersNoLastUse: [keys_are_filtered_by_last_use],
-    /// Used keys are listed among those that were never used.
+    /// The filter for unused keys also returns used ones.
     FiltersNoUnused: [unused_keys_are_found],
-    /// The expiry is not filtered by.
+    /// The expiry filter is ignored.
     FiltersNoExpiry: [keys_are_filtered_by_expiry],
-    /// The age of secrets is not filtered by.
+    /// The filter by age of secrets is ignored.
     FiltersNoAge: [keys_are_filtered_by_age_of_their_secret],
     /// Every list is in the order of creation.
     SortsByCreation: [pages_by_expiry_show_every_key_once, pages_by_last_use_show_every_key_once],
     /// A page begins after all keys of the last moment.
     CursorsSkipTies: [pages_by_expiry_show_every_key_once, pages_by_last_use_show_every_key_once],
-    /// Nothing is followed.
+    /// Lineage is not followed.
     FollowsNoLineage: [
         lineage_reaches_everything_that_was_made,
     ],
-    /// Lineage is followed though nobody asked.
+    /// Lineage is followed without being requested.
     FollowsLineageUnasked: [lineage_reaches_everything_that_was_made],
-    /// A key is said to have made each of its secrets, whichever it presented.
+    /// A key counts as the maker of each of its secrets, whichever secret was presented.
     FollowsAnySecret: [lineage_tells_which_secret_made_a_secret],
-    /// A step has no end.
+    /// A step has no limit.
     ReachIgnoresLimits: [
         steps_reach_each_selected_key_once,
     ],
-    /// The key that asks may end before the others.
+    /// The acting key may end before the others.
     ReachForgetsTheLast: [steps_reach_each_selected_key_once],
-    /// A secret that was ended is closed by its window alone.
+    /// An ended secret only gets a closed window.
     EndsWithoutMark: [
         an_ended_secret_is_marked_for_good,
         every_field_of_a_key_is_kept,
     ],
     /// A key can't be enabled again.
     StateKeepsDisabled: [setting_the_state_changes_nothing_else],
-    /// Of several filters one is enough.
+    /// One of several filters is enough.
     FiltersByAny: [several_filters_must_all_hold],
-    /// Within a change only a page is listed.
+    /// A transaction lists only one page.
     ChangesListAPage: [keys_are_listed_within_a_change],
     /// Expired keys count.
     CountsEverything: [
@@ -206,84 +206,84 @@ faults! {
     ],
     /// `%` and `_` stand for other characters.
     TextHasWildcards: [wildcards_stand_for_themselves],
-    /// All letters lose their case.
+    /// The case of all letters is ignored.
     TextFoldsEverything: [only_ascii_letters_lose_their_case],
-    /// Text is found in ASCII only.
+    /// Only ASCII text is found.
     TextIsAscii: [any_unicode_is_found],
     /// Parts of ids are found.
     TextFindsPartsOfIds: [only_whole_ids_are_found],
-    /// A text with NUL is an outage.
+    /// A text with NUL is reported as an outage.
     NulIsAnOutage: [a_nul_finds_and_changes_nothing],
     /// A text ends at its NUL.
     NulEndsTexts: [a_nul_finds_and_changes_nothing],
-    /// Ids are looked up in every organization.
+    /// Ids are looked up across organizations.
     ReadsReachAcross: [
         another_organizations_rows_are_not_found,
     ],
-    /// Changes reach rows of every organization.
+    /// Changes affect rows of other organizations.
     ChangesReachAcross: [
         changing_another_organizations_rows_is_refused,
     ],
-    /// Rows are written for whichever organization they name.
+    /// Rows are written for any organization that they name.
     WritesForOthers: [rows_of_another_organization_are_not_written],
-    /// Events are not filtered.
+    /// The event filter is ignored.
     AuditIgnoresFilters: [events_are_filtered],
-    /// Events forget their request.
+    /// Events lose their request id.
     AuditForgetsRequests: [
         every_field_of_an_event_is_kept,
     ],
-    /// An event takes the place of another with its id.
+    /// An event replaces another one with its id.
     AuditIsOverwritten: [an_event_is_never_overwritten],
-    /// Events go with what they tell of.
+    /// Events are deleted with their target.
     AuditGoesWithKeys: [
         events_outlive_their_key,
     ],
-    /// Batches are added as often as they come.
+    /// Batches are added repeatedly.
     CountsBatchesTwice: [a_batch_counts_once],
     /// Counts wrap around at 32 bits.
     CountsInThirtyTwoBits: [batches_add_up],
-    /// Only the whole organization's usage is known.
+    /// Only the usage of the whole organization is stored.
     UsageIgnoresWhose: [
         usage_is_told_by_account_and_environment,
     ],
-    /// Usage begins with the first hour that begins within the span.
+    /// Usage begins with the first hour that starts within the span.
     UsageSkipsFirstHour: [hours_come_oldest_first],
-    /// Usage comes the newest first.
+    /// Usage is returned newest first.
     UsageNewestFirst: [hours_come_oldest_first],
-    /// Usage goes with its key.
+    /// Usage is deleted with its key.
     UsageGoesWithKeys: [usage_outlives_its_key],
-    /// A row of an unknown key spoils the batch.
+    /// A row of an unknown key fails the batch.
     UsageFailsForUnknownKeys: [
         usage_of_a_deleted_key_is_still_added,
     ],
-    /// A row of an unknown key is left out.
+    /// A row of an unknown key is skipped.
     UsageSkipsUnknownKeys: [
         usage_of_a_deleted_key_is_still_added,
     ],
-    /// A row of an unknown key counts for the organization, and for nothing within it.
+    /// A row of an unknown key counts for the organization only.
     UsageForgetsWhoseItWas: [
         usage_of_a_deleted_key_is_still_added,
     ],
-    /// A day counts whole, though only a part of it is asked for.
+    /// A day counts as a whole, even if the span contains only a part of it.
     UsageRoundsToDays: [the_parts_of_a_span_add_up],
-    /// Usage comes by the hour, whatever is asked for.
+    /// Usage is always returned by the hour.
     UsageKnowsNoDays: [the_parts_of_a_span_add_up],
     /// A span includes the hour that begins at its end.
     UsageIncludesEnd: [
         hours_come_oldest_first,
         the_parts_of_a_span_add_up,
     ],
-    /// The last use is whatever was told last.
+    /// The last use is the one that was written last.
     LastUseMovesBack: [the_last_use_never_moves_back],
-    /// Every third batch is acknowledged and lost.
+    /// Every third batch is confirmed and lost.
     LosesBatches: [batches_added_at_once_are_all_counted],
-    /// A batch's rows are added one by one, its id at the end.
+    /// A batch's rows are added one by one, and its id at the end.
     AddsRowsOneByOne: [a_batch_dropped_midway_counts_once],
-    /// Requests forget their address.
+    /// Requests lose their address.
     ActivityForgetsAddresses: [every_field_of_a_request_is_kept],
     /// A span of activity includes its end.
     ActivityIncludesEnd: [activity_is_told_of_one_key_and_span],
-    /// More is pruned than was asked for.
+    /// Pruning deletes too much.
     PrunesTooMuch: [
         usage_is_pruned_by_whole_days,
         younger_activity_is_not_pruned,
@@ -295,15 +295,15 @@ faults! {
         younger_activity_is_not_pruned,
         younger_events_are_not_pruned,
     ],
-    /// Hours go by themselves, and stay in the sums of their days.
+    /// Hours are deleted alone, and stay in the sums of their days.
     PrunesPartsOfDays: [usage_is_pruned_by_whole_days],
-    /// What was not asked for is pruned too.
+    /// Pruning deletes kinds of rows that were not requested.
     PrunesUnasked: [pruning_nothing_keeps_everything],
     /// Pruning forgets the ids of all batches.
     PruneForgetsBatches: [the_id_of_a_batch_is_known_for_a_day],
-    /// The ids of batches are kept for ever.
+    /// The ids of batches are kept forever.
     PruneKeepsBatches: [the_id_of_a_batch_is_known_for_a_day],
-    /// Revoked keys are told to expire.
+    /// Revoked keys are returned as expiring.
     ExpiringTellsRevoked: [expiring_keys_come_soonest_first],
     /// The latest expiry comes first.
     ExpiringLatestFirst: [expiring_keys_come_soonest_first],
@@ -317,11 +317,11 @@ faults! {
     RevisionMovesOnRefusal: [a_change_that_is_not_committed_takes_no_revision],
     /// Two changes share a revision.
     RevisionsRepeat: [no_two_changes_share_a_revision],
-    /// The revision is seen before the change.
+    /// The revision becomes visible before the change.
     RevisionComesFirst: [a_revision_covers_every_change_up_to_it],
-    /// When a key was last used is not kept from the beginning.
+    /// The last use at insertion is lost.
     InsertForgetsLastUse: [every_field_of_a_key_is_kept],
-    /// What is absent is read as empty.
+    /// Absent values are read as empty ones.
     AbsentIsEmpty: [a_bare_key_gains_nothing],
     /// Times are kept to the second.
     TimesInSeconds: [times_are_kept_to_the_millisecond],
@@ -329,21 +329,21 @@ faults! {
     TrimsTexts: [unicode_is_kept_as_written],
     /// Numbers are kept as floating-point.
     NumbersAreFloats: [metadata_keeps_numbers_and_nesting],
-    /// Ids are cut off.
+    /// Ids are truncated.
     CutsIds: [ids_of_any_length_and_case_are_kept],
-    /// Digests forget their pepper.
+    /// Digests lose their pepper.
     ForgetsPeppers: [digests_of_every_algorithm_are_kept],
     /// A marker that is set may be set again.
     MarkersAreSetAgain: [
         a_marker_is_set_once,
         one_of_ten_sets_the_marker,
     ],
-    /// A marker advances from wherever it is.
+    /// A marker advances from any value.
     MarkersAdvanceFromAnywhere: [
         a_marker_advances_only_from_its_value,
         ten_that_advance_a_marker_make_each_step_once,
     ],
-    /// Markers are not kept.
+    /// Markers are not stored.
     ForgetsMarkers: [
         a_marker_is_set_once,
     ],
@@ -352,7 +352,7 @@ faults! {
         a_request_is_remembered_once,
         a_request_shares_the_fate_of_its_change,
     ],
-    /// A request is remembered whatever becomes of its change.
+    /// A request is remembered even if its change fails.
     RemembersFailures: [
         a_request_shares_the_fate_of_its_change,
     ],
@@ -364,12 +364,12 @@ faults! {
     ForgetsOneMore: [
         old_and_surplus_requests_are_forgotten,
     ],
-    /// A revocation is not kept.
+    /// A revocation is not stored.
     UpdateKeepsRevocation: [
         an_update_replaces_every_field,
         setting_the_state_changes_nothing_else,
     ],
-    /// Scopes are kept as they were issued.
+    /// Changes of scopes are not stored.
     UpdateKeepsScopes: [
         an_update_replaces_every_field,
     ],

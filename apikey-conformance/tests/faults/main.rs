@@ -1,4 +1,4 @@
-//! The store in memory keeps every rule, and each check finds the store that breaks its rule.
+//! The store in memory passes every check, and each check finds the store that breaks its rule.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -25,8 +25,8 @@ mod memory_store {
     apikey_conformance::test_store!(super::memory);
 }
 
-/// Returns `true` if the check passes on a store with this fault. The clock jumps where nothing else can happen, so that
-/// nobody waits for an answer that never comes.
+/// Returns `true` if the check passes on a store with this fault. The clock advances when nothing else can happen, so
+/// that a missing answer costs no time.
 fn passes(check: &Check, fault: Fault) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     catch_unwind(AssertUnwindSafe(|| runtime.block_on(check.run(Arc::new(Broken::new(fault)))))).is_ok()

@@ -1,4 +1,4 @@
-//! Its transactions.
+//! The transactions of the broken store.
 
 use std::mem;
 
@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct BrokenTransaction {
     store: Broken,
     organization: OrganizationId,
-    /// Absent where the fault is that nothing is locked.
+    /// `None` if the fault is a missing lock.
     inner: Option<Box<dyn Transaction>>,
 }
 
@@ -29,7 +29,7 @@ impl BrokenTransaction {
         BrokenTransaction { store, organization, inner }
     }
 
-    /// The transaction that is kept, or one for the moment.
+    /// The transaction that is kept, or a temporary one.
     async fn inner(&mut self) -> Result<Box<dyn Transaction>, StoreError> {
         match self.inner.take() {
             Some(inner) => Ok(inner),
@@ -255,7 +255,7 @@ impl Transaction for BrokenTransaction {
     }
 }
 
-/// The change that is made in place of the one asked for, if any.
+/// Returns the change to make instead of the requested one, if any.
 async fn rewritten(
     store: &Broken,
     organization: &OrganizationId,
@@ -417,7 +417,7 @@ async fn rewritten(
     }))
 }
 
-/// Those of the digests that this store takes though it must not.
+/// Returns the taken digests that this store wrongly accepts.
 async fn freed(
     store: &Broken,
     inner: &mut dyn Transaction,
@@ -448,7 +448,7 @@ async fn freed(
     Ok(free)
 }
 
-/// The organization that a change's row belongs to.
+/// Returns the organization of a change's row.
 async fn owner(store: &Broken, change: &Change) -> Result<Option<OrganizationId>, StoreError> {
     let named = match change {
         Change::InsertKey(key) => Some(key.organization.clone()),

@@ -1,4 +1,4 @@
-//! What is remembered, how long, and what makes it forgotten.
+//! The cache: what it stores, for how long, and what invalidates it.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use apikey_core::{
 
 use crate::support::{Request, admit, decide, refusal};
 
-/// Asks, after so many seconds, whether the decision comes at once; then the store may be asked.
+/// Returns `true` if the decision is immediate after this many seconds. Then lets the store answer.
 async fn is_remembered(keys: &TestKeys, key: &TestKey, seconds: u64) -> bool {
     keys.clock().advance(Duration::from_secs(seconds));
     let calls = keys.resolver_calls();

@@ -1,4 +1,4 @@
-//! Ends of windows that are set after requests were let in. The clock that is moved by hand brings them about.
+//! Ends of validity that are set after requests were accepted, on a manual clock.
 
 use std::{
     future::Future,

@@ -1,4 +1,4 @@
-//! What a verified caller's handle answers.
+//! The handle of a verified caller.
 
 use std::{
     future::Future,

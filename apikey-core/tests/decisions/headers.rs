@@ -1,4 +1,4 @@
-//! What the text of a credential decides, before anything is looked up. Reading headers is in `properties`.
+//! Decisions by the text of a credential, before any lookup. `properties` tests how headers are read.
 
 use apikey_core::{
     Authenticator, Checksum, ForeignTokens, KeyFormat, KeyFormatBuilder, TestKeys, adapter::Anonymous, resolver_fn,
@@ -10,7 +10,7 @@ fn declared(prefix: &str) -> KeyFormatBuilder {
     KeyFormat::builder(prefix).environment("live").environment("test")
 }
 
-/// An authenticator of `format` that knows no key.
+/// Returns an authenticator of `format` that knows no key.
 fn keyless(format: KeyFormat) -> apikey_core::AuthenticatorBuilder {
     Authenticator::builder(resolver_fn(async |_| std::io::Result::Ok(None))).format(format)
 }

@@ -1,4 +1,4 @@
-//! Look-ups under way: who shares them, how many run at once, and what a change makes of them.
+//! Lookups in progress: which requests share them, how many run at once, and what a change does to them.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::support::{Request, admit, begin, poll, reason};
 
-/// A store that has read its answer when it is asked, and holds it back until it is let go.
+/// A store that reads its answer when it is asked, and returns it when it is released.
 struct Desk {
     answers: Semaphore,
     calls: AtomicUsize,
@@ -57,7 +57,7 @@ impl Desk {
         *self.status.lock().unwrap() = status;
     }
 
-    /// Lets so many answers go.
+    /// Releases this many answers.
     fn answer(&self, count: usize) {
         self.answers.add_permits(count);
     }
@@ -71,7 +71,7 @@ fn nth(number: usize) -> Request {
     Request::bearer(format!("some-key-{number:08}"))
 }
 
-/// Look-ups of so many different keys, each as far as it goes.
+/// Starts lookups of this many different keys.
 fn begun(authenticator: &Authenticator, numbers: std::ops::Range<usize>) -> Vec<Loading> {
     let mut loads: Vec<_> = numbers.map(|number| begin(authenticator, &nth(number))).collect();
     for load in &mut loads {
@@ -97,7 +97,7 @@ fn given_limits_at_their_greatest_when_built_then_they_are_accepted() {
     assert_eq!(format!("{:?}", builder()), "AuthenticatorBuilder { .. }");
     assert!(authenticator(|builder| builder.resolver_concurrency(Semaphore::MAX_PERMITS)).is_ok());
     assert!(authenticator(|builder| builder.resolver_concurrency(Semaphore::MAX_PERMITS + 1)).is_err());
-    // Of the two capacities, only this one is not reserved beforehand.
+    // Of the two capacities, only this one is not allocated in advance.
     assert!(authenticator(|builder| builder.refused_capacity(1 << 28)).is_ok());
     assert!(authenticator(|builder| builder.refused_capacity((1 << 28) + 1)).is_err());
 }

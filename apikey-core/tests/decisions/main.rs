@@ -1,4 +1,4 @@
-//! What the authenticator decides, seen from outside: one file for each thing that a decision depends on.
+//! The authenticator's decisions from outside, one file for each thing that they depend on.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't be set up should say so at once")]
 

@@ -1,4 +1,4 @@
-//! What the store's record decides: digest, environment, status, window.
+//! Decisions by the store's record: digest, environment, status, validity.
 
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ async fn given_environments_in_text_record_and_configuration_when_they_disagree_
     let declared = KeyFormat::builder("tsk").environment("live").environment("test").checksum(Checksum::None);
     let declared = declared.length(22).build().unwrap();
     let (live, bare) = (format!("tsk_live_{}", "k".repeat(22)), "k".repeat(20));
-    // The token, the record's environment, those accepted, and what comes of it.
+    // The token, the record's environment, the accepted environments, and the result.
     let cases = [
         (&live, None, None, Ok(Some("live"))),
         (&live, Some("live"), None, Ok(Some("live"))),

@@ -1,4 +1,4 @@
-//! Each kind of refusal, as it is answered.
+//! The answer to each kind of refusal.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use apikey_core::{
     adapter::{Authentication, Decision, Header, HeaderLines, Loading, RequestView},
 };
 
-/// A request of at most one line a header.
+/// A request with at most one line for each header.
 #[derive(Default)]
 pub(crate) struct Request {
     pub(crate) authorization: Option<String>,
@@ -43,7 +43,7 @@ impl RequestView for Request {
     }
 }
 
-/// The decision about `request`, after whatever has to be loaded.
+/// Returns the decision about `request`, after any lookup.
 pub(crate) async fn decide(authenticator: &Authenticator, request: &Request) -> Decision {
     match authenticator.authenticate(request) {
         Authentication::Done(decision) => decision,
@@ -51,24 +51,24 @@ pub(crate) async fn decide(authenticator: &Authenticator, request: &Request) -> 
     }
 }
 
-/// The key that `request` is let in with.
+/// Returns the key of an accepted `request`.
 pub(crate) async fn admit(authenticator: &Authenticator, request: &Request) -> AuthenticatedKey {
     decide(authenticator, request).await.unwrap().expect("a key")
 }
 
-/// The true reason why `request` is refused, as logs show it.
+/// Returns the true reason for refusing `request`, as logs show it.
 pub(crate) async fn refusal(authenticator: &Authenticator, request: &Request) -> String {
     reason(&decide(authenticator, request).await)
 }
 
-/// The reason of a refusal.
+/// Returns the reason of a refusal.
 pub(crate) fn reason(decision: &Decision) -> String {
     let debug = format!("{:?}", decision.as_ref().expect_err("a refusal"));
     let (_, reason) = debug.split_once("reason: \"").expect("a reason");
     reason.split('"').next().unwrap_or_default().to_owned()
 }
 
-/// The look-up that `request` needs, not yet begun.
+/// Returns the lookup that `request` needs, not yet started.
 pub(crate) fn begin(authenticator: &Authenticator, request: &Request) -> Loading {
     match authenticator.authenticate(request) {
         Authentication::Loading(loading) => loading,
@@ -76,7 +76,7 @@ pub(crate) fn begin(authenticator: &Authenticator, request: &Request) -> Loading
     }
 }
 
-/// Drives a look-up as far as it goes.
+/// Polls a lookup once.
 pub(crate) fn poll(loading: &mut Loading) -> Poll<Decision> {
     Future::poll(Pin::new(loading), &mut Context::from_waker(Waker::noop()))
 }

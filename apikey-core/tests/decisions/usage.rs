@@ -1,4 +1,4 @@
-//! What is counted, and that it is counted once.
+//! Usage is counted, and counted once.
 
 use std::{
     sync::{Arc, Mutex},

@@ -1,8 +1,8 @@
-//! A request's header lines against a second reading of the rules in "HTTP, exactly".
+//! Reads a request's header lines by a second implementation of the documented rules, and compares.
 //!
-//! The first line of the input holds settings, a letter each: `o`ptional, foreign tokens `p`ass, a `l`egacy format
-//! besides, `e`nvironment live only, `x` or `y` for one or two extra headers. Each further line is a header line: `a` for
-//! `Authorization`, `0` or `1` for an extra header, and its value.
+//! The first line of the input has settings, a letter each: `o`ptional, foreign tokens `p`ass, an additional `l`egacy
+//! format, `e`nvironment live only, and `x` or `y` for one or two extra headers. Each further line is a header line:
+//! `a` for `Authorization`, `0` or `1` for an extra header, and its value.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -14,7 +14,7 @@ use apikey_core::{
 };
 use regex::bytes::Regex;
 
-/// The keys in the store, with the id of those that are good.
+/// The keys in the store, with the ids of valid ones.
 pub(crate) const KEYS: [(&str, Record); 8] = [
     ("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", Record::Good("npm")),
     ("tsk_live_kkkkkkkkkkkkkkkkkkkkkk", Record::Good("live")),
@@ -66,7 +66,7 @@ impl RequestView for Request<'_> {
     }
 }
 
-/// Panics where the authenticator and the rules disagree about `input`.
+/// Panics if the authenticator and the rules disagree about `input`.
 pub(crate) fn holds(input: &[u8]) {
     let mut lines = input.split(|byte| *byte == b'\n');
     let letters = lines.next().unwrap_or_default();
@@ -91,7 +91,7 @@ pub(crate) fn holds(input: &[u8]) {
     STAND.with_borrow_mut(|stand| {
         let Stand { runtime, authenticators } = stand;
         let authenticator = authenticators.entry(settings).or_insert_with(|| build(settings));
-        // The second answer comes from a cache, where there is something to remember.
+        // The second answer comes from the cache, if it was cached.
         for _ in 0..2 {
             let decision = match authenticator.authenticate(&request) {
                 Authentication::Done(decision) => decision,
@@ -102,7 +102,7 @@ pub(crate) fn holds(input: &[u8]) {
     });
 }
 
-/// Authenticators live on from input to input, so that no answer may depend on what was asked before.
+/// Authenticators are reused between inputs, so that no answer may depend on earlier ones.
 struct Stand {
     runtime: tokio::runtime::Runtime,
     authenticators: HashMap<Settings, Authenticator>,
@@ -120,7 +120,7 @@ fn build(settings: Settings) -> Authenticator {
     let mut builder = Authenticator::builder(resolver_fn(|key| std::future::ready(look_up(&key))))
         .format(KeyFormat::builder("npm").build().unwrap())
         .format(tsk.build().unwrap())
-        // So little that keys displace each other.
+        // So small that keys displace each other.
         .cache_capacity(2)
         .refused_capacity(2)
         .optional(settings.optional);
@@ -204,7 +204,7 @@ fn by_the_rules(settings: Settings, request: &Request<'_>) -> Answer {
         let is_foreign = !token.starts_with(b"npm_") && !token.starts_with(b"tsk_");
         return if settings.foreign_pass && from_authorization && is_foreign { Answer::Anonymous } else { invalid };
     }
-    // No record here names an environment, so the text has to.
+    // No record here names an environment, so the text must.
     if settings.live_only && !token.starts_with(b"tsk_live_") {
         return invalid;
     }
@@ -228,7 +228,7 @@ thread_local! {
         .into();
 }
 
-/// CRC-32/ISO-HDLC bit by bit, in six base62 digits.
+/// CRC-32/ISO-HDLC, bit by bit, in six base62 digits.
 fn digits_of_crc32(bytes: &[u8]) -> [u8; 6] {
     let crc = !bytes
         .iter()

@@ -1,13 +1,13 @@
-//! A declared format, the keys it issues, and any token beside them.
+//! A declared format, the keys that it issues, and any token.
 //!
-//! The input's lines: the prefix; the environments, joined by commas; the settings; all that remains is a token. The
-//! settings' first character is the separator; of the others, `6`, `4`, `u`, `h` choose the alphabet, `n`, `c`, `k` the
-//! checksum, and `L` or `B` with a number the length or the entropy.
+//! The input's lines are the prefix, the environments (separated by commas), the settings, and a token. The first
+//! setting is the separator; `6`, `4`, `u`, `h` choose the alphabet, `n`, `c`, `k` the checksum, and `L` or `B` with a
+//! number the length or the entropy.
 
 use apikey_core::{Alphabet, Checksum, KeyFormat, KeyFormatBuilder, ParseKeyError};
 use regex::bytes::Regex;
 
-/// Panics where what is documented of formats fails for `input`.
+/// Panics if a documented property of formats fails for `input`.
 pub(crate) fn holds(input: &[u8]) {
     let mut lines = input.splitn(4, |byte| *byte == b'\n');
     let mut text = || String::from_utf8_lossy(lines.next().unwrap_or_default());
@@ -43,7 +43,7 @@ pub(crate) fn holds(input: &[u8]) {
 struct Declared {
     builder: KeyFormatBuilder,
     stem: String,
-    /// Nothing, or an environment and its separator.
+    /// Returns nothing, or an environment and its separator.
     middles: Vec<String>,
     sums_crc32: bool,
 }
@@ -87,7 +87,7 @@ impl Declared {
         Declared { builder, stem: format!("{prefix}{separator}"), middles, sums_crc32 }
     }
 
-    /// The pattern decides about the shape, and the first step that fails is the one that is named.
+    /// The pattern decides about the shape, and the error names the first step that fails.
     fn judge(&self, format: &KeyFormat, pattern: &Regex, token: &[u8]) {
         let judged = format.check(token).map(|parsed| parsed.environment());
         let has_shape = matches!(judged, Ok(_) | Err(ParseKeyError::Checksum));
@@ -113,7 +113,7 @@ impl Declared {
         }
     }
 
-    /// One character of an issued key is exchanged; the token says which, for what.
+    /// Exchanges one character of an issued key. The token chooses the place and the new character.
     fn judge_altered(&self, format: &KeyFormat, pattern: &Regex, key: &[u8], token: &[u8]) {
         let [at, byte, ..] = *token else {
             return;

@@ -1,8 +1,7 @@
-//! What holds for every input: headers, key formats, scopes and lists of keys.
+//! Properties for every input: headers, key formats, scopes and lists of keys.
 //!
-//! Each module reads the documented rules a second time, another way than the crate does, and compares. Its input is
-//! text, so that the same functions serve here, where inputs are drawn from patterns and from the fuzzers' corpus, and
-//! in `fuzz/`, where a fuzzer looks for them.
+//! Each module implements the documented rules a second time, in another way, and compares. Its input is text, so that
+//! the same functions serve these tests, with inputs from patterns and the fuzzers' corpus, and the fuzzers in `fuzz/`.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't be set up should say so at once")]
 
@@ -15,7 +14,7 @@ use std::{fs, path::Path};
 
 use proptest::prelude::*;
 
-/// Hands each file of a fuzzer's corpus to `holds`.
+/// Passes each file of a fuzzer's corpus to `holds`.
 fn replay(target: &str, holds: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
     let files = fs::read_dir(&corpus).unwrap_or_else(|error| panic!("{}: {error}", corpus.display()));

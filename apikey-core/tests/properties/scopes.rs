@@ -1,13 +1,13 @@
-//! Grants, what they cover, and what a catalog makes of them.
+//! Grants, the scopes that they cover, and their expansion by a catalog.
 //!
-//! The input's lines: the grants of one key; those of another; scopes to ask for; then a catalog, an entry a line:
-//! `role=grants` or `scope>implied scopes`.
+//! The input's lines are the grants of one key, those of another, scopes to test, and a catalog with one entry in each
+//! line: `role=grants` or `scope>implied scopes`.
 
 use std::collections::BTreeSet;
 
 use apikey_core::{Requirement, Scope, ScopeCatalog, ScopeSet};
 
-/// Panics where a law of coverage, union or expansion fails for `input`.
+/// Panics if a law of coverage, union or expansion fails for `input`.
 pub(crate) fn holds(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let mut lines = text.split('\n');
@@ -38,7 +38,7 @@ pub(crate) fn holds(input: &[u8]) {
     expansion_keeps_its_laws(&catalog, &one, &other);
 }
 
-/// Reads grants, and compares with the grammar spelled out.
+/// Parses grants, and compares with an explicit grammar.
 fn parsed(text: &str) -> Option<ScopeSet> {
     let words: BTreeSet<&str> = text.split_ascii_whitespace().collect();
     let is_grant = |word: &&str| *word == "*" || is_scope(word.strip_suffix(":*").unwrap_or(word));
@@ -57,7 +57,7 @@ fn is_scope(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "._:-".contains(c))
 }
 
-/// The grants that would cover the scope, one after another.
+/// Returns each grant that would cover the scope.
 fn covers_by_listing(grants: &ScopeSet, scope: &str) -> bool {
     let given: BTreeSet<&str> = grants.iter().collect();
     let colons = scope.match_indices(':').map(|(at, _)| at).filter(|at| at + 1 < scope.len());

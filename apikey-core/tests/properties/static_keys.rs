@@ -1,12 +1,12 @@
-//! Lists of keys, in both of their forms. The whole input is the list.
+//! Lists of keys, in both forms. The whole input is the list.
 
 use apikey_core::{Checksum, KeyFormat, KeyHasher, NewStaticKey, StaticKeys, StaticKeysError};
 
-/// An entry that no input has by chance.
+/// An entry that no input contains by chance.
 const OTHER_ID: &str = "surely-not-listed";
 const OTHER_DIGEST: &str = "hmac-sha256:v4294967295:5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed5eed";
 
-/// Panics where what is documented of lists fails for `input`.
+/// Panics if a documented property of lists fails for `input`.
 pub(crate) fn holds(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
@@ -43,7 +43,7 @@ fn lines_hold(text: &str) {
     }
 }
 
-/// The words of each entry: entries end with a line or a semicolon, and those without a word are none.
+/// Returns the words of each entry. Entries end with a line or a semicolon, and those without words are ignored.
 fn entries(text: &str) -> Vec<Vec<&str>> {
     let entries = text.split(['\n', ';']).map(|entry| entry.split_whitespace().collect::<Vec<_>>());
     entries.filter(|words| !words.is_empty()).collect()
@@ -54,7 +54,7 @@ fn table(words: &[&str]) -> String {
     format!("[[key]]\nid = {:?}\ndigest = {:?}\nscopes = [{}]\n", words[0], words[1], quoted.join(","))
 }
 
-/// A new key with the same id and scopes is rendered so that both forms read it.
+/// Renders a new key with the same id and scopes, in a form that both parsers accept.
 fn renewed(id: &str, scopes: &[&str]) {
     let format = KeyFormat::builder("k").checksum(Checksum::None).build().unwrap();
     let key = NewStaticKey::generate(&format, &KeyHasher::sha256(), id, scopes).unwrap();
@@ -63,7 +63,7 @@ fn renewed(id: &str, scopes: &[&str]) {
 }
 
 fn tables_hold(text: &str) {
-    // A byte order mark is skipped at the very beginning only.
+    // A byte order mark is skipped only at the beginning.
     let before = format!("# a comment\n{text}");
     let is_shiftable = !text.starts_with('\u{feff}');
     match StaticKeys::from_toml(text) {
@@ -75,7 +75,7 @@ fn tables_hold(text: &str) {
             let after = format!("{text}\n{}", table(&[OTHER_ID, OTHER_DIGEST]));
             match StaticKeys::from_toml(&after) {
                 Ok(more) => assert_eq!(more.len(), keys.len() + 1),
-                // Not after an array that was written inline.
+                // Impossible after an inline array.
                 Err(error) => assert!(text.contains(['=', '[']) && text.contains("key"), "{error}"),
             }
         }

@@ -1,4 +1,4 @@
-//! What can't be is refused, with the field and the reason, and changes nothing.
+//! Invalid input is rejected with the field and the reason, and changes nothing.
 
 use std::{
     sync::Arc,
@@ -38,7 +38,7 @@ fn bad_names() -> [(String, &'static str); 16] {
     ]
 }
 
-/// Names have 1 to 100 characters, none of which shows nothing or changes how others are shown.
+/// Names have 1 to 100 characters. None is invisible or changes how others are displayed.
 #[tokio::test]
 async fn a_bad_name_is_refused() {
     let bed = Bed::new();
@@ -77,7 +77,7 @@ async fn a_bad_name_is_refused() {
     );
 }
 
-/// Descriptions and reasons have at most 500 characters that can all be seen.
+/// Descriptions and reasons have at most 500 visible characters.
 #[tokio::test]
 async fn a_bad_description_is_refused() {
     let bed = Bed::new();
@@ -111,7 +111,7 @@ async fn a_bad_description_is_refused() {
     assert_eq!(issued.record().description, longest, "a description of 500 characters");
 }
 
-/// Times lie ahead and before the year 10000; durations are longer than zero and end by then.
+/// Times are in the future and before the year 10000; durations are positive and end by then.
 #[tokio::test]
 async fn a_bad_time_or_duration_is_refused() {
     let bed = Bed::new();
@@ -161,7 +161,7 @@ async fn a_bad_time_or_duration_is_refused() {
     }
 }
 
-/// A span of usage has full hours for its ends, and a bounded length.
+/// A span of usage begins and ends at full hours, and its length is limited.
 #[tokio::test]
 async fn a_bad_span_of_usage_is_refused() {
     let bed = Bed::new();
@@ -189,7 +189,7 @@ async fn a_bad_span_of_usage_is_refused() {
     }
 }
 
-/// Scopes are those of the catalog, environments those of the format; each mistake is named.
+/// Scopes must be in the catalog, and environments in the format. Each mistake is named.
 #[tokio::test]
 async fn each_unknown_scope_is_named() {
     let bed = Bed::new();
@@ -215,14 +215,14 @@ async fn each_unknown_scope_is_named() {
     stage.fails("a key with two mistakes", both, "both fields", is_both).await;
 }
 
-/// Of many mistakes fifty are told and the others counted; a key has at most 200 scopes.
+/// Fifty mistakes are reported and the rest counted. A key has at most 200 scopes.
 #[tokio::test]
 async fn fifty_mistakes_are_told_and_the_others_counted() {
     let bed = Bed::new();
     let stage = Stage::new(bed);
     let (keys, host) = (&stage.keys, &stage.host);
     let key = stage.issue().await.unwrap();
-    // As long as scopes can be, and longer.
+    // The longest scope, and a longer one.
     let unknown = |count: usize| (0..count).map(|n| format!("{n:0>100}")).collect::<Vec<_>>();
     let malformed = |count: usize| (0..count).map(|n| format!("{n:0>10000}")).collect::<Vec<_>>();
     for (scopes, told) in [(unknown(50), 50), (unknown(51), 51), (unknown(200), 51), (malformed(200), 51)] {
@@ -253,7 +253,7 @@ async fn fifty_mistakes_are_told_and_the_others_counted() {
     stage.fails("an import with too many scopes", imported, "one mistake", is_one).await
 }
 
-/// A filter that nothing can match, for its length or a control character, never reaches a store.
+/// A filter that can't match, for its length or a control character, never reaches the store.
 #[tokio::test]
 async fn a_filter_that_nothing_can_match_is_refused() {
     let bed = Bed::new();
@@ -308,7 +308,7 @@ async fn a_filter_that_nothing_can_match_is_refused() {
     }
 }
 
-/// Metadata has at most 8 KiB as JSON and 8 levels.
+/// Metadata has at most 8 KiB as JSON, and 8 levels.
 #[tokio::test]
 async fn large_or_deep_metadata_is_refused() {
     let bed = Bed::new();
@@ -317,7 +317,7 @@ async fn large_or_deep_metadata_is_refused() {
     let key = stage.issue().await.unwrap();
     let map = |value: Value| Map::from_iter([("m".to_owned(), value)]);
     let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
-    // `{"m":"…"}` has 8 bytes around the text.
+    // `{"m":"…"}` has 8 bytes besides the text.
     let cases = [
         (map(json!("x".repeat(8_185))), "too_large"),
         (map(nested(8)), "too_deep"),
@@ -337,7 +337,7 @@ async fn large_or_deep_metadata_is_refused() {
     }
 }
 
-/// What there is not is not found.
+/// Unknown objects are not found.
 #[tokio::test]
 async fn an_unknown_id_is_not_found() {
     let bed = Bed::new();
@@ -377,7 +377,7 @@ async fn an_unknown_id_is_not_found() {
     }
 }
 
-/// Who has read an older version is told so; of several with the same one changes the record.
+/// A change of an older version is rejected, and of several changes of one version, one is made.
 #[tokio::test]
 async fn a_stale_version_is_told_the_current_one() {
     let bed = Bed::new();
@@ -397,8 +397,8 @@ async fn a_stale_version_is_told_the_current_one() {
     let updated = keys.update_account(host, &account.id, update);
     stage.fails("a stale update of an account", updated, "version 1 is the current one", is_stale).await;
 
-    // Ten who have all read version 2: one is in time, and the others are told of version 3.
-    // As of ten processes: within one, changes stand in line before they reach the store.
+    // Ten changes of version 2: one is made, and the others learn of version 3. They come from ten processes, because
+    // within one process, changes queue before they reach the store.
     let managers: Vec<_> = (0..10).map(|_| Stage::new(Arc::clone(&bed)).keys).collect();
     let (host, id) = (host.clone(), key.id().clone());
     let outcomes = stage
@@ -422,7 +422,7 @@ async fn a_stale_version_is_told_the_current_one() {
     );
 }
 
-/// What is deleted is not there to be deleted again.
+/// A deleted object can't be deleted again.
 #[tokio::test]
 async fn a_deleted_key_can_not_be_deleted_again() {
     let bed = Bed::new();

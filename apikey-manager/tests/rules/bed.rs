@@ -1,4 +1,4 @@
-//! What rules are tried on: a store in memory, and names that nobody else has.
+//! A store in memory for the rules, and unique names.
 
 use std::sync::{
     Arc,
@@ -12,9 +12,9 @@ use apikey_manager::{
     UsageBucket, UsageOf, UsageQuery, UsageRow,
 };
 
-/// The moment that rules call now: the beginning of an hour.
+/// The time that the rules use as now: the beginning of an hour.
 const NOW: i64 = 1_800_000_000_000;
-/// More rows than any rule makes.
+/// More rows than any rule inserts.
 const ALL: usize = 100_000;
 pub(crate) const HOUR: i64 = 3_600;
 
@@ -25,7 +25,7 @@ pub(crate) struct Bed {
     made: AtomicU64,
 }
 
-/// What is kept of some organizations, to be compared.
+/// The complete state of some organizations, for comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Dump {
     organizations: Vec<OrganizationRecord>,
@@ -42,7 +42,7 @@ impl Bed {
         Arc::new(Bed { store: Arc::new(memory.clone()), memory, made: AtomicU64::new(1) })
     }
 
-    /// So many seconds after now.
+    /// Returns the time this many seconds after now.
     pub(crate) fn at(&self, seconds: i64) -> Timestamp {
         Timestamp::from_millis(NOW + seconds * 1_000).unwrap()
     }
@@ -122,7 +122,7 @@ impl Bed {
         dump
     }
 
-    /// Returns a key that nothing is special about.
+    /// Returns an ordinary key.
     pub(crate) fn key(&self, organization: &OrganizationId) -> KeyRecord {
         let by = ActorId::new("alice").unwrap();
         let mut key = KeyRecord::new(self.id(), organization.clone(), self.digest(), self.now(), by);
@@ -137,7 +137,7 @@ impl Bed {
         self.store.begin(&keys[0].organization).await.unwrap().commit(changes).await.unwrap();
     }
 
-    /// So many requests of a key in the hour that begins now.
+    /// Returns this many requests of a key in the hour that begins now.
     pub(crate) fn used(&self, key: &KeyRecord, ok: u64, refused: u64) -> UsageRow {
         UsageRow {
             key: key.id.clone(),
@@ -151,7 +151,7 @@ impl Bed {
         }
     }
 
-    /// Does it `count` times at once and returns the results in order.
+    /// Runs it `count` times concurrently, and returns the results in order.
     pub(crate) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         self: &Arc<Self>,
         count: usize,
@@ -166,7 +166,7 @@ impl Bed {
     }
 }
 
-/// Returns what `set` makes of an empty filter.
+/// Returns an empty filter, changed by `set`.
 pub(crate) fn made<T: Default>(set: impl FnOnce(&mut T)) -> T {
     let mut made = T::default();
     set(&mut made);

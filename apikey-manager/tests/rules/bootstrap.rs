@@ -1,4 +1,4 @@
-//! The first key is issued once, whoever starts how often.
+//! The first key is issued once, however often and by whichever process the service starts.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use apikey_manager::{Actor, NewKey};
 
 use crate::{bed::Bed, stage::Stage};
 
-/// Of eight that start at once on an empty store one gets the first key, and nobody another.
+/// If eight processes start at once on an empty store, one of them gets the first key.
 #[tokio::test]
 async fn one_of_eight_that_bootstrap_gets_the_key() {
     let bed = Bed::new();
-    // A store that has been bootstrapped before has none left to give.
+    // A store that was bootstrapped before issues no other first key.
     let is_new = bed.store.marker("bootstrap").await.unwrap().is_none();
     let issued = bed
         .at_once(8, |bed, n| async move {
-            // Processes of their own, half of them in other organizations: no lock that they share.
+            // Separate processes, half of them in other organizations, so that no lock is shared.
             let stage = Stage::new(Arc::clone(&bed));
             let organization = bed.organization(&format!("organization {}", n / 2));
             let host = Actor::host("tests", organization).unwrap();
@@ -28,7 +28,7 @@ async fn one_of_eight_that_bootstrap_gets_the_key() {
     for n in 0..4 {
         let organization = bed.organization(&format!("organization {n}"));
         there += bed.store.keys(&bed.every_key(&organization)).await.unwrap().len();
-        // Not that there are no keys decides.
+        // The marker decides, rather than the absence of keys.
         let stage = Stage::new(Arc::clone(&bed));
         let host = Actor::host("tests", organization.clone()).unwrap();
         for key in bed.store.keys(&bed.every_key(&organization)).await.unwrap() {

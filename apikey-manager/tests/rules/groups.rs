@@ -1,4 +1,4 @@
-//! Many keys at once: those that a key issued, those of an account, all of an organization.
+//! Many keys at once: the descendants of a key, the keys of an account, and all keys of an organization.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use apikey_manager::{
 
 use crate::{bed::Bed, stage::Stage, stage::user};
 
-/// The ids of these keys, in no order.
+/// Returns the ids of these keys, as a set.
 fn set(keys: &[KeyRecord]) -> BTreeSet<String> {
     keys.iter().map(|key| key.id.to_string()).collect()
 }
@@ -24,7 +24,7 @@ async fn revoked(stage: &Stage) -> BTreeSet<String> {
     keys.iter().filter(|key| key.revoked.is_some()).map(|key| key.id.to_string()).collect()
 }
 
-/// A cascade revokes every key that a key issued, and what those issued.
+/// A bulk revocation with descendants revokes every key that a key issued, recursively.
 #[tokio::test]
 async fn a_cascade_revokes_the_whole_line() {
     let bed = Bed::new();
@@ -39,7 +39,7 @@ async fn a_cascade_revokes_the_whole_line() {
     let root = &line[0];
     let apart = stage.issue().await.unwrap();
     assert_eq!(line[5].created_by_key.as_ref(), Some(&line[3].id), "the key that issued a key");
-    // One of them is over already; what it issued is not.
+    // One of them has ended already; the keys that it issued have not.
     keys.revoke(host, &line[1].id, "before").await.unwrap();
     let (first, made) = keys.revoke_with_descendants(host, &root.id, "leaked").await.unwrap();
     let over = [root.id.to_string(), line[1].id.to_string()];
@@ -55,7 +55,7 @@ async fn a_cascade_revokes_the_whole_line() {
     assert_eq!(stage.dump().await, before, "what is kept after the second time");
 }
 
-/// Keys are revoked by creator, account, environment or all, and no others are.
+/// Keys are revoked by issuer, account, environment or all together, and no others are.
 #[tokio::test]
 async fn a_selection_revokes_exactly_its_keys() {
     let bed = Bed::new();
@@ -98,7 +98,7 @@ async fn a_selection_revokes_exactly_its_keys() {
     assert!(other.is_some_and(|key| key.revoked.is_none()), "another organization's key is not revoked");
 }
 
-/// With a key end the secrets that it got by rotating others, and the others live on.
+/// Secrets that a revoked key obtained by rotating other keys end, and those keys stay valid.
 #[tokio::test]
 async fn secrets_that_a_revoked_key_rotated_end() {
     let bed = Bed::new();
@@ -165,7 +165,7 @@ async fn many_keys_are_revoked_in_steps() {
     }
     assert_eq!((left, ended.len()), (0, 1_101), "what is left after three steps, and what they ended");
     assert_eq!(revoked(&stage).await.len(), 1_101, "the keys that are revoked");
-    // An account that goes takes all of its keys along.
+    // Deleting an account revokes all of its keys.
     let account = keys.create_account(&stage.host, NewAccount::new("an account")).await.unwrap();
     let of_account = |_| {
         let mut key = bed.key(&stage.ours);
@@ -188,7 +188,7 @@ async fn many_keys_are_revoked_in_steps() {
     assert_eq!(told, ended, "the keys whose revocation is told");
 }
 
-/// A service account is renamed, switched, rotated and deleted with all its keys.
+/// A service account is renamed, disabled, enabled, rotated and deleted with all its keys.
 #[tokio::test]
 async fn keys_follow_their_service_account() {
     let bed = Bed::new();
@@ -235,7 +235,7 @@ async fn keys_follow_their_service_account() {
     );
 }
 
-/// A suspension holds for every key of an organization, and for no other's.
+/// A suspension applies to every key of the organization, and to no others.
 #[tokio::test]
 async fn a_suspension_holds_for_every_key() {
     let bed = Bed::new();

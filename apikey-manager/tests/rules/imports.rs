@@ -1,10 +1,10 @@
-//! Keys that come from elsewhere come once, and in whole batches.
+//! Imports are complete by batch, and import each key once.
 
 use apikey_manager::{Actor, AuditFilter, ImportKey, KeyFilter, ManageError, NewKey, PageRequest};
 
 use crate::{bed::Bed, stage::Stage};
 
-/// Known keys are told by row, without their owner, and nothing is imported.
+/// Known keys are reported by row, without their owner, and nothing is imported.
 #[tokio::test]
 async fn known_keys_are_told_by_row_and_without_owner() {
     let bed = Bed::new();
@@ -45,7 +45,7 @@ async fn known_keys_are_told_by_row_and_without_owner() {
     };
     let mut told: Vec<_> =
         errors.iter().map(|error| (error.row, error.error.field.as_str(), error.error.code)).collect();
-    // A row that is at fault itself may hide what it shares with others.
+    // A row with its own mistake may hide a duplicate.
     told.sort_unstable();
     assert_eq!(told, expected, "the rows at fault");
     let text = format!("{errors:?} {}", errors.iter().map(ToString::to_string).collect::<String>());
@@ -55,7 +55,7 @@ async fn known_keys_are_told_by_row_and_without_owner() {
     assert_eq!(bed.dump(&both).await, before, "what is kept after an import was refused");
 }
 
-/// An import is whole by batch, and goes on where it was cut off.
+/// An import is complete by batch, and continues where it was interrupted.
 #[tokio::test]
 async fn an_interrupted_import_goes_on() {
     let bed = Bed::new();
@@ -80,7 +80,7 @@ async fn an_interrupted_import_goes_on() {
     assert_eq!(stage.dump().await, before, "what is kept after a third run");
     let changed = keys.import(host, "import", rows(24), 12, |_| {});
     stage.refuses("the same import in other batches", changed, "batch", "changed").await;
-    // Batches before one that fails stay.
+    // Batches before a failed one stay.
     let more: Vec<_> = (0..15).map(|_| bed.digest()).collect();
     let mut rows: Vec<_> = more.iter().map(|digest| ImportKey::hashed("more", digest.clone())).collect();
     rows.push(ImportKey::hashed("known", digests[0].clone()));

@@ -1,4 +1,4 @@
-//! The states of a key, and the ways between them.
+//! The states of a key, and the transitions between them.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ async fn the_status_follows_the_time() {
     }
 }
 
-/// A key has at most two live secrets, and without an overlap one.
+/// A key has at most two live secrets, and one without an overlap.
 #[tokio::test]
 async fn at_most_two_secrets_live() {
     let bed = Bed::new();
@@ -101,7 +101,7 @@ async fn at_most_two_secrets_live() {
     assert_eq!(stage.dump().await, before, "what is kept after an overlap was ended twice");
 }
 
-/// A record has its latest sixteen secrets, however often the key was rotated.
+/// A record contains the latest sixteen secrets, however often the key was rotated.
 #[tokio::test]
 async fn a_record_has_the_latest_sixteen_secrets() {
     let bed = Bed::new();
@@ -127,7 +127,7 @@ async fn a_record_has_the_latest_sixteen_secrets() {
     );
 }
 
-/// No rotation lengthens the life of a secret.
+/// No rotation extends the life of a secret.
 #[tokio::test]
 async fn no_rotation_lengthens_a_secrets_life() {
     let bed = Bed::new();
@@ -159,7 +159,7 @@ async fn no_rotation_lengthens_a_secrets_life() {
     }
 }
 
-/// A revocation is final; made twice, it changes nothing.
+/// A revocation is permanent; a second one changes nothing.
 #[tokio::test]
 async fn a_revocation_is_final() {
     let bed = Bed::new();
@@ -191,7 +191,7 @@ async fn a_revocation_is_final() {
     assert!(found.is_revoked, "the read path sees the revocation");
 }
 
-/// An active key is revoked as it is deleted, its events stay, and it can't come back.
+/// Deleting an active key revokes it; its events stay, and it can't be used again.
 #[tokio::test]
 async fn a_deleted_key_was_revoked_and_its_events_stay() {
     let bed = Bed::new();

@@ -1,4 +1,4 @@
-//! What a plan allows is held against what there is, under the organization's lock.
+//! Limits of the plan are checked against the current use, under the organization's lock.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use apikey_manager::{FoundKey, ImportKey, KeyUpdate, Limited, Limits, ManageErro
 
 use crate::{bed::Bed, stage::Stage};
 
-/// A stage where this many keys are allowed, which may be changed.
+/// Returns a stage with this limit of keys, and the limit, which can be changed.
 fn limited(bed: Arc<Bed>, allowed: u64) -> (Stage, Arc<AtomicU64>) {
     let plan = Arc::new(AtomicU64::new(allowed));
     let asked = Arc::clone(&plan);
@@ -27,12 +27,12 @@ fn is_reached(error: &ManageError, expected: (Limited, u64, u64)) -> bool {
     matches!(error, ManageError::LimitReached { of, used, allowed } if (*of, *used, *allowed) == expected)
 }
 
-/// Fifty concurrent issues at limit 10 give exactly 10 keys.
+/// Fifty concurrent issues with a limit of 10 create exactly 10 keys.
 #[tokio::test]
 async fn fifty_callers_at_limit_ten_get_ten_keys() {
     let bed = Bed::new();
     let (stage, _) = limited(Arc::clone(&bed), 10);
-    // As of ten processes: within one, changes stand in line before they reach the store.
+    // They come from ten processes, because within one process, changes queue before they reach the store.
     let managers: Vec<_> = (0..10).map(|_| limited(Arc::clone(&bed), 10).0.keys).collect();
     let host = stage.host.clone();
     let issued = stage
@@ -55,7 +55,7 @@ async fn fifty_callers_at_limit_ten_get_ten_keys() {
     assert_eq!(stage.bed.store.counts(&stage.ours, stage.bed.now()).await.unwrap().keys, 10, "the keys that there are");
 }
 
-/// An import that would exceed the limit is refused, and told what is in use and allowed.
+/// An import beyond the limit is refused, and the error has the numbers.
 #[tokio::test]
 async fn an_import_beyond_the_limit_is_refused() {
     let bed = Bed::new();
@@ -74,7 +74,7 @@ async fn an_import_beyond_the_limit_is_refused() {
     stage.fails("an eleventh key", stage.issue(), "10 of 10", full).await;
 }
 
-/// Keys count until they are revoked or expired, and again once they are extended.
+/// Keys count until they are revoked or expire, and again after an extension.
 #[tokio::test]
 async fn ended_keys_make_room_until_they_return() {
     let bed = Bed::new();
@@ -101,7 +101,7 @@ async fn ended_keys_make_room_until_they_return() {
     stage.fails("a key beside the extended one", stage.issue(), "3 of 3", full).await;
 }
 
-/// A lowered limit refuses new keys and breaks no old ones.
+/// A lowered limit refuses new keys and keeps existing ones.
 #[tokio::test]
 async fn a_lowered_limit_breaks_no_key_and_adds_none() {
     let bed = Bed::new();
@@ -138,7 +138,7 @@ async fn a_lowered_limit_breaks_no_key_and_adds_none() {
     stage.fails("a third account", keys.create_account(host, NewAccount::new("third")), "2 of 2", full).await;
 }
 
-/// A plan's lifetimes hold for new keys and extensions.
+/// A plan's lifetimes apply to new keys and to extensions.
 #[tokio::test]
 async fn a_lifetime_beyond_the_limit_names_its_field() {
     let bed = Bed::new();

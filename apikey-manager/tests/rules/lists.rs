@@ -1,4 +1,4 @@
-//! Which keys need an operator's eye: unused, about to expire, due for rotation.
+//! Filters for keys that need attention: unused, expiring soon, or due for rotation.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::{
 
 const DAY: u64 = 86_400;
 
-/// A stage with five keys, issued a day after one another. `old` was rotated on the fifth day; `used` was used on the second
-/// and `busy` on the fifth; `soon` and `later` expire.
+/// Returns a stage with five keys, issued on consecutive days. `old` was rotated on the fifth day, `used` was used on
+/// the second and `busy` on the fifth; `soon` and `later` expire.
 async fn five_keys() -> Stage {
     let stage = Stage::new(Bed::new());
     let (keys, host, bed) = (&stage.keys, &stage.host, &stage.bed);
@@ -48,7 +48,7 @@ async fn names(stage: &Stage, filter: KeyFilter, sort: KeySort) -> Vec<String> {
         let page = stage.keys.list_sorted(&stage.host, filter.clone(), sort, request).await.unwrap();
         names.extend(page.items.into_iter().map(|key| key.name));
         let Some(next) = page.next else { return names };
-        // As a caller hands it back.
+        // Parsed from text, as callers send it.
         request = PageRequest::after(next.to_string().parse().unwrap()).limit(2);
     }
 }

@@ -1,4 +1,4 @@
-//! The rules that the manager keeps by means of its store.
+//! The rules that the manager enforces with its store.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 

@@ -1,4 +1,4 @@
-//! Changes that are sent again because their answer was lost.
+//! Changes that are repeated because their answer was lost.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{bed::Bed, stage::Stage};
 
 const DAY: i64 = 86_400;
 
-/// Returns the keys of the error of a change that was made before.
+/// Returns the keys named by the error of a repeated change.
 fn done<T: std::fmt::Debug>(repeated: Result<T, ManageError>) -> Vec<String> {
     match repeated.unwrap_err() {
         ManageError::AlreadyDone { keys } => {
@@ -27,7 +27,7 @@ impl Stage {
     }
 }
 
-/// Each change that yields secrets or ends many keys is made once, and names its keys.
+/// Each change that yields secrets or ends many keys is made once, and the repetition names its keys.
 #[tokio::test]
 async fn a_repeated_change_names_its_keys_and_changes_nothing() {
     let stage = Stage::new(Bed::new());
@@ -62,7 +62,7 @@ async fn a_repeated_change_names_its_keys_and_changes_nothing() {
     assert_eq!(stage.dump().await, before, "nothing is revoked again");
 }
 
-/// A request is one actor's, one operation's and one input's.
+/// A request is identified by its actor, operation and input.
 #[tokio::test]
 async fn another_actor_operation_or_key_is_another_request() {
     let stage = Stage::new(Bed::new());
@@ -86,7 +86,7 @@ async fn another_actor_operation_or_key_is_another_request() {
     assert_eq!(stage.dump().await, before, "a key with other input changes nothing");
 }
 
-/// What fails may be sent again, and is carried out then.
+/// A failed change can be repeated, and is then carried out.
 #[tokio::test]
 async fn a_change_that_fails_is_not_remembered() {
     let stage = Stage::new(Bed::new());
@@ -99,7 +99,7 @@ async fn a_change_that_fails_is_not_remembered() {
     stage.keys.issue(&once, NewKey::new("k")).await.unwrap();
 }
 
-/// Within a day the answer is the same; after it the request is a new one.
+/// Within a day, the answer is the same; after that, the request is new.
 #[tokio::test]
 async fn a_request_is_remembered_for_a_day() {
     let stage = Stage::new(Bed::new());
@@ -112,7 +112,7 @@ async fn a_request_is_remembered_for_a_day() {
     assert_eq!(done(issue().await), [second.id().to_string()]);
 }
 
-/// Of many that arrive at once one is carried out.
+/// Of many concurrent repetitions, one is carried out.
 #[tokio::test]
 async fn of_two_at_once_one_is_carried_out() {
     let stage = Stage::new(Bed::new());
@@ -124,7 +124,7 @@ async fn of_two_at_once_one_is_carried_out() {
     assert_eq!(done(refused.into_iter().next().unwrap()), [id]);
 }
 
-/// What may be repeated takes no notice of a request's key, whatever it does inside.
+/// Operations that can be repeated safely ignore the request's key.
 #[tokio::test]
 async fn other_changes_may_be_repeated() {
     let stage = Stage::new(Bed::new());

@@ -1,4 +1,4 @@
-//! Nobody hands out what they don't have, and nobody sees what is another's.
+//! Actors grant only what they have, and see only their own organization.
 
 use std::{future::Future, pin::Pin};
 
@@ -12,7 +12,7 @@ use crate::{bed::Bed, stage::Stage, stage::user};
 
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), ManageError>> + Send + 'a>>;
 
-/// An operation on a key, by its name.
+/// An operation on a key, by name.
 type Operation = (&'static str, for<'a> fn(&'a KeyManager, &'a Actor, &'a KeyId) -> Answer<'a>);
 
 const ON_KEYS: [Operation; 10] = [
@@ -34,14 +34,14 @@ const ON_KEYS: [Operation; 10] = [
     ("delete", |keys, actor, id| Box::pin(async move { keys.delete(actor, id).await })),
 ];
 
-/// Each operation is open to those whose scopes cover what it hands out or touches.
+/// Each operation is allowed to actors whose scopes cover what it grants or changes.
 #[tokio::test]
 async fn each_right_opens_what_the_table_says() {
     let bed = Bed::new();
     let stage = Stage::new(bed);
     let (keys, host) = (&stage.keys, &stage.host);
-    // What the actor has; then for keys with `files:read`, `files:write` and `keys:read`: may it see them, touch them,
-    // hand them out.unwrap()
+    // The actor's scopes. Then, for keys with `files:read`, `files:write` and `keys:read`: whether it may see, change
+    // and grant them.
     let table = [
         ("files:read files:write", [(false, false, false); 3]),
         ("keys:read *:nothing", [(true, false, false); 3]),
@@ -87,7 +87,7 @@ async fn each_right_opens_what_the_table_says() {
     }
 }
 
-/// Was it done, or forbidden.unwrap() Anything else is a failure.
+/// Returns `true` if the operation was done, and `false` if it was forbidden. Panics on any other result.
 fn allowed(result: Result<(), ManageError>) -> bool {
     match result {
         Ok(()) => true,
@@ -96,7 +96,7 @@ fn allowed(result: Result<(), ManageError>) -> bool {
     }
 }
 
-/// Nothing outlives who handed it out; a key that asks is judged by its record.
+/// No key outlives the key that issued it. An acting key is judged by its record.
 #[tokio::test]
 async fn nothing_outlives_the_key_that_issued_it() {
     let bed = Bed::new();
@@ -113,7 +113,7 @@ async fn nothing_outlives_the_key_that_issued_it() {
     stage.fails("an extension", keys.update(&actor, child.id(), extend), "it outlives", forbidden).await;
     let old = stage.issue().await.unwrap();
     stage.fails("a rotation", keys.rotate(&actor, old.id(), Overlap::None), "it outlives", forbidden).await;
-    // The key that asks is judged by its record, whatever the actor says.
+    // The acting key is judged by its record, not by the actor.
     keys.update(host, parent.id(), KeyUpdate::new().scopes(Patch::To(vec!["keys:write".to_owned()]))).await.unwrap();
     let asked = keys.issue(&actor, new().expires_at(bed.at(50)));
     stage.fails("a key beyond what is left", asked, "its scopes are fewer by now", forbidden).await;
@@ -122,7 +122,7 @@ async fn nothing_outlives_the_key_that_issued_it() {
     stage.fails("a key by a revoked key", keys.issue(&actor, none), "it is not live", forbidden).await;
 }
 
-/// Another organization's key is not found, in the same words as one that there is not.
+/// Another organization's key is not found, with the same error as an unknown key.
 #[tokio::test]
 async fn another_organizations_key_is_not_found() {
     let bed = Bed::new();

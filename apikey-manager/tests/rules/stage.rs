@@ -1,4 +1,4 @@
-//! A manager over a store in memory, on a clock that is set by hand.
+//! A manager on a store in memory, with a manual clock.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -43,7 +43,7 @@ impl Stage {
         Stage { bed, keys, clock, host, ours }
     }
 
-    /// Moves the clock to so many seconds after the beginning.
+    /// Sets the clock to this many seconds after the beginning.
     pub(crate) fn at(&self, seconds: i64) {
         self.clock.set_wall(self.bed.at(seconds));
     }
@@ -52,7 +52,7 @@ impl Stage {
         self.keys.issue(&self.host, NewKey::new("a key").scopes(["files:read"])).await
     }
 
-    /// Returns the caller of a request that presents the key.
+    /// Returns the caller of a request with the key.
     pub(crate) async fn present(&self, key: &IssuedKey) -> AuthenticatedKey {
         let decision = match self.keys.authenticator().authenticate(&Bearer::of(key.secret())) {
             Authentication::Done(decision) => decision,
@@ -74,7 +74,7 @@ impl Stage {
         self.bed.dump(&[&self.ours]).await
     }
 
-    /// The operation is refused for this field, for this reason, and nothing was changed.
+    /// Checks that the operation is rejected for this field and reason, and changes nothing.
     pub(crate) async fn refuses<T: Debug>(
         &self,
         what: &str,
@@ -91,7 +91,7 @@ impl Stage {
         .await
     }
 
-    /// The operation fails as expected, and nothing was changed.
+    /// Checks that the operation fails as expected, and changes nothing.
     pub(crate) async fn fails<T: Debug>(
         &self,
         what: &str,
@@ -108,7 +108,7 @@ impl Stage {
     }
 }
 
-/// A request with a key.
+/// Creates a request with a key.
 struct Bearer(String);
 
 impl Bearer {

@@ -1,4 +1,4 @@
-//! Everything done is told, with nothing that must stay secret; what was used is counted.
+//! Every action is recorded without secrets, and all use is counted.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{
     stage::Stage,
 };
 
-/// Each action is told once, with who, what, when and why asked, and without secrets or digests.
+/// Each action is recorded once, with its actor, target, time and request, and without secrets or digests.
 #[tokio::test]
 async fn each_action_is_told_once_without_secrets() {
     let bed = Bed::new();
@@ -94,7 +94,7 @@ async fn each_action_is_told_once_without_secrets() {
     assert_eq!(names, Some(["a key", "renamed"].map(str::to_owned)), "the name before and after");
 }
 
-/// Usage is told of keys, accounts, environments and the organization, and each secret's last use.
+/// Usage is returned by key, account, environment and organization, with each secret's last use.
 #[tokio::test]
 async fn usage_tells_totals_and_last_uses() {
     let bed = Bed::new();
@@ -135,7 +135,7 @@ async fn usage_tells_totals_and_last_uses() {
     }
 }
 
-/// Every request that was let in counts, whatever becomes of its key before that is written.
+/// Every accepted request counts, even if its key changes before the count is written.
 #[tokio::test]
 async fn unwritten_usage_of_an_ended_key_counts() {
     let bed = Bed::new();
