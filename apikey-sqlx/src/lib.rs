@@ -55,8 +55,8 @@
 //! # SQLite
 //!
 //! Writes to a deleted file are lost. If the file or its write-ahead log is deleted or replaced while it is open,
-//! changes and [`check`](KeyStore::check) fail, and within a second look-ups fail, too. Stop the service before you
-//! restore a backup. On Windows an open file can't be deleted.
+//! changes and [`check`](apikey_manager::KeyStore::check) fail, and within a second look-ups fail, too. Stop the
+//! service before you restore a backup. On Windows an open file can't be deleted.
 //!
 //! # Features
 //!
