@@ -111,7 +111,7 @@ impl Asset {
         Arc::new(Asset { name, content_type, plain, brotli: OnceLock::new(), gzip: OnceLock::new() })
     }
 
-    /// The file as this encoding has it, unless that is no smaller.
+    /// Returns the file in this encoding, or `None` if it is not smaller.
     pub(crate) fn brotli(&self) -> Option<&Bytes> {
         self.brotli.get_or_init(|| self.smaller(brotli(&self.plain))).as_ref()
     }

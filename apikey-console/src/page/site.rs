@@ -88,7 +88,7 @@ async fn shell(State(site): State<Arc<Site>>, OriginalUri(uri): OriginalUri, ask
     }
 }
 
-/// Leads pages of the host to the script that defines the element, whatever its folder is named now.
+/// Redirects pages of the host to the script that defines the element, in the folder of the current files.
 async fn element(State(site): State<Arc<Site>>) -> Response {
     (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, site.script.as_str()), (CACHE_CONTROL, "no-cache")]).into_response()
 }
