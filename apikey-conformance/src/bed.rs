@@ -248,7 +248,7 @@ pub(crate) fn update(mut key: KeyRecord) -> Change {
 }
 
 pub(crate) fn affecting(changes: impl IntoIterator<Item = Change>) -> Changes {
-    Changes { changes: changes.into_iter().collect(), affects_callers: true }
+    Changes { changes: changes.into_iter().collect(), affects_callers: true, ..Changes::default() }
 }
 
 #[track_caller]

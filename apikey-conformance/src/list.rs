@@ -160,6 +160,14 @@ macro_rules! test_store {
                 no_two_changes_share_a_revision,
                 a_revision_covers_every_change_up_to_it,
             }
+            fleet {
+                the_history_tells_every_change,
+                the_head_is_the_last_change,
+                a_nodes_row_never_falls_back,
+                marks_of_another_history_are_not_acknowledged,
+                rows_are_swept_and_replaced,
+                detached_connections_see_the_same_store,
+            }
             markers {
                 a_marker_is_set_once,
                 one_of_ten_sets_the_marker,

@@ -51,6 +51,7 @@ mod audit;
 mod backoff;
 mod error;
 mod events;
+mod fleet;
 mod hint;
 mod idempotency;
 mod import;
@@ -79,6 +80,7 @@ pub use apikey_core::{
 pub use audit::{Action, AuditEvent};
 pub use error::{Busy, Forbidden, Limited, ManageError, Missing};
 pub use events::{Due, Event, Retention, Spike, SpikeThreshold, Thresholds, due};
+pub use fleet::{FleetStore, Invalidation, StoreState};
 pub use import::{ImportKey, ImportProgress, RowError};
 pub use limits::Limits;
 pub use manager::{

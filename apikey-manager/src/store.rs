@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::{
     account::ServiceAccount,
     audit::AuditEvent,
+    fleet::{FleetStore, Invalidation},
     organization::{OrganizationRecord, Switched},
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, KeySort, Prune, Pruned, Reach,
@@ -130,6 +131,9 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Sets a marker to `to` if it is `from` (`None`: not set), atomically. Returns `false` if it is not.
     async fn advance_marker(&self, name: &str, from: Option<&str>, to: &str) -> Result<bool, StoreError>;
 
+    /// Returns the part that processes agree through.
+    fn fleet(&self) -> &dyn FleetStore;
+
     /// Checks whether the store can be read and written.
     async fn check(&self) -> Result<(), StoreError>;
 
@@ -198,8 +202,10 @@ pub trait Transaction: Send {
 pub struct Changes {
     /// The changes, in order.
     pub changes: Vec<Change>,
-    /// `true` if they change access.
+    /// `true` if they change access, and so take a revision.
     pub affects_callers: bool,
+    /// What they mean for cached keys. The store keeps them beside the revision, for other processes.
+    pub invalidations: Vec<Invalidation>,
 }
 
 /// A change in a transaction.

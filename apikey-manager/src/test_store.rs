@@ -15,6 +15,7 @@ use crate::{
     MemoryStore,
     account::ServiceAccount,
     audit::AuditEvent,
+    fleet::FleetStore,
     organization::OrganizationRecord,
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, Reach, ReachQuery, UsageBatch,
@@ -61,7 +62,7 @@ impl TestStore {
     pub(crate) async fn insert(&self, key: KeyRecord) {
         let transaction = self.memory.begin(&key.organization).await.unwrap();
         let changes = vec![Change::InsertKey(Box::new(key))];
-        transaction.commit(Changes { changes, affects_callers: true }).await.unwrap();
+        transaction.commit(Changes { changes, affects_callers: true, invalidations: Vec::new() }).await.unwrap();
     }
 
     pub(crate) fn batch_ids(&self) -> Vec<String> {
@@ -84,6 +85,10 @@ impl TestStore {
 
 #[async_trait]
 impl KeyStore for TestStore {
+    fn fleet(&self) -> &dyn FleetStore {
+        self.memory.fleet()
+    }
+
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {
         self.memory.begin(organization).await
     }

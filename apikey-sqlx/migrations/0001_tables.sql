@@ -179,6 +179,32 @@ CREATE TABLE @fleet (
 ){table};
 INSERT INTO @fleet (id, revision, nonce) VALUES (1, 0, {random});
 
+-- The latest changes of access, for the caches of other processes.
+CREATE TABLE @change (
+    revision {int} NOT NULL PRIMARY KEY,
+    nonce {text} NOT NULL,
+    -- The first targets, as a JSON array.
+    targets {text} NOT NULL
+){table};
+
+-- The further targets of a change that has many. They are written before the revision is locked.
+CREATE TABLE @change_target (
+    nonce {text} NOT NULL,
+    n {int} NOT NULL,
+    targets {text} NOT NULL,
+    PRIMARY KEY (nonce, n)
+){keyed_table};
+
+-- The processes that follow the changes, each with a row while it holds a lease.
+CREATE TABLE @node (
+    id {text} NOT NULL PRIMARY KEY,
+    lease_ms {int} NOT NULL,
+    -- The revision up to which the process has said that its cache reflects the changes.
+    applied {int} NOT NULL,
+    -- Counts its renewals.
+    beat {int} NOT NULL
+){table};
+
 CREATE TABLE @audit (
     id {text} NOT NULL PRIMARY KEY,
     at {int} NOT NULL,

@@ -154,6 +154,17 @@ impl Database {
         Ok(Connection::new(link, patience, Arc::clone(turn)))
     }
 
+    /// Returns the same database on few connections of its own, which are opened when they are used first.
+    pub(crate) fn detached(&self) -> Self {
+        let (pools, lanes) = match &self.pools {
+            #[cfg(feature = "sqlite")]
+            Pools::Sqlite { writer, readers, files } => crate::sqlite::detached(writer, readers, files, self.timeout),
+            #[cfg(feature = "postgres")]
+            Pools::Postgres { pool, .. } => crate::postgres::detached(pool, self.timeout),
+        };
+        Database::new(pools, lanes, self.names.clone(), self.timeout)
+    }
+
     pub(crate) async fn close(&self) {
         match &self.pools {
             #[cfg(feature = "sqlite")]

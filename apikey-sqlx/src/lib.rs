@@ -87,6 +87,8 @@ mod files;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod found;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod history;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod lanes;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migrate;

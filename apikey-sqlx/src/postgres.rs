@@ -15,6 +15,8 @@ use crate::{
 };
 
 const CONNECTIONS: u32 = 12;
+/// One for each kind of statement. Mostly one is open.
+const DETACHED: u32 = 3;
 const OLDEST: i32 = 140_000;
 /// Poolers' error for a start parameter that they don't support.
 const PROTOCOL_VIOLATION: &str = "08P01";
@@ -61,9 +63,15 @@ pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database,
     check(&mut first).await?;
     let _ = first.close().await;
     refuse_poolers_of_transactions(&server, options.timeout).await?;
-    let pool = PoolOptions::<Postgres>::new()
-        .max_connections(options.max_connections.unwrap_or(CONNECTIONS))
-        .acquire_timeout(options.timeout.min(Duration::from_secs(3)))
+    let pool = pool(options.max_connections.unwrap_or(CONNECTIONS), options.timeout);
+    Ok(database(pool.connect_lazy_with(server), true, names, options))
+}
+
+/// Returns the options of the store's own pools.
+fn pool(connections: u32, timeout: Duration) -> PoolOptions<Postgres> {
+    PoolOptions::<Postgres>::new()
+        .max_connections(connections)
+        .acquire_timeout(timeout.min(Duration::from_secs(3)))
         // It would be a round trip before each statement. Reads retry on another connection instead.
         .test_before_acquire(false)
         .after_connect(|connection, _| {
@@ -74,8 +82,14 @@ pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database,
                     Some(reason) => Err(sqlx::Error::Protocol(reason)),
                 }
             })
-        });
-    Ok(database(pool.connect_lazy_with(server), true, names, options))
+        })
+}
+
+/// Returns a small pool to the same server, whose connections are the caller's alone.
+pub(crate) fn detached(pool_of_store: &PgPool, timeout: Duration) -> (Pools, Lanes) {
+    let server = pool_of_store.connect_options().as_ref().clone();
+    let pool = pool(DETACHED, timeout).connect_lazy_with(server);
+    (Pools::Postgres { pool, is_own: true }, Lanes::of_server(DETACHED))
 }
 
 /// Uses a service's pool.

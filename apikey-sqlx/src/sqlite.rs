@@ -120,6 +120,23 @@ pub(crate) async fn open(file: SqliteConnectOptions, options: &SqlOptions) -> Re
     Ok(Database::new(pools, Lanes::of_file(count), names, options.timeout))
 }
 
+/// Returns two connections to the same file, which are the caller's alone.
+///
+/// A node's row needs no protection against a power failure, which ends all nodes on the file.
+pub(crate) fn detached(
+    writer: &SqlitePool,
+    readers: &SqlitePool,
+    files: &Arc<Files>,
+    timeout: Duration,
+) -> (Pools, Lanes) {
+    let one = |pool: &SqlitePool| {
+        let options = PoolOptions::<Sqlite>::new().max_connections(1).acquire_timeout(timeout);
+        let file = pool.connect_options().as_ref().clone().synchronous(SqliteSynchronous::Normal);
+        options.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_lazy_with(file)
+    };
+    (Pools::Sqlite { writer: one(writer), readers: one(readers), files: Arc::clone(files) }, Lanes::of_file(1))
+}
+
 /// sqlx names in-memory databases by numbers of its own.
 fn is_memory(file: &SqliteConnectOptions) -> bool {
     file.get_filename().to_string_lossy().starts_with("file:sqlx-in-memory-")

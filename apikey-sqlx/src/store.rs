@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc};
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, Cursor, Found, KeyQuery, KeyRecord,
-    KeyStore, OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, ServiceAccount, ServiceAccountId,
-    StoreError, Transaction, UsageBatch, UsageBucket, UsageQuery,
+    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, Cursor, FleetStore, Found, KeyQuery,
+    KeyRecord, KeyStore, OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, ServiceAccount,
+    ServiceAccountId, StoreError, Transaction, UsageBatch, UsageBucket, UsageQuery,
 };
 use async_trait::async_trait;
 
@@ -32,7 +32,7 @@ use crate::{
 /// a standby, because its answers may be stale.
 #[derive(Clone)]
 pub struct SqlStore {
-    database: Arc<Database>,
+    pub(crate) database: Arc<Database>,
 }
 
 impl fmt::Debug for SqlStore {
@@ -71,6 +71,10 @@ impl SqlStore {
 
 #[async_trait]
 impl KeyStore for SqlStore {
+    fn fleet(&self) -> &dyn FleetStore {
+        self
+    }
+
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {
         Ok(Box::new(SqlTransaction::begin(self.database.clone(), organization.clone()).await?))
     }

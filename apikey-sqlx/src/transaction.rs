@@ -13,10 +13,11 @@ use crate::{
     changes,
     database::{Change, Database},
     error::{self, Failure},
-    query::{Names, Query, Value},
+    history,
+    query::{Query, Value},
     reach::{self, Source},
     reads,
-    row::{self, Row, corrupt},
+    row::{self, Row},
 };
 
 #[cfg(feature = "postgres")]
@@ -160,7 +161,7 @@ impl Transaction for SqlTransaction {
         let applied = async {
             changes::apply(&mut change, names, &organization, changes.changes).await?;
             match changes.affects_callers {
-                true => next_revision(&mut change, names).await.map(Some),
+                true => history::record(&mut change, names, &changes.invalidations).await.map(Some),
                 false => Ok(None),
             }
         };
@@ -172,11 +173,4 @@ impl Transaction for SqlTransaction {
             }
         }
     }
-}
-
-/// Takes the last lock of a change. Its holder waits for no other lock, so revisions commit in order.
-async fn next_revision(change: &mut Change, names: &Names) -> Result<u64, StoreError> {
-    let next = names.query("UPDATE @fleet SET revision = revision + 1 RETURNING revision");
-    let rows = change.fetch(next).await.map_err(error::failed)?;
-    rows.first().ok_or_else(|| corrupt("no revision"))?.reader().count()
 }

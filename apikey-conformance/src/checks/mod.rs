@@ -4,6 +4,7 @@ pub(crate) mod activity;
 pub(crate) mod atomicity;
 pub(crate) mod audit;
 pub(crate) mod finding;
+pub(crate) mod fleet;
 pub(crate) mod isolation;
 pub(crate) mod lineage;
 pub(crate) mod lists;

@@ -23,7 +23,11 @@ pub(crate) async fn only_changes_that_affect_callers_take_a_revision(bed: Arc<Be
 
     let mut renamed = key.clone();
     (renamed.version, renamed.name) = (2, "renamed".to_owned());
-    let quiet = Changes { changes: vec![Change::UpdateKey(Box::new(renamed.clone()))], affects_callers: false };
+    let quiet = Changes {
+        changes: vec![Change::UpdateKey(Box::new(renamed.clone()))],
+        affects_callers: false,
+        ..Changes::default()
+    };
     assert_eq!(
         bed.store.begin(&ours).await.unwrap().commit(quiet).await.unwrap(),
         None,
@@ -32,7 +36,7 @@ pub(crate) async fn only_changes_that_affect_callers_take_a_revision(bed: Arc<Be
     assert_eq!(bed.stored(&key).await.name, "renamed", "the name after such a change");
     assert_eq!(Some(bed.store.revision().await.unwrap()), first, "the revision after a change that affects nobody");
     let told = vec![Change::Audit(bed.event(&ours, Action::KeyUpdated, &key.id))];
-    let told = Changes { changes: told, affects_callers: false };
+    let told = Changes { changes: told, affects_callers: false, ..Changes::default() };
     assert_eq!(
         bed.store.begin(&ours).await.unwrap().commit(told).await.unwrap(),
         None,

@@ -8,10 +8,10 @@ use std::{
 
 use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion, Timestamp};
 use apikey_manager::{
-    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Bucket, Counts, Cursor, Found,
-    FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, MemoryStore, OrganizationId, OrganizationRecord,
-    Prune, Pruned, Reach, ReachQuery, Remembered, Selection, ServiceAccount, ServiceAccountId, StoreError, Transaction,
-    UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow,
+    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Bucket, Counts, Cursor, FleetStore,
+    Found, FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, MemoryStore, OrganizationId,
+    OrganizationRecord, Prune, Pruned, Reach, ReachQuery, Remembered, Selection, ServiceAccount, ServiceAccountId,
+    StoreError, Transaction, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow,
 };
 use async_trait::async_trait;
 use serde_json::Value;
@@ -201,6 +201,10 @@ impl Broken {
 
 #[async_trait]
 impl KeyStore for Broken {
+    fn fleet(&self) -> &dyn FleetStore {
+        self
+    }
+
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {
         self.notes().organizations.insert(organization.clone());
         let inner = self.inner.begin(organization).await?;

@@ -347,6 +347,28 @@ faults! {
     ForgetsMarkers: [
         a_marker_is_set_once,
     ],
+    /// Of many invalidations the first are kept.
+    HistoryForgetsInvalidations: [the_history_tells_every_change],
+    /// Changes without invalidations are left out of the history.
+    HistoryHasGaps: [the_history_tells_every_change],
+    /// All changes have one nonce.
+    NoncesRepeat: [the_history_tells_every_change],
+    /// The change from which on the history was asked for is left out.
+    HistoryBeginsLate: [the_history_tells_every_change],
+    /// The head is not of the moment of the history.
+    HeadLags: [the_head_is_the_last_change],
+    /// An old beat replaces a newer one.
+    BeatsFallBack: [a_nodes_row_never_falls_back],
+    /// An old acknowledgement replaces a newer one.
+    AcknowledgementsFallBack: [a_nodes_row_never_falls_back],
+    /// An acknowledgement counts whatever its nonce.
+    AcknowledgesAnyHistory: [marks_of_another_history_are_not_acknowledged],
+    /// A row is swept whatever its beat.
+    SweepsTheLiving: [rows_are_swept_and_replaced],
+    /// The row of the id before stays.
+    KeepsReplacedNodes: [rows_are_swept_and_replaced],
+    /// Detached connections lead elsewhere.
+    DetachedIsAnother: [detached_connections_see_the_same_store],
     /// Requests are not remembered.
     ForgetsRequests: [
         a_request_is_remembered_once,

@@ -4,6 +4,7 @@
 
 mod broken;
 mod fault;
+mod fleet;
 mod transaction;
 
 use std::{

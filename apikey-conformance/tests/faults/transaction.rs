@@ -181,14 +181,15 @@ impl Transaction for BrokenTransaction {
         let store = self.store.clone();
         let organization = self.organization.clone();
         let mut inner = self.inner().await?;
-        let Changes { changes, mut affects_callers } = changes;
+        let Changes { changes, mut affects_callers, invalidations } = changes;
         let mut steps = Vec::new();
         for change in changes {
             if let Some(change) = rewritten(&store, &organization, &mut *inner, &steps, change).await? {
                 steps.push(change);
             }
         }
-        let committing = |changes, affects_callers| Changes { changes, affects_callers };
+        let committing =
+            |changes, affects_callers| Changes { changes, affects_callers, invalidations: invalidations.clone() };
         let deleted: Vec<_> = steps
             .iter()
             .filter_map(|step| if let Change::DeleteKey(id) = step { Some(id.clone()) } else { None })

@@ -1,4 +1,4 @@
-//! One change: its transaction, its actor, and its effects on the cache.
+//! One change: its transaction, its actor, and what it means for the cache.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use crate::{
     audit::{Action, AuditEvent},
     error::{Forbidden, Limited, ManageError, Missing},
     events::Event,
+    fleet::Invalidation,
     idempotency::{MOST_REMEMBERED, REMEMBERED_FOR},
     limits::Limits,
     organization::Switched,
@@ -23,6 +24,9 @@ use crate::{
     store::{Change, Changes, KeyState, Lineage, Made, Remembered, StoreError, Transaction},
 };
 
+/// The most invalidations that other processes are told one by one.
+const MOST_TOLD: usize = 1_000;
+
 pub(super) struct Operation {
     pub(super) shared: Arc<Shared>,
     pub(super) transaction: Box<dyn Transaction>,
@@ -30,28 +34,13 @@ pub(super) struct Operation {
     pub(super) standing: Standing,
     pub(super) now: Timestamp,
     changes: Vec<Change>,
-    effects: Vec<Effect>,
+    invalidations: Vec<Invalidation>,
     events: Vec<Event>,
     /// The prefix of the ids of this operation's audit events.
     first_event: Option<String>,
     affects_callers: bool,
     /// Dropped last, after the transaction.
     turn: Turn,
-}
-
-/// An effect on the cache.
-#[derive(Clone, Debug)]
-enum Effect {
-    /// The key is rejected, and its requests end.
-    End(KeyId),
-    /// One secret is rejected, and its requests end.
-    EndSecret(KeyId, KeyDigest),
-    /// The key is loaded again.
-    Refresh(KeyId),
-    /// The end of a key or a secret has moved, also for requests under way.
-    EndAt(KeyId, KeyDigest, Option<Timestamp>),
-    /// Refused keys may be valid now.
-    ForgetRefused,
 }
 
 /// Checks the actor's level, and asks for limits if needed, before anything is read.
@@ -94,7 +83,7 @@ impl Operation {
             standing,
             now,
             changes: Vec::new(),
-            effects: Vec::new(),
+            invalidations: Vec::new(),
             events: Vec::new(),
             first_event: None,
             affects_callers: false,
@@ -206,7 +195,7 @@ impl Operation {
         key.version = before.version + 1;
         for secret in key.secrets.iter().filter(|secret| secret.ended_at.is_none()) {
             let ends_at = secret.ends_at.into_iter().chain(key.expires_at).min();
-            self.effects.push(Effect::EndAt(key.id.clone(), secret.digest.clone(), ends_at));
+            self.invalidations.push(Invalidation::End(key.id.clone(), secret.digest.clone(), ends_at));
         }
         self.changes.push(Change::UpdateKey(Box::new(key.clone())));
         let (mut was, mut is) = difference(describe_record(before, self.now), describe_record(key, self.now));
@@ -276,19 +265,19 @@ impl Operation {
     }
 
     pub(super) fn end(&mut self, key: &KeyId) {
-        self.effects.push(Effect::End(key.clone()));
+        self.invalidations.push(Invalidation::Key(key.clone()));
     }
 
     pub(super) fn end_secret(&mut self, key: &KeyId, digest: &KeyDigest) {
-        self.effects.push(Effect::EndSecret(key.clone(), digest.clone()));
+        self.invalidations.push(Invalidation::Secret(key.clone(), digest.clone()));
     }
 
     pub(super) fn refresh(&mut self, key: &KeyId) {
-        self.effects.push(Effect::Refresh(key.clone()));
+        self.invalidations.push(Invalidation::Changed(key.clone()));
     }
 
     pub(super) fn forget_refused(&mut self) {
-        self.effects.push(Effect::ForgetRefused);
+        self.invalidations.push(Invalidation::Refused);
     }
 
     pub(super) fn audit(
@@ -320,19 +309,31 @@ impl Operation {
 
     /// Commits the change and applies its effects before it returns.
     pub(super) async fn commit(self) -> Result<(), ManageError> {
-        let Operation { turn, shared, transaction, changes, effects, events, affects_callers, .. } = self;
-        let committed = transaction.commit(Changes { changes, affects_callers }).await;
+        let Operation { turn, shared, transaction, actor, changes, invalidations, events, affects_callers, .. } = self;
+        let told = match invalidations.len() {
+            0..=MOST_TOLD => invalidations.clone(),
+            _ => vec![Invalidation::Organization(actor.organization), Invalidation::Refused],
+        };
+        let committed = transaction
+            .commit(Changes {
+                changes,
+                affects_callers: affects_callers || !invalidations.is_empty(),
+                invalidations: told,
+            })
+            .await;
         // The turn is kept until the effects are applied, so that a later change's effects follow them.
         // If the answer was lost, the change may hold: what it might have ended must be loaded again.
         if committed.is_ok() || committed.as_ref().is_err_and(StoreError::is_unknown) {
             let authenticator = &shared.authenticator;
-            for effect in &effects {
-                match effect {
-                    Effect::End(key) => authenticator.revoke(key),
-                    Effect::EndSecret(key, digest) => authenticator.revoke_secret(key, digest),
-                    Effect::Refresh(key) => authenticator.refresh(key),
-                    Effect::EndAt(key, digest, ends_at) => authenticator.end_at(key, Some(digest), *ends_at),
-                    Effect::ForgetRefused => authenticator.forget_refused(),
+            for invalidation in &invalidations {
+                match invalidation {
+                    Invalidation::Key(key) => authenticator.revoke(key),
+                    Invalidation::Secret(key, digest) => authenticator.revoke_secret(key, digest),
+                    Invalidation::Changed(key) => authenticator.refresh(key),
+                    Invalidation::End(key, digest, ends_at) => authenticator.end_at(key, Some(digest), *ends_at),
+                    Invalidation::Refused => authenticator.forget_refused(),
+                    // It stands for many invalidations, and is made after this.
+                    Invalidation::Organization(_) => {}
                 }
             }
         }

@@ -33,6 +33,7 @@ impl State {
         }
         Ok(changes.affects_callers.then(|| {
             self.revision += 1;
+            self.history.add(self.revision, changes.invalidations);
             self.revision
         }))
     }

@@ -3,6 +3,7 @@
 
 mod activity;
 mod changes;
+mod fleet;
 mod reach;
 mod state;
 mod transaction;
@@ -22,6 +23,7 @@ use self::{state::State, transaction::MemoryTransaction};
 use crate::{
     account::ServiceAccount,
     audit::AuditEvent,
+    fleet::FleetStore,
     organization::OrganizationRecord,
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, Reach, ReachQuery, UsageBatch,
@@ -108,6 +110,10 @@ impl fmt::Debug for MemoryStore {
 
 #[async_trait]
 impl KeyStore for MemoryStore {
+    fn fleet(&self) -> &dyn FleetStore {
+        self
+    }
+
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {
         let lock = self.lock(organization).await;
         Ok(Box::new(MemoryTransaction::new(self.clone(), organization.clone(), lock)))

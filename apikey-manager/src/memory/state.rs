@@ -8,7 +8,7 @@ use std::{
 
 use apikey_core::{KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
 
-use super::{activity::ActivityLog, usage::Counted};
+use super::{activity::ActivityLog, fleet::History, usage::Counted};
 use crate::{
     account::ServiceAccount,
     audit::AuditEvent,
@@ -34,6 +34,7 @@ pub(super) struct State {
     pub(super) batch_ids: HashSet<String>,
     pub(super) activity: ActivityLog,
     pub(super) revision: u64,
+    pub(super) history: History,
 }
 
 /// The data of one organization. Lists are sorted, and read backwards.

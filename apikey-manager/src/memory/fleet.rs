@@ -1,0 +1,105 @@
+//! The history of changes, and the nodes that follow it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use apikey_core::Timestamp;
+use apikey_fleet::{Beat, Change, Mark, NodeId, NodeRow, Nonce, OwnRow, Revision, Snapshot, Sweep};
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use crate::{
+    fleet::{FleetStore, Invalidation, StoreState},
+    store::StoreError,
+};
+
+/// The most changes that are kept. A node that is further behind joins anew.
+const MOST_CHANGES: usize = 4_096;
+
+#[derive(Default)]
+pub(super) struct History {
+    /// The latest changes, oldest first.
+    changes: VecDeque<Change<Vec<Invalidation>>>,
+    nodes: BTreeMap<NodeId, NodeRow>,
+}
+
+impl History {
+    pub(super) fn add(&mut self, revision: u64, targets: Vec<Invalidation>) {
+        let mark = Mark { revision: Revision::new(revision), nonce: nonce() };
+        self.changes.push_back(Change { mark, awaited: !targets.is_empty(), targets });
+        while self.changes.len() > MOST_CHANGES {
+            self.changes.pop_front();
+        }
+    }
+
+    fn head(&self) -> Mark {
+        let beginning = Mark { revision: Revision::ZERO, nonce: Nonce::new(0) };
+        self.changes.back().map_or(beginning, |change| change.mark)
+    }
+
+    fn since(&self, revision: Option<Revision>) -> Vec<Change<Vec<Invalidation>>> {
+        let Some(revision) = revision else { return Vec::new() };
+        self.changes.iter().filter(|change| change.mark.revision >= revision).cloned().collect()
+    }
+}
+
+/// A store in memory has one history, which nothing else can resemble: without randomness, nonces are only distinct.
+fn nonce() -> Nonce {
+    let mut bytes = [0; 16];
+    let _ = getrandom::fill(&mut bytes);
+    Nonce::new(u128::from_be_bytes(bytes))
+}
+
+#[async_trait]
+impl FleetStore for MemoryStore {
+    async fn beat(&self, id: NodeId, lease: Duration, beat: Beat, replaces: Option<NodeId>) -> Result<(), StoreError> {
+        let nodes = &mut self.write().history.nodes;
+        let row = nodes.entry(id).or_insert(NodeRow { id, lease, applied: Revision::ZERO, beat });
+        row.beat = row.beat.max(beat);
+        if let Some(replaced) = replaces {
+            nodes.remove(&replaced);
+        }
+        Ok(())
+    }
+
+    async fn snapshot(&self, id: NodeId, since: Option<Revision>) -> Result<StoreState, StoreError> {
+        let history = &self.read().history;
+        let own = history.nodes.get(&id).map(|row| OwnRow { beat: row.beat, applied: row.applied });
+        let snapshot = Snapshot { head: history.head(), own, writable: true, changes: history.since(since) };
+        Ok(StoreState::new(snapshot, Timestamp::now()))
+    }
+
+    async fn acknowledge(&self, id: NodeId, applied: Mark) -> Result<(), StoreError> {
+        let history = &mut self.write().history;
+        let is_ours = history.changes.iter().any(|change| change.mark == applied) || history.head() == applied;
+        if let Some(row) = history.nodes.get_mut(&id).filter(|_| is_ours) {
+            row.applied = row.applied.max(applied.revision);
+        }
+        Ok(())
+    }
+
+    async fn leave(&self, id: NodeId) -> Result<(), StoreError> {
+        self.write().history.nodes.remove(&id);
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<(Revision, Vec<NodeRow>), StoreError> {
+        let history = &self.read().history;
+        Ok((history.head().revision, history.nodes.values().copied().collect()))
+    }
+
+    async fn sweep(&self, Sweep { id, beat }: Sweep) -> Result<bool, StoreError> {
+        let nodes = &mut self.write().history.nodes;
+        let is_seen = nodes.get(&id).is_some_and(|row| row.beat == beat);
+        if is_seen {
+            nodes.remove(&id);
+        }
+        Ok(is_seen)
+    }
+
+    fn detached(&self) -> Box<dyn FleetStore> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,223 @@
+//! The history of changes of access, and the processes that follow it.
+
+use std::time::Duration;
+
+use apikey_core::Timestamp;
+use apikey_fleet::{Beat, Change as Recorded, Mark, NodeId, NodeRow, Nonce, OwnRow, Revision, Snapshot, Sweep};
+use apikey_manager::{FleetStore, Invalidation, StoreError, StoreState};
+use async_trait::async_trait;
+
+use crate::{
+    database::{Change, Database},
+    dialect::Dialect,
+    error,
+    query::{Names, Query},
+    row::{Row, corrupt},
+    store::SqlStore,
+};
+
+/// The targets of one row.
+const TARGETS: usize = 50;
+
+/// The latest changes that are kept. A process that is further behind empties its cache.
+const MOST_CHANGES: u64 = 4_096;
+
+/// The number of changes after which old ones are deleted.
+const PRUNED_EVERY: u64 = 128;
+
+/// Takes the next revision and records what the change means for cached keys.
+///
+/// The revision is the last lock of a change: its holder waits for no other lock, and revisions commit in their order.
+pub(crate) async fn record(change: &mut Change, names: &Names, targets: &[Invalidation]) -> Result<u64, StoreError> {
+    let nonce = nonce()?;
+    let mut chunks = targets.chunks(TARGETS);
+    let first = json(chunks.next().unwrap_or_default())?;
+    for (n, targets) in (1_i64..).zip(chunks) {
+        let insert = names.query("INSERT INTO @change_target (nonce, n, targets) VALUES ($1, $2, $3)");
+        let insert = insert.bind(nonce.as_str()).bind(n).bind(json(targets)?);
+        change.execute(insert).await.map_err(error::failed)?;
+    }
+    let revision = match names.dialect {
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => {
+            let next = names.query("UPDATE @fleet SET revision = revision + 1, nonce = $1 RETURNING revision");
+            let revision = one_revision(change, next.bind(nonce.as_str())).await?;
+            let insert = names.query("INSERT INTO @change (revision, nonce, targets) VALUES ($1, $2, $3)");
+            let insert = insert.bind(number(revision)?).bind(nonce).bind(first);
+            change.execute(insert).await.map_err(error::failed)?;
+            revision
+        }
+        // One statement, because everybody waits for whoever holds the revision.
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => {
+            let next = "WITH head AS (UPDATE @fleet SET revision = revision + 1, nonce = $1 RETURNING revision) \
+                 INSERT INTO @change (revision, nonce, targets) SELECT revision, $1, $2 FROM head RETURNING revision";
+            one_revision(change, names.query(next).bind(nonce).bind(first)).await?
+        }
+    };
+    if revision.is_multiple_of(PRUNED_EVERY) {
+        prune(change, names, revision.saturating_sub(MOST_CHANGES)).await?;
+    }
+    Ok(revision)
+}
+
+async fn one_revision(change: &mut Change, query: Query<'_>) -> Result<u64, StoreError> {
+    let rows = change.fetch(query).await.map_err(error::failed)?;
+    rows.first().ok_or_else(|| corrupt("no revision"))?.reader().count()
+}
+
+async fn prune(change: &mut Change, names: &Names, last: u64) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM @change_target WHERE nonce IN (SELECT nonce FROM @change WHERE revision <= $1)",
+        "DELETE FROM @change WHERE revision <= $1",
+    ] {
+        change.execute(names.query(sql).bind(number(last)?)).await.map_err(error::failed)?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl FleetStore for SqlStore {
+    async fn beat(&self, id: NodeId, lease: Duration, beat: Beat, replaces: Option<NodeId>) -> Result<(), StoreError> {
+        let names = &self.database.names;
+        let millis = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+        // A statement may be executed long after it was given up, so a beat never falls.
+        let write = "INSERT INTO @node AS n (id, lease_ms, applied, beat) VALUES ($1, $2, 0, $3) \
+                     ON CONFLICT (id) DO UPDATE SET beat = excluded.beat WHERE n.beat < excluded.beat";
+        let write = names.query(write).bind(hex(id.get())).bind(millis).bind(beat.get());
+        let replaced = replaces.map(|id| names.query("DELETE FROM @node WHERE id = $1").bind(hex(id.get())));
+        let work = async |change: &mut Change| {
+            change.execute(write).await?;
+            match replaced {
+                Some(replaced) => change.execute(replaced).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        self.database.change(work).await
+    }
+
+    async fn snapshot(&self, id: NodeId, since: Option<Revision>) -> Result<StoreState, StoreError> {
+        let names = &self.database.names;
+        let (writable, time) = match names.dialect {
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => ("1", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => (
+                "CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only')::bool THEN 0 ELSE 1 END::bigint",
+                "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+            ),
+        };
+        // One statement is one snapshot.
+        let read = format!(
+            "SELECT f.revision, f.nonce, {writable}, {time}, n.beat, n.applied, \
+             c.revision, c.nonce, c.targets, t.targets \
+             FROM @fleet f LEFT JOIN @node n ON n.id = $1 LEFT JOIN @change c ON c.revision >= $2 \
+             LEFT JOIN @change_target t ON t.nonce = c.nonce ORDER BY c.revision, t.n"
+        );
+        let since = since.map(|since| number(since.get())).transpose()?;
+        let rows = self.database.look_up(names.query(&read).bind(hex(id.get())).bind(since)).await?;
+        read_state(&rows)
+    }
+
+    async fn acknowledge(&self, id: NodeId, applied: Mark) -> Result<(), StoreError> {
+        // The head's change may have been pruned, but not the head.
+        let raise = "UPDATE @node SET applied = $2 WHERE id = $1 AND applied < $2 AND (\
+             EXISTS (SELECT 1 FROM @change WHERE revision = $2 AND nonce = $3) \
+             OR EXISTS (SELECT 1 FROM @fleet WHERE revision = $2 AND nonce = $3))";
+        let raise = self.database.names.query(raise).bind(hex(id.get()));
+        let raise = raise.bind(number(applied.revision.get())?).bind(hex(applied.nonce.get()));
+        self.database.change(async |change| change.execute(raise).await.map(drop)).await
+    }
+
+    async fn leave(&self, id: NodeId) -> Result<(), StoreError> {
+        let delete = self.database.names.query("DELETE FROM @node WHERE id = $1").bind(hex(id.get()));
+        self.database.change(async |change| change.execute(delete).await.map(drop)).await
+    }
+
+    async fn nodes(&self) -> Result<(Revision, Vec<NodeRow>), StoreError> {
+        let read = "SELECT f.revision, n.id, n.lease_ms, n.applied, n.beat FROM @fleet f LEFT JOIN @node n ON 1 = 1";
+        let rows = self.database.look_up(self.database.names.query(read)).await?;
+        let mut nodes = Vec::with_capacity(rows.len());
+        let mut head = None;
+        for row in &rows {
+            let mut reader = row.reader();
+            head = Some(Revision::new(reader.count()?));
+            let Some(id) = reader.optional_text()? else { continue };
+            nodes.push(NodeRow {
+                id: NodeId::new(from_hex(id)?),
+                lease: Duration::from_millis(reader.count()?),
+                applied: Revision::new(reader.count()?),
+                beat: Beat::new(reader.int()?),
+            });
+        }
+        Ok((head.ok_or_else(|| corrupt("no revision"))?, nodes))
+    }
+
+    async fn sweep(&self, Sweep { id, beat }: Sweep) -> Result<bool, StoreError> {
+        let delete = self.database.names.query("DELETE FROM @node WHERE id = $1 AND beat = $2");
+        let delete = delete.bind(hex(id.get())).bind(beat.get());
+        self.database.change(async |change| Ok(change.execute(delete).await? == 1)).await
+    }
+
+    fn detached(&self) -> Box<dyn FleetStore> {
+        Box::new(SqlStore::new(Database::detached(&self.database)))
+    }
+}
+
+fn read_state(rows: &[Row]) -> Result<StoreState, StoreError> {
+    let mut reader = rows.first().ok_or_else(|| corrupt("no revision"))?.reader();
+    let head = Mark { revision: Revision::new(reader.count()?), nonce: Nonce::new(from_hex(reader.text()?)?) };
+    let writable = reader.int()? == 1;
+    let time: Timestamp = reader.moment()?;
+    let own = match (reader.optional_int()?, reader.optional_int()?) {
+        (Some(beat), Some(applied)) => {
+            let applied = u64::try_from(applied).map_err(|_| corrupt("a negative revision"))?;
+            Some(OwnRow { beat: Beat::new(beat), applied: Revision::new(applied) })
+        }
+        _ => None,
+    };
+    let mut changes: Vec<Recorded<Vec<Invalidation>>> = Vec::new();
+    for row in rows {
+        let mut reader = row.reader();
+        reader.skip(6);
+        let Some(revision) = reader.optional_int()? else { continue };
+        let revision = u64::try_from(revision).map_err(|_| corrupt("a negative revision"))?;
+        let mark = Mark { revision: Revision::new(revision), nonce: Nonce::new(from_hex(reader.text()?)?) };
+        let first = reader.text()?;
+        if changes.last().is_none_or(|last| last.mark != mark) {
+            let targets = targets(first)?;
+            changes.push(Recorded { mark, awaited: !targets.is_empty(), targets });
+        }
+        if let (Some(change), Some(more)) = (changes.last_mut(), reader.optional_text()?) {
+            change.targets.extend(targets(more)?);
+        }
+    }
+    Ok(StoreState::new(Snapshot { head, own, writable, changes }, time))
+}
+
+fn json(targets: &[Invalidation]) -> Result<String, StoreError> {
+    serde_json::to_string(targets).map_err(|error| StoreError::corrupt(format!("targets of a change: {error}")))
+}
+
+fn targets(text: &str) -> Result<Vec<Invalidation>, StoreError> {
+    serde_json::from_str(text).map_err(|error| corrupt(&format!("the targets of a change: {error}")))
+}
+
+fn nonce() -> Result<String, StoreError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(StoreError::unavailable)?;
+    Ok(hex(u128::from_be_bytes(bytes)))
+}
+
+/// Ids and nonces are 32 hexadecimal digits in the database.
+fn hex(bits: u128) -> String {
+    format!("{bits:032x}")
+}
+
+fn from_hex(text: &str) -> Result<u128, StoreError> {
+    u128::from_str_radix(text, 16).map_err(|_| corrupt("an id of a node, or a nonce"))
+}
+
+fn number(revision: u64) -> Result<i64, StoreError> {
+    i64::try_from(revision).map_err(|_| corrupt("a revision"))
+}
