@@ -1,12 +1,12 @@
-//! Says whether the code in `src/generated` is that of `proto/ledger.proto`, if the feature `generate` asks for it, and
-//! makes it again:
+//! With the feature `generate`, checks that the code in `src/generated` matches `proto/ledger.proto`, or generates it
+//! again:
 //!
 //! ```console
 //! $ cargo check -p grpc --features generate
 //! $ UPDATE=1 cargo check -p grpc --features generate
 //! ```
 //!
-//! It is no test, since a test can't run before code compiles that uses what is generated.
+//! It is not a test, because tests can only run once the generated code compiles.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -25,7 +25,7 @@ mod generated {
         println!("cargo::rerun-if-changed=proto");
         println!("cargo::rerun-if-changed=src/generated");
         println!("cargo::rerun-if-env-changed=UPDATE");
-        // A compiler in Rust, so that `protoc` is not needed.
+        // A compiler written in Rust, so that `protoc` is not needed.
         let protocol = protox::compile(["ledger.proto"], ["proto"])?;
         tonic_prost_build::configure().compile_fds(protocol)?;
 

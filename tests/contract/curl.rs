@@ -30,7 +30,7 @@ pub(crate) fn request(command: &str) -> Request {
     request
 }
 
-/// Splits as a shell does, as far as these pages need it.
+/// Splits like a shell, as far as these pages need.
 fn words(command: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-/// Longer than any answer takes, so that a test fails rather than hangs.
+/// Longer than any answer takes, so that a test fails instead of hanging.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug, Default)]

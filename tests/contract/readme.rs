@@ -112,7 +112,7 @@ fn given_each_command_above_the_program_then_the_readme_explains_it() {
     }
 }
 
-/// The commands of a page, each in one line, with their output.
+/// Returns the commands of a page, each in one line, with their output.
 fn commands(page: &str) -> Vec<(String, String)> {
     let blocks = page.split("```console\n").skip(1).filter_map(|block| block.split("```").next());
     blocks.flat_map(|block| block.split("$ ").skip(1)).map(one_command).collect()

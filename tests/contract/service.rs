@@ -145,7 +145,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Fails if it has ended, which is as well.
+        // Fails if it has already ended, which is fine.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -59,7 +59,7 @@ impl Upload {
             .header("Expect", "100-continue");
         let mut stream = connect(&service.address);
         stream.write_all(request.head(&service.address).as_bytes()).unwrap();
-        // This is what a server says once somebody reads the body.
+        // Servers send this once the body is read.
         let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
         let mut heard = vec![0; expected.len()];
         stream.read_exact(&mut heard).unwrap();

@@ -4,7 +4,7 @@
 //! $ cargo run -p actix-quickstart
 //! ```
 //!
-//! The first start makes `api-keys.db` and shows a key on the terminal, once. Then:
+//! The first start creates `api-keys.db` and shows a key on the terminal, once. Then:
 //!
 //! ```console
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/whoami
@@ -37,7 +37,7 @@ use tokio::{select, signal, sync::Mutex, time::timeout};
 use tracing_subscriber::filter::LevelFilter;
 
 scopes! {
-    /// What a key may do.
+    /// The scopes.
     Scopes {
         /// List files.
         FilesRead = "files:read",
@@ -48,7 +48,7 @@ scopes! {
     }
 }
 
-/// The keys: where they are kept, what they look like, and what they may do.
+/// The keys: their database, format and scopes.
 async fn open_keys() -> anyhow::Result<KeyManager> {
     let store = SqlStore::connect(&setting("DATABASE_URL", "sqlite:api-keys.db")).await;
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
@@ -56,7 +56,7 @@ async fn open_keys() -> anyhow::Result<KeyManager> {
     Ok(keys.authenticator(|authenticator| authenticator.realm("files")).build()?)
 }
 
-/// The routes, for each worker's application.
+/// The routes of each worker's application.
 fn routes(keys: &KeyManager, client_timeout: Duration) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     let (files, authenticator) = (Data::new(Files::default()), keys.authenticator());
     let console = Console::new(keys).public_path("/keys").page(Page::new().title("Files"));
@@ -80,28 +80,29 @@ fn routes(keys: &KeyManager, client_timeout: Duration) -> impl Fn(&mut ServiceCo
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
-    // Standard output is for the address, and for keys if the operator wants them there.
+    // Standard output is reserved for the address and, on request, for keys.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
-    // The service itself. All keys are of one organization here: where a service has customers, each is one.
+    // The service itself. All keys belong to one organization here. In a service with customers, each customer is an
+    // organization.
     let host = Actor::host("service", OrganizationId::new("main")?)?;
     let arguments: Vec<_> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => {
             let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
             let client_timeout = Duration::from_secs(seconds.get().into());
-            // Before a key is made: if the address is taken, none is lost.
+            // Bound before a key is created, so that no key is lost if the address is in use.
             let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
             let address = listener.local_addr()?;
             let keys = open_keys().await?;
-            // The first key may do everything. It is made once in the life of the database, where it can be shown.
+            // The first key has all scopes. It is created once in the life of the database, if it can be shown.
             if let Err(error) = output.check() {
                 tracing::info!(%error, "no first key is made; the command `issue` makes keys");
             } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
                 key.show(&output)?;
             }
             let routes = routes(&keys, client_timeout);
-            // Any web page may call the service, if its user gives it a key: browsers send none by themselves.
+            // Any web page may call the service if its user provides a key, because browsers send none by themselves.
             let cors = || Cors::default().allow_any_origin().send_wildcard().allow_any_method().expose_any_header();
             let headers = ["authorization", "content-type", "if-match", "if-none-match"];
             let server = HttpServer::new(move || App::new().configure(&routes).wrap(cors().allowed_headers(headers)))
@@ -111,7 +112,7 @@ async fn main() -> anyhow::Result<()> {
                 .shutdown_timeout(10);
             println!("listening on http://{address}");
             server.listen(listener)?.run().await?;
-            // Writes what was counted since usage was last written.
+            // Writes the remaining usage.
             keys.shutdown().await;
         }
         ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
@@ -125,13 +126,13 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Bounds a request with its body. actix bounds the head alone.
+/// Limits the time of a request with its body. actix limits the head alone.
 async fn in_time(limit: Duration, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let late = Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request took too long.");
     timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(late.into()))
 }
 
-/// Ends at Ctrl-C, or when the system asks. actix's own handler would cut requests off at Ctrl-C.
+/// Completes on Ctrl-C or SIGTERM. actix's own handler would cut off requests on Ctrl-C.
 fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
@@ -148,7 +149,7 @@ fn setting(name: &str, default: &str) -> String {
     env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
-/// What is known of a file. A product keeps its content, too.
+/// A file's metadata. A product stores its content, too.
 #[derive(Clone, Serialize)]
 struct File {
     name: String,
@@ -169,7 +170,7 @@ async fn list(_: RequireScope<FilesRead>, files: Data<Files>) -> Json<Vec<File>>
     Json(files.lock().await.values().cloned().collect())
 }
 
-/// The scope is checked before the body is read: the first argument that fails answers.
+/// The scope is checked before the body is read, because the first failing argument answers.
 async fn upload(key: RequireScope<FilesWrite>, files: Data<Files>, Json(new): Json<NewFile>) -> Answer {
     let file = File { size: new.content.len(), uploaded_by: key.name().to_owned(), name: new.name };
     match files.lock().await.entry(file.name.clone()) {

@@ -1,4 +1,4 @@
-//! Revocations, settings and the signed list, in tables beside those of the keys: what your product replaces.
+//! Revocations, settings and the signed list, in tables beside those of the keys. Your product replaces this file.
 
 use std::time::SystemTime;
 
@@ -20,7 +20,7 @@ const TABLES: &str = "
         signing_key TEXT NOT NULL, version BIGINT NOT NULL, list TEXT NOT NULL);
     INSERT INTO authority_tenant VALUES (1, 'main', 1, '', 0, '') ON CONFLICT DO NOTHING;";
 
-/// How many revocations are on a page.
+/// The number of revocations on a page.
 const PAGE: usize = 200;
 
 pub(crate) struct Authority {
@@ -28,7 +28,7 @@ pub(crate) struct Authority {
     pub(crate) signer: Signer,
 }
 
-/// A revoked id, why it is, who said so, and when.
+/// A revoked id, with the reason, the actor and the time.
 type Revocation = (String, String, String, String);
 
 #[derive(Deserialize)]
@@ -39,7 +39,7 @@ pub(crate) struct NewRevocation {
     reason: String,
 }
 
-/// What is left out stays.
+/// Absent fields stay.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSettings {
@@ -47,17 +47,17 @@ pub(crate) struct NewSettings {
     sign_on_change: Option<bool>,
 }
 
-/// Why something was not done, as it is answered.
+/// The errors, with their answers.
 pub(crate) struct Refusal(Problem);
 type Done<T> = Result<T, Refusal>;
 
 impl Authority {
-    /// Opens the tables, which are made if there are none. Lists are signed with `signing_key`, or else with one that is
-    /// made at the first start and kept in the database.
+    /// Opens the tables, and creates them if needed. Lists are signed with `signing_key`, or with a key that the first
+    /// start creates in the database.
     pub(crate) async fn open(url: &str, signing_key: Option<String>) -> anyhow::Result<Self> {
         sqlx::any::install_default_drivers();
         let pool = AnyPoolOptions::new().max_connections(5).connect(url).await?;
-        // SQLite locks its file. PostgreSQL makes no table twice at once, even if it is asked to be content with one.
+        // SQLite locks its file. On PostgreSQL, concurrent `CREATE TABLE IF NOT EXISTS` can fail.
         let lock = if url.starts_with("postgres") { "SELECT pg_advisory_xact_lock(7264830184);" } else { "" };
         sqlx::raw_sql(AssertSqlSafe(format!("{lock}{TABLES}"))).execute(&pool).await?;
         let keep = "UPDATE authority_tenant SET signing_key = CASE signing_key WHEN '' THEN $1 ELSE signing_key END
@@ -100,13 +100,13 @@ impl Authority {
         Ok(find.bind(id).fetch_optional(&self.pool).await?.map(revocation))
     }
 
-    /// The revocations whose ids sort after this one.
+    /// Only revocations whose ids sort after this one.
     pub(crate) async fn list(&self, after: &str) -> Done<Value> {
         let list = "SELECT id, reason, revoked_by, revoked_at FROM authority_revocation
             WHERE id > $1 ORDER BY id LIMIT $2";
         let found: Vec<Revocation> =
             sqlx::query_as(list).bind(after).bind(PAGE as i64 + 1).fetch_all(&self.pool).await?;
-        // What the next page is `after`; null on the last.
+        // The `after` of the next page; null on the last page.
         let next = if found.len() > PAGE { json!(found[PAGE - 1].0) } else { Value::Null };
         Ok(json!({"items": found.into_iter().take(PAGE).map(revocation).collect::<Vec<_>>(), "next": next}))
     }
@@ -115,7 +115,7 @@ impl Authority {
         Ok(sqlx::query_scalar("SELECT list FROM authority_tenant").fetch_one(&self.pool).await?)
     }
 
-    /// Signs a list of all that is revoked now.
+    /// Signs a list of all current revocations.
     pub(crate) async fn regenerate(&self) -> Done<String> {
         let mut change = self.pool.begin().await?;
         let list = sign(&self.signer, &mut change).await?;
@@ -138,7 +138,7 @@ impl Authority {
         self.settings().await
     }
 
-    /// Commits revocations, in a new list unless lists are signed only when asked for.
+    /// Commits revocations, and signs a new list unless lists are signed only on request.
     async fn commit(&self, mut change: Transaction<'_, Any>) -> Done<()> {
         if read_settings(&mut change).await?["sign_on_change"] == true {
             sign(&self.signer, &mut change).await?;
@@ -148,7 +148,7 @@ impl Authority {
 }
 
 async fn sign(signer: &Signer, change: &mut AnyConnection) -> sqlx::Result<String> {
-    // First of all, as it makes other changes wait: a later version has all that an earlier one has.
+    // Updated first, so that other changes wait: a later version contains everything of an earlier one.
     let next = "UPDATE authority_tenant SET version = version + 1 RETURNING name, version";
     let (tenant, version): (String, i64) = sqlx::query_as(next).fetch_one(&mut *change).await?;
     let revoked = sqlx::query_scalar("SELECT id FROM authority_revocation ORDER BY id").fetch_all(&mut *change);
@@ -190,7 +190,7 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// An id is one segment of a path, so that every revocation can be reached by its URL.
+/// An id is one path segment, so that every revocation has a URL.
 fn is_id(id: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-');
     (1..=128).contains(&id.len()) && id.chars().all(allowed) && !matches!(id, "." | "..")

@@ -4,7 +4,7 @@
 //! $ cargo run -p authority-api
 //! ```
 //!
-//! The first start makes `api-keys.db` and shows a key on the terminal, once. Then:
+//! The first start creates `api-keys.db` and shows a key on the terminal, once. Then:
 //!
 //! ```console
 //! $ curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
@@ -29,7 +29,7 @@ use apikey_sqlx::SqlStore;
 use tokio::{select, signal};
 use tracing_subscriber::filter::LevelFilter;
 
-/// The keys: where they are kept, what they look like, and what they may do.
+/// The keys: their database, format and scopes.
 async fn open_keys(url: &str) -> anyhow::Result<KeyManager> {
     let store = SqlStore::connect(url).await.context("DATABASE_URL")?;
     // `tc_` and 43 characters: 256 random bits as base64url, and nothing else.
@@ -41,22 +41,23 @@ async fn open_keys(url: &str) -> anyhow::Result<KeyManager> {
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
-    // Standard output is for the address, and for keys if the operator wants them there.
+    // Standard output is reserved for the address and, on request, for keys.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let database = setting("DATABASE_URL", "sqlite:api-keys.db");
-    // The service itself. All keys are of one organization here: where a service has customers, each is one.
+    // The service itself. All keys belong to one organization here. In a service with customers, each customer is an
+    // organization.
     let host = Actor::host("service", OrganizationId::new("main")?)?;
     let arguments: Vec<_> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => {
             let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
             let client_timeout = Duration::from_secs(seconds.get().into());
-            // Before a key is made: if the address is taken, none is lost.
+            // Bound before a key is created, so that no key is lost if the address is in use.
             let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
             let keys = open_keys(&database).await?;
             let authority = authority::Authority::open(&database, env::var("SIGNING_KEY").ok()).await?;
-            // The first key may do everything. It is made once in the life of the database, where it can be shown.
+            // The first key has all scopes. It is created once in the life of the database, if it can be shown.
             if let Err(error) = output.check() {
                 tracing::info!(%error, "no first key is made; the command `issue` makes keys");
             } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["admin"])).await? {
@@ -70,7 +71,7 @@ async fn main() -> anyhow::Result<()> {
                 .shutdown_timeout(10);
             println!("listening on http://{}", listener.local_addr()?);
             server.listen(listener)?.run().await?;
-            // Writes what was counted since usage was last written.
+            // Writes the remaining usage.
             keys.shutdown().await;
         }
         ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
@@ -85,7 +86,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends at Ctrl-C, or when the system asks. actix's own handler would cut requests off at Ctrl-C.
+/// Completes on Ctrl-C or SIGTERM. actix's own handler would cut off requests on Ctrl-C.
 fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;

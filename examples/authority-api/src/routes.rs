@@ -1,4 +1,4 @@
-//! What the service answers, and which scope each answer needs. What is revoked, `authority` knows.
+//! The routes and their scopes. `authority` has the data.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use crate::authority::{Authority, NewRevocation, NewSettings, not_revoked};
 
 scopes! {
-    /// What a key may do here. What it may do at `/keys` are `keys:read`, `keys:write` and `keys:admin`.
+    /// The scopes of the service itself. `/keys` has `keys:read`, `keys:write` and `keys:admin`.
     pub(crate) Scopes {
         /// Get the signed list, and check single ids.
         RevocationsCheck = "revocations:check",
         /// See revocations, with who made them and why.
         RevocationsRead = "revocations:read",
-        /// Make and delete revocations, and sign the list anew.
+        /// Make and delete revocations, and sign the list again.
         RevocationsWrite = "revocations:write",
         /// See the settings.
         SettingsRead = "settings:read",
@@ -30,7 +30,7 @@ scopes! {
     }
 }
 
-/// What keys are issued with: one of these roles, or single scopes.
+/// The roles and scopes that keys can be granted.
 pub(crate) fn catalog() -> Result<ScopeCatalog, ScopeError> {
     Scopes::catalog()
         .role("admin", ["*"])?
@@ -38,7 +38,7 @@ pub(crate) fn catalog() -> Result<ScopeCatalog, ScopeError> {
         .role("read-only", ["revocations:check", "revocations:read", "settings:read", "keys:read"])
 }
 
-/// The routes, for each worker's application.
+/// The routes of each worker's application.
 pub(crate) fn routes(
     keys: &KeyManager,
     authority: Authority,
@@ -83,7 +83,7 @@ async fn list(_: RequireScope<RevocationsRead>, authority: Store, page: Query<Af
     Ok(Json(authority.list(&page.after).await?))
 }
 
-/// The scope is checked before the body is read: the first argument that fails answers.
+/// The scope is checked before the body is read, because the first failing argument answers.
 async fn revoke(key: RequireScope<RevocationsWrite>, authority: Store, Json(new): Json<NewRevocation>) -> Reply {
     Ok(HttpResponse::Created().json(authority.revoke(new, key.name()).await?))
 }
@@ -121,7 +121,7 @@ async fn set(_: RequireScope<SettingsWrite>, authority: Store, Json(new): Json<N
     Ok(Json(authority.set(new).await?))
 }
 
-/// Bounds a request with its body. actix bounds the head alone.
+/// Limits the time of a request with its body. actix limits the head alone.
 async fn in_time(limit: Duration, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let late = Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request took too long.");
     actix_web::rt::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(late.into()))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub(crate) struct Signer(SigningKey);
 
 impl Signer {
-    /// The text of a new key.
+    /// Returns the text of a new key.
     pub(crate) fn generate() -> anyhow::Result<String> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;
@@ -29,14 +29,14 @@ impl Signer {
         format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
     }
 
-    /// Is this text signed by this key?
+    /// Returns `true` if this key signed the text.
     pub(crate) fn has_signed(&self, text: &str) -> bool {
         let Some((signed, signature)) = text.rsplit_once('.') else { return false };
         let signature = BASE64.decode(signature).ok().and_then(|bytes| <[u8; SIGNATURE_LENGTH]>::try_from(bytes).ok());
         signature.is_some_and(|bytes| self.0.verify(signed.as_bytes(), &bytes.into()).is_ok())
     }
 
-    /// What others need to verify: a JSON Web Key Set (RFC 7517).
+    /// Returns the public key as a JSON Web Key Set (RFC 7517).
     pub(crate) fn key_set(&self) -> Value {
         let key = json!({
             "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.id(), "x": self.public(),
@@ -44,7 +44,7 @@ impl Signer {
         json!({"keys": [key]})
     }
 
-    /// Names the key by the beginning of its public half.
+    /// Returns the key's id, the beginning of its public half.
     fn id(&self) -> String {
         self.public()[..11].to_owned()
     }

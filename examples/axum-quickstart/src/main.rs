@@ -4,7 +4,7 @@
 //! $ cargo run -p axum-quickstart
 //! ```
 //!
-//! The first start makes `api-keys.db` and shows a key on the terminal, once. Then:
+//! The first start creates `api-keys.db` and shows a key on the terminal, once. Then:
 //!
 //! ```console
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/whoami
@@ -36,7 +36,7 @@ use tower_http::{cors::CorsLayer, timeout::TimeoutLayer};
 use tracing_subscriber::filter::LevelFilter;
 
 scopes! {
-    /// What a key may do.
+    /// The scopes.
     Scopes {
         /// List files.
         FilesRead = "files:read",
@@ -47,7 +47,7 @@ scopes! {
     }
 }
 
-/// The keys: where they are kept, what they look like, and what they may do.
+/// The keys: their database, format and scopes.
 async fn open_keys() -> anyhow::Result<KeyManager> {
     let store = SqlStore::connect(&setting("DATABASE_URL", "sqlite:api-keys.db")).await;
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
@@ -56,7 +56,7 @@ async fn open_keys() -> anyhow::Result<KeyManager> {
 }
 
 fn app(keys: &KeyManager, client_timeout: Duration) -> Router {
-    // Any web page may call the service, if its user gives it a key: browsers send none by themselves.
+    // Any web page may call the service if its user provides a key, because browsers send none by themselves.
     let cors = CorsLayer::permissive().allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH]);
     Router::new()
         .route("/files", get(list).post(upload))
@@ -64,41 +64,42 @@ fn app(keys: &KeyManager, client_timeout: Duration) -> Router {
         .with_state(Files::default())
         .route("/whoami", get(async |key: ApiKey| Json(key.claims().clone())))
         .route_layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
-        // Routes above need a key. Those below don't, or ask for one themselves.
+        // Routes above require a key. Routes below don't, or check themselves.
         .route_layer(ApiKeyLayer::new(keys.authenticator()))
         .nest_service("/keys", Console::new(keys).public_path("/keys").page(Page::new().title("Files")))
         .route("/healthz", get(async || "ok"))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such route."))
-        // Outside the key layer: preflights have no key, and pages read refusals only with CORS headers.
+        // Outside the key layer: preflights have no key, and pages can read refusals only with CORS headers.
         .layer(cors)
-        // Outermost: clients that still send their body get the answer all the same.
+        // Outermost, so that clients that are still sending a body receive the response.
         .layer(LingerLayer::new())
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
-    // Standard output is for the address, and for keys if the operator wants them there.
+    // Standard output is reserved for the address and, on request, for keys.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
-    // The service itself. All keys are of one organization here: where a service has customers, each is one.
+    // The service itself. All keys belong to one organization here. In a service with customers, each customer is an
+    // organization.
     let host = Actor::host("service", OrganizationId::new("main")?)?;
     let arguments: Vec<_> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => {
             let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
             let client_timeout = Duration::from_secs(seconds.get().into());
-            // Before a key is made: if the address is taken, none is lost.
+            // Bound before a key is created, so that no key is lost if the address is in use.
             let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
             let keys = open_keys().await?;
-            // The first key may do everything. It is made once in the life of the database, where it can be shown.
+            // The first key has all scopes. It is created once in the life of the database, if it can be shown.
             if let Err(error) = output.check() {
                 tracing::info!(%error, "no first key is made; the command `issue` makes keys");
             } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
                 key.show(&output)?;
             }
             serve(listener, app(&keys, client_timeout), client_timeout).await?;
-            // Writes what was counted since usage was last written.
+            // Writes the remaining usage.
             keys.shutdown().await;
         }
         ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
@@ -112,7 +113,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves until the process should stop. `axum::serve` would wait for slow clients without a limit.
+/// Serves until shutdown. `axum::serve` would wait for slow clients without a limit.
 async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> io::Result<()> {
     let (stop, handle) = (stop_signal()?, axum_server::Handle::new());
     println!("listening on http://{}", listener.local_addr()?);
@@ -122,13 +123,13 @@ async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> 
     tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping; requests under way finish");
-        // A client that never finishes must not keep the process.
+        // A client that never finishes must not delay the shutdown.
         handle.graceful_shutdown(Some(Duration::from_secs(10)));
     });
     server.serve(app.into_make_service()).await
 }
 
-/// Ends at Ctrl-C, or when the system asks.
+/// Completes on Ctrl-C or SIGTERM.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
@@ -144,7 +145,7 @@ fn setting(name: &str, default: &str) -> String {
     env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
-/// What is known of a file. A product keeps its content, too.
+/// A file's metadata. A product stores its content, too.
 #[derive(Clone, Serialize)]
 struct File {
     name: String,
@@ -164,7 +165,7 @@ async fn list(_: RequireScope<FilesRead>, State(files): State<Files>) -> Json<Ve
     Json(files.lock().await.values().cloned().collect())
 }
 
-/// The scope is checked before the body is read: arguments are extracted in order, and the body is last.
+/// The scope is checked before the body is read, because arguments are extracted in order.
 async fn upload(
     key: RequireScope<FilesWrite>,
     State(files): State<Files>,

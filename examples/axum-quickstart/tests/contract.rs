@@ -1,4 +1,4 @@
-//! Runs the built service, and talks to it over TCP. What is expected stands in `tests/contract`.
+//! Runs the built service and tests it over TCP. `tests/contract` has the expectations.
 
 const BINARY: &str = env!("CARGO_BIN_EXE_axum-quickstart");
 const README: &str = include_str!("../README.md");

@@ -1,4 +1,4 @@
-//! A service whose keys another service verifies, over HTTP, and that other service.
+//! A service whose keys another service verifies over HTTP, and that other service.
 //!
 //! ```console
 //! $ cargo run -p custom-resolver --bin verifier
@@ -7,7 +7,7 @@
 //!
 //! README.md has the keys to use and the commands to try.
 //!
-//! The way of a request: [`service`] has the routes, [`RemoteKeys`] looks its key up, [`Record`] is what travels, and
+//! The path of a request: [`service`] has the routes, [`RemoteKeys`] looks its key up, [`Record`] is exchanged, and
 //! [`verifier`] answers.
 
 pub mod process;
@@ -23,12 +23,12 @@ pub use self::{
     remote_keys::{LookupError, RemoteKeys},
 };
 
-/// Both sides know what keys look like: the verifier makes such keys, and the service asks for nothing else. With the checksum,
-/// a mistyped key is refused without asking the verifier.
+/// The format of keys, for both sides: the verifier issues such keys, and the service accepts no others. The checksum
+/// lets the service refuse mistyped keys without asking the verifier.
 ///
 /// # Errors
 ///
-/// Never, unless these words are changed for some that can't begin a key.
+/// Never, unless the prefix is changed to an invalid one.
 pub fn key_format() -> Result<KeyFormat, KeyFormatError> {
     KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()
 }

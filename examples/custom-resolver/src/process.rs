@@ -1,4 +1,4 @@
-//! What both programs do at their start and at their end.
+//! The start and the shutdown of both programs.
 
 use std::{env, io, net::TcpListener, num::NonZeroU32, time::Duration};
 
@@ -7,17 +7,17 @@ use axum::Router;
 use tokio::{select, signal};
 use tracing_subscriber::filter::LevelFilter;
 
-/// Begins to log, as `LOG` says, and listens where `ADDR` says. Clients may take as long as `CLIENT_TIMEOUT` says.
+/// Initializes logging from `LOG`, listens on `ADDR`, and limits clients to `CLIENT_TIMEOUT`.
 pub fn begin(default_address: &str) -> anyhow::Result<(TcpListener, Duration)> {
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
-    // Standard output is for the address, and for keys if the operator wants them there.
+    // Standard output is reserved for the address and, on request, for keys.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
     let listener = TcpListener::bind(setting("ADDR", default_address)).context("ADDR")?;
     Ok((listener, Duration::from_secs(seconds.get().into())))
 }
 
-/// Serves until the process should stop. `axum::serve` would wait for slow clients without a limit.
+/// Serves until shutdown. `axum::serve` would wait for slow clients without a limit.
 ///
 /// # Errors
 ///
@@ -31,19 +31,19 @@ pub async fn serve(listener: TcpListener, app: Router, client_timeout: Duration)
     tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping; requests under way finish");
-        // A client that never finishes must not keep the process.
+        // A client that never finishes must not delay the shutdown.
         handle.graceful_shutdown(Some(Duration::from_secs(10)));
     });
     server.serve(app.into_make_service()).await
 }
 
-/// A setting from the environment.
+/// Reads a setting from the environment.
 #[must_use]
 pub fn setting(name: &str, default: &str) -> String {
     env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
-/// Ends at Ctrl-C, or when the system asks.
+/// Completes on Ctrl-C or SIGTERM.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;

@@ -1,16 +1,16 @@
-//! What travels between the service and the verifier: JSON that both sides read with these types.
+//! The data that the service and the verifier exchange: JSON that both sides parse with these types.
 
 use axum_apikey::{Claims, KeyDigest, KeyId, KeyStatus, Resolution, ScopeError, ScopeSet, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The `code` of the 404 that says: there is no such key.
+/// The `code` of the 404 for an unknown key.
 ///
-/// A bare 404 says nothing of keys. It may as well come of a wrong URL, or of a proxy in between.
+/// A bare 404 says nothing about keys: it may be caused by a wrong URL or by a proxy.
 pub const UNKNOWN_KEY: &str = "unknown_key";
 
 /// Asks for the record that is stored under one of these digests.
 ///
-/// A key has several where peppers are being changed.
+/// A key has several digests while peppers are being rotated.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Question {
     /// As text, such as `sha256:…`.
@@ -20,34 +20,34 @@ pub struct Question {
 /// A key's record.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Record {
-    /// The digest it is stored under. The service compares it with that of the key it holds.
+    /// The stored digest. The service compares it with the presented key's.
     pub digest: KeyDigest,
     /// The record's public name.
     pub id: KeyId,
-    /// What people call the key.
+    /// The key's name.
     pub name: String,
-    /// What it may do.
+    /// The scopes.
     pub scopes: Vec<String>,
-    /// Whether it may be used at all.
+    /// The status.
     pub status: Status,
-    /// From when on it may not, in RFC 3339.
+    /// The expiry, in RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
 
-/// Whether a key may be used. A status that is not known here is an error, and lets nobody in.
+/// The status of a key. An unknown status is an error, so that its key is not accepted.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// In use.
     Active,
-    /// Switched off for now.
+    /// Disabled.
     Disabled,
     /// The key is revoked for good.
     Revoked,
 }
 
-/// A record has something as scope that is none.
+/// The error for a record with an invalid scope.
 #[derive(Debug, thiserror::Error)]
 #[error("the record of {id} has a malformed scope")]
 pub struct RecordError {
@@ -65,7 +65,7 @@ impl TryFrom<Record> for Resolution {
         if let Some(expires_at) = expires_at {
             claims = claims.with_expiry(expires_at);
         }
-        // With the digest, not as vouched for: whoever answers with another key's record lets nobody in.
+        // With the digest rather than vouched, so that another key's record is not accepted.
         Ok(Resolution::new(digest, claims).with_status(match status {
             Status::Active => KeyStatus::Active,
             Status::Disabled => KeyStatus::Disabled,

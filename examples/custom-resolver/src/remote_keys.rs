@@ -1,8 +1,8 @@
-//! The resolver: asks the verifier for a key's record.
+//! The resolver, which asks the verifier for a key's record.
 //!
-//! It tells three things apart, and its callers depend on it: a record, "there is no such key", and whatever else happens,
-//! which says nothing of the key. The last is an error, and the request is answered 503, not 401. Caching, one look-up for
-//! many requests, and the decision what a record is good for are the authenticator's.
+//! It distinguishes three results: a record, an unknown key, and anything else, which says nothing about the key. The
+//! last is an error, and the request is answered with 503, not 401. The authenticator caches, shares lookups between
+//! requests, and decides by the record.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use crate::record::{Question, Record, UNKNOWN_KEY};
 
-/// A record is smaller than this, in bytes.
+/// The largest size of a record in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// Keys that another service owns.
@@ -30,37 +30,37 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct RemoteKeys {
-    // For a verifier beyond this machine: a connector with TLS, such as hyper-rustls has.
+    // Beyond this machine, use a connector with TLS, such as hyper-rustls's.
     client: Client<HttpConnector, Full<Bytes>>,
     resolve: Uri,
     authorization: HeaderValue,
     timeout: Duration,
 }
 
-/// Why a key couldn't be looked up.
+/// The error of a failed lookup.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
-    /// No connection, or it broke.
+    /// There is no connection, or it was lost.
     #[error("the verifier can't be reached")]
     Unreachable(#[source] hyper_util::client::legacy::Error),
-    /// No answer in time.
+    /// The answer took too long.
     #[error("the verifier took longer than {0:?}")]
     TimedOut(Duration),
-    /// An answer that says nothing of the key.
+    /// The answer says nothing about the key.
     #[error("the verifier answered {0}")]
     Refused(StatusCode),
-    /// An answer that broke off, grew too long, or is no good record.
+    /// The answer was cut off, is too long, or is not a valid record.
     #[error("the verifier's answer can't be used")]
     Unusable(#[source] BoxError),
 }
 
 impl RemoteKeys {
-    /// Asks the verifier at `url`, such as `http://127.0.0.1:4000`, with the service's own key.
+    /// Creates a resolver that asks the verifier at `url`, such as `http://127.0.0.1:4000`, with the service's own key.
     ///
     /// # Errors
     ///
-    /// When `url` is none.
+    /// Returns an error if `url` is malformed.
     pub fn new(url: &str, key: &PlaintextKey) -> Result<Self, http::Error> {
         let resolve: Uri = format!("{}/resolve", url.trim_end_matches('/')).parse()?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))?;
@@ -76,9 +76,9 @@ impl RemoteKeys {
         Ok(RemoteKeys { client, resolve, authorization, timeout: Duration::from_secs(2) })
     }
 
-    /// Sets how long the verifier may take, the connection included; two seconds unless said.
+    /// Sets how long the verifier may take, including the connection. Default: two seconds.
     ///
-    /// Less than the authenticator's `resolver_timeout`, so that it is this error that is logged.
+    /// Keep it below the authenticator's `resolver_timeout`, so that this error is logged.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -89,12 +89,12 @@ impl RemoteKeys {
         let question = Question { digests: key.digests().to_vec() };
         let body = Bytes::from(serde_json::to_vec(&question).map_err(unusable)?);
         let answer = match self.send(&body).await {
-            // The verifier may have closed a kept connection just when it was used again. Asking twice does no harm.
+            // The verifier may close an idle connection just when it is used again. Asking twice is safe.
             Err(LookupError::Unreachable(error)) if !error.is_connect() => self.send(&body).await?,
             answer => answer?,
         };
         let (parts, body) = answer.into_parts();
-        // To its end, whatever it says: only then is the connection used again.
+        // Read to its end, because only then is the connection reused.
         let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(unusable)?.to_bytes();
         match parts.status {
             StatusCode::OK => serde_json::from_slice(&body).map(Some).map_err(unusable),
@@ -127,7 +127,7 @@ fn unusable(error: impl Into<BoxError>) -> LookupError {
     LookupError::Unusable(error.into())
 }
 
-/// Is this the verifier's own 404?
+/// Returns `true` for the verifier's own 404.
 fn is_unknown_key(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Problem {

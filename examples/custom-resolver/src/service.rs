@@ -1,4 +1,4 @@
-//! The service: its routes, and how it is configured to ask the verifier.
+//! The service: its routes, and its authenticator.
 
 use axum::{
     Json, Router,
@@ -14,17 +14,17 @@ use axum_apikey::{
 use crate::{key_format, remote_keys::RemoteKeys};
 
 scopes! {
-    /// What a key may do here. The verifier keeps scopes as text, and need not know these.
+    /// The scopes. The verifier stores them as text and needn't know them.
     pub Scopes {
         /// Read reports.
         ReportsRead = "reports:read",
-        /// Tell that a key has changed.
+        /// Report that a key has changed.
         HooksKeys = "hooks:keys",
     }
 }
 
-/// An authenticator that asks the verifier, and believes an answer for a minute: so long may a change go unnoticed that
-/// nobody tells of, and so long are callers served while the verifier is down.
+/// Creates an authenticator that asks the verifier, and caches an answer for a minute. That is how long a change
+/// without notification goes unnoticed, and how long callers are served while the verifier is down.
 ///
 /// # Errors
 ///
@@ -33,16 +33,16 @@ pub fn authenticator(keys: RemoteKeys) -> Result<AuthenticatorBuilder, KeyFormat
     Ok(Authenticator::builder(keys).format(key_format()?).catalog(Scopes::catalog()).realm("reports"))
 }
 
-/// The routes, for callers whom `authenticator` lets in.
+/// Creates the routes, for callers that `authenticator` accepts.
 pub fn app(authenticator: Authenticator) -> Router {
     Router::new()
         .route("/reports", get(reports))
         .route("/whoami", get(whoami))
         .route("/hooks/keys/{id}", post(key_changed))
-        // Routes above need a key, routes below don't.
+        // Routes above require a key, and routes below don't.
         .route_layer(ApiKeyLayer::new(authenticator.clone()))
         .route("/healthz", get(async || "ok"))
-        // Outermost: clients that still send their body get the answer all the same.
+        // Outermost, so that clients that are still sending a body receive the response.
         .layer(LingerLayer::new())
         .with_state(authenticator)
 }
@@ -55,9 +55,9 @@ async fn whoami(key: ApiKey) -> Json<Claims> {
     Json(key.claims().clone())
 }
 
-/// The verifier, or whoever has changed a key there, says so. The key is looked up again before it is next let in.
+/// Called when a key has changed at the verifier. The key is looked up again before it is next accepted.
 ///
-/// `refresh`, not `revoke`: it is the verifier's answer that counts, and a caller who tells lies costs one look-up.
+/// It calls `refresh` rather than `revoke`, because the verifier's answer decides, and a false report costs one lookup.
 async fn key_changed(
     _: RequireScope<HooksKeys>,
     State(authenticator): State<Authenticator>,

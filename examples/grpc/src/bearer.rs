@@ -1,4 +1,4 @@
-//! The client's part: presents a key with each call.
+//! The client's interceptor, which sends a key with each call.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use tonic::{
     service::Interceptor,
 };
 
-/// Adds `authorization: Bearer …` to each call, in place of what is there.
+/// Sets `authorization: Bearer …` on each call.
 ///
-/// Whoever can read the connection has the key: across a network, use it over TLS alone.
+/// The key is readable on the connection, so use TLS across a network.
 #[derive(Clone)]
 pub struct Bearer {
     authorization: MetadataValue<Ascii>,
 }
 
-/// The text is no key: a key is visible ASCII without spaces. The text itself is not told.
+/// The error for a text that is not a key: a key is visible ASCII without spaces. It doesn't contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BearerError;
 
@@ -25,13 +25,13 @@ impl Bearer {
     ///
     /// # Errors
     ///
-    /// When `key` is empty or has a character that no key has.
+    /// Returns an error if `key` is empty or contains a character that no key has.
     pub fn new(key: &str) -> Result<Self, BearerError> {
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(BearerError);
         }
         let mut authorization: MetadataValue<Ascii> = format!("Bearer {key}").parse().map_err(|_| BearerError)?;
-        // Printed by no log, and kept out of the table by which HTTP/2 compresses headers.
+        // Marked sensitive: it is not logged, and not stored in HTTP/2's header compression table.
         authorization.set_sensitive(true);
         Ok(Bearer { authorization })
     }

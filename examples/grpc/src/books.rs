@@ -1,5 +1,4 @@
-//! Accounts and their entries, in memory: the part of this template that your product replaces. It knows neither gRPC
-//! nor keys.
+//! Accounts and their entries, in memory, independent of gRPC and keys. Your product replaces this file.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -12,10 +11,10 @@ use tokio::sync::watch;
 #[derive(Clone, Default)]
 pub(crate) struct Books(Arc<Mutex<Accounts>>);
 
-/// Whoever follows an account is woken by its next line.
+/// Followers of an account are woken by its next entry.
 type Accounts = BTreeMap<String, watch::Sender<Vec<Line>>>;
 
-/// What is booked.
+/// An entry.
 #[derive(Clone)]
 pub(crate) struct Line {
     pub(crate) amount: i64,
@@ -23,13 +22,13 @@ pub(crate) struct Line {
     pub(crate) posted_by: String,
 }
 
-/// Why an account was not opened.
+/// The error of opening an account.
 pub(crate) enum OpenError {
     BadName,
     Exists,
 }
 
-/// Why nothing was booked: there is no such account.
+/// The error for an unknown account.
 pub(crate) struct NoAccount;
 
 impl Books {
@@ -46,7 +45,7 @@ impl Books {
         }
     }
 
-    /// How many lines the account has by then.
+    /// Returns the number of entries in the account.
     pub(crate) fn post(&self, account: &str, line: Line) -> Result<u64, NoAccount> {
         let accounts = self.lock();
         let lines = accounts.get(account).ok_or(NoAccount)?;
@@ -54,7 +53,7 @@ impl Books {
         Ok(lines.borrow().len() as u64)
     }
 
-    /// The account's lines, now and to come.
+    /// Returns the account's entries, present and future.
     pub(crate) fn follow(&self, account: &str) -> Result<watch::Receiver<Vec<Line>>, NoAccount> {
         Ok(self.lock().get(account).ok_or(NoAccount)?.subscribe())
     }

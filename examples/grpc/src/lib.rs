@@ -4,7 +4,8 @@
 //! $ cargo run -p grpc --bin server
 //! ```
 //!
-//! The first start makes `api-keys.toml` and shows a key on the terminal, once. Put it into `API_KEY`, where the client finds it:
+//! The first start creates `api-keys.toml` and shows a key on the terminal, once. Export it as `API_KEY` for the
+//! client:
 //!
 //! ```console
 //! $ export API_KEY=demo_live_…
@@ -13,7 +14,7 @@
 //! $ cargo run -q -p grpc --bin client -- entries cash
 //! ```
 //!
-//! The way of a call: [`server`] has the layers, `services` the methods, `books` what they do.
+//! The path of a call: [`server`] has the layers, `services` the methods, and `books` the data.
 
 mod bearer;
 mod books;
@@ -22,8 +23,8 @@ mod services;
 
 pub use self::bearer::{Bearer, BearerError};
 
-/// The code of `proto/ledger.proto`. It is kept here, so that this package builds without a compiler for it; `build.rs`
-/// tells how to make it again.
+/// The code generated from `proto/ledger.proto`. It is committed, so that this package builds without a protobuf
+/// compiler; `build.rs` describes how to regenerate it.
 #[expect(clippy::allow_attributes_without_reason, reason = "it is generated")]
 pub mod proto {
     include!("generated/ledger.v1.rs");

@@ -1,4 +1,4 @@
-//! The server: which layers stand around which service.
+//! The server: its services and their layers.
 
 use std::{future::Future, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 scopes! {
-    /// What a key may do.
+    /// The scopes.
     pub Scopes {
         /// Read entries.
         LedgerRead = "ledger:read",
@@ -27,12 +27,12 @@ scopes! {
     }
 }
 
-/// Serves callers whom `authenticator` lets in, until `stop` ends and the calls under way are answered. Clients have so
-/// long for a message, and to show that they are there.
+/// Serves callers that `authenticator` accepts, until `stop` completes and calls in progress are answered.
+/// `client_timeout` limits the time for a message and for the answer to a ping.
 ///
 /// # Errors
 ///
-/// When the server can't be started.
+/// Returns an error if the server can't be started.
 pub async fn serve(
     listener: TcpListener,
     authenticator: Authenticator,
@@ -41,15 +41,16 @@ pub async fn serve(
 ) -> Result<(), transport::Error> {
     let books = Books::default();
     Server::builder()
-        // A call is answered in time, or begins to be. Whoever doesn't answer a ping is gone, or halfway through a head.
+        // Each call must be answered, or its stream started, in time. A client that doesn't answer a ping is gone, or
+        // stuck in a head.
         .timeout(client_timeout)
         .http2_keepalive_interval(Some(client_timeout))
         .http2_keepalive_timeout(Some(client_timeout))
-        // Around all services, those it doesn't have included: strangers learn nothing.
+        // Around all services, even unknown ones, so that callers without a key learn nothing.
         .layer(ApiKeyLayer::new(authenticator).grpc(true))
-        // Its methods need different scopes, and ask for them.
+        // Its methods need different scopes, and check them themselves.
         .add_service(LedgerServer::new(Ledger::new(books.clone())))
-        // Its methods need the same scope, so that a method added later can't forget it.
+        // Its methods need the same scope, which a later method can't forget.
         .add_service(RequireScopeLayer::of::<AccountsManage>().named_layer(AccountsServer::new(Accounts::new(books))))
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
         .await

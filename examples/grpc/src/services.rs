@@ -1,4 +1,4 @@
-//! The methods: who may call them, and what becomes of it. What books are, `books` knows.
+//! The methods and their scopes. `books` has the data.
 
 use futures_util::{
     Stream, StreamExt,
@@ -57,28 +57,28 @@ impl ledger_server::Ledger for Ledger {
 
 #[tonic::async_trait]
 impl accounts_server::Accounts for Accounts {
-    // The layer around this service has asked for the scope.
+    // The layer around this service has checked the scope.
     async fn open(&self, request: Request<OpenRequest>) -> Result<Response<OpenResponse>, Status> {
         self.books.open(request.into_inner().account)?;
         Ok(Response::new(OpenResponse {}))
     }
 }
 
-/// The caller, if its key has the scopes `S`.
+/// Returns the caller if its key has the scopes `S`.
 ///
-/// By then the message has been read and decoded; a layer, as around [`Accounts`], refuses before that.
+/// The message has been read and decoded by then; a layer, as around [`Accounts`], refuses before that.
 fn authorize<S: RequiredScopes, T>(request: &Request<T>) -> Result<&AuthenticatedKey, Status> {
     let key = caller(request.extensions()).map_err(status)?;
     key.require::<S>().map_err(status)?;
     Ok(key)
 }
 
-/// A refusal in the form in which the layer refuses.
+/// Returns a refusal in the layer's form.
 fn status(rejection: Rejection) -> Status {
     Status::new(Code::from_i32(rejection.grpc_code()), rejection.detail())
 }
 
-/// A call that may last for days. It ends with its key, as all do: the layer sees to that.
+/// A call that may last for days. Like all calls, it ends with its key; the layer ensures that.
 fn entries(lines: watch::Receiver<Vec<Line>>, follow: bool) -> impl Stream<Item = Result<Entry, Status>> + Send {
     stream::try_unfold((lines, 0), move |(mut lines, told)| async move {
         loop {

@@ -1,4 +1,4 @@
-//! What callers get, with tonic's client against this package's server, over sockets.
+//! The server's answers to tonic's client, over sockets.
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
 
@@ -20,7 +20,7 @@ use tonic::{
 };
 use tower_apikey::{TestKey, TestKeys};
 
-/// Longer than any answer takes, so that a test fails rather than hangs.
+/// Longer than any answer takes, so that a test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server, a channel to it, and its keys.
@@ -56,7 +56,7 @@ impl Stand {
         Caller { channel: self.channel.clone(), presents }
     }
 
-    /// Ends the server, and sees that it ends well.
+    /// Stops the server, and checks that it ends without an error.
     async fn stop(self) {
         drop(self.channel);
         self.stop.send(()).unwrap();
@@ -98,7 +98,7 @@ impl<I: Interceptor + Clone> Caller<I> {
         Ok(entries)
     }
 
-    /// How each method refuses, in the order open, post, entries.
+    /// Returns the refusals of open, post and entries, in this order.
     async fn refusals(&self) -> [(Code, String); 3] {
         let refusals = [
             self.open("cash").await.unwrap_err(),
@@ -109,13 +109,13 @@ impl<I: Interceptor + Clone> Caller<I> {
     }
 }
 
-/// The amount of the next entry.
+/// Returns the amount of the next entry.
 async fn next(entries: &mut Streaming<Entry>) -> Result<Option<i64>, Status> {
     let message = timeout(PATIENCE, entries.message()).await.expect("no entry, and no end");
     Ok(message?.map(|entry| entry.amount))
 }
 
-/// Presents whatever it is told to.
+/// Sends any text as a key.
 fn presenting(values: &[&str]) -> impl Interceptor + Clone + use<> {
     let values: Vec<MetadataValue<Ascii>> = values.iter().map(|value| value.parse().unwrap()).collect();
     move |mut request: Request<()>| {
@@ -230,7 +230,7 @@ async fn given_a_stream_under_way_when_its_key_is_revoked_then_it_ends_and_other
     assert_eq!((ended.code(), ended.message()), (Code::Unauthenticated, "The API key is not valid."));
     writer.post("cash", 2).await.unwrap();
     assert_eq!(next(&mut goes_on).await.unwrap(), Some(2));
-    // The server waits for calls under way, and this one ends with its client alone.
+    // The server waits for calls in progress, and only the client ends this one.
     drop(goes_on);
     drop((ends, writer));
     stand.stop().await;

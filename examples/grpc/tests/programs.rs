@@ -1,4 +1,4 @@
-//! Server and client as programs: every command of README.md is run, in order, and prints what it says.
+//! Server and client as programs: runs every command of README.md in order, and compares the output.
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
 
@@ -23,7 +23,7 @@ mod contract {
     pub(crate) mod patience;
 }
 
-/// A server in a folder of its own. It is killed, by its id, when it is dropped.
+/// A server in its own folder. It is killed, by its id, on drop.
 struct Server {
     process: Child,
     address: String,
@@ -68,7 +68,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails if it has ended, which is as well.
+        // Fails if it has already ended, which is fine.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -129,13 +129,13 @@ fn given_no_key_or_no_command_when_the_client_is_run_then_it_says_what_is_missin
     assert!(text(&server.client(Some(&key), &[])).starts_with("error: usage: "));
 }
 
-/// What a program has printed, in both streams.
+/// Returns a program's output of both streams.
 fn text(output: &Output) -> String {
     let both = [output.stdout.as_slice(), &output.stderr].concat();
     String::from_utf8(both).unwrap().trim_end().to_owned()
 }
 
-/// The commands of a page, with their output.
+/// Returns the commands of a page, with their output.
 fn commands(page: &str) -> Vec<(String, String)> {
     let blocks = page.split("```console\n").skip(1).filter_map(|block| block.split("```").next());
     let commands = blocks.flat_map(|block| block.split("$ ").skip(1));
@@ -146,7 +146,7 @@ fn commands(page: &str) -> Vec<(String, String)> {
     commands.map(split).collect()
 }
 
-/// Splits as a shell does, as far as these pages need it: at spaces outside double quotes.
+/// Splits like a shell, as far as these pages need: at spaces outside double quotes.
 fn words(command: &str) -> Vec<String> {
     let parts = command.split('"').enumerate();
     let words = parts.flat_map(|(n, part)| match n % 2 {

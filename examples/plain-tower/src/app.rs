@@ -1,4 +1,4 @@
-//! The routes: which layers stand around which service, and what they answer.
+//! The routes: the services, their layers and their answers.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
@@ -16,7 +16,7 @@ use tower_apikey::{RequireScopeLayer, caller, refusal, scopes};
 use tower_http::{cors::CorsLayer, timeout::TimeoutLayer};
 
 scopes! {
-    /// What a key may do.
+    /// The scopes.
     pub(crate) Scopes {
         /// List files.
         FilesRead = "files:read",
@@ -26,10 +26,10 @@ scopes! {
 }
 
 type Request = http::Request<LingerBody<Incoming>>;
-/// A body may fail: its caller's key may be revoked while it is sent.
+/// A body can fail, because its caller's key may be revoked while it is sent.
 type Response = http::Response<BoxBody<Bytes, io::Error>>;
 type App = BoxCloneService<http::Request<Incoming>, Response, Infallible>;
-/// What is known of each file. A product keeps its content, too.
+/// The files' metadata. A product stores their content, too.
 type Files = Arc<Mutex<BTreeMap<String, Value>>>;
 
 pub(crate) fn app(authenticator: Authenticator, client_timeout: Duration) -> App {
@@ -42,7 +42,7 @@ pub(crate) fn app(authenticator: Authenticator, client_timeout: Duration) -> App
         .layer(RequireScopeLayer::per_method(FilesRead, FilesWrite))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
         .service(service_fn(move |request| files(kept.clone(), request)));
-    // Each path has a service of its own, which brings the layers it needs.
+    // Each path has its own service, with the layers that it needs.
     let routes = service_fn(move |request: Request| {
         let (whoami, files) = (whoami.clone(), files.clone());
         async move {
@@ -54,10 +54,10 @@ pub(crate) fn app(authenticator: Authenticator, client_timeout: Duration) -> App
             }
         }
     });
-    // Any web page may call the service, if its user gives it a key: browsers send none by themselves. This is outside the
-    // key layer: preflights have no key, and pages read refusals only with CORS headers.
+    // Any web page may call the service if its user provides a key, because browsers send none by themselves. CORS is
+    // outside the key layer: preflights have no key, and pages can read refusals only with CORS headers.
     let cors = CorsLayer::permissive().allow_headers([AUTHORIZATION, CONTENT_TYPE]);
-    // Outermost: clients that still send their body get the answer all the same.
+    // Outermost, so that clients that are still sending a body receive the response.
     ServiceBuilder::new().map_response(boxed).layer(LingerLayer::new()).layer(cors).service(routes).boxed_clone()
 }
 

@@ -1,10 +1,10 @@
-//! A file service behind API keys, with hyper and tower and no framework.
+//! A file service with API keys, with hyper and tower and without a framework.
 //!
 //! ```console
 //! $ cargo run -p plain-tower
 //! ```
 //!
-//! The first start makes `api-keys.toml` and shows a key on the terminal, once. Then:
+//! The first start creates `api-keys.toml` and shows a key on the terminal, once. Then:
 //!
 //! ```console
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/whoami
@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, select, signal, time::timeout};
 use tower_apikey::{Authenticator, Checksum, KeyFormat, KeyOutput, StaticKeys};
 use tracing_subscriber::filter::LevelFilter;
 
-/// The keys: where they stand, what they look like, and what they may do. The first start makes one that may do everything.
+/// The keys: their file, format and scopes. The first start creates a key with all scopes.
 fn open_keys() -> anyhow::Result<Authenticator> {
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
@@ -35,11 +35,11 @@ fn open_keys() -> anyhow::Result<Authenticator> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
-    // Standard output is for the address, and for a key if the operator wants it there.
+    // Standard output is reserved for the address and, on request, for a key.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
     let client_timeout = Duration::from_secs(seconds.get().into());
-    // Before a key is made: if the address is taken, none is lost.
+    // Bound before a key is created, so that no key is lost if the address is in use.
     let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).await.context("ADDR")?;
     let app = app::app(open_keys()?, client_timeout);
 
@@ -59,12 +59,12 @@ async fn main() -> anyhow::Result<()> {
     }
     drop(listener);
     tracing::info!("stopping; requests under way finish");
-    // A client that never finishes must not keep the process.
+    // A client that never finishes must not delay the shutdown.
     let _ = timeout(Duration::from_secs(10), connections.shutdown()).await;
     Ok(())
 }
 
-/// Ends at Ctrl-C, or when the system asks.
+/// Completes on Ctrl-C or SIGTERM.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;

@@ -1,10 +1,10 @@
-//! A file service whose API keys stand in a file, with axum and without a database.
+//! A file service with API keys from a file, with axum and without a database.
 //!
 //! ```console
 //! $ cargo run -p static-keys
 //! ```
 //!
-//! The first start makes `api-keys.toml` and shows a key on the terminal, once. Then:
+//! The first start creates `api-keys.toml` and shows a key on the terminal, once. Then:
 //!
 //! ```console
 //! $ curl http://127.0.0.1:3000/healthz
@@ -33,7 +33,7 @@ use tower_http::{cors::CorsLayer, timeout::TimeoutLayer};
 use tracing_subscriber::filter::LevelFilter;
 
 scopes! {
-    /// What a key may do.
+    /// The scopes.
     Scopes {
         /// List files.
         FilesRead = "files:read",
@@ -44,7 +44,7 @@ scopes! {
     }
 }
 
-/// The keys: where they stand, what they look like, and what they may do. The first start makes one that may do everything.
+/// The keys: their file, format and scopes. The first start creates a key with all scopes.
 fn open_keys() -> anyhow::Result<Authenticator> {
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
@@ -59,30 +59,30 @@ fn app(authenticator: Authenticator, client_timeout: Duration) -> Router {
         .with_state(Files::default())
         .route("/whoami", get(async |key: ApiKey| Json(key.claims().clone())))
         .route_layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
-        // Routes above need a key, routes below don't.
+        // Routes above require a key, and routes below don't.
         .route_layer(ApiKeyLayer::new(authenticator))
         .route("/healthz", get(async || "ok"))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such route."))
-        // Any web page may call the service, if its user gives it a key: browsers send none by themselves. Outside the key
-        // layer: preflights have no key, and pages read refusals only with CORS headers.
+        // Any web page may call the service if its user provides a key, because browsers send none by themselves. CORS
+        // is outside the key layer: preflights have no key, and pages can read refusals only with CORS headers.
         .layer(CorsLayer::permissive().allow_headers([AUTHORIZATION, CONTENT_TYPE]))
-        // Outermost: clients that still send their body get the answer all the same.
+        // Outermost, so that clients that are still sending a body receive the response.
         .layer(LingerLayer::new())
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
-    // Standard output is for the address, and for a key if the operator wants it there.
+    // Standard output is reserved for the address and, on request, for a key.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
     let client_timeout = Duration::from_secs(seconds.get().into());
-    // Before a key is made: if the address is taken, none is lost.
+    // Bound before a key is created, so that no key is lost if the address is in use.
     let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
     Ok(serve(listener, app(open_keys()?, client_timeout), client_timeout).await?)
 }
 
-/// Serves until the process should stop. `axum::serve` would wait for slow clients without a limit.
+/// Serves until shutdown. `axum::serve` would wait for slow clients without a limit.
 async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> io::Result<()> {
     let (stop, handle) = (stop_signal()?, axum_server::Handle::new());
     println!("listening on http://{}", listener.local_addr()?);
@@ -92,13 +92,13 @@ async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> 
     tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping; requests under way finish");
-        // A client that never finishes must not keep the process.
+        // A client that never finishes must not delay the shutdown.
         handle.graceful_shutdown(Some(Duration::from_secs(10)));
     });
     server.serve(app.into_make_service()).await
 }
 
-/// Ends at Ctrl-C, or when the system asks.
+/// Completes on Ctrl-C or SIGTERM.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
@@ -114,7 +114,7 @@ fn setting(name: &str, default: &str) -> String {
     env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
-/// What is known of a file. A product keeps its content, too.
+/// A file's metadata. A product stores its content, too.
 #[derive(Clone, Serialize)]
 struct File {
     name: String,
@@ -134,7 +134,7 @@ async fn list(_: RequireScope<FilesRead>, State(files): State<Files>) -> Json<Ve
     Json(files.lock().await.values().cloned().collect())
 }
 
-/// The scope is checked before the body is read: arguments are extracted in order, and the body is last.
+/// The scope is checked before the body is read, because arguments are extracted in order.
 async fn upload(
     key: RequireScope<FilesWrite>,
     State(files): State<Files>,

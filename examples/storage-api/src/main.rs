@@ -4,7 +4,7 @@
 //! $ cargo run -p storage-api
 //! ```
 //!
-//! The first start makes `api-keys-live.db` and shows a key on the terminal, once. Then:
+//! The first start creates `api-keys-live.db` and shows a key on the terminal, once. Then:
 //!
 //! ```console
 //! $ curl -X PUT -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
@@ -29,15 +29,15 @@ use axum_apikey::{Checksum, KeyFormat, KeyOutput};
 use tokio::{select, signal};
 use tracing_subscriber::filter::LevelFilter;
 
-/// The keys: where they are kept, what they look like, and what they may do. Those of one environment are refused in the other.
+/// The keys: their database, format and scopes. Each environment refuses the other's keys.
 async fn open_keys(environment: &'static str, other: &str) -> anyhow::Result<KeyManager> {
     let url = setting("DATABASE_URL", &format!("sqlite:api-keys-{environment}.db"));
     let store = SqlStore::connect(&url).await.context("DATABASE_URL")?;
     let format = |environment| KeyFormat::builder("tsk").environment(environment).checksum(Checksum::Crc32).build();
     let keys = KeyManager::builder(store)
-        // The first format issues, so no key of the other environment is ever made here.
+        // The first format issues, so no keys of the other environment are issued here.
         .format(format(environment)?)
-        // The other's keys are known for what they are: the log says `wrong_environment`, and not `malformed`.
+        // Declared as well, so that the log says `wrong_environment` for them instead of `malformed`.
         .format(format(other)?)
         .catalog(routes::Scopes::catalog())
         .authenticator(move |authenticator| authenticator.realm("storage").environments([environment]));
@@ -47,7 +47,7 @@ async fn open_keys(environment: &'static str, other: &str) -> anyhow::Result<Key
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
-    // Standard output is for the address, and for keys if the operator wants them there.
+    // Standard output is reserved for the address and, on request, for keys.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let (environment, other) = match &*setting("ENVIRONMENT", "live") {
@@ -55,18 +55,19 @@ async fn main() -> anyhow::Result<()> {
         "test" => ("test", "live"),
         name => bail!("ENVIRONMENT: {name:?} is neither live nor test"),
     };
-    // The service itself. Keys of an environment are of one organization: even in a database that both share, whoever manages
-    // the keys of one can't see the other's. Where a service has customers, each is an organization in each environment.
+    // The service itself. The keys of an environment belong to one organization, so that even in a shared database,
+    // administrators can't see the other environment's keys. In a service with customers, each customer is an
+    // organization in each environment.
     let host = Actor::host("service", OrganizationId::new(environment)?)?;
     let arguments: Vec<_> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => {
             let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
             let client_timeout = Duration::from_secs(seconds.get().into());
-            // Before a key is made: if the address is taken, none is lost.
+            // Bound before a key is created, so that no key is lost if the address is in use.
             let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
             let keys = open_keys(environment, other).await?;
-            // The first key may do everything. It is made once in the life of the database, where it can be shown.
+            // The first key has all scopes. It is created once in the life of the database, if it can be shown.
             if let Err(error) = output.check() {
                 tracing::info!(%error, "no first key is made; the command `issue` makes keys");
             } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
@@ -74,7 +75,7 @@ async fn main() -> anyhow::Result<()> {
             }
             let service = routes::Service { environment, keys: keys.clone(), host, kept: Default::default() };
             serve(listener, routes::app(service, client_timeout), client_timeout).await?;
-            // Writes what was counted since usage was last written.
+            // Writes the remaining usage.
             keys.shutdown().await;
         }
         ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
@@ -89,7 +90,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves until the process should stop. `axum::serve` would wait for slow clients without a limit.
+/// Serves until shutdown. `axum::serve` would wait for slow clients without a limit.
 async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> io::Result<()> {
     let (stop, handle) = (stop_signal()?, axum_server::Handle::new());
     println!("listening on http://{}", listener.local_addr()?);
@@ -99,13 +100,13 @@ async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> 
     tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping; requests under way finish");
-        // A client that never finishes must not keep the process.
+        // A client that never finishes must not delay the shutdown.
         handle.graceful_shutdown(Some(Duration::from_secs(10)));
     });
     server.serve(app.into_make_service()).await
 }
 
-/// Ends at Ctrl-C, or when the system asks.
+/// Completes on Ctrl-C or SIGTERM.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;

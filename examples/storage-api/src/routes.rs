@@ -1,4 +1,4 @@
-//! What the service answers, and which scope each answer needs.
+//! The routes and their scopes.
 
 use std::{collections::BTreeMap, convert::Infallible, error::Error, iter, sync::Arc, time::Duration};
 
@@ -18,9 +18,9 @@ use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutError, TimeoutLayer};
 use crate::store::{About, Aggregator, Environment, File, Kept, Member, ROOM};
 
 scopes! {
-    /// What a key may do.
+    /// The scopes.
     pub(crate) Scopes {
-        /// List environments, and read what is known of them.
+        /// List environments and read their data.
         EnvironmentsRead = "environments:read",
         /// Create, change and delete environments.
         EnvironmentsWrite = "environments:write",
@@ -41,7 +41,7 @@ scopes! {
     }
 }
 
-/// What handlers share.
+/// The state that handlers share.
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) environment: &'static str,
@@ -63,30 +63,30 @@ pub(crate) fn app(service: Service, client_timeout: Duration) -> Router {
         .route("/v1/aggregators", get(aggregators))
         .route("/v1/aggregators/{name}", put(put_aggregator))
         .route_layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
-        // A file may take longer, as long as something of it comes.
+        // A file may take longer, as long as it makes progress.
         .route("/v1/environments/{environment}/files/{name}/content", get(download).put(upload))
-        // Routes above need a key; those below don't, or ask for one themselves.
+        // Routes above require a key. Routes below don't, or check themselves.
         .route_layer(ApiKeyLayer::new(service.keys.authenticator()))
         .nest_service("/keys", Console::new(&service.keys).public_path("/keys"))
         .route("/healthz", get(async || "ok"))
         .fallback(async || not_found("There is no such route."))
-        // Outermost: clients that still send their body get the answer all the same.
+        // Outermost, so that clients that are still sending a body receive the response.
         .layer(LingerLayer::new())
         .with_state(service)
 }
 
 type Shared = State<Service>;
 type Name = Path<String>;
-/// An environment, and something in it.
+/// The path of an environment and something in it.
 type Place = Path<(String, String)>;
-/// A body as JSON, or what is wrong with it.
+/// A JSON body, or its error.
 type Input<T> = Result<Json<T>, JsonRejection>;
 type Answer<T> = Result<Json<T>, Problem>;
-/// What is at an address now, and whether it is new there.
+/// A resource that was written, and whether it is new.
 type Put<T> = Result<(StatusCode, Json<Named<T>>), Problem>;
 type Deleted = Result<StatusCode, Problem>;
 
-/// Something with its name.
+/// A resource with its name.
 #[derive(Serialize)]
 struct Named<T> {
     name: String,
@@ -131,7 +131,7 @@ async fn file(_: RequireScope<FilesRead>, service: Shared, Path((environment, na
     Ok(Json(named(&name, of(&kept, &environment)?.files.get(&name).ok_or_else(|| not_found(NOTHING))?)))
 }
 
-/// Sends a file piece by piece. If its key is revoked meanwhile it breaks off, as its length shows.
+/// Streams a file. If the key is revoked meanwhile, the download is cut off, which its length reveals.
 async fn download(_: RequireScope<FilesRead>, service: Shared, place: Place) -> Result<impl IntoResponse, Problem> {
     let Path((environment, name)) = place;
     let file =
@@ -139,13 +139,13 @@ async fn download(_: RequireScope<FilesRead>, service: Shared, place: Place) -> 
     let headers = [
         (CONTENT_LENGTH, file.size.to_string()),
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
-        // Whatever it says, it is no page of this service.
+        // The content must not be rendered as a page of this service.
         (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
     ];
     Ok((headers, Body::from_stream(stream::iter(file.chunks.into_iter().map(Ok::<_, Infallible>)))))
 }
 
-/// Takes a file piece by piece. If its key is revoked meanwhile this is dropped, and there is no file.
+/// Receives a file as a stream. If the key is revoked meanwhile, this future is dropped, and no file is stored.
 async fn upload(key: RequireScope<FilesWrite>, service: Shared, place: Place, body: Body) -> Put<File> {
     let Path((environment, name)) = place;
     let name = checked(name)?;
@@ -191,7 +191,7 @@ async fn delete_member(_: RequireScope<MembersWrite>, service: Shared, Path((env
     gone(of_mut(&mut *service.kept.write().await, &environment)?.members.remove(&name))
 }
 
-/// What all keys of the account did in the last 30 days, and the room that is left.
+/// Returns the usage of all keys of the account in the last 30 days, and the remaining space.
 async fn account(_: RequireScope<AccountRead>, State(service): Shared) -> Answer<Value> {
     let to = Bucket::Hour.end(service.keys.now());
     let from = to - Duration::from_secs(30 * 24 * 60 * 60);
@@ -241,7 +241,7 @@ fn no_room() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "content_too_large", "The account has no room for this.")
 }
 
-/// A body that is read piece by piece has failed. Among the causes is the layer's error if it was too slow.
+/// The error of a streamed body. Its causes include the layer's error if the body was too slow.
 fn incomplete(error: &(dyn Error + 'static)) -> Problem {
     match iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<TimeoutError>()) {
         true => Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not come in time."),
@@ -254,7 +254,7 @@ fn read<T>(body: Input<T>) -> Result<T, Problem> {
     body.map(|Json(value)| value).map_err(invalid)
 }
 
-/// A name is one segment of a path, so that everything can be reached by its URL.
+/// A name is one path segment, so that everything has a URL.
 fn checked(name: String) -> Result<String, Problem> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_name = (1..=100).contains(&name.len()) && name.chars().all(allowed) && !matches!(&*name, "." | "..");

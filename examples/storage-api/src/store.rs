@@ -1,11 +1,11 @@
-//! What the service keeps, in memory: the part of this template that your product replaces. It knows neither HTTP nor keys.
+//! The service's data, in memory, independent of HTTP and keys. Your product replaces this file.
 
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// The size of all files together, in bytes, that is not exceeded.
+/// The largest total size of files in bytes.
 pub(crate) const ROOM: usize = 64 << 20;
 
 #[derive(Default)]
@@ -14,7 +14,7 @@ pub(crate) struct Kept {
     pub(crate) aggregators: BTreeMap<String, Aggregator>,
 }
 
-/// A space of files, and who belongs to it.
+/// An environment: its files and its members.
 #[derive(Default)]
 pub(crate) struct Environment {
     pub(crate) about: About,
@@ -42,7 +42,7 @@ enum Role {
     Owner,
 }
 
-/// How files are handed on to the public.
+/// An aggregator, which publishes files.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Aggregator {
@@ -54,13 +54,13 @@ pub(crate) struct Aggregator {
 pub(crate) struct File {
     pub(crate) size: usize,
     pub(crate) uploaded_by: String,
-    /// As they came.
+    /// The received pieces.
     #[serde(skip)]
     pub(crate) chunks: Vec<Bytes>,
 }
 
 impl Kept {
-    /// The size of all files together, in bytes.
+    /// Returns the total size of all files in bytes.
     pub(crate) fn stored(&self) -> usize {
         self.environments.values().flat_map(|environment| environment.files.values()).map(|file| file.size).sum()
     }

@@ -4,7 +4,7 @@
 //! $ cargo run -p websocket-actix
 //! ```
 //!
-//! The first start makes `api-keys.toml` and shows a key on the terminal, once. Then, with any client for WebSockets:
+//! The first start creates `api-keys.toml` and shows a key on the terminal, once. Then, with any client for WebSockets:
 //!
 //! ```console
 //! $ websocat -H "Authorization: Bearer $KEY" ws://127.0.0.1:3000/live
@@ -26,7 +26,7 @@ use tokio::{select, signal, sync::RwLock};
 use tracing_subscriber::filter::LevelFilter;
 
 scopes! {
-    /// What a key may do.
+    /// The scopes.
     Scopes {
         /// Open the socket.
         Live = "live",
@@ -35,8 +35,7 @@ scopes! {
     }
 }
 
-/// The keys of a file, and which of them were revoked since the start. A product has a table here, in which a key is
-/// revoked for good.
+/// The keys of a file, and the revocations since the start. A product has a table here, which keeps revocations.
 struct Keys {
     listed: StaticKeys,
     revoked: RwLock<HashSet<KeyId>>,
@@ -55,10 +54,10 @@ impl Resolver for Keys {
     }
 }
 
-/// Where keys are looked up, and where they are remembered.
+/// The keys, and the authenticator that caches them.
 type Revoker = (Arc<Keys>, Authenticator);
 
-/// The first start makes a key that may do everything.
+/// The first start creates a key with all scopes.
 fn open_keys() -> anyhow::Result<Revoker> {
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
@@ -68,16 +67,16 @@ fn open_keys() -> anyhow::Result<Revoker> {
     Ok((keys, authenticator.realm("live").build()?))
 }
 
-/// The middleware has let the request in. From here on the socket looks after its key by itself.
+/// The middleware has accepted the request. From here on, the socket watches its key itself.
 async fn live(key: RequireScope<Live>, request: HttpRequest, body: Payload) -> Result<HttpResponse, Error> {
     let (response, session, messages) = actix_ws::handle(&request, body)?;
     rt::spawn(socket::serve(session, messages, key.into_key()));
     Ok(response)
 }
 
-/// Ends a key, and all that is under way with it: first where keys are looked up, then where they are remembered.
+/// Revokes a key and ends its requests in progress: first in the store, then in the cache.
 async fn revoke(_: RequireScope<Admin>, revoker: Data<Revoker>, id: Path<String>) -> HttpResponse {
-    // A text that is no id is no key's: nothing is left to be done.
+    // A text that is not an id belongs to no key, so there is nothing to do.
     if let Ok(id) = KeyId::new(&*id) {
         revoker.0.revoked.write().await.insert(id.clone());
         revoker.1.revoke(&id);
@@ -88,20 +87,20 @@ async fn revoke(_: RequireScope<Admin>, revoker: Data<Revoker>, id: Path<String>
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
-    // Standard output is for the address, and for a key if the operator wants it there.
+    // Standard output is reserved for the address and, on request, for a key.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
-    // Before a key is made: if the address is taken, none is lost.
+    // Bound before a key is created, so that no key is lost if the address is in use.
     let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
     let address = listener.local_addr()?;
     let revoker = Data::new(open_keys()?);
 
     let server = HttpServer::new(move || {
         let with_key = || ApiKeyMiddleware::new(revoker.1.clone());
-        // To actix a socket is a response's body, which the middleware would cut off without a word: the route may finish,
-        // and closes by itself.
+        // To actix, a socket is a response's body, which the middleware would cut off without a close frame. So the
+        // route may finish, and closes the socket itself.
         let live = web::resource("/live").route(web::get().to(live)).wrap(FinishMiddleware::new()).wrap(with_key());
-        // It is finished even if the key is the caller's own.
+        // It finishes even if the caller revokes its own key.
         let revoke =
             web::resource("/keys/{id}").route(web::delete().to(revoke)).wrap(FinishMiddleware::new()).wrap(with_key());
         let app = App::new().app_data(revoker.clone()).service(live).service(revoke);
@@ -115,7 +114,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(server.listen(listener)?.run().await?)
 }
 
-/// Ends at Ctrl-C, or when the system asks. actix's own handler would cut requests off at Ctrl-C.
+/// Completes on Ctrl-C or SIGTERM. actix's own handler would cut off requests on Ctrl-C.
 fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;

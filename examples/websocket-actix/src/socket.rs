@@ -6,11 +6,11 @@ use actix_apikey::AuthenticatedKey;
 use actix_ws::{CloseCode, CloseReason, Message, MessageStream, Session};
 use tokio::time::timeout;
 
-/// How long a client has to take notice of the end. One that doesn't read must not keep the socket.
+/// How long a client may take to close. A client that doesn't read must not keep the socket.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Talks until the client leaves or the key is dead. Waiting for the key stands around the whole conversation: a client
-/// that doesn't read keeps a `text` waiting, and is cut off all the same.
+/// Talks until the client leaves or the key is dead. The wait for the key covers the whole conversation, because a
+/// client that doesn't read blocks `text`, and must be cut off, too.
 pub(crate) async fn serve(mut session: Session, mut messages: MessageStream, key: AuthenticatedKey) {
     let ended = tokio::select! {
         () = key.revoked() => true,
@@ -22,7 +22,7 @@ pub(crate) async fn serve(mut session: Session, mut messages: MessageStream, key
     }
 }
 
-/// The part of this template that your product replaces: says who calls, and then whatever it hears.
+/// The protocol, which your product replaces: says who calls, and then echoes.
 async fn converse(session: &mut Session, messages: &mut MessageStream, key: &AuthenticatedKey) {
     if session.text(format!("hello, {}", key.key_id())).await.is_err() {
         return;
@@ -43,7 +43,7 @@ async fn converse(session: &mut Session, messages: &mut MessageStream, key: &Aut
     }
 }
 
-/// RFC 6455, 7.4.1: 1008 is for what violates a policy. Then the client's own close is waited for.
+/// Closes with 1008, a policy violation (RFC 6455 §7.4.1), and waits for the client's close.
 async fn close(session: Session, mut messages: MessageStream) {
     let description = Some("the API key is not valid any more".to_owned());
     if session.close(Some(CloseReason { code: CloseCode::Policy, description })).await.is_ok() {

@@ -4,7 +4,7 @@
 //! $ cargo run -p websocket-axum
 //! ```
 //!
-//! The first start makes `api-keys.toml` and shows a key on the terminal, once. Then, with any client for WebSockets:
+//! The first start creates `api-keys.toml` and shows a key on the terminal, once. Then, with any client for WebSockets:
 //!
 //! ```console
 //! $ websocat -H "Authorization: Bearer $KEY" ws://127.0.0.1:3000/live
@@ -29,7 +29,7 @@ use tokio::{select, signal, sync::RwLock};
 use tracing_subscriber::filter::LevelFilter;
 
 scopes! {
-    /// What a key may do.
+    /// The scopes.
     Scopes {
         /// Open the socket.
         Live = "live",
@@ -38,8 +38,7 @@ scopes! {
     }
 }
 
-/// The keys of a file, and which of them were revoked since the start. A product has a table here, in which a key is
-/// revoked for good.
+/// The keys of a file, and the revocations since the start. A product has a table here, which keeps revocations.
 struct Keys {
     listed: StaticKeys,
     revoked: RwLock<HashSet<KeyId>>,
@@ -58,10 +57,10 @@ impl Resolver for Keys {
     }
 }
 
-/// Where keys are looked up, and where they are remembered.
+/// The keys, and the authenticator that caches them.
 type Revoker = (Arc<Keys>, Authenticator);
 
-/// The first start makes a key that may do everything.
+/// The first start creates a key with all scopes.
 fn open_keys() -> anyhow::Result<Revoker> {
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
@@ -74,25 +73,25 @@ fn open_keys() -> anyhow::Result<Revoker> {
 fn app(keys: Revoker) -> Router {
     Router::new()
         .route("/live", any(live))
-        // It is finished even if the key is the caller's own.
+        // It finishes even if the caller revokes its own key.
         .route("/keys/{id}", delete(revoke).layer(FinishLayer::new()))
-        // Routes above need a key, routes below don't.
+        // Routes above require a key, and routes below don't.
         .route_layer(ApiKeyLayer::new(keys.1.clone()))
         .route("/healthz", get(async || "ok"))
-        // Outermost: clients that still send their body get the answer all the same.
+        // Outermost, so that clients that are still sending a body receive the response.
         .layer(LingerLayer::new())
         .with_state(keys)
 }
 
-/// The layer has let the request in. From here on the socket looks after its key by itself.
+/// The layer has accepted the request. From here on, the socket watches its key itself.
 async fn live(key: RequireScope<Live>, upgrade: WebSocketUpgrade) -> Response {
     let key = key.into_key();
     upgrade.on_upgrade(|socket| socket::serve(socket, key))
 }
 
-/// Ends a key, and all that is under way with it: first where keys are looked up, then where they are remembered.
+/// Revokes a key and ends its requests in progress: first in the store, then in the cache.
 async fn revoke(_: RequireScope<Admin>, State((keys, authenticator)): State<Revoker>, id: Path<String>) -> StatusCode {
-    // A text that is no id is no key's: nothing is left to be done.
+    // A text that is not an id belongs to no key, so there is nothing to do.
     if let Ok(id) = KeyId::new(&*id) {
         keys.revoked.write().await.insert(id.clone());
         authenticator.revoke(&id);
@@ -103,17 +102,17 @@ async fn revoke(_: RequireScope<Admin>, State((keys, authenticator)): State<Revo
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
-    // Standard output is for the address, and for a key if the operator wants it there.
+    // Standard output is reserved for the address and, on request, for a key.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
-    // Before a key is made: if the address is taken, none is lost.
+    // Bound before a key is created, so that no key is lost if the address is in use.
     let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
     let app = app(open_keys()?);
 
     Ok(serve(listener, app, Duration::from_secs(seconds.get().into())).await?)
 }
 
-/// Serves until the process should stop. `axum::serve` would wait for slow clients without a limit.
+/// Serves until shutdown. `axum::serve` would wait for slow clients without a limit.
 async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> io::Result<()> {
     let (stop, handle) = (stop_signal()?, axum_server::Handle::new());
     println!("listening on http://{}", listener.local_addr()?);
@@ -123,13 +122,13 @@ async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> 
     tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping; requests under way finish");
-        // A client that never finishes must not keep the process.
+        // A client that never finishes must not delay the shutdown.
         handle.graceful_shutdown(Some(Duration::from_secs(10)));
     });
     server.serve(app.into_make_service()).await
 }
 
-/// Ends at Ctrl-C, or when the system asks.
+/// Completes on Ctrl-C or SIGTERM.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;

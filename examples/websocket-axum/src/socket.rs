@@ -6,11 +6,11 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use axum_apikey::AuthenticatedKey;
 use tokio::time::timeout;
 
-/// How long a client has to take notice of the end. One that doesn't read must not keep the socket.
+/// How long a client may take to close. A client that doesn't read must not keep the socket.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Talks until the client leaves or the key is dead. Waiting for the key stands around the whole conversation: a client
-/// that doesn't read keeps a `send` waiting, and is cut off all the same.
+/// Talks until the client leaves or the key is dead. The wait for the key covers the whole conversation, because a
+/// client that doesn't read blocks `send`, and must be cut off, too.
 pub(crate) async fn serve(mut socket: WebSocket, key: AuthenticatedKey) {
     let ended = tokio::select! {
         () = key.revoked() => true,
@@ -22,7 +22,7 @@ pub(crate) async fn serve(mut socket: WebSocket, key: AuthenticatedKey) {
     }
 }
 
-/// The part of this template that your product replaces: says who calls, and then whatever it hears.
+/// The protocol, which your product replaces: says who calls, and then echoes.
 async fn converse(socket: &mut WebSocket, key: &AuthenticatedKey) {
     if socket.send(format!("hello, {}", key.key_id()).into()).await.is_err() {
         return;
@@ -36,7 +36,7 @@ async fn converse(socket: &mut WebSocket, key: &AuthenticatedKey) {
     }
 }
 
-/// RFC 6455, 7.4.1: 1008 is for what violates a policy. Then the client's own close is waited for.
+/// Closes with 1008, a policy violation (RFC 6455 §7.4.1), and waits for the client's close.
 async fn close(socket: &mut WebSocket) {
     let frame = CloseFrame { code: close_code::POLICY, reason: "the API key is not valid any more".into() };
     if socket.send(Message::Close(Some(frame))).await.is_ok() {

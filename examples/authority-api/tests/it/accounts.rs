@@ -1,4 +1,4 @@
-//! Service accounts, which hold the keys of one program together; and the audit log.
+//! Service accounts, which group the keys of one program, and the audit log.
 
 use serde_json::{Value, json};
 
@@ -84,7 +84,7 @@ fn given_changes_of_keys_and_accounts_when_the_audit_log_is_read_then_it_has_eac
     for event in of_key["items"].as_array().unwrap() {
         assert_eq!(event["actor"], whoami["actor"], "{event}");
     }
-    // Its first event is the issue of the key that has done all this.
+    // The first event is the issue of the key that did all this.
     let all = stand.get_key("/audit-events");
     let first = all["items"].as_array().unwrap().last().unwrap();
     assert_eq!((&first["action"], &first["actor"]), (&json!("key.issued"), &json!("host:service")), "{first}");

@@ -1,4 +1,4 @@
-//! What keys look like.
+//! The format of keys.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -20,7 +20,7 @@ fn given_many_keys_when_issued_then_each_is_tc_and_43_characters_and_is_read_by_
         assert_eq!(shown["hint"], hint.as_str());
         assert!(!shown.to_string().contains(random), "{shown}");
     }
-    // What made a parser split at the wrong place is among them.
+    // They include keys that a parser might split in the wrong place.
     assert!(keys.iter().any(|key| key.secret[3..].contains('_')));
 }
 

@@ -1,4 +1,4 @@
-//! The life of a key: issued and shown once, seen, used, expired, rotated, revoked, deleted.
+//! The life of a key: issue, read, use, expiry, rotation, revocation, deletion.
 
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +39,7 @@ fn given_a_key_when_its_details_are_read_then_they_say_what_it_is_and_when_it_wa
         assert_eq!(stand.status(&key.secret, "/revocation-list"), 200);
     }
     assert_eq!(stand.status(&key.secret, "/settings"), 403);
-    // What is counted is written when the service stops.
+    // Stopping the service writes the usage.
     let stand = stand.restart();
     let shown = stand.get_key(&path);
     for field in ["name", "description", "scopes", "expires_at"] {
@@ -66,7 +66,7 @@ fn given_a_key_with_an_end_when_it_has_come_then_it_is_refused() {
     while status(&key) == 200 {
         assert!(SystemTime::now() < end + PATIENCE, "it never ends");
     }
-    // The end was sent in whole milliseconds.
+    // The expiry was sent in whole milliseconds.
     assert!(SystemTime::now() + Duration::from_millis(10) > end, "it ended too early");
     assert_eq!([status(&key), status(&forever)], [401, 200]);
 }
@@ -104,7 +104,7 @@ fn given_a_key_when_revoked_then_it_is_refused_at_once_and_can_t_be_brought_back
     assert_eq!(stand.status(&key.secret, "/revocation-list"), 401);
     let stand = stand.restart();
     assert_eq!(stand.status(&key.secret, "/revocation-list"), 401);
-    // A new key is what there is instead.
+    // A new key replaces it.
     assert_eq!(stand.status(&stand.issue_role("authorizer").secret, "/revocation-list"), 200);
 }
 

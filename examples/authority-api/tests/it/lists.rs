@@ -1,4 +1,4 @@
-//! The signed list: what is in it, and that anybody can tell who signed it.
+//! The signed list: its contents and its signature.
 
 use apikey_testkit::PrivatePostgres;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
@@ -13,7 +13,7 @@ use crate::{
     stand::{Stand, expect},
 };
 
-/// What a program does that is given the list: finds the key by its id, verifies, and only then reads.
+/// Reads a list as its users do: finds the key by its id, verifies, and only then reads.
 fn verified(list: &str, key_set: &Value) -> Option<Value> {
     let (signed, signature) = list.rsplit_once('.')?;
     let (header, payload) = signed.split_once('.')?;
@@ -27,7 +27,7 @@ fn verified(list: &str, key_set: &Value) -> Option<Value> {
     serde_json::from_slice(&BASE64.decode(payload).ok()?).ok()
 }
 
-/// The list of a service, after its signature has been verified with the key that the service publishes.
+/// Returns the list of a service after verifying its signature with the published key.
 fn list_of(service: &Service, key: &str) -> Value {
     let key_set = parsed(&service.send(&Request::new("GET", "/.well-known/jwks.json")).body);
     let answer = service.send(&Request::new("GET", "/revocation-list").bearer(key));
@@ -80,7 +80,7 @@ fn given_changes_that_are_not_signed_at_once_when_asked_to_regenerate_then_the_l
     revoke(&stand, "a");
     let before = list_of(&stand.service, &stand.admin);
     assert_eq!((&before["tenant"], &before["version"], &before["revoked"]), (&json!("main"), &json!(1), &json!([])));
-    // The check knows it, all the same.
+    // The check still knows it.
     assert_eq!(stand.get("/revocations/a/check")["revoked"], true);
     let answer = stand.ask(&stand.admin, "POST", "/revocation-list");
     let signed = verified(&answer.body, &stand.get("/.well-known/jwks.json")).unwrap();

@@ -1,4 +1,4 @@
-//! Runs the built service, and talks to it over TCP. How it starts and stops stands in `tests/contract`.
+//! Runs the built service and tests it over TCP. `tests/contract` tests how it starts and stops.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 

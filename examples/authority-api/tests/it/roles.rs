@@ -1,4 +1,4 @@
-//! What each role may do: every route of the service, and every one of the management of keys.
+//! The rights of each role, on every route of the service and of the key management.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::{
 
 const ROLES: [&str; 3] = ["admin", "authorizer", "read-only"];
 
-/// The service's own routes that need a key, and which of the roles may use each.
+/// The service's own routes that require a key, and the roles that may use them.
 const OWN: [(&str, &str, [bool; 3]); 12] = [
     ("GET", "/revocations", [true, false, true]),
     ("POST", "/revocations", [true, false, false]),
@@ -20,7 +20,7 @@ const OWN: [(&str, &str, [bool; 3]); 12] = [
     ("POST", "/revocation-list", [true, false, false]),
     ("GET", "/settings", [true, false, true]),
     ("PATCH", "/settings", [true, false, false]),
-    // Whoever holds a key may ask who they are, and may end or rotate that key.
+    // Any key may read its own data, and may revoke or rotate itself.
     ("GET", "/keys/v1/whoami", [true, true, true]),
     ("POST", "/keys/v1/self-rotate", [true, true, true]),
     ("POST", "/keys/v1/self-revoke", [true, true, true]),
@@ -33,7 +33,7 @@ fn given_each_role_when_it_asks_for_each_route_then_it_may_what_the_table_says()
         let key = stand.issue_role(role).secret;
         for (method, path, may) in OWN {
             let status = stand.ask(&key, method, path).status;
-            // Without a body, and where there is nothing of this name, the scope alone decides between these.
+            // Without a body or an existing name, only the scope decides between these.
             assert!(
                 if may[column] { status != 403 && status != 401 } else { status == 403 },
                 "{role} {method} {path}: {status}"

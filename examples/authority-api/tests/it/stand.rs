@@ -1,4 +1,4 @@
-//! A service with its first key, and the questions that tests ask it.
+//! A service with its first key, and requests for the tests.
 
 use serde_json::Value;
 
@@ -13,11 +13,11 @@ const KEYS: &str = "/keys/v1";
 pub(crate) struct Stand {
     pub(crate) folder: Folder,
     pub(crate) service: Service,
-    /// The first key, which may do everything.
+    /// The first key, with all scopes.
     pub(crate) admin: String,
 }
 
-/// A key as it was issued: its id, and itself.
+/// An issued key: its id and its secret.
 pub(crate) struct Issued {
     pub(crate) id: String,
     pub(crate) secret: String,
@@ -31,7 +31,7 @@ impl Stand {
         Stand { folder, service, admin }
     }
 
-    /// Stops the service in an orderly way, and starts another in the same folder.
+    /// Stops the service gracefully, and starts another in the same folder.
     pub(crate) fn restart(self) -> Self {
         let Stand { folder, service, admin } = self;
         service.stop();
@@ -51,22 +51,22 @@ impl Stand {
         self.ask(key, "GET", path).status
     }
 
-    /// What the administrator reads.
+    /// Returns the answer to an administrator's GET.
     pub(crate) fn get(&self, path: &str) -> Value {
         expect(200, &self.ask(&self.admin, "GET", path))
     }
 
-    /// What the administrator reads in the management of keys.
+    /// Returns the answer to an administrator's GET from the key management.
     pub(crate) fn get_key(&self, path: &str) -> Value {
         self.get(&format!("{KEYS}{path}"))
     }
 
-    /// What the administrator is told when posting to the management of keys.
+    /// Returns the answer to an administrator's POST to the key management.
     pub(crate) fn post_key(&self, status: u16, path: &str, body: &Value) -> Value {
         expect(status, &self.tell(&self.admin, "POST", &format!("{KEYS}{path}"), body))
     }
 
-    /// What the administrator is told when asking the management of keys for something that needs no body.
+    /// Returns the answer to an administrator's POST without a body to the key management.
     pub(crate) fn do_key(&self, status: u16, method: &str, path: &str) -> Value {
         expect(status, &self.ask(&self.admin, method, &format!("{KEYS}{path}")))
     }
@@ -82,7 +82,7 @@ impl Stand {
     }
 }
 
-/// The body of an answer that must have this status.
+/// Returns the body of an answer, which must have this status.
 pub(crate) fn expect(status: u16, answer: &Answer) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
     json(&answer.body)

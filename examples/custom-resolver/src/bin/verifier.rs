@@ -1,4 +1,4 @@
-//! The verifier. The first start makes `keys.json` and shows two keys, once: the operator's and the service's.
+//! The verifier. The first start creates `keys.json` and shows two keys, once: the operator's and the service's.
 //!
 //! ```console
 //! $ cargo run -p custom-resolver --bin verifier
@@ -11,7 +11,7 @@ use custom_resolver::{process, verifier};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // Before keys are made: if the address is taken, none is lost.
+    // Bound before keys are created, so that none is lost if the address is in use.
     let (listener, client_timeout) = process::begin("127.0.0.1:4000")?;
     let output = process::setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let path = process::setting("KEYS_FILE", "keys.json");

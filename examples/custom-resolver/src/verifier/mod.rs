@@ -1,5 +1,4 @@
-//! The service that owns the keys. Small as it is, it stands for whatever yours is: an account service, a key manager, a
-//! vendor's endpoint.
+//! The service that owns the keys. It stands for yours: an account service, a key manager, or a vendor's endpoint.
 
 mod routes;
 mod store;

@@ -1,4 +1,4 @@
-//! What the verifier answers. Its callers have keys as well: operators, and the services that ask.
+//! The verifier's routes. Its callers, operators and services, have keys, too.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::{
 };
 
 scopes! {
-    /// What a key may do here.
+    /// The scopes.
     pub(crate) VerifierScopes {
         /// Ask for the records of keys.
         KeysResolve = "keys:resolve",
@@ -40,7 +40,7 @@ struct Verifier {
 ///
 /// # Errors
 ///
-/// When its own authenticator can't be built.
+/// Returns an error if its own authenticator can't be built.
 pub fn app(store: KeyStore, client_timeout: Duration) -> anyhow::Result<Router> {
     let authenticator = Authenticator::builder(store.clone())
         .format(key_format()?)
@@ -54,12 +54,12 @@ pub fn app(store: KeyStore, client_timeout: Duration) -> anyhow::Result<Router> 
         .route_layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
         .route_layer(ApiKeyLayer::new(authenticator.clone()))
         .route("/healthz", get(async || "ok"))
-        // Outermost: whoever is refused has the answer, though it still sends.
+        // Outermost, so that refused clients that are still sending receive the response.
         .layer(LingerLayer::new())
         .with_state(Verifier { store, authenticator }))
 }
 
-/// Whoever asks must know the digest already. From it nobody gets the key, and nobody guesses it.
+/// The caller must already know the digest, which can't be guessed and doesn't reveal the key.
 async fn resolve(
     _: RequireScope<KeysResolve>,
     State(Verifier { store, .. }): State<Verifier>,
@@ -88,7 +88,7 @@ async fn issue(
         return Err(Problem::new(StatusCode::FORBIDDEN, "exceeds_own", "Nobody grants what they don't have."));
     }
     let key = store.issue(new.id.clone(), new.name, new.scopes, new.expires_at)?;
-    // The only answer that ever holds it.
+    // Only this response contains the secret.
     let answer = Json(json!({ "id": new.id, "key": key.expose_secret() }));
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, HeaderValue::from_static("no-store"))], answer).into_response())
 }
@@ -99,7 +99,8 @@ async fn revoke(
     Path(id): Path<KeyId>,
 ) -> Result<StatusCode, Problem> {
     store.revoke(&id)?;
-    // The store first, then this process' own cache. Other services learn of it by their hook, or after a while.
+    // First the store, then this process's own cache. Other services learn of it by their hook or after their cache
+    // TTL.
     authenticator.revoke(&id);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,4 +1,4 @@
-//! Keys, as a file of their records. It holds digests: whoever reads it can't call anything.
+//! A file of key records. It contains digests, so that its readers can't use the keys.
 
 use std::{
     collections::BTreeMap,
@@ -29,27 +29,27 @@ struct Store {
     records: Mutex<BTreeMap<KeyId, Record>>,
 }
 
-/// Why the keys were not changed.
+/// The error of a change.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// There is a key of this id.
+    /// A key with this id exists.
     #[error("there is a key of this id")]
     Exists,
-    /// There is no key of this id.
+    /// No key has this id.
     #[error("there is no key of this id")]
     Unknown,
-    /// The file can't be written, or no key be made.
+    /// The file can't be written, or a key can't be generated.
     #[error("the change can't be kept")]
     Failed(#[source] BoxError),
 }
 
 impl KeyStore {
-    /// The keys in the file at `path`. Where there is no such file yet, it is made with the operator's key, which may do
-    /// everything and is shown on `output`.
+    /// Opens the file at `path`. A missing file is created with the operator's key, which has all scopes and is shown
+    /// on `output`.
     ///
     /// # Errors
     ///
-    /// When the file can't be read or made, or the key not be shown.
+    /// Returns an error if the file can't be read or created, or if the key can't be shown.
     pub fn open(path: &Path, output: &KeyOutput) -> anyhow::Result<Self> {
         let (is_new, records): (bool, Vec<Record>) = match fs::read(path) {
             Ok(text) => (false, serde_json::from_slice(&text)?),
@@ -67,17 +67,17 @@ impl KeyStore {
         Ok(store)
     }
 
-    /// The record that is stored under one of `digests`.
+    /// Returns the record that is stored under one of `digests`.
     #[must_use]
     pub fn find(&self, digests: &[KeyDigest]) -> Option<Record> {
         self.records().values().find(|record| digests.contains(&record.digest)).cloned()
     }
 
-    /// Makes a key. It is told now, and never again.
+    /// Creates a key and returns it. It can't be read again.
     ///
     /// # Errors
     ///
-    /// When there is a key of this id, or the new one can't be made or kept.
+    /// Returns an error if the id is taken, or if the key can't be generated or stored.
     pub fn issue(
         &self,
         id: KeyId,
@@ -96,11 +96,11 @@ impl KeyStore {
         Ok(key)
     }
 
-    /// Ends a key for good.
+    /// Revokes a key permanently.
     ///
     /// # Errors
     ///
-    /// When there is none of this id, or that can't be kept.
+    /// Returns an error if no key has this id, or if the change can't be stored.
     pub fn revoke(&self, id: &KeyId) -> Result<(), StoreError> {
         self.change(|records| {
             records.get_mut(id).ok_or(StoreError::Unknown)?.status = Status::Revoked;
@@ -108,7 +108,7 @@ impl KeyStore {
         })
     }
 
-    /// What is changed is on the disk before anyone sees it.
+    /// A change is on the disk before it is visible.
     fn change(
         &self,
         change: impl FnOnce(&mut BTreeMap<KeyId, Record>) -> Result<(), StoreError>,
@@ -124,7 +124,7 @@ impl KeyStore {
     fn save(&self, records: &BTreeMap<KeyId, Record>) -> io::Result<()> {
         let path = &self.0.path;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // It replaces the old file once it is whole. On Unix nobody but the owner may read it.
+        // It replaces the old file once it is complete. On Unix, only the owner can read it.
         let mut draft = NamedTempFile::new_in(folder)?;
         serde_json::to_writer_pretty(&mut draft, &records.values().collect::<Vec<_>>())?;
         draft.as_file().sync_all()?;
@@ -137,7 +137,7 @@ impl KeyStore {
     }
 }
 
-/// The verifier verifies its own callers, too.
+/// The verifier's own callers are verified with the same keys.
 impl Resolver for KeyStore {
     type Error = RecordError;
 

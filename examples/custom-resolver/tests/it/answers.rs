@@ -1,4 +1,4 @@
-//! What the service makes of each answer that a verifier may give.
+//! How the service handles each possible answer of a verifier.
 
 use axum_apikey::{KeyHasher, PlaintextKey};
 use custom_resolver::key_format;
@@ -10,7 +10,7 @@ fn key() -> PlaintextKey {
     key_format().unwrap().generate().unwrap()
 }
 
-/// A good record, for a key that reads reports.
+/// Returns a valid record of a key that reads reports.
 fn record(key: &PlaintextKey) -> Value {
     json!({
         "digest": KeyHasher::sha256().digest(key), "id": "reader", "name": "Reader",
@@ -153,7 +153,7 @@ async fn given_many_look_ups_then_connections_are_used_again() {
         assert_eq!(service.reports(key().expose_secret()).await, 401);
     }
     assert_eq!(verifier.requests().len(), 30);
-    // One would do. But a connection may be free again a moment too late, and then there is a second.
+    // One is enough, but a second is opened if the first is not yet free.
     assert!(verifier.connections() < 10, "{} connections", verifier.connections());
     service.stop().await;
 }

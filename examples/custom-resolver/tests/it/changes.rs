@@ -1,4 +1,4 @@
-//! A key is changed at the verifier: when does the service know?
+//! When the service learns of changes at the verifier.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The service against a verifier, over sockets: the real one, as a process, and one that answers whatever it is told to.
+//! The service and a verifier over sockets: the real one as a process, and a scripted one.
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
 

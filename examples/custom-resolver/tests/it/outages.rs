@@ -1,4 +1,4 @@
-//! The verifier goes away, or stays silent, and comes back.
+//! Outages of the verifier.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use super::{
     told::Told,
 };
 
-/// So short that a test may wait for it.
+/// Short enough for a test to wait for.
 const SHORT: Duration = Duration::from_secs(1);
-/// So long that a test would fail if it had to.
+/// So long that a test that waits for it fails.
 const LONG: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn given_a_verifier_that_hangs_then_503_by_the_shorter_of_the_time_limits(
     }
 }
 
-/// Stopped, not ended: its connections stay open, and the system even takes new ones in its name.
+/// Stopped rather than killed: its connections stay open, and the system even accepts new ones for it.
 #[cfg(unix)]
 #[tokio::test]
 async fn given_a_verifier_that_stands_still_then_cached_keys_are_served_others_get_503_until_it_goes_on() {

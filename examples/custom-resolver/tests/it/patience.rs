@@ -1,4 +1,4 @@
-//! Neither program waits without end for a client.
+//! Both programs limit the time of a client.
 
 use crate::{
     contract::{

@@ -1,4 +1,4 @@
-//! The two programs, as processes. Each is killed, by its id, when it is dropped.
+//! The two programs as processes. Each is killed, by its id, on drop.
 
 use std::{
     io::{BufRead, BufReader, Lines},
@@ -13,7 +13,7 @@ pub(crate) struct Process {
     lines: Lines<BufReader<ChildStdout>>,
     /// `http://…`
     pub(crate) url: String,
-    /// The operator's key and the service's, if it has made them.
+    /// The operator's key and the service's, if this start created them.
     pub(crate) keys: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ impl Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_verifier"));
         command.current_dir(folder).env_clear().env("KEY_OUTPUT", "stdout").envs(settings);
         let mut verifier = Process::start(command);
-        // At the first start the operator makes the service's key.
+        // At the first start, the operator creates the service's key.
         if let [operator] = &verifier.keys[..] {
             let new = Request::new("POST", "/keys").bearer(operator);
             let answer = new.json(r#"{"id":"service","scopes":["keys:resolve"]}"#).send(verifier.address());
@@ -67,7 +67,7 @@ impl Process {
         self.url.strip_prefix("http://").unwrap()
     }
 
-    /// Ends it, as a crash would, and waits until it is gone.
+    /// Kills it, as a crash would, and waits until it is gone.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -83,7 +83,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Fails if it has ended, which is as well.
+        // Fails if it has already ended, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

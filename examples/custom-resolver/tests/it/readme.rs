@@ -1,4 +1,4 @@
-//! Both programs, and the page: every `curl` command of README.md is run, in order, and answered as it says.
+//! Runs every `curl` command of README.md in order, and compares the answers.
 
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ fn given_each_command_of_the_readme_when_sent_then_the_answer_is_the_one_it_show
     assert!(sent > 6, "only {sent} commands were found");
 }
 
-/// The commands of the page, each in one line, with their output.
+/// Returns the commands of the page, each in one line, with their output.
 fn commands() -> Vec<(String, String)> {
     let blocks = README.split("```console\n").skip(1).filter_map(|block| block.split("```").next());
     let one = |text: &str| {

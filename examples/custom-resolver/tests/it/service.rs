@@ -1,4 +1,4 @@
-//! The service inside the test, with a clock of its own, on a socket; and a client for it and for the verifier.
+//! The service within the test, with a manual clock, on a socket; and a client for it and the verifier.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use hyper_util::{
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
-/// Longer than any answer takes, so that a test fails rather than hangs.
+/// Longer than any answer takes, so that a test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Service {
@@ -72,7 +72,7 @@ impl Service {
         self.get("/reports", key).await.status
     }
 
-    /// Ends it, and sees that it ends well.
+    /// Stops it, and checks that it ends without an error.
     pub(crate) async fn stop(self) {
         drop(self.client);
         self.stop.send(()).unwrap();
@@ -81,7 +81,7 @@ impl Service {
 }
 
 impl Answer {
-    /// Checks that it is a 503 which tells when to come back.
+    /// Checks that it is a 503 with `Retry-After`.
     pub(crate) fn assert_unavailable(&self, when: &str) {
         assert_eq!((self.status, self.body["code"].as_str()), (503, Some("unavailable")), "{when}: {self:?}");
         assert_eq!(self.headers["retry-after"], "1", "{when}");

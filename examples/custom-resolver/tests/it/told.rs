@@ -1,4 +1,4 @@
-//! A verifier that answers whatever it is told to, byte for byte, or never.
+//! A scripted verifier, which answers with given bytes or never.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// It ends when it is dropped.
+/// It ends on drop.
 pub(crate) struct Told {
     pub(crate) url: String,
     state: Arc<Mutex<State>>,
@@ -46,7 +46,7 @@ impl Told {
         self.state.lock().unwrap().answer = None;
     }
 
-    /// Answers with this from now on. Whatever is no HTTP ends the connection.
+    /// Answers with this from now on. A malformed response ends the connection.
     pub(crate) fn say(&self, answer: impl Into<String>) {
         self.state.lock().unwrap().answer = Some(answer.into());
     }
@@ -56,17 +56,17 @@ impl Told {
         self.say(format!("HTTP/1.1 {status} So\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
     }
 
-    /// Ends a connection at its second request, unanswered, as a server does that has just had enough of waiting for it.
+    /// Ends a connection at its second request without an answer, as a server does after an idle timeout.
     pub(crate) fn forget_kept_connections(&self) {
         self.state.lock().unwrap().forgets = true;
     }
 
-    /// How many connections there have been.
+    /// Returns the number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.state.lock().unwrap().connections
     }
 
-    /// What it was asked, head and body.
+    /// Returns the requests, head and body.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.state.lock().unwrap().requests.clone()
     }
@@ -94,7 +94,7 @@ async fn converse(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     }
 }
 
-/// One request, or nothing at the connection's end.
+/// Reads one request, or nothing at the connection's end.
 async fn read(stream: &mut TcpStream) -> Option<String> {
     let mut request = Vec::new();
     loop {

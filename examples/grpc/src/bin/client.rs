@@ -1,4 +1,4 @@
-//! The ledger's client: one call, with the key in `API_KEY`, and its answer.
+//! The ledger's client: makes one call with the key in `API_KEY`, and prints the answer.
 //!
 //! ```console
 //! $ cargo run -q -p grpc --bin client -- open cash
@@ -7,7 +7,8 @@
 //! $ cargo run -q -p grpc --bin client -- follow cash
 //! ```
 //!
-//! `API_KEY` and `SERVER` (`http://127.0.0.1:50051`) come from the environment: arguments show in lists of processes.
+//! `API_KEY` and `SERVER` (`http://127.0.0.1:50051`) come from the environment, because arguments are visible in
+//! process lists.
 
 use std::{env, error::Error, process::ExitCode};
 

@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, select, signal, sync::Notify, time::sleep};
 use tower_apikey::{Authenticator, Checksum, KeyFormat, KeyOutput, StaticKeys};
 use tracing_subscriber::filter::LevelFilter;
 
-/// The keys: where they stand, what they look like, and what they may do. The first start makes one that may do everything.
+/// The keys: their file, format and scopes. The first start creates a key with all scopes.
 fn open_keys() -> anyhow::Result<Authenticator> {
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
@@ -23,10 +23,10 @@ fn open_keys() -> anyhow::Result<Authenticator> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
-    // Standard output is for the address, and for a key if the operator wants it there.
+    // Standard output is reserved for the address and, on request, for a key.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
-    // Before a key is made: if the address is taken, none is lost.
+    // Bound before a key is created, so that no key is lost if the address is in use.
     let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:50051")).await.context("ADDR")?;
     let (authenticator, stopping) = (open_keys()?, Notify::new());
     let stop = stop_signal()?;
@@ -38,13 +38,13 @@ async fn main() -> anyhow::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     select! {
         served = serve(listener, authenticator, Duration::from_secs(seconds.get().into()), stop) => served?,
-        // A client that goes on forever, or has connected and says nothing, must not keep the process.
+        // A client that never finishes or never sends anything must not delay the shutdown.
         () = async { stopping.notified().await; sleep(Duration::from_secs(10)).await } => {}
     }
     Ok(())
 }
 
-/// Ends at Ctrl-C, or when the system asks.
+/// Completes on Ctrl-C or SIGTERM.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;

@@ -1,4 +1,4 @@
-//! The page that says which test shows what: every test it names is there, and every line of a README.
+//! Checks that every test and heading that COVERAGE.md names exists.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! Keys for live and keys for test: each is refused where the other is let in.
+//! Keys for live and for test: each environment refuses the other's keys.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::{
     keys::add_in,
 };
 
-/// Runs the service for both, in one folder.
+/// Runs the service for both environments, in one folder.
 fn both(folder: &Folder, settings: &[(&str, &str)]) -> [Service; 2] {
     ["live", "test"].map(|environment| {
         let own = [("ADDR", "127.0.0.1:0"), ("ENVIRONMENT", environment)];

@@ -1,4 +1,4 @@
-//! Requests under way when their key is revoked: none of them gets to a good end.
+//! Requests in progress when their key is revoked: all of them fail.
 
 use std::{
     io::{Read, Write},
@@ -20,7 +20,7 @@ use crate::{
     stand::Stand,
 };
 
-/// More than all buffers between the service and its client take.
+/// More than all buffers between the service and its client hold.
 const SIZE: usize = 32 << 20;
 const FILE: &str = "/v1/environments/site/files/big/content";
 
@@ -30,7 +30,7 @@ enum Version {
     Http2,
 }
 
-/// Asks for the big file, and waits for the head of the answer.
+/// Requests the big file, and waits for the head of the response.
 async fn download(stand: &Stand, version: Version, key: &str) -> Response<Incoming> {
     let address: SocketAddr = stand.service.address.parse().unwrap();
     let uri = format!("http://{address}{FILE}");
@@ -56,7 +56,7 @@ async fn download(stand: &Stand, version: Version, key: &str) -> Response<Incomi
     timeout(PATIENCE, sent).await.unwrap().unwrap()
 }
 
-/// Reads the rest: how many bytes came, and whether the body ended as it should.
+/// Reads the rest. Returns the number of bytes, and whether the body was complete.
 async fn rest(mut response: Response<Incoming>) -> (usize, bool) {
     let mut size = 0;
     while let Some(frame) = timeout(PATIENCE, response.frame()).await.unwrap() {
@@ -99,7 +99,7 @@ fn given_an_upload_under_way_when_its_key_is_revoked_then_it_is_refused_and_ther
     let head = head.bearer(&key.secret).header("Expect", "100-continue").head(&stand.service.address);
     let mut stream = connect(&stand.service.address);
     stream.write_all(head.as_bytes()).unwrap();
-    // This is what a server says once somebody reads the body: the handler runs, and waits.
+    // Servers send this once the body is read: the handler runs and waits.
     let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
     let mut heard = vec![0; expected.len()];
     stream.read_exact(&mut heard).unwrap();

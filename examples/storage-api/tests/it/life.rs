@@ -1,4 +1,4 @@
-//! The life of a key, through the management at `/keys`: shown once, rotated by a second one, revoked, counted.
+//! The life of a key, through the API at `/keys`: issue, rotation with a second key, revocation, usage.
 
 use crate::{
     contract::http::{Request, json},
@@ -104,7 +104,7 @@ fn given_keys_of_which_one_was_never_used_when_listed_then_it_is_the_one_without
     let stand = Stand::new();
     let [busy, idle] = ["busy", "idle"].map(|name| stand.issue(name, &["environments:read"]));
     assert_eq!(stand.status(&busy.secret, "/v1/environments"), 200);
-    // Stopping writes what was counted, so that nothing has to be waited for.
+    // Stopping the service writes the usage, so that the test need not wait.
     stand.service.stop();
     let stand = Stand { service: stand.folder.start(), ..stand };
     let keys = stand.read("api-keys?status=active");

@@ -1,5 +1,4 @@
-//! Runs the built service, and talks to it over TCP. How it starts and stops, and that its README is true, stands in
-//! `tests/contract`; what is its own, here.
+//! Runs the built service and tests it over TCP. `tests/contract` tests how it starts and stops, and its README.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 

@@ -1,11 +1,11 @@
-//! The endpoints do what they say.
+//! The endpoints behave as documented.
 
 use crate::{
     contract::http::{Answer, Request, json},
     stand::Stand,
 };
 
-/// Sends requests in order, each answered as it says.
+/// Sends requests in order, and compares the answers.
 fn walk(stand: &Stand, steps: &[(&str, &str, &str, &str)]) {
     for (method, path, body, expected) in steps {
         let answer = stand.send(&stand.admin, method, path, body);
@@ -108,7 +108,7 @@ fn given_an_account_when_it_stores_files_then_its_usage_and_its_balance_say_so()
     let balance = |account: &serde_json::Value, name| account["balance"][name].as_u64().unwrap();
     assert_eq!(balance(&after, "stored_bytes"), 5);
     assert_eq!(balance(&before, "remaining_bytes") - balance(&after, "remaining_bytes"), 5);
-    // Two for the upload, and the question itself.
+    // Two for the upload, and this request itself.
     let used = |account: &serde_json::Value, name| account["usage"][name].as_u64().unwrap();
     assert_eq!((used(&after, "ok") - used(&before, "ok"), used(&after, "refused")), (3, 1));
 }
@@ -158,7 +158,7 @@ fn given_what_can_t_be_when_sent_then_the_answer_says_what_is_wrong() {
 }
 
 const NOTHING: &str = "There is nothing of this name.";
-/// In axum's own words.
+/// The text is axum's own.
 const INVALID: &str = "…";
 
 fn problem(status: &str, title: &str, code: &str, detail: &str) -> String {

@@ -1,4 +1,4 @@
-//! Nine scopes, each on real endpoints: what a key was not given, it can't do.
+//! Nine scopes on real endpoints: a key can't do what it was not granted.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ const SCOPES: [&str; 9] = [
     "aggregators:write",
 ];
 
-/// Every endpoint, in an order in which each finds what the ones before have made, with the scope that it needs.
+/// Every endpoint with its scope, in an order in which each finds the resources that it needs.
 const ENDPOINTS: [(&str, &str, &str, &str); 16] = [
     ("environments:read", "GET", "/v1/environments", ""),
     ("environments:write", "PUT", "/v1/environments/site", r#"{"description":"the website"}"#),

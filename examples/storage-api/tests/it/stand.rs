@@ -1,4 +1,4 @@
-//! A service that runs, and its management.
+//! A running service and its key management.
 
 use serde_json::{Value, json};
 
@@ -7,15 +7,15 @@ use crate::contract::{
     service::{Folder, Service},
 };
 
-/// What a key's management knows and says of it.
+/// A key, as the key management shows it.
 pub(crate) struct Key {
     pub(crate) id: String,
     pub(crate) secret: String,
-    /// All that was answered, without the secret.
+    /// The whole answer without the secret.
     pub(crate) record: Value,
 }
 
-/// A service with its first key. What it is asked through this, it is asked with that key unless said.
+/// A service with its first key. Requests through this use that key by default.
 pub(crate) struct Stand {
     pub(crate) folder: Folder,
     pub(crate) service: Service,
@@ -43,7 +43,7 @@ impl Stand {
         self.service.send(&if body.is_empty() { request } else { request.json(body) })
     }
 
-    /// Makes an environment with a file.
+    /// Creates an environment with a file.
     pub(crate) fn upload(&self, environment: &str, name: &str, content: &str) {
         let path = format!("/v1/environments/{environment}");
         let made = self.send(&self.admin, "PUT", &path, r#"{"description":"for a test"}"#);
@@ -53,7 +53,7 @@ impl Stand {
         assert_eq!(put.status, 201, "{put:?}");
     }
 
-    /// Asks the management for what is there.
+    /// Reads from the key management.
     pub(crate) fn read(&self, path: &str) -> Value {
         let answer = self.get(&self.admin, &format!("/keys/v1/{path}"));
         assert_eq!(answer.status, 200, "{path}: {answer:?}");

@@ -17,7 +17,7 @@ const HTTP_CLIENT: (&str, &str) = ("http_client.py", include_str!("http_client.p
 const REQUESTS: (&str, &str) = ("requests_client.py", include_str!("requests_client.py"));
 const FETCH: (&str, &str) = ("fetch.mjs", include_str!("fetch.mjs"));
 
-/// Longer than any answer takes, so that a test fails rather than hangs. In seconds.
+/// Longer than any answer takes, so that a test fails instead of hanging. In seconds.
 const PATIENCE: u64 = 60;
 
 /// A request, to be sent several times.
