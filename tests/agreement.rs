@@ -1,5 +1,5 @@
-//! Requests that no table lists: every combination of some pieces, and every byte in some places. Nothing is expected
-//! of the answers but that all servers give the same one, and ask the store as often.
+//! Requests that no table lists: every combination of some parts, and every byte in some places. All servers must give
+//! the same answers, and ask the store equally often.
 
 use std::net::SocketAddr;
 
@@ -44,7 +44,7 @@ const TARGETS: &[&str] = &[
 const SETTINGS: &[Setting] =
     &[Setting::ExtraHeaders, Setting::Optional, Setting::PassThrough, Setting::Responder, Setting::Strip];
 
-/// Puts keys in the places of their names.
+/// Replaces names with keys.
 fn expand(text: &str, stand: &Stand) -> String {
     stand.names().fold(text.to_owned(), |text, name| text.replace(&format!("{{{name}}}"), stand.token(name)))
 }
@@ -68,7 +68,7 @@ fn requests(stand: &Stand) -> Vec<Vec<u8>> {
     requests
 }
 
-/// Sends the requests one after another, and says after each how often the store was asked.
+/// Sends the requests in order, and returns the number of the store's calls after each.
 async fn send(server: Server, stand: &Stand, requests: &[Vec<u8>], address: SocketAddr) -> Vec<(Comparable, usize)> {
     let mut answers = Vec::new();
     for request in requests {
@@ -100,7 +100,7 @@ async fn given_every_combination_of_credentials_when_sent_to_every_server_then_t
     }
 }
 
-/// A credential with `byte` in each place where one could be.
+/// Returns a credential with `byte` in each place of it.
 fn with_byte(byte: u8, stand: &Stand) -> Vec<Vec<u8>> {
     let key = stand.token("reader").as_bytes();
     let one = &[byte];
@@ -128,13 +128,13 @@ async fn given_every_byte_in_every_part_of_a_credential_when_sent_then_only_the_
         for byte in 0..=u8::MAX {
             for (place, request) in with_byte(byte, &stand).into_iter().enumerate() {
                 let answer = wire::exchange(running.address, &request).await;
-                // White space at either end is no part of the value, and more spaces are no more than one.
+                // White space at either end is not part of the value, and several spaces count as one.
                 let is_the_key = match place {
                     0 | 4 => matches!(byte, b' ' | b'\t'),
                     1 | 2 => byte == b' ',
                     _ => false,
                 };
-                // A line feed ends the line for some parsers, and what is before it is then all there is.
+                // For some parsers, a line feed ends the line, so that only the part before it remains.
                 if byte != b'\n' {
                     assert_eq!(
                         answer.status == 200,

@@ -1,4 +1,4 @@
-//! Which crate may depend on which: the rules that keep the core free of frameworks and the layer light.
+//! Checks the dependencies between crates: the core is free of frameworks, and the layer is light.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -10,9 +10,9 @@ use std::{
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
-/// How many crates the layer may add to what an axum service has anyway, beside moka and what only moka brings.
+/// The number of crates that the layer may add to an axum service, without moka and its own dependencies.
 const MOST_ADDED: usize = 24;
-/// And with moka.
+/// The same with moka.
 const MOST_ADDED_WITH_MOKA: usize = 35;
 
 fn metadata() -> Metadata {
@@ -24,7 +24,7 @@ fn metadata_of(manifest: impl Into<PathBuf>) -> Metadata {
     MetadataCommand::new().cargo_path(env!("CARGO")).manifest_path(manifest).other_options(options).exec().unwrap()
 }
 
-/// The platform the tests run on.
+/// The platform of the tests.
 fn host() -> String {
     let output = std::process::Command::new(std::env::var("RUSTC").unwrap_or("rustc".to_owned())).arg("-vV").output();
     let text = String::from_utf8(output.unwrap().stdout).unwrap();
@@ -35,12 +35,12 @@ fn package<'m>(metadata: &'m Metadata, name: &str) -> &'m Package {
     metadata.packages.iter().find(|package| package.name.as_str() == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
-/// What a package declares, apart from what only its tests and benches need.
+/// Returns a package's dependencies, except for those of its tests and benches.
 fn declared(package: &Package) -> impl Iterator<Item = &cargo_metadata::Dependency> {
     package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development)
 }
 
-/// The names of all that a package is built of.
+/// Returns the names of all packages that a package is built from.
 fn built_of(metadata: &Metadata, name: &str) -> BTreeSet<String> {
     let nodes: HashMap<&PackageId, _> =
         metadata.resolve.as_ref().unwrap().nodes.iter().map(|node| (&node.id, node)).collect();
@@ -139,9 +139,9 @@ fn given_the_workspace_when_its_crates_are_checked_then_all_have_its_lints() {
     }
 }
 
-/// The crates that a service with these dependencies is built of, apart from this workspace's.
+/// Returns the crates of a service with these dependencies, apart from this workspace's.
 ///
-/// It is resolved on its own, with the workspace's versions: there, features that other members want would count.
+/// It is resolved separately, with the workspace's versions, because other members would enable more features.
 fn service(name: &str, dependencies: &str) -> BTreeSet<String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

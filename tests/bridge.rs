@@ -1,4 +1,4 @@
-//! An axum router mounted under actix-web: what its extractors find, and how what they refuse is answered.
+//! An axum router mounted under actix-web: its extractors' results, and the answers to its refusals.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -22,7 +22,7 @@ fn router() -> Router {
         .route("/guard", get(async || "yes").route_layer(RequireScopeLayer::of::<FilesRead>()))
 }
 
-/// The status, content type and body of each answer.
+/// Returns the status, content type and body of each answer.
 async fn answers(
     middleware: ApiKeyMiddleware,
     requests: &[(&str, Method, Option<&TestKey>)],

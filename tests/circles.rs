@@ -1,7 +1,7 @@
-//! Which files of a crate import each other in a circle, and that no circle leads from one room to another.
+//! Reports files of a crate that import each other in a circle, and checks that no circle crosses rooms.
 //!
-//! A room is a file or folder directly under `src`. A circle within a room is one subject in several files; a circle across
-//! rooms means that neither can be read without the other.
+//! A room is a file or folder directly under `src`. A circle within a room is one subject in several files. A circle
+//! across rooms means that neither can be understood without the other.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -13,17 +13,17 @@ use std::{
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// A module's place in its crate, such as `["cache", "entry"]`; the root is empty.
+/// A module's path in its crate, such as `["cache", "entry"]`; the root is empty.
 type Module = Vec<String>;
 
-/// A path that a file mentions: `crate::…`, `self::…`, `super::…`, or what a `use` begins with.
+/// A path in a file: `crate::…`, `self::…`, `super::…`, or the beginning of a `use`.
 struct Mention {
     path: Vec<String>,
-    /// What a `use` calls it: `*` for everything.
+    /// The name that a `use` gives it: `*` for everything.
     name: Option<String>,
 }
 
-/// The files of a crate by module, with the paths that each mentions.
+/// The files of a crate by module, with the paths in each.
 struct Sources(BTreeMap<Module, Vec<Mention>>);
 
 impl Sources {
@@ -50,7 +50,7 @@ impl Sources {
         }
     }
 
-    /// The file that a path mentioned in `from` leads to, through what other files re-export.
+    /// Returns the file that a path in `from` leads to, across re-exports.
     fn resolve(&self, from: &Module, path: &[String], depth: usize) -> Option<Module> {
         let mut at = from.clone();
         let mut rest = path;
@@ -74,14 +74,14 @@ impl Sources {
         Some(at)
     }
 
-    /// The file that defines what `module` knows as `name` by a `use`.
+    /// Returns the file that defines the `name` that `module` imports with a `use`.
     fn definition(&self, module: &Module, name: &str, depth: usize) -> Option<Module> {
         let mentions = self.0[module].iter().filter(|mention| mention.name.as_deref() == Some(name));
         let paths = mentions.map(|mention| &mention.path);
         paths.filter_map(|path| self.resolve(module, path, depth.checked_sub(1)?)).find(|found| found != module)
     }
 
-    /// Which files each file imports from.
+    /// Returns the files that each file imports from.
     fn imports(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
         let of = |(module, mentions): (_, &Vec<Mention>)| {
             let found = mentions.iter().filter_map(|mention| self.resolve(module, &mention.path, 9));
@@ -90,7 +90,7 @@ impl Sources {
         self.0.iter().map(of).collect()
     }
 
-    /// The groups of files of which each imports every other, directly or not.
+    /// Returns the groups of files that all import each other, directly or indirectly.
     fn circles(&self) -> Vec<BTreeSet<Module>> {
         let imports = self.imports();
         let reached = |start: &Module| {
@@ -114,7 +114,7 @@ fn child(module: &Module, name: &str) -> Module {
     module.iter().cloned().chain([name.to_owned()]).collect()
 }
 
-/// Finds the paths in `tokens`, leaving out what is for tests alone.
+/// Finds the paths in `tokens`, except in test code.
 fn scan(tokens: TokenStream, mentions: &mut Vec<Mention>) {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let text = |at: usize| tokens.get(at).map(ToString::to_string).unwrap_or_default();
@@ -137,7 +137,7 @@ fn scan(tokens: TokenStream, mentions: &mut Vec<Mention>) {
                 if let TokenTree::Group(group) = &tokens[at] {
                     scan(group.stream(), &mut inner);
                 }
-                // What stands within the file is the file's: `super` is one step less.
+                // Inline modules belong to the file, so `super` is one level less.
                 inner.retain(|mention| mention.path[0] != "self");
                 for Mention { mut path, name } in inner {
                     if path[0] == "super" {
@@ -160,7 +160,7 @@ fn scan(tokens: TokenStream, mentions: &mut Vec<Mention>) {
                     path.push(text(at + 3));
                     at += 3;
                 }
-                // An exported macro is the root's by name, wherever it stands.
+                // An exported macro belongs to the root, wherever it is defined.
                 if text(at + 1) != "!" {
                     mentions.push(Mention { path, name: None });
                 }
@@ -175,7 +175,7 @@ fn scan(tokens: TokenStream, mentions: &mut Vec<Mention>) {
     }
 }
 
-/// Reads a tree of a `use`, such as `crate::{a::B, c as d}`.
+/// Parses a tree of a `use`, such as `crate::{a::B, c as d}`.
 fn tree(tokens: &[TokenTree], before: &[String], mentions: &mut Vec<Mention>) {
     for branch in tokens.split(|token| token.to_string() == ",").filter(|branch| !branch.is_empty()) {
         let (mut path, mut name) = (before.to_vec(), None);

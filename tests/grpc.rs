@@ -1,4 +1,4 @@
-//! gRPC's form of a refusal: opted into, and only for what has the form of a gRPC call.
+//! Refusals for gRPC: an option, which applies only to gRPC calls.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -28,7 +28,7 @@ fn layer(stand: &Stand) -> ApiKeyLayer {
     ApiKeyLayer::new(stand.authenticator.clone()).grpc(true)
 }
 
-/// The answer of a service that needs `files:read`.
+/// Returns the answer of a service that requires `files:read`.
 async fn send(layer: ApiKeyLayer, request: Request<String>) -> (StatusCode, HeaderMap, Bytes) {
     let guard = RequireScopeLayer::new(Requirement::all(["files:read"]).unwrap());
     let response = layer.layer(guard.layer(service_fn(whoami))).oneshot(request).await.unwrap();

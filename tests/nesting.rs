@@ -1,5 +1,5 @@
-//! Keys that were in the extensions before a layer saw the request, and layers of which each has a responder. What the
-//! frameworks have in common here is in the table.
+//! Keys that were in the extensions before a layer saw the request, and nested layers with responders. The table has
+//! the cases that all frameworks share.
 
 use apikey_core::{AuthenticatedKey, Claims};
 use support::{
@@ -74,7 +74,7 @@ async fn given_a_responder_on_each_layer_when_refused_then_the_innermost_that_sa
     assert_eq!(answer(nested(), http::Request::new(String::new())).await, (401, "outer".to_owned()));
     assert_eq!(answer(nested(), request(stand.token("unknown"))).await, (401, "outer".to_owned()));
     assert_eq!(answer(nested(), request(stand.token("reader"))).await, (403, "inner".to_owned()));
-    // An inner layer without one leaves the usual problem.
+    // An inner layer without a responder leaves the default problem.
     let (status, problem) =
         answer(says("outer").layer(layer(&stand).layer(guarded())), request(stand.token("reader"))).await;
     assert_eq!(status, 403);

@@ -1,4 +1,4 @@
-//! What `poll_ready` reserved: used by the call that it was reserved for, and given back by a call that never gets in.
+//! Reservations of `poll_ready`: used by the call that they were made for, and released by a call that is refused.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use tower_apikey::{ApiKeyLayer, RequireScopeLayer};
 
 type Failing = Result<Response<String>, String>;
 
-/// Panics when it is called without having been polled ready; its clones are not ready because it is.
+/// Panics if it is called without having been polled ready. Its clones don't inherit readiness.
 struct MustBeReady {
     is_ready: bool,
     fails: Arc<AtomicBool>,
@@ -115,7 +115,7 @@ async fn given_a_limit_inside_a_guard_when_a_request_lacks_the_scope_then_its_pe
     let permits = Arc::new(Semaphore::new(1));
     let guard = RequireScopeLayer::of::<FilesWrite>();
     let mut service = layer(&stand).layer(guard.layer(limit(&permits).layer(MustBeReady::new())));
-    // Loaded, then cached.
+    // First loaded, then cached.
     for _ in 0..2 {
         let refused = service.ready().await.unwrap().call(request(stand.token("reader")));
         assert_eq!(refused.await.unwrap().status(), 403);

@@ -73,7 +73,7 @@ async fn given_keys_refused_for_different_reasons_when_answered_then_the_bytes_a
         for outcome in outcomes.iter().flat_map(|(_, outcomes)| outcomes) {
             let mut lines = outcome.answer.lines();
             if *server == Server::Actix {
-                // Its header map has no order: two answers to one request differ in it, too.
+                // Actix's header map has no order: even two answers to one request differ in it.
                 lines.sort();
             }
             answers.insert(lines);

@@ -1,7 +1,7 @@
-//! Many requests at once: each sees its own caller, one load serves all who wait for it, and clients that hang up take
-//! nothing with them.
+//! Many concurrent requests: each sees its own caller, one load serves all that wait for it, and clients that
+//! disconnect don't disturb others.
 //!
-//! Tokio's clock is paused: where all wait for each other, it runs ahead to the timeouts, and nothing hangs.
+//! Tokio's clock is paused: if everything waits, time jumps to the timeouts, so that nothing hangs.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tower::{Layer, service_fn};
 use tower_apikey::ApiKeyLayer;
 
-/// A stand with so many keys more, and so many turns at the store.
+/// Creates a stand with this many more keys, and this many turns at the store.
 fn crowd(keys: usize, turns: usize) -> (Arc<Stand>, Vec<String>) {
     let mut stand = Stand::with(Setting::Plain, |builder| builder.resolver_concurrency(turns));
     let names: Vec<_> = (0..keys).map(|number| format!("crowd-{number}")).collect();
@@ -28,7 +28,7 @@ fn crowd(keys: usize, turns: usize) -> (Arc<Stand>, Vec<String>) {
 async fn given_200_requests_at_once_when_each_has_another_key_then_each_sees_its_own_caller() {
     let (stand, names) = crowd(200, 64);
     let service = ApiKeyLayer::new(stand.authenticator.clone()).layer(service_fn(whoami));
-    // Twice: from the store, all held until many wait, and from the cache.
+    // Twice: from the store, delayed until many wait, and from the cache.
     stand.store.behave(Behaviour::Hold);
     for _ in 0..2 {
         let asked: Vec<_> =
@@ -74,7 +74,7 @@ async fn given_a_load_that_others_wait_for_when_the_request_that_began_it_is_dro
     assert_eq!(stand.store.calls(), 1);
 }
 
-/// Cold loads have three quarters of the turns; the rest is for keys that were good before.
+/// Loads of unknown keys have three quarters of the turns; the rest is reserved for keys that were valid before.
 async fn every_turn_is_there(stand: &Arc<Stand>, fresh: &[String], known: &[String]) {
     for name in known {
         assert_eq!(stand.ask(name).await, 200);
@@ -104,7 +104,7 @@ async fn given_many_loads_that_were_dropped_when_asked_again_then_every_turn_at_
     for request in dropped {
         assert!(request.await.unwrap_err().is_cancelled());
     }
-    // The others waited for a turn, and none got one.
+    // The others waited for a turn and got none.
     assert_eq!(stand.store.calls(), 6);
     stand.store.behave(Behaviour::Answer);
     every_turn_is_there(&stand, &names[50..56], &names[56..58]).await;

@@ -61,7 +61,7 @@ impl<O: Outbox> Writer<O> {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub(crate) fn start(outbox: O) -> Self {
         let shared = Arc::new(Shared { outbox, turn: tokio::sync::Mutex::new(()) });
         let task = tokio::spawn(run(Arc::clone(&shared)));

@@ -1,6 +1,6 @@
-//! The actix middleware on a hit, beside nothing and actix-web-httpauth with the look-up that is written by hand today.
+//! The actix middleware on a hit, beside the bare service and actix-web-httpauth with a hand-written lookup.
 //!
-//! `cargo bench -p apikey-benches --bench actix` (with `-- quick` for a glance)
+//! `cargo bench -p apikey-benches --bench actix` (add `-- quick` for a rough result)
 
 use std::time::Instant;
 

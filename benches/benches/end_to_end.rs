@@ -1,9 +1,9 @@
-//! CPU time of a server process a request, over loopback: axum and actix-web bare, and with the layer.
+//! CPU time of a server process for one request, over loopback: axum and actix-web, bare and with the layer.
 //!
-//! `cargo bench -p apikey-benches --bench end_to_end` (with `-- quick` for a glance)
+//! `cargo bench -p apikey-benches --bench end_to_end` (add `-- quick` for a rough result)
 //!
-//! Each pair runs one burst of requests against the bare server and one against the guarded one, in alternating order, and
-//! compares what the kernel accounted to the two processes. Needs Linux's `/proc`.
+//! Each pair sends one burst of requests to the bare server and one to the guarded server, in alternating order, and
+//! compares the CPU time that the kernel accounted to the two processes. It needs Linux's `/proc`.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -39,7 +39,7 @@ fn compare(framework: &str, pairs: usize, requests: usize) {
     let mut servers = [Server::start(&format!("{framework}-bare")), Server::start(&format!("{framework}-guarded"))];
     let keys = keys::generate(KEYS);
     for server in &mut servers {
-        // Every key is looked up once, and both processes are warm.
+        // Looks every key up once, and warms both processes up.
         server.burst(&keys, 4 * KEYS, 0);
     }
     let mut differences = Vec::new();
@@ -63,8 +63,8 @@ fn compare(framework: &str, pairs: usize, requests: usize) {
     );
 }
 
-/// The upper 95 % bound of the median of sorted `values`: the order statistic that the median exceeds with a probability
-/// below 5 % (sign test).
+/// Returns the upper 95 % bound of the median of sorted `values`: the order statistic that the median exceeds with a
+/// probability below 5 % (sign test).
 fn upper_bound(values: &[f64]) -> f64 {
     let n = values.len();
     let mut probability = 0.5_f64.powi(n as i32);
@@ -98,7 +98,8 @@ impl Server {
         Server { child, connections: (0..CONNECTIONS).map(connect).collect() }
     }
 
-    /// Sends requests, a round of them on all connections at a time; returns microseconds of CPU time for each.
+    /// Sends requests in rounds, one request on every connection at a time. Returns microseconds of CPU time per
+    /// request.
     fn burst(&mut self, keys: &[String], requests: usize, seed: u64) -> f64 {
         let mut order = Order::new(seed);
         let before = self.cpu_nanos();
@@ -120,7 +121,7 @@ impl Server {
         (self.cpu_nanos() - before) as f64 / 1_000.0 / requests as f64
     }
 
-    /// What the scheduler accounted to all threads of the server.
+    /// Returns the CPU time of all threads of the server, as the scheduler accounted it.
     fn cpu_nanos(&self) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("Linux's /proc");
         let nanos = tasks.filter_map(|task| {

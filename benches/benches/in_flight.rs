@@ -1,6 +1,6 @@
-//! What it costs that requests end with their key: of a handler that is ready at once, and of one that waits once.
+//! The cost of ending requests with their key, for handlers that are ready immediately and for handlers that wait.
 //!
-//! `cargo bench -p apikey-benches --bench in_flight` (with `-- quick` for a glance)
+//! `cargo bench -p apikey-benches --bench in_flight` (add `-- quick` for a rough result)
 
 use std::{
     convert::Infallible,
@@ -19,10 +19,10 @@ use http_body_util::Full;
 use tower::{Layer, Service};
 use tower_apikey::{ApiKeyLayer, Authenticator, Claims, KeyId, OnRevoked, PresentedKey, Resolution, resolver_fn};
 
-/// Requests a turn.
+/// Requests in a turn.
 const BATCH: usize = 64;
 
-/// A handler that waits so many times, and whose body has so many frames.
+/// A handler that waits this many times, with a body of this many frames.
 #[derive(Clone, Copy)]
 struct Handler {
     waits: u8,
@@ -65,7 +65,7 @@ impl Future for Waiting {
     }
 }
 
-/// A body of so many frames.
+/// A body of this many frames.
 struct Frames(u8, Full<Bytes>);
 
 impl Body for Frames {
@@ -87,7 +87,7 @@ impl Body for Frames {
     }
 }
 
-/// Nanoseconds a call, its body read to the end.
+/// Returns nanoseconds per call, with the body read to its end.
 fn turn<S, B>(service: &mut S, requests: Vec<Request<String>>) -> f64
 where
     S: Service<Request<String>, Response = Response<B>>,
@@ -113,7 +113,7 @@ where
     start.elapsed().as_nanos() as f64 / count
 }
 
-/// An authenticator that lets in every well-formed key, for an hour.
+/// Returns an authenticator that accepts every well-formed key for an hour.
 fn of_keys_that_expire() -> Authenticator {
     let resolver = resolver_fn(|key: PresentedKey| {
         let expiry = SystemTime::now() + Duration::from_secs(3_600);
@@ -128,7 +128,7 @@ fn of_keys_that_expire() -> Authenticator {
 }
 
 fn main() {
-    // The first request of each key waits for the resolver, with tokio's timer.
+    // The first request of each key waits for the resolver with tokio's timer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
     let quick = std::env::args().any(|arg| arg == "quick");

@@ -1,9 +1,10 @@
-//! How many instructions a request costs: counted, so that noise plays no part.
+//! Instructions per request. They are counted, so that the result is free of noise.
 //!
 //! `cargo install gungraun-runner --version 0.20.0 --locked`, then `cargo bench -p apikey-benches --bench instructions`
 //!
-//! Needs valgrind. It knows no SHA extensions, so SHA-256 is counted as the portable code, some thousand instructions a
-//! block: subtract `floor` to see what the layer adds. The answer's drop is not counted; a request's is.
+//! It needs valgrind, which has no SHA extensions: SHA-256 is counted as portable code, some thousand instructions for
+//! each block. Subtract `floor` to see what the layer adds. The drop of a request is counted, and that of an answer is
+//! not.
 
 #![expect(missing_docs, reason = "the macros make public modules")]
 
@@ -19,7 +20,8 @@ use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use tower::Service;
 use tower_apikey::{Scope, ScopeSet};
 
-/// A service and its request, after the same request has been served once: the first does what is done once a process.
+/// Returns a service and a request, after the same request has been served once, which does the work that is done once
+/// per process.
 fn warm<S, B>(mut service: S, request: impl Fn() -> Request<String>, status: StatusCode) -> (S, Request<String>)
 where
     S: Service<Request<String>, Response = Response<B>>,

@@ -1,4 +1,4 @@
-//! What a cached key takes, counted by the allocator.
+//! The memory of a cached key, counted by the allocator.
 //!
 //! `cargo bench -p apikey-benches --bench memory`
 

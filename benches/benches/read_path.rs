@@ -1,6 +1,6 @@
-//! The layer's cost on a hit, beside nothing, the floor, an ideal table and what is written by hand today.
+//! The layer's cost on a hit, beside the bare service, the floor, an ideal table and hand-written middleware.
 //!
-//! `cargo bench -p apikey-benches --bench read_path` (with `-- quick` for a glance)
+//! `cargo bench -p apikey-benches --bench read_path` (add `-- quick` for a rough result)
 
 use std::{
     sync::{Arc, Barrier},
@@ -15,7 +15,7 @@ use apikey_benches::{
 use tower::Service;
 use tower_apikey::{Scope, ScopeSet};
 
-/// Requests a turn. Few, so that what a turn makes beforehand doesn't push the tables out of the caches.
+/// Requests in a turn. Few, so that preparing a turn doesn't evict the tables from the caches.
 const BATCH: usize = 64;
 
 const NAMES: [&str; 6] = ["bare", "floor", "ideal", "ours", "peer", "validate"];
@@ -59,7 +59,7 @@ fn one_thread(count: usize, runs: usize, turns: usize) {
                     2 => turn(&mut ideal, drawn.iter().map(|n| (Slot(*n), keys::request(&keys[*n]))).collect()),
                     3 => turn(&mut ours, requests()),
                     4 => turn(&mut peer, requests()),
-                    // It knows one key only.
+                    // It knows only one key.
                     _ => turn(&mut validate, drawn.iter().map(|_| keys::request(&keys[0])).collect()),
                 };
                 nanos[contender] += took.as_nanos() as f64;
@@ -88,7 +88,7 @@ fn two_threads(count: usize, runs: usize, calls: usize) {
     let peer = peer(peer_cache(&keys));
     let speed_ups = [
         ("bare", speed_up(&Bare, &keys, runs, calls)),
-        // One counter of handles, as the requests of one key can't help sharing.
+        // One counter of handles, which requests of one key have to share.
         ("floor", speed_up(&Floor(Arc::new(0)), &keys, runs, calls)),
         ("ours", speed_up(&ours(&keys), &keys, runs, calls)),
         ("peer", speed_up(&peer, &keys, runs, calls)),
@@ -99,7 +99,7 @@ fn two_threads(count: usize, runs: usize, calls: usize) {
     }
 }
 
-/// How many times the calls of one thread two threads make in the same time.
+/// Returns the throughput of two threads relative to one.
 fn speed_up<S, B>(service: &S, keys: &[String], runs: usize, calls: usize) -> f64
 where
     S: Service<http::Request<String>, Response = http::Response<B>> + Clone + Send + Sync,

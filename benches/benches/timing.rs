@@ -1,19 +1,20 @@
-//! Does the time of hashing a key and comparing its digest tell how the comparison went?
+//! Tests whether the time of hashing a key and comparing its digest reveals the result of the comparison.
 //!
-//! `cargo bench -p apikey-benches --bench timing` (with `-- quick` for a glance, with `-- check` to fail on a difference)
+//! `cargo bench -p apikey-benches --bench timing` (add `-- quick` for a rough result, `-- check` to fail on a
+//! difference)
 //!
 //! The method is dudect's (Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?", 2017). Each measurement
-//! belongs to a class that is drawn at random, so noise meets all classes alike; Welch's t-test says whether two classes
-//! have different means. Slow outliers are cut off at percentiles of all measurements together, never of one class, and
-//! the worst of all cuts counts. |t| of 4.5 or more is evidence of a difference; less is none, which is not a proof.
+//! belongs to a random class, so that noise affects all classes alike. Welch's t-test says whether two classes have
+//! different means. Slow outliers are cut off at percentiles of all measurements together, never of one class, and the
+//! worst cut counts. |t| of 4.5 or more is evidence of a difference; a smaller value is not a proof of its absence.
 //!
-//! The classes are what a store may hold when a key is looked up:
+//! The classes are what a store may contain when a key is looked up:
 //!
-//! - `unknown`: random bytes, nothing in common with the presented key's digest
-//! - `first`, `last`: its digest but for the first or the last byte
-//! - `revoked`: its digest, so that only the record's status is left to refuse it
+//! - `unknown`: random bytes, unrelated to the presented key's digest
+//! - `first`, `last`: the key's digest except for the first or the last byte
+//! - `revoked`: the key's digest, so that only the record's status causes the refusal
 //!
-//! A comparison that stops at the first difference is measured besides. If the test did not see that one, it would be
+//! A comparison that stops at the first difference is measured as well. If the test doesn't detect that one, it is
 //! blind, and `check` fails.
 
 use std::{cell::RefCell, hint::black_box, process::ExitCode, time::Instant};
@@ -23,9 +24,9 @@ use tower_apikey::{DigestAlgorithm, KeyDigest, KeyHasher, Pepper, PlaintextKey};
 
 const CLASSES: [&str; 4] = ["unknown", "first", "last", "revoked"];
 const THRESHOLD: f64 = 4.5;
-/// Measurements that are prepared together; few enough for the nearest caches.
+/// Measurements that are prepared together: few enough for the nearest caches.
 const BATCH: usize = 256;
-/// Which share of the fastest measurements each cut keeps.
+/// The share of the fastest measurements that each cut keeps.
 const KEPT: [f64; 7] = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0];
 
 fn main() -> ExitCode {
@@ -55,7 +56,7 @@ struct Sample {
     stored: KeyDigest,
 }
 
-/// The times of each class, in nanoseconds: `samples` of each, about.
+/// Returns the times of each class in nanoseconds, about `samples` of each.
 fn measure(
     hasher: &KeyHasher,
     samples: usize,
@@ -70,7 +71,7 @@ fn measure(
         let batch: Vec<Sample> = (0..BATCH)
             .map(|_| {
                 let (key, class) = (below(keys.len()), below(CLASSES.len()));
-                // Drawn for every class, so that preparing one is no different from preparing another.
+                // Drawn for every class, so that the preparation is the same for all.
                 let random = std::array::from_fn(|_| below(256) as u8);
                 Sample { key, class, stored: stored(&digests[key], class, random) }
             })
@@ -89,7 +90,7 @@ fn measure(
     times
 }
 
-/// What the store holds in place of `digest`.
+/// Returns the store's digest in place of `digest`.
 fn stored(digest: &KeyDigest, class: usize, random: [u8; 32]) -> KeyDigest {
     let mut bytes = *digest.as_bytes();
     match CLASSES[class] {
@@ -104,7 +105,7 @@ fn stored(digest: &KeyDigest, class: usize, random: [u8; 32]) -> KeyDigest {
     }
 }
 
-/// Prints |t| of each pair; the greatest is returned.
+/// Prints |t| of each pair, and returns the greatest.
 fn report(name: &str, times: &[Vec<f64>; CLASSES.len()]) -> f64 {
     let mut pooled: Vec<f64> = times.iter().flatten().copied().collect();
     pooled.sort_by(f64::total_cmp);

@@ -1,6 +1,6 @@
-//! What counting usage adds to a hit, and what taking the counts costs.
+//! The cost that counting usage adds to a hit, and the cost of taking the counts.
 //!
-//! `cargo bench -p apikey-benches --bench usage` (with `-- quick` for a glance)
+//! `cargo bench -p apikey-benches --bench usage` (add `-- quick` for a rough result)
 
 use std::time::Instant;
 
@@ -10,13 +10,13 @@ use apikey_benches::{
     rounds::{median, turn},
 };
 
-/// Requests a turn. Few, so that what a turn makes beforehand doesn't push the tables out of the caches.
+/// Requests in a turn. Few, so that preparing a turn doesn't evict the tables from the caches.
 const BATCH: usize = 64;
-/// Turns between two takings: some 100,000 requests, as a busy service has in the default five seconds.
+/// Turns between two takings: some 100,000 requests, like a busy service in the default five seconds.
 const TAKE_EVERY: usize = 1_500;
 
 fn main() {
-    // Who is looked up for the first time waits on tokio's timer.
+    // The first lookup of a key waits on tokio's timer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
     let quick = std::env::args().any(|arg| arg == "quick");

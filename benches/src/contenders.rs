@@ -1,4 +1,4 @@
-//! The services that are timed: nothing, the least that could be done, ours, and what is written by hand today.
+//! The services that are measured: the bare service, the floor, the layer, and hand-written middleware.
 
 use std::{
     convert::Infallible,
@@ -26,10 +26,10 @@ use crate::keys;
 
 type Body = Full<Bytes>;
 
-/// A service under test, whatever its type.
+/// A service under test, of any type.
 pub type Contender = tower::util::BoxCloneSyncService<Request<String>, Response<()>, Infallible>;
 
-/// The handler: it answers at once.
+/// The handler, which answers immediately.
 #[derive(Clone, Copy, Debug)]
 pub struct Bare;
 
@@ -76,8 +76,8 @@ impl Service<Request<String>> for Floor {
     }
 }
 
-/// An ideal table: the floor, one slot that is known beforehand, and one entry read. The slot's number stands in the
-/// request's path.
+/// An ideal table: the floor, one slot at a known place, and one entry read. The request's path contains the slot's
+/// number.
 #[derive(Clone)]
 pub struct Ideal(Arc<[ArcSwapOption<IdealEntry>]>);
 
@@ -87,7 +87,7 @@ struct IdealEntry {
 }
 
 impl Ideal {
-    /// A table of `keys`.
+    /// Creates a table of `keys`.
     #[must_use]
     pub fn new(keys: &[String]) -> Self {
         let entry = |key: &String| IdealEntry { digest: digest(key.as_bytes()), good_until: AtomicU64::new(1) };
@@ -95,7 +95,7 @@ impl Ideal {
     }
 }
 
-/// Where an ideal table has its slot for the key.
+/// Returns an ideal table's slot for the key.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot(pub usize);
 
@@ -117,11 +117,11 @@ impl Service<(Slot, Request<String>)> for Ideal {
     }
 }
 
-/// What the hand-written peer knows of a caller.
+/// The hand-written peer's data about a caller.
 #[derive(Clone, Debug)]
 pub struct Caller(#[expect(dead_code, reason = "read by handlers")] Arc<str>);
 
-/// The cache of a hand-written middleware, with `keys` in it.
+/// Creates the cache of a hand-written middleware, with `keys` in it.
 #[must_use]
 pub fn peer_cache(keys: &[String]) -> Cache<[u8; 32], Caller> {
     let cache = Cache::builder().max_capacity(2 * keys.len() as u64 + 1_000).build();
@@ -132,7 +132,7 @@ pub fn peer_cache(keys: &[String]) -> Cache<[u8; 32], Caller> {
     cache
 }
 
-/// What is written by hand today: tower-http's `AsyncRequireAuthorizationLayer`, a boxed future, moka.
+/// A typical hand-written middleware: tower-http's `AsyncRequireAuthorizationLayer`, a boxed future, moka.
 pub fn peer(
     cache: Cache<[u8; 32], Caller>,
 ) -> impl Service<Request<String>, Response = Response<Body>, Error = Infallible> + Clone {
@@ -162,12 +162,12 @@ pub fn validate(key: &str) -> impl Service<Request<String>, Response = Response<
         .layer(Bare)
 }
 
-/// Ours, with `keys` in its cache and a little room left, so that none was displaced.
+/// The layer, with `keys` in its cache and a little room left, so that none was displaced.
 pub fn ours(keys: &[String]) -> tower_apikey::ApiKeyService<Bare> {
     ours_of(keys::authenticator(keys.len() * 5 / 4 + 10), keys)
 }
 
-/// Ours over `authenticator`, with `keys` in its cache.
+/// The layer over `authenticator`, with `keys` in its cache.
 pub fn ours_of(authenticator: Authenticator, keys: &[String]) -> tower_apikey::ApiKeyService<Bare> {
     let mut service = ApiKeyLayer::new(authenticator).layer(Bare);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -1,4 +1,4 @@
-//! Keys to present, and the order to present them in.
+//! Keys, and the order in which they are sent.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -7,26 +7,27 @@ use tower_apikey::{
     Authenticator, AuthenticatorBuilder, Claims, KeyFormat, KeyId, PresentedKey, Resolution, ScopeSet, resolver_fn,
 };
 
-/// The format under test: 46 bytes a key, with a CRC-32 among them.
+/// The format under test: 46 bytes for each key, including a CRC-32.
 #[must_use]
 pub fn format() -> KeyFormat {
     KeyFormat::builder("acme").environment("live").build().expect("a format without mistakes")
 }
 
-/// New keys.
+/// Generates new keys.
 #[must_use]
 pub fn generate(count: usize) -> Vec<String> {
     let format = format();
     (0..count).map(|_| format.generate().expect("randomness").expose_secret().to_owned()).collect()
 }
 
-/// An authenticator that lets in every well-formed key, as one with a 20-byte name and two scopes, and keeps `capacity`.
+/// Creates an authenticator that accepts every well-formed key, with a 20-byte name and two scopes, and caches
+/// `capacity` keys.
 #[must_use]
 pub fn authenticator(capacity: usize) -> Authenticator {
     authenticator_with(capacity, |builder| builder)
 }
 
-/// The same, with further settings.
+/// The same with further settings.
 #[must_use]
 pub fn authenticator_with(
     capacity: usize,
@@ -45,18 +46,18 @@ pub fn authenticator_with(
     configure(builder).build().expect("a configuration without mistakes")
 }
 
-/// Marsaglia's xorshift: an order of keys that no prefetcher guesses.
+/// Marsaglia's xorshift: an order of keys that no prefetcher predicts.
 #[derive(Debug)]
 pub struct Order(u64);
 
 impl Order {
-    /// An order that is the same for every run.
+    /// Creates an order that is the same in every run.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Order(seed | 1)
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -65,7 +66,7 @@ impl Order {
     }
 }
 
-/// A request that presents `key`, with the headers a browserless client sends besides.
+/// Creates a request with `key` and the headers of a typical program.
 #[must_use]
 pub fn request(key: &str) -> Request<String> {
     let authorization = HeaderValue::from_str(&format!("Bearer {key}")).expect("a key is a header value");

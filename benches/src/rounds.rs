@@ -1,4 +1,4 @@
-//! Turns, rounds, medians.
+//! Turns, rounds and medians.
 
 use std::{
     future::Future,
@@ -11,7 +11,7 @@ use std::{
 use http::Response;
 use tower::Service;
 
-/// The output of a future that is ready when it is first polled, as that of a cached request is.
+/// Returns the output of a future that is ready on its first poll, like that of a cached request.
 pub fn ready_now<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
@@ -19,7 +19,7 @@ pub fn ready_now<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Calls `service` with each of `requests`, and says how long that took.
+/// Calls `service` with each of `requests`, and returns the elapsed time.
 #[inline(never)]
 pub fn turn<S, R, B>(service: &mut S, requests: Vec<R>) -> Duration
 where
@@ -35,11 +35,11 @@ where
     start.elapsed()
 }
 
-/// The median. The order of `values` is changed.
+/// Returns the median, and reorders `values`.
 ///
 /// # Panics
 ///
-/// When there are none.
+/// Panics if there are no values.
 #[must_use]
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Service accounts: made, listed, changed, switched off with all their keys, rotated together, deleted.
+//! Service accounts: created, listed, changed, disabled with all their keys, rotated together, deleted.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Keys: issued, listed, read, changed, rotated, switched, revoked, deleted.
+//! Keys: issued, listed, read, changed, rotated, disabled, revoked, deleted.
 
 use std::time::Duration;
 

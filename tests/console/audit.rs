@@ -1,4 +1,4 @@
-//! What the audit trail tells, and the requests it names.
+//! The audit trail, and the request ids in it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A newcomer's way, with a client that only sends requests: from the first key to a 401.
+//! A new user's path, with a client that only sends requests: from the first key to a 401.
 
 use apikey_manager::NewKey;
 use serde_json::json;

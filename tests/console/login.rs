@@ -1,4 +1,4 @@
-//! Callers whom the host itself has logged in.
+//! Callers that the host has logged in.
 
 use apikey_console::Console;
 use apikey_core::ScopeSet;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::stand::{Server, code, json as parsed, on_each, on_each_with};
 
-/// `session=NAME` is NAME's, with scopes by the name.
+/// `session=NAME` logs NAME in, with scopes by name.
 fn with_login(console: Console) -> Console {
     console.origin("https://app.acme.example/").login(|request| {
         let cookie = request.headers.get("cookie")?.to_str().ok()?;

@@ -1,14 +1,14 @@
-//! Who may do what: every route that the served document names, asked by everybody.
+//! Access rights: every route of the served document, called by every kind of caller.
 
 use apikey_manager::{NewAccount, ServiceAccountId};
 use serde_json::{Value, json};
 
 use crate::stand::{Stand, code, fields, json as parsed, on_each, secret_of};
 
-/// What a route needs.
+/// The credential that a route requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Needs {
-    /// No credential at all.
+    /// No credential.
     Nothing,
     /// Any credential.
     Credential,
@@ -16,31 +16,31 @@ enum Needs {
     Scope(String),
 }
 
-/// What stands for `{id}`.
+/// The value of `{id}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Of {
     None,
     Key,
-    /// A key that is named even when it is gone.
+    /// The id of a key, which may already be deleted.
     KeyOrNone,
     Account,
 }
 
-/// A route, as the document tells it.
+/// A route, as the document describes it.
 struct Row {
     method: String,
     path: String,
     needs: Needs,
     of: Of,
-    /// A body that is taken.
+    /// A valid body.
     body: Option<Value>,
-    /// The status for somebody who may.
+    /// The status for an authorized caller.
     done: u16,
     takes_precondition: bool,
     takes_idempotency_key: bool,
 }
 
-/// The routes of the document that `stand` serves.
+/// Returns the routes of the document that `stand` serves.
 async fn matrix(stand: &Stand) -> Vec<Row> {
     let document = stand.get("/keys/v1/openapi.json").expect(200).await;
     let paths = document["paths"].as_object().unwrap().iter();
@@ -89,12 +89,12 @@ fn row(document: &Value, path: &str, method: &str, operation: &Value) -> Row {
     }
 }
 
-/// The smallest body that is taken.
+/// Returns the smallest valid body.
 fn smallest(document: &Value, body: &Value) -> Value {
     let reference = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
     let name = reference.rsplit('/').next().unwrap();
     if name == "BulkRevocation" {
-        // A schema can't say that one of several is required.
+        // A schema can't express that one of several fields is required.
         return json!({"environment": "test"});
     }
     let schema = &document["components"]["schemas"][name];
@@ -122,7 +122,7 @@ impl Row {
         request.send().await
     }
 
-    /// The id of something new in `organization`.
+    /// Returns the id of a new object in `organization`.
     async fn target(&self, stand: &Stand, organization: &str) -> String {
         match self.of {
             Of::Key | Of::KeyOrNone => stand.issue(organization, &["files:read"]).await.id().to_string(),
@@ -136,7 +136,7 @@ async fn account(stand: &Stand, organization: &str) -> ServiceAccountId {
     stand.keys.create_account(&stand.host(organization), NewAccount::new("ci")).await.unwrap().id
 }
 
-/// The scopes that imply this one.
+/// Returns the scopes that imply this one.
 fn scopes_that_suffice(scope: &str) -> &'static [&'static str] {
     match scope {
         "keys:read" => &["keys:read", "keys:write", "keys:admin"],
@@ -186,7 +186,7 @@ async fn given_every_route_when_asked_with_each_scope_then_only_those_that_suffi
     on_each(async |stand| {
         for row in matrix(&stand).await {
             for scope in ["files:read", "files:write", "keys:read", "keys:write", "keys:admin"] {
-                // So that nothing is refused for what the target may do.
+                // Makes sure that nothing is refused for the target's own rights.
                 let own = if scope.starts_with("keys:") { vec![scope, "files:read"] } else { vec![scope] };
                 let secret = secret_of(&stand.issue("acme", &own).await);
                 let id = row.target(&stand, "acme").await;
@@ -241,7 +241,7 @@ async fn given_something_of_another_organization_when_named_then_it_is_as_if_the
         let admin = stand.admin().await;
         for row in matrix(&stand).await.into_iter().filter(|row| row.of != Of::None) {
             let theirs = row.target(&stand, "globex").await;
-            // Of the same length, and of nobody.
+            // An id of the same length that doesn't exist.
             let nobody = theirs[..theirs.len() - 1].to_owned() + if theirs.ends_with('0') { "1" } else { "0" };
             let stranger = row.ask(&stand, Some(&admin), &theirs).await;
             let unknown = row.ask(&stand, Some(&admin), &nobody).await;
@@ -256,7 +256,7 @@ async fn given_something_of_another_organization_when_named_then_it_is_as_if_the
                 }
             }
         }
-        // And nothing was done to any of it.
+        // None of them was changed.
         let globex = secret_of(&stand.issue("globex", &["*"]).await);
         let list = stand.get("/keys/v1/api-keys?limit=200").key(&globex).expect(200).await;
         assert!(list["items"].as_array().unwrap().iter().all(|key| key["version"] == 1), "{list}");

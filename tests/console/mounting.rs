@@ -1,4 +1,4 @@
-//! Where a console may be mounted, and that its addresses are right there.
+//! Mount points of a console, and its addresses there.
 
 use apikey_console::Console;
 use serde_json::json;
@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::stand::{json as parsed, on_each, on_each_with};
 
-/// Resolves a reference against the path it came from (RFC 3986 §5.2).
+/// Resolves a reference against the path that it came from (RFC 3986 §5.2).
 fn resolved(base: &str, reference: &str) -> String {
     let base = Url::parse("http://service.example").unwrap().join(base).unwrap();
     base.join(reference).unwrap().path().to_owned()
@@ -27,12 +27,12 @@ async fn given_a_console_under_a_path_when_it_names_addresses_then_they_lead_whe
             let answer = stand.post(path).key(&admin).json(&body).send().await;
             let location = resolved(path, answer.header("location").unwrap());
             assert_eq!(stand.get(&location).key(&admin).send().await.status, 200, "{location}");
-            // Behind a proxy that adds a prefix the reference leads to the same.
+            // Behind a proxy that adds a prefix, the reference leads to the same resource.
             let outside = resolved(&format!("/proxy{path}"), answer.header("location").unwrap());
             assert_eq!(outside, format!("/proxy{location}"));
         }
         let document = stand.get("/keys/v1/openapi.json").expect(200).await;
-        // Paths are appended to the server's address as they are (OpenAPI 3.1, "Paths Object").
+        // Paths are appended to the server's address (OpenAPI 3.1, "Paths Object").
         let server = document["servers"][0]["url"].as_str().unwrap();
         for (at, expected) in [
             ("/keys/v1/openapi.json", "/keys/v1/api-keys"),

@@ -1,4 +1,4 @@
-//! Usage, activity, limits, scopes, and who one is.
+//! Usage, activity, limits, scopes, and `whoami`.
 
 use apikey_core::Timestamp;
 use std::time::Duration;

@@ -57,8 +57,8 @@ fn checked_in() -> BTreeMap<String, String> {
     files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())).collect()
 }
 
-/// The lines of a file without comments, found by the way the formatter writes them: on lines of their own, or as the type of
-/// an expression. Anything else that looks like a comment would be left out of a text.
+/// The lines of a file without comments, found by the way the formatter writes them: on lines of their own, or as the
+/// type of an expression. Anything else that looks like a comment would be left out of a text.
 fn code(name: &str, text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut is_comment = false;

@@ -1,4 +1,4 @@
-//! Requests with an `Idempotency-Key`, sent again because their answer was lost.
+//! Requests with an `Idempotency-Key`, repeated because their answer was lost.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ async fn given_a_lost_answer_when_sent_again_then_nothing_is_done_twice() {
         let made = issue().expect(201).await;
         let id = &made["key"]["id"];
         expect_done(issue(), &[id]).await;
-        // Widely used clients send the value without quotes: it is the same one.
+        // Common clients send the value without quotes, with the same meaning.
         let bare = stand.post("/keys/v1/api-keys").key(&admin).header(KEY, "one").json(&new);
         expect_done(bare, &[id]).await;
         assert_eq!(key_count().await, 2, "the admin's and one more");
@@ -42,7 +42,7 @@ async fn given_a_lost_answer_when_sent_again_then_nothing_is_done_twice() {
         let rotate = || stand.post(&on_key("rotate")).key(&admin).header(KEY, "one").json(&overlap);
         let rotated = rotate().expect(200).await;
         expect_done(rotate(), &[id]).await;
-        // The holder of the lost secret rotates again, with a key of its own.
+        // The holder of the lost secret rotates again, with a new idempotency key.
         let again = stand.post(&on_key("rotate")).key(&admin).header(KEY, "two").json(&overlap).expect(200).await;
         assert_ne!(rotated["secret"], again["secret"]);
 
@@ -118,7 +118,7 @@ async fn given_a_malformed_key_when_sent_then_nothing_is_done() {
         }
         let keys = stand.get("/keys/v1/api-keys").key(&admin).expect(200).await;
         assert_eq!(keys["items"].as_array().unwrap().len(), 1);
-        // What may be repeated as it is takes no notice of it.
+        // Operations that can be repeated safely ignore the header.
         let me = stand.get("/keys/v1/whoami").key(&admin).header(KEY, "a b").send().await;
         assert_eq!(me.status, 200);
     })

@@ -1,4 +1,4 @@
-//! Requests that are none, and what HTTP asks of every answer.
+//! Malformed requests, and what HTTP requires of every answer.
 
 use serde_json::json;
 
@@ -47,7 +47,7 @@ async fn given_bodies_that_can_not_be_read_when_sent_then_the_answer_says_why() 
         let chunk = "x".repeat(0x8000);
         chunked.append(format!("{0:x}\r\n{1}\r\n{0:x}\r\n{1}\r\n{0:x}\r\n{1}\r\n0\r\n\r\n", 0x8000, chunk).as_bytes());
         assert_eq!(code(&chunked.send().await), "body_too_large");
-        // Where nothing is to be said, nothing else may be.
+        // Routes without input accept none.
         let issued = stand.issue("acme", &[]).await;
         let path = format!("/keys/v1/api-keys/{}/disable", issued.id());
         let answer = stand.post(&path).key(&admin).json(&json!({"reason": "x"})).send().await;
@@ -183,7 +183,7 @@ async fn given_texts_that_nothing_can_have_when_sent_then_the_field_is_named_wha
                 let answer = ask(at).await;
                 assert_eq!(answer.status, 200, "{path} {at}: {answer:?}");
             }
-            // Outside of what a timestamp can be, so no page has ended there.
+            // Outside the range of a timestamp, so no page ended there.
             for at in ["9223372036854775807", "-9223372036854775808", "253402300800000", "-1"] {
                 assert_eq!(fields(&ask(at).await), ["cursor: malformed"], "{path} {at}");
             }

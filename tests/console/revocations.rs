@@ -1,4 +1,4 @@
-//! Ending many keys at once, and what a key made along with it.
+//! Bulk revocations, and the descendants of a key.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ async fn revoke(stand: &Stand, key: &str, body: Value) -> Value {
     stand.post(BULK).key(key).json(&body).expect(200).await
 }
 
-/// An answer, in which what is not said is empty.
+/// Returns an answer with defaults for absent members.
 fn ended(said: Value) -> Value {
     let mut answer = json!({"done": 0, "ids": [], "rotated": [], "widened": [], "remaining": 0, "next": null});
     for (name, value) in said.as_object().unwrap() {
@@ -41,7 +41,7 @@ async fn given_many_keys_when_revoked_together_then_those_selected_end() {
         assert_eq!(revoke(&stand, &admin, left).await, of_child);
         let of_other = ended(json!({"done": 1, "ids": [other["key"]["id"]]}));
         assert_eq!(revoke(&stand, &admin, json!({"environment": "test"})).await, of_other);
-        // The key that asks is among them, and is answered.
+        // The caller's key is among them, and is answered.
         assert_eq!(revoke(&stand, &admin, json!({"everything": true})).await["done"], 2);
         for secret in [&admin, &issuer] {
             assert_eq!(stand.get("/keys/v1/whoami").key(secret).send().await.status, 401);
@@ -76,7 +76,7 @@ async fn given_a_selection_that_names_nothing_when_revoked_then_it_is_refused() 
                 assert_eq!((answer.status, fields(&answer)), (422, vec![expected.to_owned()]), "{body}");
             }
         }
-        // What exists without a key is known.
+        // An actor or account without keys is known.
         assert_eq!(revoke(&stand, &admin, json!({"environment": "test"})).await, ended(json!({})));
         let account = json!({"name": "ci"});
         let account = stand.post("/keys/v1/service-accounts").key(&admin).json(&account).expect(201).await;
@@ -118,7 +118,7 @@ async fn given_a_stolen_key_when_revoked_with_descendants_then_what_it_got_ends_
                 "done": 1, "ids": [made_id], "rotated": [victim["key"]["id"]], "widened": [wider["id"]],
             }))
         );
-        // The victim's own secret is let in still; what the thief got of it is not.
+        // The victim's own secret is still accepted; the secret that the thief obtained is not.
         assert_eq!((use_it(&victim).await, use_it(&stolen).await, use_it(&made).await), (200, 401, 401));
         let events = stand.get("/keys/v1/audit-events?action=key.secret_ended").key(&admin).expect(200).await;
         assert_eq!(events["items"][0]["target"], victim["key"]["id"]);

@@ -1,7 +1,7 @@
-//! A console to be tested from outside, by a tool that makes up requests. It prints its address.
+//! A console for tools that test it from outside with generated requests. It prints its address.
 //!
-//! Its keys are in memory, or in a database of its own: the first argument is `memory`, `sqlite` or `postgres`. Such a tool
-//! ends the key it was given sooner or later, so `GET /fresh-key` gives it another.
+//! Its keys are in memory or in its own database: the first argument is `memory`, `sqlite` or `postgres`. Such a tool
+//! revokes its own key sooner or later, so `GET /fresh-key` returns another.
 
 use std::{env, error::Error};
 

@@ -1,5 +1,5 @@
-//! Who reads much keeps nobody from being verified, and nobody's access from being ended: 100 connections ask for all there
-//! is to read, over and over, while keys are presented that no cache knows yet.
+//! Heavy reads don't delay verification or revocation: 100 connections keep reading everything, while uncached keys are
+//! sent.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ const CONNECTIONS: usize = 100;
 const ORGANIZATIONS: usize = 5;
 const COLD_KEYS: usize = 30;
 
-/// Every path that is read, dear ones first; `{id}` is a key's, or an account's.
+/// Every path that is read, expensive ones first; `{id}` is the id of a key or an account.
 fn paths() -> Vec<String> {
     let long = "x".repeat(100);
     [
@@ -40,7 +40,7 @@ fn paths() -> Vec<String> {
     .into()
 }
 
-/// What readers are told, and how often they were sent away.
+/// The readers' results, and the number of rejected reads.
 #[derive(Default)]
 struct Told {
     stop: AtomicBool,
@@ -48,7 +48,7 @@ struct Told {
     busy: AtomicUsize,
 }
 
-/// Reads everything, from the `number`th path on, until told to stop.
+/// Reads everything, from the `number`th path on, until stopped.
 async fn read(stand: Arc<Stand>, organization: String, number: usize, told: Arc<Told>) {
     let reader = stand.issue(&organization, &["keys:read"]).await;
     let (secret, id) = (secret_of(&reader), reader.id().to_string());
@@ -63,7 +63,7 @@ async fn read(stand: Arc<Stand>, organization: String, number: usize, told: Arc<
             200 => {}
             404 => assert!(path.starts_with("/service-accounts"), "{path}: {answer:?}"),
             429 | 503 => {
-                // Too many, or the store's own word that it was too slow.
+                // Too many readers, or the store was too slow.
                 assert!(["busy", "unavailable"].contains(&code(&answer).as_str()), "{path}: {answer:?}");
                 assert!(answer.header("retry-after").is_some(), "{path}: {answer:?}");
                 told.busy.fetch_add(1, Ordering::Relaxed);
@@ -73,7 +73,7 @@ async fn read(stand: Arc<Stand>, organization: String, number: usize, told: Arc<
     }
 }
 
-/// Has keys verified and ended while everybody reads.
+/// Verifies and revokes keys while all connections read.
 async fn assert_goes_on(server: Server, store: impl KeyStore) {
     let stand = Arc::new(Stand::start(server, store, &|console| console).await);
     let admin = stand.admin().await;
@@ -87,7 +87,7 @@ async fn assert_goes_on(server: Server, store: impl KeyStore) {
         tokio::spawn(read(stand.clone(), organization, number / ORGANIZATIONS, told.clone()))
     });
     let readers: Vec<_> = readers.collect();
-    // Until each has asked, and somebody was sent away.
+    // Waits until each has read, and one was rejected.
     while told.answers.load(Ordering::Relaxed) < CONNECTIONS || told.busy.load(Ordering::Relaxed) == 0 {
         assert!(!readers.iter().any(tokio::task::JoinHandle::is_finished), "a reader has failed");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -107,7 +107,7 @@ async fn assert_goes_on(server: Server, store: impl KeyStore) {
     }
 }
 
-/// Lists of activity that take as long as anything may.
+/// Lists of activity that take the longest allowed time.
 const SLOW: &str = "ALTER TABLE apikey_activity RENAME TO kept; \
     CREATE VIEW apikey_activity AS SELECT kept.* FROM ( \
         WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 5000000) \
@@ -135,7 +135,7 @@ async fn given_a_hundred_who_read_a_server_when_keys_are_verified_and_revoked_th
     for server in [Server::Axum, Server::Actix] {
         let url = postgres.create_database();
         let store = options().connect(&url).await.unwrap();
-        // Sums of usage, and lists of activity, take as long as anything may.
+        // Sums of usage and lists of activity take the longest allowed time.
         let mut session = postgres.session(&url);
         session.run("BEGIN; LOCK TABLE apikey_usage, apikey_activity IN ACCESS EXCLUSIVE MODE");
         assert_goes_on(server, store).await;

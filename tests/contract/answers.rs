@@ -1,4 +1,4 @@
-//! The answers that the pages don't show, in a table.
+//! A table of answers that the READMEs don't show.
 
 use crate::{
     contract::{
@@ -45,7 +45,7 @@ fn given_any_request_when_sent_then_it_is_answered_as_the_table_says() {
         let body = problem(title, status, code, detail);
         format!("{status}\nContent-Type: application/problem+json\n\n{body}")
     };
-    // The detail is in the framework's own words.
+    // The detail is the framework's own text.
     let bad_body = |title, status| problem(title, status, "invalid_body", "…");
     let no_route = problem("Not Found", 404, "not_found", "There is no such route.");
     let too_large = format!("{{\"name\":\"a\",\"content\":\"{}\"}}", "a".repeat(2 << 20));
@@ -55,7 +55,7 @@ fn given_any_request_when_sent_then_it_is_answered_as_the_table_says() {
         .header("Access-Control-Request-Headers", "authorization,content-type");
 
     let cases = [
-        // Who are you?
+        // Authentication.
         ("no key", get("/files"), format!("401\n{challenge}\nCache-Control: no-store\n\n{UNAUTHORIZED}")),
         ("no key, upload", Request::new("POST", "/files").json("{"), format!("401\n{challenge}\n\n{UNAUTHORIZED}")),
         (
@@ -69,7 +69,7 @@ fn given_any_request_when_sent_then_it_is_answered_as_the_table_says() {
             get("/whoami").bearer(&key).bearer(&key),
             problem("Bad Request", 400, "invalid_request", "More than one credential was sent."),
         ),
-        // May you?
+        // Authorization.
         ("reader lists", get("/files").bearer(&reader), "200\nContent-Type: application/json\n\n[]".to_owned()),
         ("reader uploads", Request::new("POST", "/files").bearer(&reader).json("{"), lacks("files:write")),
         ("writer lists", get("/files").bearer(&writer), lacks("files:read")),
@@ -78,7 +78,7 @@ fn given_any_request_when_sent_then_it_is_answered_as_the_table_says() {
             get("/whoami").bearer(&reader),
             format!("200\n\n{}", keys::whoami("reader", "files:read")),
         ),
-        // What is this?
+        // Media types.
         ("not JSON", post("{"), bad_body("Bad Request", 400)),
         ("no body", post(""), bad_body("Bad Request", 400)),
         ("no content", post(r#"{"name":"a.txt"}"#), bad_body("Unprocessable Entity", 422)),
@@ -96,11 +96,11 @@ fn given_any_request_when_sent_then_it_is_answered_as_the_table_says() {
             get("/files").bearer(&reader),
             "200\n\n[{\"name\":\"a.txt\",\"size\":1,\"uploaded_by\":\"writer\"}]".to_owned(),
         ),
-        // Elsewhere.
+        // Other paths.
         ("no such route", get("/nowhere"), no_route.clone()),
         ("no such route, with a key", get("/nowhere").bearer(&key), no_route),
         ("another method", Request::new("PUT", "/files").bearer(&key), "405\n\n".to_owned()),
-        // Browsers ask without a key, and read refusals only if they say so.
+        // Browsers ask without a key, and can read refusals only with CORS headers.
         ("preflight", preflight, "200\nAccess-Control-Allow-Origin: *\n\n".to_owned()),
         (
             "refused in a browser",

@@ -1,4 +1,4 @@
-//! What browsers let a page of another origin do with the quickstarts: manage keys, and read what it is told.
+//! The quickstarts' CORS: what pages of another origin may send and read.
 
 use crate::contract::{
     http::{Answer, Request, json},
@@ -14,7 +14,7 @@ fn preflight(path: &str, method: &str, headers: &str) -> Request {
         .header("Access-Control-Request-Headers", headers)
 }
 
-/// What a list-valued header has, in lower case.
+/// Returns a list-valued header in lower case.
 fn listed(answer: &Answer, header: &str) -> Vec<String> {
     let value = answer.header(header).unwrap_or_else(|| panic!("no {header}: {answer:?}"));
     value.split(',').map(|item| item.trim().to_ascii_lowercase()).collect()

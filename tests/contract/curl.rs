@@ -1,8 +1,8 @@
-//! Reads a `curl` command line, so that what the pages tell people to type is what is tested.
+//! Parses a `curl` command line, so that the tests run the READMEs' own commands.
 
 use super::http::Request;
 
-/// The request that a command line makes. Names such as `$KEY` are replaced first, by the caller.
+/// Returns the request of a command line. The caller replaces names such as `$KEY` first.
 pub(crate) fn request(command: &str) -> Request {
     let mut words = words(command).into_iter();
     assert_eq!(words.next().as_deref(), Some("curl"), "{command}");

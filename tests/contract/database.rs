@@ -14,7 +14,7 @@ use crate::{
 
 pub(crate) const FILE: &str = crate::DATABASE;
 
-/// Adds a key, as an operator would. A running service knows it at once.
+/// Adds a key, as an operator would. A running service accepts it immediately.
 pub(crate) fn add(folder: &Folder, name: &str, scopes: &[&str]) -> String {
     add_in(folder, &[], name, scopes)
 }
@@ -27,7 +27,7 @@ pub(crate) fn add_in(folder: &Folder, settings: &[(&str, &str)], name: &str, sco
     out[0].clone()
 }
 
-/// What the holder of a key is told of it.
+/// Returns the answer to the holder of a key.
 pub(crate) fn whoami(name: &str, scope: &str) -> String {
     format!(r#"{{"key_id":"key_…","name":"{name}","organization":"main","environment":"live","scopes":["{scope}"]}}"#)
 }
@@ -80,7 +80,7 @@ fn given_a_first_start_then_the_database_holds_no_key_and_is_its_owners_alone() 
     for key in &keys {
         assert_eq!(status_of(&service, API.list.0, key), 200);
     }
-    // As it runs, with the log that SQLite writes first, and when it has ended.
+    // While the service runs, with SQLite's log, and after it has ended.
     let look = || {
         assert!(folder.store().exists());
         for name in folder.names() {
@@ -89,7 +89,7 @@ fn given_a_first_start_then_the_database_holds_no_key_and_is_its_owners_alone() 
             let bytes = fs::read(&file).unwrap();
             for key in &keys {
                 let secret = key.strip_prefix(API.prefix).unwrap();
-                // Half of it is too much already.
+                // Even half of it would be too much.
                 for part in [&secret[..secret.len() / 2], &secret[secret.len() / 2..]] {
                     assert!(!bytes.windows(part.len()).any(|window| window == part.as_bytes()), "{name}");
                 }
@@ -142,7 +142,7 @@ fn given_a_database_that_can_t_be_used_when_started_then_the_error_names_the_var
         "postgres://service:hunter2@127.0.0.1:1/keys",
     ];
     let folder = Folder::new();
-    // All at once: an address that nobody listens at is tried for a while.
+    // All at once, because an unreachable address is retried for a while.
     let launches = urls.map(|url| {
         let settings = [("ADDR", "127.0.0.1:0"), ("DATABASE_URL", url)];
         (url, [folder.launch_with(&[], &settings), folder.launch_with(&["issue", "reader"], &settings)])
@@ -165,7 +165,7 @@ fn given_no_terminal_when_started_then_no_key_is_made_until_somebody_says_where_
     let service = folder.launch_with(&[], &to_terminal).ready();
     assert_eq!(service.key, None);
     service.wait_for_log("no terminal to show the key on");
-    // Nor is one made by hand, and lost.
+    // No key is created and lost, either.
     let (status, out, err) = folder.launch_with(&["issue", "reader"], &to_terminal).end();
     assert_eq!((status.code(), out.len()), (Some(1), 0), "{err:?}");
     assert!(err.iter().any(|line| line.contains("no terminal")), "{err:?}");

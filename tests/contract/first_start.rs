@@ -1,4 +1,4 @@
-//! The first start shows a key, and no other does.
+//! Only the first start shows a key.
 
 use std::{collections::HashSet, fs, net::TcpListener};
 
@@ -103,7 +103,7 @@ fn given_a_terminal_and_a_log_of_standard_output_when_started_first_then_the_key
     assert!(log.contains("listening") && !log.contains(key), "{log}");
 }
 
-/// Runs a shell's command where `script` gives it a terminal, and copies what is written there.
+/// Runs a shell command on a terminal that `script` provides, and copies the output.
 #[cfg(target_os = "linux")]
 fn at_terminal(folder: &Folder, command: &str) -> Service {
     let settings = [

@@ -1,4 +1,4 @@
-//! The plainest HTTP client: one request a connection, nothing interpreted.
+//! A minimal HTTP client: one request per connection, without interpretation.
 
 use std::{
     io::{Read, Write},
@@ -44,7 +44,7 @@ impl Request {
         Request { body: body.into(), ..self }.header("Content-Type", "application/json")
     }
 
-    /// The head as it is sent, with the empty line.
+    /// Returns the head as it is sent, with the empty line.
     pub(crate) fn head(&self, address: &str) -> String {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n", self.method, self.path);
         for (name, value) in &self.headers {
@@ -64,8 +64,8 @@ impl Request {
 }
 
 impl Answer {
-    /// Reads until the answer is as long as it says, or the server closes the connection: whoever refuses a body may
-    /// keep it open for that.
+    /// Reads until the declared length, or until the server closes the connection: after refusing a body, it may keep
+    /// the connection open for that.
     pub(crate) fn read(stream: &mut TcpStream) -> Self {
         let mut read = Vec::new();
         let mut chunk = [0; 4096];
@@ -78,7 +78,7 @@ impl Answer {
         Answer::parse(&String::from_utf8(read).unwrap())
     }
 
-    /// Reads an answer as it is sent, or as a page shows it, with the headers that matter.
+    /// Parses a raw answer, or one from a README, which shows only the important headers.
     pub(crate) fn parse(text: &str) -> Self {
         let text = text.replace("\r\n", "\n");
         let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
@@ -96,8 +96,8 @@ impl Answer {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Checks status, body, and the headers that `expected` has; it may leave others out, and stands for more than one
-    /// body where its text has `…`.
+    /// Compares status, body, and the headers in `expected`, which may omit others. `…` in its text stands for any
+    /// text.
     pub(crate) fn is(&self, expected: &Answer) -> bool {
         self.status == expected.status
             && is_like(&json(&self.body), &json(&expected.body))
@@ -109,7 +109,7 @@ impl Answer {
     }
 }
 
-/// Whether it has a head, and the length that this says.
+/// Returns `true` if the head is complete and the body has its declared length.
 fn is_whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
@@ -123,12 +123,13 @@ pub(crate) fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// A body as JSON if it is, so that the order of members doesn't count.
+/// Parses a body as JSON if possible, so that the order of members doesn't count.
 pub(crate) fn json(body: &str) -> Value {
     serde_json::from_str(body).unwrap_or_else(|_| body.into())
 }
 
-/// Are they equal, where `…` in a text of `expected` is any text, and as the name of a member, any other members?
+/// Returns `true` if they are equal. `…` in a text of `expected` matches any text, and as a member's name, any other
+/// members.
 fn is_like(value: &Value, expected: &Value) -> bool {
     match (value, expected) {
         (Value::String(value), Value::String(expected)) => match expected.split_once('…') {

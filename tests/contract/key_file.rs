@@ -1,4 +1,4 @@
-//! Keys in a file: made once, never overwritten, and refused when it is wrong. Operators add keys by hand.
+//! Keys in a file: created once, never overwritten, and rejected if malformed. Operators add keys by hand.
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
 
@@ -19,7 +19,7 @@ pub(crate) fn add(folder: &Folder, name: &str, scopes: &[&str]) -> String {
     key.secret().expose_secret().to_owned()
 }
 
-/// What the holder of a key is told of it.
+/// Returns the answer to the holder of a key.
 pub(crate) fn whoami(name: &str, scope: &str) -> String {
     format!(r#"{{"key_id":"{name}","name":"{name}","environment":"live","scopes":["{scope}"]}}"#)
 }

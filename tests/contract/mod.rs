@@ -1,9 +1,10 @@
-//! What the services have in common, tested from outside: each package's `tests/contract.rs` includes this module and
-//! runs its own binary through it, so that they can't differ.
+//! Tests that all services share: each package's `tests/contract.rs` includes this module and runs its own binary, so
+//! that the services behave the same.
 //!
-//! It expects of the including crate: `BINARY`, `README`, `MAIN` (paths and texts of the package), `API`, `BOUNDS`, and as `keys` one
-//! of the modules beside this one that say where keys are kept: `key_file.rs`, or `database.rs` in the file `DATABASE`. Services
-//! that answer as the quickstarts do include `answers.rs`, too, and those of them that count usage `usage.rs`.
+//! The including crate defines `BINARY`, `README`, `MAIN` (paths and texts of the package), `API`, `BOUNDS`, and as
+//! `keys` one of two modules beside this one, which say where keys are stored: `key_file.rs`, or `database.rs` with the
+//! file `DATABASE`. Services that answer like the quickstarts also include `answers.rs`, and those that count usage
+//! `usage.rs`.
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
 
@@ -17,18 +18,18 @@ pub(crate) mod service;
 mod shutdown;
 mod uploads;
 
-/// Where services differ.
+/// The differences between services.
 pub(crate) struct Api {
-    /// What keys begin with.
+    /// The prefix of keys.
     pub(crate) prefix: &'static str,
-    /// A list of things, of which there are none at first, and the scope for it.
+    /// A list that is empty at first, and its scope.
     pub(crate) list: (&'static str, &'static str),
-    /// That list, then.
+    /// The path of that list.
     pub(crate) empty: &'static str,
-    /// Where any key may ask who it is.
+    /// The path where any key may read its own data.
     pub(crate) whoami: &'static str,
-    /// Method, path, body and scope of a request that makes such a thing.
+    /// Method, path, body and scope of a request that creates an item.
     pub(crate) add: (&'static str, &'static str, &'static str, &'static str),
-    /// Whether it has a console at `/keys`.
+    /// `true` if it has a console at `/keys`.
     pub(crate) has_console: bool,
 }

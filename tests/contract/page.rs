@@ -1,4 +1,4 @@
-//! The console's page in a real browser, against the built service. What is done there stands in `tests/page`.
+//! The console's page in a real browser, against the built service. `tests/page` contains the tests.
 
 use std::{
     env,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::contract::service::Folder;
 
-/// Where browsers are looked for: `CHROMIUM`, and then these.
+/// Where browsers are found: `CHROMIUM`, and then these.
 const BROWSERS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Clients that don't finish their request: they are answered, or cut off.
+//! Slow clients: those that don't finish their request are answered or cut off.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -7,10 +7,10 @@ use std::{
 
 use super::http::{PATIENCE, Request, connect};
 
-/// So few seconds that no test waits for long, and enough for a whole request on a busy machine.
+/// So few seconds that tests are fast, and enough for a whole request on a busy machine.
 pub(crate) const CLIENT_TIMEOUT: (&str, &str) = ("CLIENT_TIMEOUT", "2");
 
-/// Requests that end somewhere in their head.
+/// Requests that end within their head.
 const HALF_HEADS: [&str; 5] = ["", "G", "GET /healthz HTTP/1.1", "GET /healthz HTTP/1.1\r\nHost: a\r\nAuth", "PRI"];
 const SECOND_HALF: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\nHo";
 const HALF_BODIES: [&str; 3] = [
@@ -23,12 +23,12 @@ pub(crate) const HTTP2_HALF: &[u8] =
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\0\0\0\0\x01\x82";
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What is bounded beside the first head of a connection, and bodies whose length is known.
+/// The limits besides the first head of a connection and bodies of known length.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Later heads, and chunked bodies of requests that are answered. Actix waits for both as long as its client likes.
+    /// Later heads, and chunked bodies of answered requests. Actix waits for both without a limit.
     pub(crate) http1: bool,
-    /// Heads of HTTP/2, where it is spoken.
+    /// Heads of HTTP/2, if supported.
     pub(crate) http2: bool,
 }
 
@@ -43,16 +43,16 @@ pub(crate) fn assert_heads_are_bounded(address: &str, bounds: Bounds) {
     assert_cut_off(address, &heads);
 }
 
-/// Clients that send this and no more are cut off.
+/// Clients that send only this are cut off.
 pub(crate) fn assert_cut_off(address: &str, heads: &[&[u8]]) {
-    // All at once, so that they are waited for together.
+    // All at once, to wait only once.
     let streams: Vec<_> = heads.iter().map(|head| begun(address, head)).collect();
     for (mut stream, head) in streams.into_iter().zip(heads) {
         rest(&mut stream, &head.escape_ascii().to_string());
     }
 }
 
-/// `request` may be sent, and its body is not. The answer begins so, and says this.
+/// Sends `request` without its body. The answer must begin with this and contain this.
 pub(crate) fn assert_bodies_are_bounded(address: &str, request: &Request, bounds: Bounds, like: (&str, &str)) {
     let head = Request { body: String::new(), ..request.clone() }.head(address);
     let head = head.strip_suffix("\r\n").unwrap().replace("Connection: close\r\n", "");
@@ -75,7 +75,7 @@ fn begun(address: &str, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// Reads until the server closes. A reset is as good.
+/// Reads until the server closes. A reset is accepted, too.
 fn rest(stream: &mut TcpStream, sent: &str) -> String {
     let mut read = Vec::new();
     match stream.read_to_end(&mut read) {

@@ -1,9 +1,9 @@
-//! The pages tell the truth: every command of README.md is run, in order, and answered as it says.
+//! Runs every command of README.md in order, and compares the answers.
 //!
-//! A block of ```` ```console ```` has commands after `$`, each followed by its output. After `curl -i` that is status,
-//! the headers that matter, and body; otherwise the body of an answer of 2xx. What `NAME=$(…)` prints goes where later
-//! commands have `$NAME`: `KEY_OUTPUT=stdout cargo run … -- …` runs the program with these arguments, `curl …` sends a request, and all else is
-//! for the shell.
+//! A block of ```` ```console ```` has commands after `$`, each followed by its output. After `curl -i`, the output is
+//! the status, the important headers and the body; otherwise it is the body of a 2xx answer. `NAME=$(…)` stores an
+//! output, which later commands use as `$NAME`. `KEY_OUTPUT=stdout cargo run … -- …` runs the program with these
+//! arguments, `curl …` sends a request, and everything else is run by the shell.
 
 use std::{
     process::Command,
@@ -16,7 +16,7 @@ use super::{
     service::{Folder, Service},
 };
 
-/// Names, and what they stand for.
+/// Names and their values.
 type Names = Vec<(String, String)>;
 
 #[test]
@@ -25,7 +25,7 @@ fn given_each_command_of_the_readme_when_sent_then_the_answer_is_the_one_it_show
     loop {
         let began = hour();
         let sent = follow(crate::README);
-        // Answers may have parts by the hour, and the page shows a single one.
+        // Usage may have several hours, and the README shows one.
         if hour() == began {
             assert!(sent.as_ref().is_ok_and(|sent| *sent > 4), "{sent:?}");
             break;
@@ -33,8 +33,7 @@ fn given_each_command_of_the_readme_when_sent_then_the_answer_is_the_one_it_show
     }
 }
 
-/// Does what the page says, with a service of its own: how many requests were sent, or the first that was not answered as
-/// the page says.
+/// Runs the README's commands against a new service. Returns the number of requests, or the first mismatch.
 fn follow(page: &str) -> Result<usize, String> {
     let folder = Folder::new();
     let service = folder.start();
@@ -54,13 +53,13 @@ fn follow(page: &str) -> Result<usize, String> {
 }
 
 fn with_values(command: &str, names: &Names) -> String {
-    // The longest first: one may begin with another.
+    // The longest names first, because one may begin with another.
     let mut names: Vec<_> = names.iter().collect();
     names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     names.iter().fold(command.to_owned(), |text, (name, value)| text.replace(&format!("${name}"), value))
 }
 
-/// What a command prints.
+/// Returns the output of a command.
 fn capture(folder: &Folder, service: &Service, command: &str, names: &Names) -> Result<String, String> {
     if command.starts_with("KEY_OUTPUT=stdout cargo run ") {
         let (_, arguments) = command.split_once(" -- ").unwrap();

@@ -1,4 +1,4 @@
-//! Requests that end badly, on their client's side or the service's: each is answered, and none is waited for without end.
+//! Requests that fail on the client's or the service's side: each is answered in limited time.
 
 use super::{
     http::Request,

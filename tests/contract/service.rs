@@ -1,4 +1,4 @@
-//! The binary under test, in a folder of its own. It is killed, by its id, when it is dropped.
+//! The binary under test, in its own folder. It is killed, by its id, on drop.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::http::{Answer, PATIENCE, Request};
 
-/// A working directory, empty at first.
+/// A working directory, initially empty.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
@@ -25,35 +25,35 @@ impl Folder {
         self.0.path()
     }
 
-    /// What keys are kept in.
+    /// Returns the file of keys.
     pub(crate) fn store(&self) -> PathBuf {
         self.path().join(crate::keys::FILE)
     }
 
-    /// The names of the files in it.
+    /// Returns the names of the files in it.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    /// Starts the service at a free port, and waits until it listens.
+    /// Starts the service on a free port, and waits until it listens.
     pub(crate) fn start(&self) -> Service {
         self.launch("127.0.0.1:0").ready()
     }
 
-    /// Starts the service, and doesn't wait.
+    /// Starts the service without waiting.
     pub(crate) fn launch(&self, address: &str) -> Launch {
         self.launch_with(&[], &[("ADDR", address)])
     }
 
-    /// Starts the program with these arguments and settings, and doesn't wait.
+    /// Starts the program with these arguments and settings, without waiting.
     pub(crate) fn launch_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Launch {
         self.launch_program(crate::BINARY, arguments, settings)
     }
 
     pub(crate) fn launch_program(&self, program: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Launch {
         let mut command = Command::new(program);
-        // A test reads keys from a pipe, which it has to ask for.
+        // A test reads keys from a pipe, which must be requested.
         command.current_dir(self.path()).env_clear().env("KEY_OUTPUT", "stdout").args(arguments);
         command.envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -63,7 +63,7 @@ impl Folder {
     }
 }
 
-/// A process that may or may not get to listen.
+/// A process that may not listen yet.
 pub(crate) struct Launch {
     child: Running,
     out: Receiver<String>,
@@ -71,7 +71,7 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// Waits until it listens, which is the last it says.
+    /// Waits until it listens, which its last line reports.
     pub(crate) fn ready(self) -> Service {
         let mut key = None;
         loop {
@@ -90,7 +90,7 @@ impl Launch {
         }
     }
 
-    /// Waits for its end: how it ended, and what more it wrote to standard output and standard error.
+    /// Waits for its end. Returns the status, and the remaining lines of standard output and standard error.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
         let out = drain(&self.out);
         let err = drain(&self.err);
@@ -101,7 +101,7 @@ impl Launch {
 /// A process that listens.
 pub(crate) struct Service {
     pub(crate) address: String,
-    /// The key it has shown.
+    /// The key that it has shown.
     pub(crate) key: Option<String>,
     launch: Launch,
 }
@@ -128,7 +128,7 @@ impl Service {
         {}
     }
 
-    /// Waits for its end, which must be an orderly one.
+    /// Waits for its end, which must be graceful.
     pub(crate) fn end(self) {
         let (status, out, err) = self.launch.end();
         assert!(status.success(), "{status}: {err:?}");
@@ -160,7 +160,7 @@ fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// The lines up to the end of the process.
+/// Returns the lines until the process ends.
 fn drain(lines: &Receiver<String>) -> Vec<String> {
     let next = || match lines.recv_timeout(PATIENCE) {
         Ok(line) => Some(line),

@@ -1,4 +1,4 @@
-//! Asked to stop, the services finish what they have begun, and then end without an error.
+//! Graceful shutdown: the services finish their requests, and end without an error.
 
 use std::{
     io::{Read, Write},
@@ -29,7 +29,7 @@ fn given_a_connection_that_says_nothing_when_asked_to_stop_then_the_service_ends
     let folder = Folder::new();
     let service = folder.start();
     let silent = connect(&service.address);
-    // The service has taken it by the time it has answered a later one.
+    // The service has received it by the time it has answered a later request.
     assert_eq!(service.send(&Request::new("GET", "/healthz")).status, 200);
     service.stop();
     drop(silent);
@@ -44,7 +44,7 @@ fn given_an_upload_that_never_ends_when_asked_to_stop_then_the_service_waits_for
     drop(upload);
 }
 
-/// An upload whose handler runs, and waits for the rest of the body.
+/// An upload whose handler waits for the rest of the body.
 struct Upload {
     stream: TcpStream,
     rest: String,

@@ -1,4 +1,4 @@
-//! A WebSocket that ends with its key: the same for both templates that have one.
+//! A WebSocket that ends with its key, for both templates that have one.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ use crate::keys;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Opens a socket; else the status it is refused with.
+/// Opens a socket. Returns the status if it is refused.
 async fn open(service: &Service, key: Option<&str>) -> Result<Socket, u16> {
     let mut request = format!("ws://{}/live", service.address).into_client_request().unwrap();
     if let Some(key) = key {
@@ -39,7 +39,7 @@ async fn hear(socket: &mut Socket) -> Option<Message> {
     timeout(PATIENCE, socket.next()).await.expect("nothing comes").map(Result::unwrap)
 }
 
-/// Opens a socket and waits for its greeting: from then on it is served.
+/// Opens a socket and waits for its greeting, after which it is served.
 async fn greeted(service: &Service, key: &str, id: &str) -> Socket {
     let mut socket = open(service, Some(key)).await.unwrap();
     assert_eq!(hear(&mut socket).await, Some(Message::text(format!("hello, {id}"))));

@@ -1,4 +1,4 @@
-//! Uploads that are refused, with the clients that people use: they have the answer.
+//! Refused uploads with common HTTP clients, which must receive the response.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use apikey_testkit::{Client, Upload};
 
 use super::service::Service;
 
-/// More than what waits between a client and a server, whose answer would be lost otherwise.
+/// More than all buffers between a client and a server hold, so that the answer could be lost.
 const LARGE: usize = 8 << 20;
 const TIMES: usize = 3;
 
-/// Sends each of these to the service, with a large body: what refuses it, method, path, key and status.
+/// Sends each of these with a large body: the name, method, path, key and status.
 pub(crate) fn assert_answered(service: &Service, refusals: &[(&str, &'static str, &str, Option<&str>, u16)]) {
     let rows = || refusals.iter().flat_map(|row| [row; TIMES]);
     let uploads: Vec<_> = rows()

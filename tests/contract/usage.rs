@@ -1,4 +1,4 @@
-//! What a key did, as the quickstarts' consoles tell administrators.
+//! Usage, as the quickstarts' consoles show it to administrators.
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
 
@@ -12,13 +12,13 @@ use crate::{
     keys::{add, add_in, status_of},
 };
 
-/// The key's id. The question is one of its requests.
+/// Returns the key's id. This request counts, too.
 fn id_of(service: &Service, key: &str) -> String {
     let answer = service.send(&Request::new("GET", "/whoami").bearer(key));
     json(&answer.body)["key_id"].as_str().unwrap().to_owned()
 }
 
-/// `[ok, refused]` of a key, which is the sum of its buckets.
+/// Returns `[ok, refused]` of a key, which is the sum of its buckets.
 fn usage_of(service: &Service, admin: &str, id: &str) -> [u64; 2] {
     let answer = service.send(&Request::new("GET", &format!("/keys/v1/api-keys/{id}/usage")).bearer(admin));
     assert_eq!(answer.status, 200, "{answer:?}");

@@ -1,4 +1,4 @@
-//! Clients that hang up while their key is being looked up.
+//! Clients that disconnect during the lookup of their key.
 
 use std::{sync::atomic::Ordering, task::Poll};
 
@@ -63,7 +63,7 @@ async fn given_10000_cancelled_look_ups_when_over_then_every_turn_at_the_resolve
     let authenticator =
         Authenticator::builder(store.clone()).format(format()).resolver_concurrency(CONCURRENCY).build().unwrap();
     for batch in unknown_keys(cancelled).chunks(20) {
-        // Some hang up while they hold a turn, the others while they wait for one.
+        // Some disconnect while they hold a turn, the others while they wait for one.
         let mut loads: Vec<_> = batch.iter().map(|key| load(&authenticator, key)).collect();
         for load in &mut loads {
             assert!(poll_once(load).is_pending());

@@ -1,4 +1,4 @@
-//! Floods of keys that nobody has.
+//! Floods of unknown keys.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
 
 const CAPACITY: usize = 10_000;
 const HOT: usize = 100;
-/// What a flood may take at the most, in bytes.
+/// The most memory that a flood may use, in bytes.
 const MEMORY: u64 = 16 << 20;
 
 #[test]
@@ -28,7 +28,7 @@ fn given_a_flood_of_unknown_keys_when_hot_keys_are_in_use_then_they_stay_cached_
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let format = format();
     let mut hits = 0;
-    // The allocator counts by thread, and this runtime has but one.
+    // The allocator counts by thread, and this runtime has only one.
     let taken = allocation_counter::measure(|| {
         runtime.block_on(async {
             for n in 0..flood {
@@ -92,7 +92,7 @@ async fn given_every_turn_taken_by_unknown_keys_when_a_hot_key_is_due_then_it_is
         assert!(poll_once(request).is_pending());
     }
     assert_eq!(store.running.load(Ordering::SeqCst), 8, "the turns kept back for known keys, and no more");
-    // The flood goes on waiting; the store answers whoever asks next. Semaphores are fair, so let all through.
+    // The flood is still waiting; the store answers the next call. Semaphores are fair, so all calls are released.
     store.let_through();
     for request in due {
         assert!(request.await.unwrap().is_some());

@@ -1,6 +1,6 @@
-//! The read path under fire: clients that hang up, floods, races, stampedes, stores and runtimes that die.
+//! The read path under load: disconnecting clients, floods, races, stampedes, failing stores and runtimes.
 //!
-//! Bounded for every run; `APIKEY_FIRE=full cargo test --release -p apikey-tests --test fire` is the long form.
+//! Ordinary runs are limited; `APIKEY_FIRE=full cargo test --release -p apikey-tests --test fire` is the long form.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 

@@ -31,7 +31,7 @@ struct Moody {
 impl Resolver for Moody {
     type Error = BoxError;
 
-    // Not an `async fn`: one of the moods is to panic before there is a future.
+    // Not an `async fn`, because one of the faults is a panic before there is a future.
     fn resolve(&self, key: &PresentedKey) -> impl Future<Output = Result<Option<Resolution>, BoxError>> + Send {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mood = *self.mood.lock().unwrap();
@@ -120,7 +120,7 @@ fn given_a_runtime_that_ends_under_a_look_up_when_others_wait_for_it_then_they_g
     let store = Gated::closed(&keys);
     let authenticator = Authenticator::builder(store.clone()).format(format()).build().unwrap();
     let dying = runtime();
-    // The look-up begins, timer and all, on a runtime that then ends.
+    // The lookup begins on a runtime that then ends, along with its timer.
     let mut leader = load(&authenticator, &keys[0]);
     assert!(dying.block_on(async { poll_once(&mut leader).is_pending() }));
     let waiter = load(&authenticator, &keys[0]);
@@ -129,7 +129,7 @@ fn given_a_runtime_that_ends_under_a_look_up_when_others_wait_for_it_then_they_g
     drop(leader);
     store.let_through();
     let living = runtime();
-    // Whether the timer panics or still answers is tokio's affair; the waiter gets an answer and no panic.
+    // The timer may panic or still answer; that is up to tokio. The waiter gets an answer and no panic.
     match living.block_on(waiter) {
         Ok(key) => assert!(key.is_some()),
         decision => assert!(is_unavailable(decision)),

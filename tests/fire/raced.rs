@@ -15,7 +15,7 @@ use crate::{
 /// A store with one key, whose name is a version. Odd versions are revoked.
 async fn resolve(version: Arc<AtomicU64>, key: PresentedKey) -> Result<Option<Resolution>, apikey_core::IdError> {
     let read = version.load(Ordering::SeqCst);
-    // The answer travels for a while, in which the store may change.
+    // The answer takes a while, during which the store may change.
     for _ in 0..read % 3 {
         tokio::task::yield_now().await;
     }
@@ -31,7 +31,7 @@ async fn given_100000_changes_among_loads_on_real_threads_then_nothing_loaded_be
     let version = Arc::new(AtomicU64::new(0));
     let authenticator =
         Authenticator::builder(resolver_with(version.clone(), resolve)).format(format()).build().unwrap();
-    // What a request that comes now must see at least. Raised when a change is complete, as its caller is told then.
+    // The oldest version that a new request may see. It is raised when a change returns to its caller.
     let told = Arc::new(AtomicU64::new(0));
     let readers: Vec<_> = (0..3)
         .map(|_| {

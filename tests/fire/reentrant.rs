@@ -1,4 +1,4 @@
-//! Strangers' code that runs in the middle of ours: destructors, wakers, subscribers. It may come back in.
+//! Foreign code that runs within ours: destructors, wakers, subscribers. It may call back.
 
 use std::{
     sync::{Arc, Mutex, mpsc},
@@ -14,7 +14,7 @@ use crate::{
     stand::{Bearer, decide, load},
 };
 
-/// Runs `work` on a thread of its own; a deadlock is a failure then, and no test that never ends.
+/// Runs `work` on its own thread, so that a deadlock fails the test instead of hanging it.
 fn without_deadlock(work: impl FnOnce() + Send + 'static) {
     let (done, wait) = mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -38,8 +38,8 @@ fn given_a_handle_whose_drop_is_deferred_to_an_epoch_when_unknown_keys_flood_the
             for _ in 0..sized(500, 20_000) {
                 let key = keys.key(["a"]);
                 let handle = decide(&authenticator, key.secret().expose_secret()).await.unwrap().unwrap();
-                // As concurrent maps do with what is removed from them. The cache of refused keys is one, too, and the
-                // collector they share runs what is due on whoever comes next.
+                // Concurrent maps do so with removed entries. The cache of refused keys is one, and its shared
+                // collector runs deferred destructors on any thread.
                 crossbeam_epoch::pin().defer(move || drop(handle));
                 keys.revoke(&key);
                 for stranger in keys.strangers(8) {
@@ -50,7 +50,7 @@ fn given_a_handle_whose_drop_is_deferred_to_an_epoch_when_unknown_keys_flood_the
     });
 }
 
-/// New well-formed keys that the store doesn't know.
+/// Returns new well-formed keys that the store doesn't know.
 trait Strangers {
     fn strangers(&self, count: usize) -> Vec<String>;
 }
@@ -64,7 +64,7 @@ impl Strangers for TestKeys {
 
 #[test]
 fn given_a_waker_that_owns_another_waiter_when_it_is_replaced_then_nothing_deadlocks() {
-    /// A task that its waker alone keeps alive.
+    /// A task that only its waker keeps alive.
     struct Task(#[expect(dead_code, reason = "held, to be dropped with the waker")] Mutex<Option<Revoked>>);
 
     impl Wake for Task {

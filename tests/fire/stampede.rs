@@ -1,4 +1,4 @@
-//! Many requests at once for a key that nobody has asked for yet.
+//! Many concurrent requests for a key that is not cached.
 
 use apikey_core::Authenticator;
 

@@ -1,4 +1,4 @@
-//! A store whose answers a test holds back, and the shortest way to present a key.
+//! A store whose answers a test delays, and the shortest way to send a key.
 
 use std::{
     future::Future,
@@ -15,7 +15,7 @@ use apikey_core::{
 };
 use tokio::sync::Semaphore;
 
-/// A request that presents a key.
+/// A request with a key.
 pub(crate) struct Bearer(String);
 
 impl Bearer {
@@ -33,7 +33,7 @@ impl RequestView for Bearer {
     }
 }
 
-/// Presents `key` and waits for the decision.
+/// Sends `key` and waits for the decision.
 pub(crate) async fn decide(authenticator: &Authenticator, key: &str) -> Decision {
     match authenticator.authenticate(&Bearer::new(key)) {
         Authentication::Done(decision) => decision,
@@ -41,7 +41,7 @@ pub(crate) async fn decide(authenticator: &Authenticator, key: &str) -> Decision
     }
 }
 
-/// Presents a key that is not cached.
+/// Sends a key that is not cached.
 pub(crate) fn load(authenticator: &Authenticator, key: &str) -> Loading {
     match authenticator.authenticate(&Bearer::new(key)) {
         Authentication::Loading(loading) => loading,
@@ -49,7 +49,7 @@ pub(crate) fn load(authenticator: &Authenticator, key: &str) -> Loading {
     }
 }
 
-/// One poll, exempt from the budget by which tokio makes a busy task yield.
+/// Polls once, outside the budget with which tokio makes a busy task yield.
 pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::pin::pin!(tokio::task::unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -58,25 +58,25 @@ pub(crate) fn format() -> KeyFormat {
     KeyFormat::builder("fire").build().unwrap()
 }
 
-/// New well-formed keys that no store knows.
+/// Returns new well-formed keys that no store knows.
 pub(crate) fn unknown_keys(count: usize) -> Vec<String> {
     let format = format();
     (0..count).map(|_| format.generate().unwrap().expose_secret().to_owned()).collect()
 }
 
-/// A store that waits for `gate` before it answers, and counts.
+/// A store that counts its calls, and waits for `gate` before it answers.
 pub(crate) struct Gated {
     pub(crate) gate: Semaphore,
     pub(crate) fails: AtomicBool,
     pub(crate) calls: AtomicUsize,
     pub(crate) running: AtomicUsize,
     pub(crate) most_running: AtomicUsize,
-    /// Keys that exist; every other one is unknown.
+    /// The existing keys; all others are unknown.
     good: Vec<String>,
 }
 
 impl Gated {
-    /// A store that holds its answers back.
+    /// Creates a store that delays its answers.
     pub(crate) fn closed(good: &[String]) -> Arc<Self> {
         Arc::new(Gated {
             gate: Semaphore::new(0),
@@ -88,7 +88,7 @@ impl Gated {
         })
     }
 
-    /// A store that answers.
+    /// Creates a store that answers.
     pub(crate) fn open(good: &[String]) -> Arc<Self> {
         let store = Gated::closed(good);
         store.let_through();
@@ -108,7 +108,7 @@ impl Gated {
     }
 }
 
-/// Counts a call as running until it ends in whatever way.
+/// Counts a call as running until it ends in any way.
 struct Running<'s>(&'s Gated);
 
 impl Drop for Running<'_> {

@@ -1,4 +1,4 @@
-//! Bodies: where they break off, and what their clients see of it.
+//! Bodies: where they are cut off, and what their clients see.
 
 use support::stand::key_id;
 

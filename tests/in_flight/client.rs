@@ -1,4 +1,4 @@
-//! A client of both versions of HTTP, for which a body that is cut off is an error.
+//! A client for both versions of HTTP. A body that is cut off is an error.
 
 use std::net::SocketAddr;
 
@@ -24,11 +24,11 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
     pub(crate) trailers: Option<HeaderMap>,
-    /// Did the body end as it should?
+    /// `true` if the body was complete.
     pub(crate) is_whole: bool,
 }
 
-/// Sends a request on a connection of its own, and waits for the head of the answer.
+/// Sends a request on its own connection, and waits for the head of the answer.
 pub(crate) async fn send(address: SocketAddr, version: Version, path: &str, token: &str) -> Response<Incoming> {
     send_as(address, version, path, token, Method::GET, None).await
 }
@@ -70,7 +70,7 @@ pub(crate) async fn send_as(
     timeout(PATIENCE, sent).await.unwrap_or_else(|_| panic!("no answer to {path}")).unwrap()
 }
 
-/// The next chunk of a body that goes on.
+/// Returns the next chunk of a body in progress.
 pub(crate) async fn next(response: &mut Response<Incoming>) -> String {
     let frame = timeout(PATIENCE, response.body_mut().frame()).await.expect("no more of the body comes");
     String::from_utf8(frame.unwrap().unwrap().into_data().unwrap().to_vec()).unwrap()

@@ -1,4 +1,4 @@
-//! Many streams at once, over HTTP/1.1 in memory: those of one key end with it, those of all others don't notice.
+//! Many concurrent streams over HTTP/1.1 in memory: the streams of a revoked key end, and no others.
 
 use std::convert::Infallible;
 
@@ -18,7 +18,7 @@ use tower_apikey::{ApiKeyLayer, BodyError, caller};
 
 use crate::kinds::{PATIENCE, Reply, World};
 
-/// How many streams of the key that is revoked, and of others.
+/// The number of streams of the revoked key, and of other keys.
 fn sizes() -> (usize, usize) {
     match std::env::var("APIKEY_FIRE").as_deref() {
         Ok("full") => (1_000, 10_000),
@@ -47,7 +47,7 @@ async fn serve(world: World, request: Request<Incoming>) -> Result<Response<Body
 }
 
 impl Crowd {
-    /// Opens `count` streams, each on a connection of its own, and waits for the first chunk of each.
+    /// Opens `count` streams, each on its own connection, and waits for the first chunk of each.
     fn open(&self, count: usize, path: &str, name: impl Fn(usize) -> String) -> Vec<DuplexStream> {
         self.runtime.block_on(async {
             let mut streams = Vec::with_capacity(count);
@@ -69,13 +69,13 @@ impl Crowd {
                 assert_eq!(&first, b"HTTP/1.1 200");
                 streams.push(client);
             }
-            // The rest of what they have sent by now, the first chunk, may wait in the pipes.
+            // Drains the first chunks, which may still be in the pipes.
             tokio::task::yield_now().await;
             streams
         })
     }
 
-    /// Reads until the server hangs up; was the body whole?
+    /// Reads until the server closes. Returns `true` if the body was complete.
     fn read_out(&self, streams: Vec<DuplexStream>) -> Vec<bool> {
         self.runtime.block_on(async {
             let mut whole = Vec::with_capacity(streams.len());
@@ -84,7 +84,7 @@ impl Crowd {
                 timeout(PATIENCE, stream.read_to_end(&mut read)).await.expect("it goes on").unwrap();
                 whole.push(read.ends_with(b"0\r\n\r\n"));
             }
-            // The connections' tasks come to their ends.
+            // Lets the connections' tasks finish.
             for _ in 0..10 {
                 tokio::task::yield_now().await;
             }
@@ -93,7 +93,7 @@ impl Crowd {
     }
 }
 
-/// What `work` has allocated and not given back, on this thread, which is the only one here.
+/// Returns the memory that `work` has allocated and not freed on this thread, the only one.
 fn kept<T>(work: impl FnOnce() -> T) -> (T, i64) {
     let mut result = None;
     let AllocationInfo { bytes_current, .. } = measure(|| result = Some(work()));
@@ -105,7 +105,7 @@ fn given_a_crowd_of_streams_when_one_key_is_revoked_then_all_of_its_end_and_no_o
     let (of_one, of_others) = sizes();
     let world = World::new();
     let crowd = Crowd { runtime: Builder::new_current_thread().enable_all().build().unwrap(), world: world.clone() };
-    // What is made once, and kept, is made now.
+    // Allocates everything that is created once and kept.
     drop(crowd.read_out({
         let streams = crowd.open(2, "/plain/stream", |_| "admin".to_owned());
         world.end();
@@ -124,7 +124,7 @@ fn given_a_crowd_of_streams_when_one_key_is_revoked_then_all_of_its_end_and_no_o
         let unread = crowd.open(of_one - half, "/plain/flood", |_| "writer".to_owned());
         assert_eq!(world.open(), of_others + of_one);
         world.stand.authenticator.revoke(&support::stand::key_id("writer"));
-        // Nothing has been polled since: the bodies are gone already, those that nobody reads, too.
+        // Nothing has been polled since, but the bodies are dropped, even those that nobody reads.
         assert_eq!(world.open(), of_others, "bodies outlive their key");
         for whole in [crowd.read_out(read), crowd.read_out(unread)] {
             assert!(!whole.contains(&true), "a client takes half for whole");

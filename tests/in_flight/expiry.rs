@@ -1,4 +1,4 @@
-//! Keys that expire under way.
+//! Keys that expire during a request.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! gRPC: streams whose key dies end with a status that clients know, and no error of HTTP.
+//! gRPC: a stream whose key dies ends with a gRPC status, without an HTTP error.
 
 use http::Method;
 use support::stand::key_id;

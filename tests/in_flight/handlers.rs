@@ -1,4 +1,4 @@
-//! Handlers: which are dropped, which are answered.
+//! Handlers: which are dropped, and which answer.
 
 use apikey_core::KeyStatus;
 use support::stand::key_id;
@@ -9,7 +9,7 @@ use crate::{
     servers::{Running, Server, all},
 };
 
-/// The parts of an answer that don't differ from one moment to the next.
+/// The parts of an answer that are constant.
 fn comparable(answer: Answer) -> (u16, Vec<(String, String)>, String) {
     let headers = answer.headers.iter().filter(|(name, _)| *name != "date");
     let mut headers: Vec<_> =
@@ -18,7 +18,7 @@ fn comparable(answer: Answer) -> (u16, Vec<(String, String)>, String) {
     (answer.status, headers, answer.body)
 }
 
-/// Sends a request in a task of its own.
+/// Sends a request in its own task.
 macro_rules! spawn_send {
     ($world:expr, $running:expr, $version:expr, $path:expr, $name:expr) => {{
         let (address, token) = ($running.address, $world.stand.token($name).to_owned());
@@ -41,7 +41,7 @@ async fn given_a_handler_that_waits_when_its_key_is_revoked_then_it_is_dropped_a
             world.stand.change("reader", |claims| claims, |record| record.with_status(KeyStatus::Revoked));
             world.stand.authenticator.revoke(&key_id("reader"));
             let cut = waiting.await.unwrap();
-            // The handler is gone by the time that its client is answered.
+            // The handler is dropped by the time its client is answered.
             assert_eq!(world.open(), 0, "{server:?} {version:?}");
             let refused = ask(&world, &running, version, path).await;
             assert_eq!((cut.status, cut.is_whole), (401, true), "{server:?} {version:?}");
@@ -59,7 +59,7 @@ async fn given_a_handler_that_has_finished_or_never_waits_when_its_key_dies_mean
         for path in ["/plain/ready", "/plain/revokes-last"] {
             let answer = ask(&world, &running, version, path).await;
             assert_eq!(answer.status, 200, "{server:?} {version:?} {path}");
-            // It is looked up again, and found.
+            // The key is looked up again, and found.
             world.stand.authenticator.refresh(&key_id("reader"));
         }
     }
@@ -117,7 +117,7 @@ async fn given_requests_of_several_keys_and_secrets_when_one_ends_then_only_its_
             waiting.push(spawn_send!(world, running, version, "/plain/waits", name));
             world.entered().await;
         }
-        // Narrowed, perhaps: but not revoked.
+        // It may have fewer scopes, but it is not revoked.
         world.stand.authenticator.refresh(&key_id("writer"));
         world.stand.authenticator.refresh_all();
         world.stand.authenticator.forget_refused();

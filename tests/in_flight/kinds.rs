@@ -1,14 +1,14 @@
-//! What the servers' handlers do, by the last part of the path, and what the tests see of it.
+//! The servers' handlers, by the last part of the path, and what the tests see of them.
 //!
 //! | kind | what it does |
 //! |---|---|
-//! | `ready` | answers at once |
+//! | `ready` | answers immediately |
 //! | `waits` | answers when it is released |
 //! | `revokes` | revokes its own key, waits, and answers |
-//! | `revokes-last` | waits, revokes its own key, and answers without another wait |
-//! | `stream` | sends "one", and then what it is fed |
-//! | `sized` | the same, of 1,000 bytes as announced |
-//! | `events` | the same, with a last event |
+//! | `revokes-last` | waits, revokes its own key, and answers without waiting again |
+//! | `stream` | sends "one", and then chunks from the test |
+//! | `sized` | the same, with a declared length of 1,000 bytes |
+//! | `events` | the same, with a last frame |
 //! | `flood` | sends without end |
 
 use std::{
@@ -28,12 +28,12 @@ use futures_util::Stream;
 use support::stand::{Setting, Stand};
 use tokio::sync::{Semaphore, mpsc};
 
-/// Long past any answer: what never comes fails the test instead of hanging it.
+/// Longer than any answer takes, so that a test fails instead of hanging.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const LAST_EVENT: &str = "event: revoked\ndata:\n\n";
 
-/// What a server is started with, and a test looks at.
+/// The servers' shared state, which tests inspect.
 #[derive(Clone)]
 pub(crate) struct World(Arc<Shared>);
 
@@ -41,9 +41,9 @@ pub(crate) struct Shared {
     pub(crate) stand: Stand,
     /// A permit for each handler that has begun to wait.
     entered: Semaphore,
-    /// A permit for each that may go on.
+    /// A permit for each handler that may continue.
     released: Semaphore,
-    /// Handlers that wait, and bodies that are not dropped.
+    /// Waiting handlers, and bodies that are not dropped.
     open: Arc<AtomicUsize>,
     produced: Arc<AtomicUsize>,
     feeds: Mutex<Vec<mpsc::UnboundedSender<Bytes>>>,
@@ -109,13 +109,13 @@ impl World {
         Source { fed, then, produced: Arc::clone(&self.produced), _open: Open::new(&self.open) }
     }
 
-    /// Waits until a handler waits; each is waited for once.
+    /// Waits until a handler waits; each counts once.
     pub(crate) async fn entered(&self) {
         let entered = tokio::time::timeout(PATIENCE, self.entered.acquire()).await;
         entered.expect("a handler should have been entered").unwrap().forget();
     }
 
-    /// Lets one handler that waits go on.
+    /// Releases one waiting handler.
     pub(crate) fn release(&self) {
         self.released.add_permits(1);
     }
@@ -130,17 +130,17 @@ impl World {
         self.feeds.lock().unwrap().clear();
     }
 
-    /// Handlers that wait, and bodies that are not dropped.
+    /// Returns the number of waiting handlers and of bodies that are not dropped.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// How many chunks have been sent.
+    /// Returns the number of chunks sent.
     pub(crate) fn produced(&self) -> usize {
         self.produced.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many handlers and bodies are left.
+    /// Waits until this many handlers and bodies are left.
     pub(crate) async fn until_open(&self, count: usize) {
         let is_so = async {
             while self.open() != count {
@@ -160,7 +160,7 @@ impl std::ops::Deref for World {
     }
 }
 
-/// What counts as open until it is dropped.
+/// Counts as open until it is dropped.
 struct Open(Arc<AtomicUsize>);
 
 impl Open {

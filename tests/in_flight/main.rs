@@ -1,6 +1,7 @@
-//! Requests and streams under way when their key dies, on hyper, axum and actix-web, over HTTP/1.1 and HTTP/2.
+//! Requests and streams in progress when their key dies, on hyper, axum and actix-web, over HTTP/1.1 and HTTP/2.
 //!
-//! Bounded for every run; `APIKEY_FIRE=full cargo test --release -p apikey-tests --test in_flight` is the long form.
+//! Ordinary runs are limited; `APIKEY_FIRE=full cargo test --release -p apikey-tests --test in_flight` is the long
+//! form.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 

@@ -1,4 +1,4 @@
-//! Clients that don't read: they can't be told, but the service's body goes all the same.
+//! Clients that don't read: they can't be notified, but the service's body is dropped.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ async fn given_a_body_that_its_client_does_not_read_when_its_key_is_revoked_then
             let world = World::new();
             let running = server.start(&world).await;
             let response = send(running.address, version, path, world.stand.token("reader")).await;
-            // Until every buffer on the way is full, as far as one can see, and nobody polls the body any more. (That it goes
-            // without being polled, the adapters' own tests show poll by poll.)
+            // Waits until all buffers seem full, and nobody polls the body any more. (The adapters' own tests check
+            // that the body is dropped without a poll.)
             let mut produced = 0;
             while produced != world.produced() || produced == 0 {
                 produced = world.produced();
@@ -26,7 +26,7 @@ async fn given_a_body_that_its_client_does_not_read_when_its_key_is_revoked_then
             }
             world.stand.authenticator.revoke(&key_id("reader"));
             world.until_open(0).await;
-            // And if it reads after all, it is told.
+            // If it reads after all, it sees the end.
             assert!(!finish(response).await.is_whole, "{server:?} {version:?}");
         }
     }

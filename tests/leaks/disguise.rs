@@ -1,8 +1,8 @@
-//! What a key looks like when it is encoded, and the search for it.
+//! The encodings of a key, and the search for them.
 
 use apikey_core::KeyDigest;
 
-/// The key, and what it looks like in other clothes. Base64 is cut to what doesn't depend on the bytes around it.
+/// The key and its encodings. Base64 is cut to the part that doesn't depend on neighbouring bytes.
 fn disguises(key: &str) -> Vec<String> {
     let each = |write: fn(u8) -> String| key.bytes().map(write).collect::<String>();
     let mut disguises = vec![
@@ -15,7 +15,7 @@ fn disguises(key: &str) -> Vec<String> {
         each(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("%{byte:02X}") }),
         each(|byte| format!("{byte}, ")).trim_end_matches(", ").to_owned(),
     ];
-    // The random part alone is as bad as the whole.
+    // The random part alone counts as well.
     disguises.push(key[key.rfind('_').map_or(0, |at| at + 1)..].to_owned());
     for url_safe in [false, true] {
         disguises.extend((0..3).map(|shift| base64(&key.as_bytes()[shift..], url_safe)));
@@ -23,7 +23,7 @@ fn disguises(key: &str) -> Vec<String> {
     disguises
 }
 
-/// The characters that whole groups of three bytes make.
+/// Returns the characters that complete groups of three bytes encode to.
 fn base64(bytes: &[u8], url_safe: bool) -> String {
     let last = if url_safe { b"-_" } else { b"+/" };
     let alphabet: Vec<u8> = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(*last).collect();
@@ -34,14 +34,14 @@ fn base64(bytes: &[u8], url_safe: bool) -> String {
     bytes.chunks_exact(3).flat_map(group).collect()
 }
 
-/// Looks for the key in every disguise.
+/// Searches for the key in every encoding.
 pub(crate) fn assert_absent(text: &str, key: &str, place: &str) {
     for disguise in disguises(key) {
         assert!(!text.contains(&disguise), "{disguise} is in {place}");
     }
 }
 
-/// Looks for the digest, or a telling part of it, as numbers of both usual bases.
+/// Searches for the digest, or a significant part of it, as decimal and hexadecimal numbers.
 pub(crate) fn assert_absent_digest(text: &str, digest: &KeyDigest, place: &str) {
     let hex: String = digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let list = format!("{:?}", &digest.as_bytes()[..8]);
@@ -58,7 +58,7 @@ fn given_a_disguised_key_when_looked_for_then_it_is_found() {
         format!("GET /?k={key} HTTP/1.1"),
         key.chars().rev().collect(),
         format!("{:?}", key.as_bytes()),
-        // The bytes before it shift the groups.
+        // Preceding bytes shift the groups.
         base64(key.as_bytes(), false),
         base64(format!("Bearer {key}").as_bytes(), true),
         base64(format!("reader:{key}!").as_bytes(), false),

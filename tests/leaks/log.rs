@@ -1,4 +1,4 @@
-//! Captures what is logged in this process, by whomever, at every level.
+//! Captures everything that is logged in this process, at every level.
 
 use std::{
     io::{self, Write},
@@ -7,12 +7,12 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// All that was logged by anyone in this process.
+/// Everything that was logged in this process.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// The one log, which from now on captures everything.
+    /// Returns the log, which captures everything from now on.
     pub(crate) fn everything() -> &'static Log {
         static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! All that can happen to a key, on every server, with everything that is logged captured.
+//! Every outcome for a key, on every server, with everything logged.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const OUTCOMES: [&str; 7] =
 #[tokio::test]
 async fn given_all_that_can_happen_to_a_key_when_everything_is_logged_then_no_key_is() {
     let log = Log::everything();
-    // A store that gives no answer is a case like any other, and should not take long.
+    // A store without an answer is one case, and should not take long.
     let stand = Stand::with(Setting::Plain, |builder| builder.resolver_timeout(Duration::from_millis(50)));
     for server in Server::ALL {
         let running = server.start(&stand).await;

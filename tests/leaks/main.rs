@@ -1,4 +1,4 @@
-//! The key appears nowhere: not in what is logged at the lowest level, not in `Debug`, not in errors, in no encoding.
+//! The key never appears: not in the log at the lowest level, not in `Debug`, not in errors, in no encoding.
 
 mod disguise;
 mod log;

@@ -1,4 +1,4 @@
-//! `Debug`, `Display` and problems of everything public that has seen a key.
+//! `Debug`, `Display` and problems of all public values that have had a key.
 
 use std::io;
 
@@ -21,7 +21,7 @@ impl RequestView for OneLine {
     }
 }
 
-/// Everything public that has seen a key, printed both ways.
+/// Prints all public values that have had a key, in both ways.
 async fn printed(stand: &Stand, name: &str) -> Vec<String> {
     let line = OneLine(format!("Bearer {}", stand.token(name)));
     let mut printed = Vec::new();

@@ -1,4 +1,4 @@
-//! Each kind of change, told to the authenticator while an answer is cached: it holds from then on.
+//! Each kind of change, reported to the authenticator while an answer is cached, takes effect immediately.
 
 use apikey_core::KeyStatus;
 use support::stand::{Setting, Stand, key_id};

@@ -1,4 +1,4 @@
-//! Where a promise of the cache is easily made a little too wide.
+//! Edge cases of the cache's promises.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! What a handler sees of its caller's key after it was let in.
+//! The handle of a request's key after the request was accepted.
 
 use std::{
     future::Future,
@@ -15,7 +15,7 @@ use support::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_apikey::{ApiKeyLayer, caller};
 
-/// The handle that a handler is given.
+/// The handle that a handler receives.
 async fn handle(stand: &Stand, name: &str) -> AuthenticatedKey {
     let handler = service_fn(async |request: http::Request<String>| {
         let mut response = http::Response::new(String::new());
@@ -39,7 +39,7 @@ async fn given_handles_of_a_key_when_it_is_revoked_then_all_are_dead_and_those_w
     let waiting = tokio::spawn(one.clone().revoked());
     assert!(one.is_live() && other.is_live() && !is_ready(one.revoked()));
     stand.authenticator.revoke(&key_id("reader"));
-    // The clock is paused: this waits for as long as anything else is under way.
+    // The clock is paused, so this waits until nothing else is in progress.
     tokio::time::timeout(Duration::from_secs(1), waiting).await.unwrap().unwrap();
     assert!(!one.is_live() && !other.is_live());
     assert!(is_ready(one.revoked()) && is_ready(other.revoked()));

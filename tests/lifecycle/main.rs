@@ -1,4 +1,4 @@
-//! What changes while keys are in use: time passes, keys are changed, and both while one is being loaded.
+//! Changes while keys are in use: time passes, keys are changed, and both during a load.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 

@@ -1,5 +1,5 @@
-//! Each kind of change, while the key is being loaded: the store's answer is from before, and nobody may see it.
-//! Tokio's clock is paused: a load that nobody lets go runs into its timeout at once.
+//! Each kind of change during a load of the key. The store's answer is from before the change, and must not be used.
+//! Tokio's clock is paused, so that a load that is never released times out immediately.
 
 use std::sync::Arc;
 

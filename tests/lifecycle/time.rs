@@ -1,4 +1,4 @@
-//! Windows that open and close while an answer is cached, and a wall clock that jumps.
+//! Validity that begins and ends while an answer is cached, and a wall clock that jumps.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ async fn given_a_cached_key_when_the_wall_clock_is_set_then_its_cached_life_is_a
         stand.clock.advance(30 * SECOND - MOMENT);
         assert_eq!(stand.ask_counted("reader").await, (200, 0), "forward: {forward}");
         stand.clock.advance(MOMENT);
-        // What the wall clock says now is asked when the key is loaded again, and not before.
+        // The wall clock is read only when the key is loaded again.
         let expected = if forward { 401 } else { 200 };
         assert_eq!(stand.ask_counted("reader").await, (expected, 1));
     }

@@ -12,7 +12,7 @@ use tower_apikey::{ApiKeyLayer, RequireScopeLayer, caller, refusal};
 
 use crate::stand::{FilesRead, Stand};
 
-/// A handler that answers with the caller's name.
+/// Answers with the caller's name.
 ///
 /// # Errors
 ///
@@ -24,21 +24,21 @@ pub async fn whoami(request: Request<String>) -> Result<Response<Full<Bytes>>, I
     })
 }
 
-/// A request that presents `token`.
+/// Creates a request with `token`.
 ///
 /// # Panics
 ///
-/// When the token can't be part of a header.
+/// Panics if the token can't be part of a header.
 #[must_use]
 pub fn request(token: &str) -> Request<String> {
     Request::get("/").header("authorization", format!("Bearer {token}")).body(String::new()).unwrap()
 }
 
-/// The status of the response, and its content.
+/// Returns the status and the body of the response.
 ///
 /// # Panics
 ///
-/// When the service fails, or its response is no text.
+/// Panics if the service fails, or if its response is not text.
 pub async fn answer<S, B>(service: S, request: Request<String>) -> (u16, String)
 where
     S: Service<Request<String>, Response = Response<B>, Error: std::fmt::Debug>,
@@ -50,20 +50,20 @@ where
 }
 
 impl Stand {
-    /// The status that `name` gets where `files:read` is required.
+    /// Returns the status of a request with the key `name` if `files:read` is required.
     pub async fn ask(&self, name: &str) -> u16 {
         let guarded = RequireScopeLayer::of::<FilesRead>().layer(service_fn(whoami));
         answer(ApiKeyLayer::new(self.authenticator.clone()).layer(guarded), request(self.token(name))).await.0
     }
 
-    /// [`ask`](Stand::ask), and how often the store was called for it.
+    /// Calls [`ask`](Stand::ask), and also returns the number of the store's calls.
     pub async fn ask_counted(&self, name: &str) -> (u16, usize) {
         let before = self.store.calls();
         let status = self.ask(name).await;
         (status, self.store.calls() - before)
     }
 
-    /// [`ask`](Stand::ask) in a task of its own.
+    /// Calls [`ask`](Stand::ask) in its own task.
     #[must_use]
     pub fn spawn_ask(self: &Arc<Self>, name: &str) -> JoinHandle<u16> {
         let (stand, name) = (Arc::clone(self), name.to_owned());

@@ -1,4 +1,4 @@
-//! The cast: keys for every state that a key can be in, called by names.
+//! The cast: named keys in every state that a key can be in.
 
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ impl Stand {
         self.tokens.extend([("unknown".to_owned(), unknown), ("mistyped".to_owned(), mistyped)]);
     }
 
-    /// A new key called `name` with these scopes.
+    /// Adds a key called `name` with these scopes.
     ///
     /// # Panics
     ///
-    /// When the scopes are malformed.
+    /// Panics if the scopes are malformed.
     pub fn issue(&mut self, name: &str, scopes: &str) {
         self.add(name, "live", scopes, |record| record);
     }
@@ -51,7 +51,7 @@ impl Stand {
         self.change(name, describe, |record| record);
     }
 
-    /// A second secret of the key `name`, called `secret`.
+    /// Adds a second secret, called `secret`, to the key `name`.
     fn add_secret(&mut self, name: &str, secret: &str) {
         let token = self.format.generate_for("live").unwrap();
         let digest = KeyHasher::sha256().digest(&token);
@@ -59,12 +59,12 @@ impl Stand {
         self.store.insert(digest.clone(), key_id(name), Resolution::new(digest, claims(name)));
     }
 
-    /// Puts another record in the place of the one that the secret `name` has, and tells nobody. `describe` and
-    /// `change` are given a record that may read files and has no end.
+    /// Replaces the record of the secret `name`, without notification. `describe` and `change` get a record that may
+    /// read files and doesn't expire.
     ///
     /// # Panics
     ///
-    /// When nobody has that name.
+    /// Panics if nobody has that name.
     pub fn change(
         &self,
         name: &str,
@@ -76,37 +76,37 @@ impl Stand {
         self.store.insert(digest, key_id(name), change(record));
     }
 
-    /// The digest that the secret `name` is stored under.
+    /// Returns the stored digest of the secret `name`.
     ///
     /// # Panics
     ///
-    /// When nobody has that name.
+    /// Panics if nobody has that name.
     #[must_use]
     pub fn digest(&self, name: &str) -> KeyDigest {
         KeyHasher::sha256().digest(&self.tokens[name])
     }
 
-    /// The key of `name`: one of the cast, `unknown`, or `mistyped`, which has one wrong character.
+    /// Returns the key called `name`: one of the cast, `unknown`, or `mistyped`, which has one wrong character.
     ///
     /// # Panics
     ///
-    /// When nobody has that name.
+    /// Panics if nobody has that name.
     #[must_use]
     pub fn token(&self, name: &str) -> &str {
         self.tokens.get(name).unwrap_or_else(|| panic!("nobody is called {name}")).expose_secret()
     }
 
-    /// The names of all keys.
+    /// Returns the names of all keys.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tokens.keys().map(String::as_str)
     }
 }
 
-/// The id of the record that `name` has.
+/// Returns the id of `name`'s record.
 ///
 /// # Panics
 ///
-/// When the name can't be part of an id.
+/// Panics if the name can't be part of an id.
 #[must_use]
 pub fn key_id(name: &str) -> KeyId {
     KeyId::new(format!("key-{name}")).unwrap()

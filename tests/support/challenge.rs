@@ -1,5 +1,5 @@
-//! Reads a `WWW-Authenticate` value as strictly as a sender must write one (RFC 9110 §11.6.1): one challenge, commas
-//! between parameters, none given twice, nothing left over.
+//! Parses a `WWW-Authenticate` value as strictly as a sender must write it (RFC 9110 §11.6.1): one challenge, commas
+//! between parameters, no repeated parameters, and nothing left over.
 
 /// A challenge: `Bearer realm="api", error="invalid_token"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and where.
+    /// Returns the mistake and its place.
     pub fn parse(value: &str) -> Result<Self, String> {
         let mut rest = Rest { text: value, at: 0 };
         let scheme = rest.token()?.to_owned();

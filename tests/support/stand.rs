@@ -1,5 +1,5 @@
-//! What stands before a server is started: a store with the cast of keys, the clock, and an authenticator over them
-//! with one of the settings that the table needs.
+//! The setup of a server: a store with the cast of keys, the clock, and an authenticator with one of the table's
+//! settings.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ pub use crate::cast::key_id;
 use crate::store::Store;
 
 apikey_core::scopes! {
-    /// What keys may do on the servers.
+    /// The scopes on the servers.
     pub Files {
         /// Read files.
         FilesRead = "files:read",
@@ -26,37 +26,37 @@ apikey_core::scopes! {
     }
 }
 
-/// The realm that challenges name: one that has to be escaped.
+/// The realm of challenges, which needs escaping.
 pub const REALM: &str = r#"the "files" \ of acme"#;
 
-/// How an authenticator, and the layer that has it, are configured.
+/// The settings of the authenticator and its layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
-    /// As they come, with the format `my_app_live_…`.
+    /// The defaults, with the format `my_app_live_…`.
     Plain,
-    /// Keys in `x-api-key` and `x-access-token`, too.
+    /// Keys are also accepted in `x-api-key` and `x-access-token`.
     ExtraHeaders,
-    /// Requests without a credential pass.
+    /// Requests without a credential are accepted.
     Optional,
-    /// Tokens without the format's prefix pass. Keys in `x-api-key`, too.
+    /// Tokens without the format's prefix are passed through. Keys are also accepted in `x-api-key`.
     PassThrough,
-    /// Holders are told why their key is refused.
+    /// Refusals of genuine keys give the reason.
     ExplainRefusals,
     /// No format is declared.
     AnyToken,
-    /// Refusals have a body of the service's own, and headers it may not set.
+    /// A custom responder sets bodies, and headers that it can't set.
     Responder,
-    /// The credential is removed before the handler sees the request. Keys in `x-api-key`, too. The nested routes have
-    /// a second layer of the same authenticator.
+    /// The credential is removed before the handler sees the request. Keys are also accepted in `x-api-key`. The nested
+    /// routes have a second layer of the same authenticator.
     Strip,
-    /// The credential is removed before the nested routes' inner layer sees the request, which has an authenticator of
-    /// its own.
+    /// The credential is removed before the nested routes' inner layer sees the request. That layer has its own
+    /// authenticator.
     OtherInside,
-    /// The resolver has next to no time.
+    /// The resolver has almost no time.
     Impatient,
 }
 
-/// Everything a server is started with, and a test looks at.
+/// Everything that a server is started with, and that tests inspect.
 pub struct Stand {
     /// The setting.
     pub setting: Setting,
@@ -66,31 +66,31 @@ pub struct Stand {
     pub clock: ManualClock,
     /// The authenticator.
     pub authenticator: Authenticator,
-    /// The authenticator of the nested routes' inner layer: the same one under [`Setting::Strip`], else another one
-    /// that lets anonymous requests pass and reads `x-access-token`, too.
+    /// The authenticator of the nested routes' inner layer: the same one under [`Setting::Strip`], otherwise another
+    /// one that accepts anonymous requests and also reads `x-access-token`.
     pub inner: Authenticator,
-    /// How often a handler was entered.
+    /// The number of handler calls.
     pub handled: Arc<AtomicUsize>,
     pub(crate) tokens: BTreeMap<String, PlaintextKey>,
     pub(crate) format: KeyFormat,
 }
 
 impl Stand {
-    /// The whole cast under `setting`.
+    /// Creates the whole cast under `setting`.
     ///
     /// # Panics
     ///
-    /// When the setting is not a valid configuration.
+    /// Panics if the setting is not a valid configuration.
     #[must_use]
     pub fn new(setting: Setting) -> Self {
         Stand::with(setting, |builder| builder)
     }
 
-    /// The whole cast under `setting`, changed by `configure`.
+    /// Creates the whole cast under `setting`, changed by `configure`.
     ///
     /// # Panics
     ///
-    /// When the configuration is not valid.
+    /// Panics if the configuration is not valid.
     #[must_use]
     pub fn with(setting: Setting, configure: impl FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder) -> Self {
         let format = KeyFormat::builder("my_app").environment("live").environment("test").build().unwrap();
@@ -126,7 +126,7 @@ impl Stand {
         stand
     }
 
-    /// How often a handler was entered so far.
+    /// Returns the number of handler calls so far.
     #[must_use]
     pub fn handler_calls(&self) -> usize {
         self.handled.load(Ordering::SeqCst)

@@ -1,4 +1,4 @@
-//! A store of keys that counts its calls and misbehaves when told to.
+//! A store of keys that counts its calls and fails on request.
 
 use std::{
     collections::HashMap,
@@ -16,10 +16,10 @@ use std::{
 use apikey_core::{KeyDigest, KeyId, PresentedKey, Resolution, Resolver};
 use tokio::sync::Semaphore;
 
-/// Long past any call: one that never comes fails the test instead of hanging it.
+/// Longer than any call takes, so that a test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a call of the store comes to.
+/// The outcome of a call of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Behaviour {
     /// The record, if there is one.
@@ -27,19 +27,19 @@ pub enum Behaviour {
     Answer,
     /// An error.
     Fail,
-    /// A panic while it is awaited.
+    /// A panic while it is polled.
     Panic,
-    /// A panic before there is anything to await.
+    /// A panic before there is a future.
     PanicAtOnce,
-    /// No answer, ever.
+    /// No answer.
     Hang,
-    /// The record as it was when the call began, once [`Store::release`] allows it.
+    /// The record as it was at the call, once [`Store::release`] allows it.
     Hold,
     /// The record of another key.
     Mistake,
 }
 
-/// A resolver over records in memory.
+/// A resolver for records in memory.
 pub struct Store {
     records: Mutex<HashMap<KeyDigest, (KeyId, Resolution)>>,
     behaviour: Mutex<Behaviour>,
@@ -65,37 +65,37 @@ impl Default for Store {
 }
 
 impl Store {
-    /// Adds a secret of `key`, or puts another record in its place; tells nobody.
+    /// Adds a secret of `key`, or replaces its record, without notification.
     pub fn insert(&self, digest: KeyDigest, key: KeyId, record: Resolution) {
         self.records().insert(digest, (key, record));
     }
 
-    /// Sets what calls come to from now on.
+    /// Sets the outcome of calls from now on.
     pub fn behave(&self, behaviour: Behaviour) {
         *lock(&self.behaviour) = behaviour;
     }
 
-    /// How many calls there have been.
+    /// Returns the number of calls.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// The most calls that were under way at once.
+    /// Returns the largest number of concurrent calls.
     pub fn most_at_once(&self) -> usize {
         self.most_at_once.load(Ordering::SeqCst)
     }
 
-    /// Waits until a call that is held has begun; each is waited for once.
+    /// Waits until a delayed call has begun; each counts once.
     ///
     /// # Panics
     ///
-    /// When no call comes.
+    /// Panics if no call arrives.
     pub async fn entered(&self) {
         let entered = tokio::time::timeout(PATIENCE, self.entered.acquire()).await;
         entered.expect("the store should have been called").unwrap().forget();
     }
 
-    /// Lets `calls` of those held go on.
+    /// Releases `calls` of the delayed calls.
     pub fn release(&self, calls: usize) {
         self.released.add_permits(calls);
     }
@@ -143,12 +143,12 @@ impl Resolver for Store {
     }
 }
 
-/// Panics with the key in the payload, where nobody may look for it. Past the hook, which would print it.
+/// Panics with the key in the payload, which nothing may read. It bypasses the hook, which would print it.
 fn panic_with(key: &PresentedKey) -> ! {
     resume_unwind(Box::new(format!("the store panics, as told, with {}", key.plaintext().expose_secret())))
 }
 
-/// A call under way, until it is dropped.
+/// A call in progress, until it is dropped.
 struct UnderWay<'a>(&'a Store);
 
 impl<'a> UnderWay<'a> {

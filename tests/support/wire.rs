@@ -1,4 +1,4 @@
-//! A client that sends bytes as they are and reads what comes back just as literally.
+//! A client that sends raw bytes and reads raw answers.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,31 +7,31 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Long past any answer: a server that gives none fails the test instead of hanging it.
+/// Longer than any answer takes, so that a test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Status, headers in order of their names, and content.
+/// Status, headers in order of their names, and body.
 pub type Comparable = (u16, Vec<(String, String)>, String);
 
-/// A response as it was on the wire.
+/// A response, as received.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
     /// Each header line: the name in lower case, and the value.
     pub headers: Vec<(String, String)>,
-    /// The content.
+    /// The body.
     pub body: String,
     /// Every byte the server sent.
     pub raw: Vec<u8>,
 }
 
 impl Answer {
-    /// The value of a header that may be there once.
+    /// Returns the value of a header that appears at most once.
     ///
     /// # Panics
     ///
-    /// When it is there more than once.
+    /// Panics if it appears more than once.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
@@ -40,7 +40,8 @@ impl Answer {
         value
     }
 
-    /// What must be the same on every server: all but the date, and the name of a `layer` that is missing.
+    /// Returns the parts that must be the same on every server: everything except the date and the name of a missing
+    /// `layer`.
     #[must_use]
     pub fn comparable(&self, layer: &str) -> Comparable {
         let mut headers = self.headers.clone();
@@ -49,11 +50,11 @@ impl Answer {
         (self.status, headers, self.body.replace(layer, "the layer"))
     }
 
-    /// Each line of the answer as it came, in order, apart from `Date`.
+    /// Returns each line of the answer in order, except for `Date`.
     ///
     /// # Panics
     ///
-    /// When the server sent bytes that are not UTF-8.
+    /// Panics if the server sent bytes that are not UTF-8.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let text = String::from_utf8(self.raw.clone()).unwrap();
@@ -62,18 +63,18 @@ impl Answer {
     }
 }
 
-/// Sends `request` on a connection of its own and reads the answer until the server closes it.
+/// Sends `request` on its own connection, and reads the answer until the server closes it.
 ///
 /// # Panics
 ///
-/// When no well-formed answer comes, or anything after it.
+/// Panics if there is no well-formed answer, or anything after it.
 pub async fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
     let sent = request.escape_ascii().to_string();
     let raw = tokio::time::timeout(PATIENCE, async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request).await.unwrap();
         let mut raw = Vec::new();
-        // A reset after the answer is as good as a close.
+        // A reset after the answer is accepted, too.
         drop(stream.read_to_end(&mut raw).await);
         raw
     });

@@ -1,4 +1,4 @@
-//! With the clients that people use: every answer reaches them, whatever refuses their body.
+//! Common clients receive every answer to a refused body.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,20 @@ use apikey_testkit::{Client, Upload};
 
 use crate::servers::{Server, World};
 
-/// More than what waits between a client and a server, whose answer would be lost otherwise; over HTTP/2 a stream's window
-/// is all there is room for.
+/// More than all buffers between a client and a server hold, so that the answer could be lost. Over HTTP/2, a stream's
+/// window is the limit.
 const LARGE: usize = 8 << 20;
 const LARGE_HTTP2: usize = 2 << 20;
 const SMALL: usize = 300;
 
-/// What refuses: a path, a credential, and the status of the answer.
+/// A refusal: a path, a credential, and the status of the answer.
 struct Refusal {
     name: &'static str,
     method: &'static str,
     path: &'static str,
     authorization: Option<String>,
     status: u16,
-    /// Whether the layers do it by themselves.
+    /// `true` if the layers refuse the request themselves.
     by_layers: bool,
 }
 
@@ -64,14 +64,14 @@ fn upload(address: std::net::SocketAddr, refusal: &Refusal, size: usize) -> Uplo
     }
 }
 
-/// Has each of `clients` send each refused upload, the first ones 20 times.
+/// Lets each of `clients` send each refused upload, the first ones 20 times.
 async fn check(clients: &[Client], server: Server) {
     let world = World::new().await;
     let running = server.start(&world).await;
     let all = refusals(&world).into_iter().filter(|row| server != Server::Layers || row.by_layers);
     let all: Vec<_> = all.enumerate().map(|(number, row)| (row, if number == 0 { 20 } else { 3 })).collect();
     for client in clients {
-        // curl 7.88 waits for ever for an answer over HTTP/2 that comes before it has sent all, and is no error.
+        // Over HTTP/2, curl 7.88 hangs on a success response that arrives before it has sent everything.
         let is_sound = |row: &Refusal| row.status >= 400 || *client != Client::CurlHttp2;
         let rows = || {
             let sound = all.iter().filter(|(row, _)| is_sound(row));
@@ -103,16 +103,16 @@ async fn given_large_uploads_when_refused_in_axum_then_every_client_has_every_an
 
 #[tokio::test(flavor = "multi_thread")]
 async fn given_large_uploads_when_refused_in_actix_then_every_client_has_every_answer() {
-    // Over HTTP/2 it resets streams at once, which curl 7.88 takes for an error.
+    // Over HTTP/2, actix resets streams immediately, which curl 7.88 reports as an error.
     check(&Client::HTTP_1, Server::Actix).await;
     check(&[Client::ReqwestHttp2], Server::Actix).await;
 }
 
-/// Those that keep their connections.
+/// The clients that reuse connections.
 const KEEPERS: [Client; 5] =
     [Client::HttpClient, Client::Requests, Client::Fetch, Client::Reqwest, Client::ReqwestHttp2];
 
-/// After each small body that is refused comes a request that is not, from the same client.
+/// After each small refused body, the same client sends a request that is accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn given_small_uploads_when_refused_then_the_client_s_next_request_is_answered() {
     for server in Server::ALL {

@@ -1,4 +1,4 @@
-//! HTTP/2: the answer, its end, and then a stream that is reset without an error, if its client goes on.
+//! HTTP/2: the answer, its end, and a reset without an error if the client keeps sending.
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
@@ -10,13 +10,13 @@ use tower_apikey::Lingering;
 
 use crate::servers::{Server, World};
 
-/// Long past any answer: one that never comes fails the test instead of hanging it.
+/// Longer than any answer takes, so that a test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn given_a_client_that_sends_on_when_refused_then_it_has_the_answer_and_its_stream_is_reset_without_an_error() {
     for server in [Server::Layers, Server::Axum] {
-        // A body without end is given up for its length, or for its time.
+        // An endless body is dropped at the limit of length or time.
         for lingering in [Lingering::new().max_bytes(100_000), Lingering::new().max_time(Duration::from_millis(200))] {
             let world = World::with(lingering).await;
             let running = server.start(&world).await;

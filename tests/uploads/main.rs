@@ -1,5 +1,5 @@
-//! Requests whose bodies are refused: their clients have the answer. On hyper, axum and actix-web, over real sockets; with
-//! the clients that people use, and byte by byte.
+//! Requests whose bodies are refused: their clients receive the answer. On hyper, axum and actix-web, over real
+//! sockets, with common clients and byte by byte.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]

@@ -1,4 +1,4 @@
-//! Byte by byte: clients that send slowly, never end, hang up halfway, or wait to be asked.
+//! Byte by byte: clients that send slowly, never end, disconnect halfway, or wait for `100 Continue`.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,10 +14,10 @@ use tower_apikey::Lingering;
 
 use crate::servers::{Server, World};
 
-/// Long past any answer: one that never comes fails the test instead of hanging it.
+/// Longer than any answer takes, so that a test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// For clients that never send the rest, so that no test waits for long.
+/// A short limit, for clients that never send the rest.
 fn brief() -> Lingering {
     Lingering::new().max_time(Duration::from_millis(200))
 }
@@ -28,7 +28,7 @@ async fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> (OwnedReadHalf, O
     (reader, writer)
 }
 
-/// Reads until the whole answer is there; its body is the last that comes, and ends with `}`.
+/// Reads until the answer is complete; its body comes last and ends with `}`.
 async fn answer(reader: &mut OwnedReadHalf) -> String {
     let mut read = Vec::new();
     let reading = async {
@@ -40,7 +40,7 @@ async fn answer(reader: &mut OwnedReadHalf) -> String {
     String::from_utf8(read).unwrap()
 }
 
-/// Reads what is left until the server closes. A reset is as good.
+/// Reads the rest until the server closes. A reset is accepted, too.
 async fn rest(mut reader: OwnedReadHalf) -> String {
     let mut read = Vec::new();
     let _ = timeout(PATIENCE, reader.read_to_end(&mut read)).await.expect("the connection stays open");
@@ -64,7 +64,7 @@ async fn given_a_client_that_never_sends_the_rest_when_refused_then_it_is_answer
         for (headers, part) in [
             ("Content-Length: 10000\r\n", "half"),
             ("Content-Length: 10000\r\n", ""),
-            // Longer than what would be read.
+            // Longer than the limit of reading.
             ("Content-Length: 10000000000\r\n", "half"),
             ("Transfer-Encoding: chunked\r\n", "4\r\nhalf\r\n"),
             ("Transfer-Encoding: chunked\r\n", "ff\r\nhalf"),
@@ -72,7 +72,7 @@ async fn given_a_client_that_never_sends_the_rest_when_refused_then_it_is_answer
             let (mut reader, _writer) = send(running.address, head("/guarded", headers) + part).await;
             let answer = answer(&mut reader).await;
             if server == Server::Actix && headers.starts_with("Transfer-Encoding") {
-                // It waits for the rest as long as the client likes, to keep the connection.
+                // It keeps the connection, and waits for the rest as long as the client likes.
                 assert!(answer.starts_with("HTTP/1.1 401 "), "{headers}: {answer}");
                 continue;
             }
@@ -93,7 +93,7 @@ async fn given_a_client_that_sends_on_when_refused_then_what_it_sends_is_taken_u
             writer.write_all(&[0; 1_000]).await.unwrap();
             tokio::task::yield_now().await;
         }
-        // Closed in order, not reset.
+        // Closed gracefully, not reset.
         let mut none = Vec::new();
         let closed = timeout(PATIENCE, reader.read_to_end(&mut none)).await.expect("the connection stays open");
         assert_eq!(closed.unwrap(), 0, "{server:?}");
@@ -114,7 +114,7 @@ async fn given_a_client_that_hangs_up_halfway_when_refused_then_it_is_answered_a
 
 #[tokio::test]
 async fn given_a_client_that_waits_to_continue_when_refused_then_it_is_not_told_to() {
-    // Actix tells every client to continue, before anything else sees the request.
+    // Actix sends `100 Continue` to every client, before anything else sees the request.
     for server in [Server::Layers, Server::Axum] {
         let world = World::new().await;
         let running = server.start(&world).await;
@@ -125,7 +125,7 @@ async fn given_a_client_that_waits_to_continue_when_refused_then_it_is_not_told_
             let (mut reader, _writer) = send(running.address, head(path, headers)).await;
             let answer = answer(&mut reader).await;
             assert!(is_refused(&answer), "{server:?}: {answer}");
-            // Nothing is waited for.
+            // It waits for nothing.
             assert_eq!(rest(reader).await, "", "{server:?}");
         }
     }
@@ -154,7 +154,7 @@ async fn given_an_upload_under_way_when_its_key_is_revoked_then_its_client_has_t
         let head = head("/waits", &format!("{key}Content-Length: {size}\r\n"));
         let (mut reader, mut writer) = send(running.address, head).await;
         world.entered().await;
-        // It reads nothing before all is sent.
+        // It reads nothing before it has sent everything.
         let sending = tokio::spawn(async move { writer.write_all(&vec![0; size]).await.map(|()| writer) });
         world.stand.authenticator.revoke(&support::stand::key_id("reader"));
         let _writer = timeout(PATIENCE, sending).await.expect("nobody reads").unwrap().expect("it is cut off");

@@ -68,8 +68,8 @@ const FILES: [(&str, &str); 31] = files![
 static ASSETS: LazyLock<Vec<Arc<Asset>>> =
     LazyLock::new(|| FILES.into_iter().map(|(name, content)| Asset::of(name, without_comments(content))).collect());
 
-/// Removes comments and indentation, a quarter of the files. No text of the page looks like a comment or contains a line
-/// break other than `\n`.
+/// Removes comments and indentation, a quarter of the files. No text of the page looks like a comment or contains a
+/// line break other than `\n`.
 fn without_comments(mut content: &str) -> Bytes {
     let mut code = String::with_capacity(content.len());
     while let Some((before, (_, after))) =

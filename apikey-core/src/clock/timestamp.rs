@@ -92,7 +92,7 @@ impl Timestamp {
 
 /// # Panics
 ///
-/// When the sum is past [`MAX`](Timestamp::MAX).
+/// Panics if the sum is past [`MAX`](Timestamp::MAX).
 impl Add<Duration> for Timestamp {
     type Output = Timestamp;
 
@@ -110,7 +110,7 @@ impl AddAssign<Duration> for Timestamp {
 
 /// # Panics
 ///
-/// When the difference is before 1970.
+/// Panics if the difference is before 1970.
 impl Sub<Duration> for Timestamp {
     type Output = Timestamp;
 

@@ -91,7 +91,7 @@ impl KeyHasher {
     ///
     /// # Errors
     ///
-    /// When a pepper of the same version is accepted already: digests name only the version, so two
+    /// Returns an error if a pepper of the same version is accepted already: digests name only the version, so two
     /// secrets can't share one.
     pub fn accept(self, pepper: Pepper) -> Result<Self, PepperError> {
         let algorithm = Algorithm::Peppered(Arc::new(pepper));
@@ -133,7 +133,7 @@ impl KeyHasher {
     ///
     /// # Errors
     ///
-    /// When the variable is not set, is not UTF-8 or doesn't parse. The message names the variable.
+    /// Returns an error if the variable is not set, is not UTF-8 or doesn't parse. The message names the variable.
     pub fn from_env(var: &str) -> Result<Self, PepperError> {
         let text = match env::var(var) {
             Ok(text) => Zeroizing::new(text),
@@ -158,7 +158,7 @@ impl KeyHasher {
     ///
     /// # Errors
     ///
-    /// When the file can't be read (the cause is the source) or doesn't parse. The message names
+    /// Returns an error if the file can't be read (the cause is the source) or doesn't parse. The message names
     /// the path.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, PepperError> {
         let path = path.as_ref();
@@ -192,7 +192,7 @@ impl KeyHasher {
     ///
     /// # Errors
     ///
-    /// When there is no entry, or one is malformed, too short or of a version given before. The
+    /// Returns an error if there is no entry, or one is malformed, too short or of a version given before. The
     /// message says which entry, counted from 1 on its line, and why; it never contains a secret.
     pub fn parse(text: &str) -> Result<Self, PepperError> {
         let mut hasher: Option<Self> = None;

@@ -26,7 +26,7 @@ macro_rules! id {
             ///
             /// # Errors
             ///
-            /// When the text breaks the rule above.
+            /// Returns an error if the text breaks the rule above.
             pub fn new(id: impl AsRef<str>) -> Result<Self, IdError> {
                 $check(id.as_ref())?;
                 Ok($name(id.as_ref().into()))
@@ -128,7 +128,7 @@ impl KeyId {
     ///
     /// # Errors
     ///
-    /// When the operating system gives no random bytes.
+    /// Returns an error if the operating system gives no random bytes.
     pub fn generate(now: impl Into<Timestamp>) -> Result<Self, NoRandomness> {
         generate("key_", now.into()).map(|id| KeyId(id.into()))
     }
@@ -139,7 +139,7 @@ impl ServiceAccountId {
     ///
     /// # Errors
     ///
-    /// When the operating system gives no random bytes.
+    /// Returns an error if the operating system gives no random bytes.
     pub fn generate(now: impl Into<Timestamp>) -> Result<Self, NoRandomness> {
         generate("sa_", now.into()).map(|id| ServiceAccountId(id.into()))
     }

@@ -49,7 +49,8 @@ impl KeyOutput {
     ///
     /// # Errors
     ///
-    /// When neither standard output nor standard error is a terminal, the file exists, or its folder does not.
+    /// Returns an error if neither standard output nor standard error is a terminal, the file exists, or its folder
+    /// does not.
     pub fn check(&self) -> io::Result<()> {
         match self {
             KeyOutput::Terminal => terminal().map(drop),

@@ -43,7 +43,7 @@ impl Pepper {
     ///
     /// # Errors
     ///
-    /// When `secret` is shorter than the hash's output, 32 bytes (RFC 2104 §3).
+    /// Returns an error if `secret` is shorter than the hash's output, 32 bytes (RFC 2104 §3).
     ///
     /// # Security
     ///

@@ -61,7 +61,7 @@ impl TestKeys {
     ///
     /// # Panics
     ///
-    /// When the operating system gives no random bytes.
+    /// Panics if the operating system gives no random bytes.
     #[must_use]
     pub fn new() -> Self {
         TestKeys::with(|builder| builder)
@@ -71,7 +71,7 @@ impl TestKeys {
     ///
     /// # Panics
     ///
-    /// When the configuration is wrong.
+    /// Panics if the configuration is wrong.
     #[must_use]
     #[expect(clippy::expect_used, reason = "a wrong configuration in a test should say so at once")]
     pub fn with(configure: impl FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder) -> Self {
@@ -110,7 +110,7 @@ impl TestKeys {
     ///
     /// # Panics
     ///
-    /// When a scope is malformed.
+    /// Panics if a scope is malformed.
     #[expect(clippy::expect_used, reason = "a malformed scope in a test should say so at once")]
     pub fn key<S: AsRef<str>>(&self, scopes: impl IntoIterator<Item = S>) -> TestKey {
         let scopes = ScopeSet::from_grants(scopes).expect("the scopes should be well-formed");
@@ -126,7 +126,7 @@ impl TestKeys {
     ///
     /// # Panics
     ///
-    /// When the operating system gives no random bytes.
+    /// Panics if the operating system gives no random bytes.
     #[expect(clippy::expect_used, reason = "nothing can be tested without randomness")]
     pub fn insert(&self, describe: impl FnOnce(KeyDigest, KeyId) -> Resolution) -> TestKey {
         let number = self.shared.next_id.fetch_add(1, Ordering::Relaxed);

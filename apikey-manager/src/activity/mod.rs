@@ -99,7 +99,7 @@ impl ActivityLog {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub(crate) fn start(store: Arc<dyn KeyStore>, settings: ActivitySettings) -> Self {
         let queue = Mutex::new(Queue::new(settings.capacity));
         ActivityLog(Arc::new(Writer::start(Recorded { store, settings, queue, is_batch_ready: Notify::new() })))

@@ -44,7 +44,7 @@ impl Events {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub(crate) fn start<F, R>(handler: F) -> Self
     where
         F: Fn(Event) -> R + Send + Sync + 'static,

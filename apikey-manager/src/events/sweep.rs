@@ -114,7 +114,7 @@ impl Sweep {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub(crate) fn start(store: Arc<dyn KeyStore>, clock: Clock, settings: SweepSettings, events: Events) -> Self {
         let sweeper = Sweeper::new(store, clock, settings, events);
         let task = tokio::spawn(async move {

@@ -86,7 +86,7 @@ pub(crate) struct CountedUsage {
 ///
 /// # Panics
 ///
-/// Outside of a tokio runtime.
+/// Panics outside of a tokio runtime.
 pub(crate) fn write_usage(
     store: Arc<dyn KeyStore>,
     authenticator: Authenticator,

@@ -1,5 +1,4 @@
-//! Keys by the hundred thousand, as an import brings them: one organization has a tenth of all, the others a thousand
-//! each, about.
+//! Imports hundreds of thousands of keys: one organization has a tenth of them, and the others about a thousand each.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use apikey_manager::{Actor, ImportKey, OrganizationId};
 use crate::place::{Place, format};
 
 pub(crate) struct Filled {
-    /// Every key, as a request presents it.
+    /// Every key, as requests send it.
     pub(crate) requests: Vec<String>,
     pub(crate) organizations: usize,
 }
@@ -17,7 +16,7 @@ pub(crate) struct Filled {
 const DAY: u64 = 24 * 3_600;
 const TEAMS: &[&str] = &["billing", "search", "mobile", "reports", "partners", "warehouse", "support", "metrics"];
 
-/// The organization with a tenth of all keys is the first.
+/// The first organization has a tenth of all keys.
 pub(crate) fn organization(number: usize) -> OrganizationId {
     OrganizationId::new(format!("org-{number:04}")).expect("an id")
 }

@@ -1,4 +1,4 @@
-//! Keys that are issued one by one, each a commit that is on the disk before its secret is shown.
+//! Issues keys one by one. Each commit is on the disk before the secret is shown.
 
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,11 @@
-//! What the stores do with a million keys: verifications that no cache answers, issuing, lists and searches, usage, and
-//! the size on disk.
+//! The stores with a million keys: uncached verifications, issuing, lists and searches, usage, and the size on disk.
 //!
-//! `cargo bench -p apikey-benches --bench stores` (`-- quick` for a glance, `-- sqlite` or `-- postgres` for one of them)
+//! `cargo bench -p apikey-benches --bench stores` (add `-- quick` for a rough result, `-- sqlite` or `-- postgres` for
+//! one of them)
 //!
-//! SQLite is a file in the temporary directory, PostgreSQL a server of the benchmark's own there, with `fsync` on; without
-//! PostgreSQL on the machine that part is skipped. Contenders take turns, in changing order, and figures are medians.
+//! SQLite is a file in the temporary directory. PostgreSQL is a server that the benchmark starts there, with `fsync`
+//! on; without PostgreSQL on the machine, that part is skipped. Contenders take turns in changing order, and the
+//! results are medians.
 
 mod fill;
 mod issue;

@@ -1,4 +1,4 @@
-//! Pages of 50 keys, by what people ask for in a console.
+//! Pages of 50 keys, with the filters of a console.
 
 use std::time::Instant;
 
@@ -58,7 +58,7 @@ struct Pages {
 }
 
 impl Pages {
-    /// Another organization each time.
+    /// Another organization for each call.
     async fn of_many(&self, filter: &KeyFilter) -> String {
         let mut order = Order::new(1);
         let mut took = Vec::new();
@@ -78,7 +78,7 @@ impl Pages {
             let start = Instant::now();
             self.keys.list(&host(BIG), filter.clone(), request).await.expect("a page");
             took.push(start.elapsed().as_secs_f64() * 1e3);
-            // What takes long needs no more to be known.
+            // Slow queries need fewer samples.
             if took.iter().sum::<f64>() > 10_000.0 {
                 break;
             }
@@ -98,7 +98,7 @@ impl Pages {
         percentiles(took)
     }
 
-    /// A place in the middle of the big organization's list, by following its pages.
+    /// Returns a place in the middle of the big organization's list, by following its pages.
     async fn middle(&self) -> Cursor {
         let mut request = PageRequest::first().limit(200);
         let mut cursor = None;

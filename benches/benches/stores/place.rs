@@ -1,4 +1,4 @@
-//! A database of either kind: the store in it, and beside it the table and the pool of a service that does without.
+//! A database of either kind, with the store in it, and the table and pool of a hand-written service beside it.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,21 +14,21 @@ pub(crate) struct Place {
     pub(crate) plain: Plain,
 }
 
-/// A pool of as many connections as the store has to read.
+/// Creates a pool with as many connections as the store has for reads.
 #[derive(Clone)]
 pub(crate) enum Plain {
     Sqlite(SqlitePool, Arc<TempDir>),
     Postgres(PgPool, Arc<PrivatePostgres>),
 }
 
-/// What a service that writes its own look-up reads of a key.
+/// The columns that a hand-written lookup reads.
 pub(crate) struct PlainKey {
     pub(crate) expires_at: Option<i64>,
     pub(crate) revoked_at: Option<i64>,
     pub(crate) scopes: Vec<String>,
 }
 
-/// One row by its primary key, nothing joined.
+/// Reads one row by its primary key, without joins.
 const PLAIN_SELECT: &str =
     "SELECT id, organization, name, scopes, expires_at, revoked_at FROM plain_key WHERE digest = $1";
 const PLAIN_COLUMNS: &str = "s.digest, k.id, k.organization, k.name, k.scopes, k.expires_at, k.revoked_at \
@@ -86,7 +86,7 @@ impl Place {
         println!("on disk: {} bytes a key; {} of them the audit event of its import", each(all), each(audit));
     }
 
-    /// The table of a service that keeps digests and claims in one row.
+    /// The table of a service that stores digests and claims in one row.
     pub(crate) async fn add_plain_table(&self) {
         let statements = match &self.plain {
             Plain::Sqlite(..) => [
@@ -126,7 +126,7 @@ impl Plain {
         }
     }
 
-    /// The look-up as it is written by hand.
+    /// The hand-written lookup.
     pub(crate) async fn find(&self, digest: &[u8]) -> Option<PlainKey> {
         macro_rules! read {
             ($pool:expr) => {{
@@ -147,7 +147,7 @@ pub(crate) fn format() -> KeyFormat {
     KeyFormat::builder("acme").environment("live").build().expect("a format")
 }
 
-/// How long a turn is.
+/// The length of a turn.
 pub(crate) fn turn(is_quick: bool) -> Duration {
     Duration::from_millis(if is_quick { 300 } else { 1_000 })
 }

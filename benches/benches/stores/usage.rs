@@ -1,4 +1,4 @@
-//! What was counted, written as the manager writes it: 500 keys in a transaction, one batch after another.
+//! Usage, written as the manager writes it: 500 keys in a transaction, one batch after another.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ pub(crate) async fn measure(place: &Place) {
     let keys = place.store.scan(None, 20 * BATCH).await.expect("keys");
     let mut rates = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
-        // An hour of its own for each round, in which keys are first new and then known.
+        // Each round has its own hour, in which keys are first new and then known.
         let hour = Timestamp::UNIX_EPOCH + Duration::from_secs(3_600 * round as u64);
         for (pass, rates) in rates.iter_mut().enumerate() {
             let start = Instant::now();

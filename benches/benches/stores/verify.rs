@@ -1,4 +1,4 @@
-//! Requests whose keys no cache knows, beside a `SELECT` for each as it is written by hand.
+//! Uncached requests, beside a hand-written `SELECT` for each.
 
 use std::{
     hint::black_box,
@@ -20,7 +20,7 @@ use crate::{
     place::{Place, Plain, format, turn},
 };
 
-/// A request that presents a key.
+/// Creates a request with a key.
 pub(crate) struct Request<'r>(pub(crate) &'r str);
 
 impl RequestView for Request<'_> {
@@ -34,7 +34,7 @@ impl RequestView for Request<'_> {
 
 #[derive(Clone)]
 enum Contender {
-    /// A cache TTL of zero: every request is looked up, and none shares another's look-up.
+    /// A cache TTL of zero: every request is looked up, and none shares another's lookup.
     Ours(Authenticator),
     Plain(Plain),
 }
@@ -61,9 +61,9 @@ impl Contender {
 }
 
 pub(crate) async fn measure(place: &Place, filled: &Filled, is_quick: bool) {
-    // Counted with every request, as always, and not written within the turns: that is a row for each key that was used in
-    // an interval, however often, and measured apart. Here, where every request is another key's, it would be most of what
-    // is measured, and half of it would fall into the other's turns.
+    // Usage is counted with every request, as always, and not written within the turns. A write costs one row for each
+    // key that was used in an interval, however often, and is measured separately. Here, every request has another key,
+    // so writes would dominate the measurement, and half of them would fall into the other contender's turns.
     let usage = UsageSettings::new().interval(Duration::from_secs(3_600)).capacity(2 * filled.requests.len());
     let builder = place.builder().authenticator(|builder| builder.cache_ttl(Duration::ZERO)).usage(usage);
     let keys = builder.build().expect("a manager");
@@ -107,7 +107,7 @@ pub(crate) async fn measure(place: &Place, filled: &Filled, is_quick: bool) {
     println!("\nours with 256 callers and an answer that is there at once: {:.0} a second", median(&mut rates));
 }
 
-/// What is left when nothing is looked up: it says yes to every key of the format.
+/// The cost without a lookup: accepts every key of the format.
 fn without_a_store() -> Authenticator {
     let resolver = resolver_fn(async |key: PresentedKey| {
         let digest = key.digest().clone();
@@ -121,7 +121,7 @@ fn without_a_store() -> Authenticator {
     Authenticator::builder(resolver).format(format()).cache_ttl(Duration::ZERO).build().expect("an authenticator")
 }
 
-/// Verifications a second, of `callers` that each present one key after another.
+/// Returns verifications per second, with `callers` that each send one key after another.
 async fn rate(contender: &Contender, requests: &Arc<[String]>, callers: usize, turn: Duration, seed: u64) -> f64 {
     let start = Instant::now();
     let tasks = (0..callers).map(|caller| {

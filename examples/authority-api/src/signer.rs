@@ -1,4 +1,5 @@
-//! Signatures: lists as JSON Web Signatures (RFC 7515) with Ed25519 (RFC 8037), which JOSE libraries of any language read.
+//! Signatures: lists as JSON Web Signatures (RFC 7515) with Ed25519 (RFC 8037), which JOSE libraries of any language
+//! read.
 
 use anyhow::Context;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};

@@ -1,6 +1,6 @@
 //! Three servers with the same handlers, under one, two or no layers that end requests.
 //!
-//! | path | what stands around the handlers |
+//! | path | layers around the handlers |
 //! |---|---|
 //! | `/plain/…` | a layer |
 //! | `/nested/…` | two layers of one authenticator |
@@ -25,7 +25,7 @@ pub(crate) enum Server {
     Actix,
 }
 
-/// A server under way, which ends when this is dropped.
+/// A running server, which ends on drop.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     _stop: Stop,

@@ -1,5 +1,4 @@
-//! What tests of several packages need and no user of theirs does: a PostgreSQL server of one's own, a pooler, and HTTP
-//! clients that people use.
+//! Helpers for the tests of several packages: a private PostgreSQL server, a pooler, and common HTTP clients.
 
 #![expect(clippy::expect_used, reason = "a test without its server fails")]
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]

@@ -1,5 +1,5 @@
-//! A PgBouncer before a server, in a temporary directory and on a port of its own, that ends with the process that started
-//! it.
+//! A PgBouncer in front of a server, in a temporary directory and on its own port. It ends with the process that
+//! started it.
 
 use std::{
     env, fs,
@@ -26,7 +26,7 @@ rm -rf "$2"
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// A pooler of one's own.
+/// A private pooler.
 #[derive(Debug)]
 pub struct PgBouncer {
     port: u16,
@@ -35,12 +35,12 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts a pooler before `server`, with settings such as `pool_mode = transaction`. Without PgBouncer on this machine,
-    /// says so and returns `None`.
+    /// Starts a pooler in front of `server`, with settings such as `pool_mode = transaction`. If PgBouncer is not
+    /// installed, reports that and returns `None`.
     ///
     /// # Panics
     ///
-    /// When the pooler doesn't start; and without PgBouncer, where `CI=true` says that there must be one.
+    /// Panics if the pooler doesn't start, or if PgBouncer is missing and `CI=true`.
     #[must_use]
     pub fn before(server: &PrivatePostgres, settings: &[&str]) -> Option<Self> {
         let Some(program) = program() else {
@@ -59,7 +59,7 @@ impl PgBouncer {
             settings.join("\n"),
         );
         fs::write(directory.join("pgbouncer.ini"), configuration).expect("the pooler's configuration");
-        // It refuses to be run by root, too.
+        // It also refuses to be run by root.
         let user = unprivileged();
         if let Some(user) = user {
             chown(&directory, Some(user.id), Some(user.group)).expect("a directory of the pooler's user");
@@ -78,7 +78,7 @@ impl PgBouncer {
         Some(pooler)
     }
 
-    /// The URL of the same database behind the pooler.
+    /// Returns the URL of the same database through the pooler.
     #[must_use]
     pub fn url_of(&self, server_url: &str) -> String {
         let database = server_url.rsplit('/').next().unwrap_or_default();
@@ -93,7 +93,7 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Where it is: on `PATH`, or where Debian puts what only root is expected to start.
+/// Returns its path: from `PATH`, or Debian's directory for root's programs.
 fn program() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);

@@ -1,7 +1,7 @@
-//! A PostgreSQL server in a temporary directory, on a port of its own, that ends with the process that started it.
+//! A PostgreSQL server in a temporary directory, on its own port. It ends with the process that started it.
 //!
-//! A shell stands between: it starts the server, kills it on demand, and when its standard input ends, as it does however
-//! a test ends, stops the server and removes the directory.
+//! A shell in between starts the server and kills it on request. When its standard input ends, as it does however a
+//! test ends, it stops the server and removes the directory.
 
 use std::{
     env, fs,
@@ -18,8 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Obeys lines: `start`, `kill`, `freeze`, `thaw`, `standby`. `$1`: the server's program, `$2`: the directory, `$3`: the port, `$4`: further
-/// settings.
+/// Executes lines: `start`, `kill`, `freeze`, `thaw`, `standby`. `$1`: the server's program, `$2`: the directory, `$3`:
+/// the port, `$4`: further settings.
 const SHELL: &str = r#"
 server=
 while read -r order; do
@@ -52,9 +52,9 @@ rm -rf "$2"
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server of one's own.
+/// A private server.
 ///
-/// Stopped and removed when dropped, and when the process ends in whatever way.
+/// It is stopped and removed on drop, and when the process ends in any way.
 #[derive(Debug)]
 pub struct PrivatePostgres {
     programs: PathBuf,
@@ -63,7 +63,7 @@ pub struct PrivatePostgres {
     orders: Option<ChildStdin>,
 }
 
-/// Who runs the server: it refuses to be run by root.
+/// The user that runs the server, which refuses to be run by root.
 #[derive(Clone, Copy)]
 pub(crate) struct User {
     pub(crate) id: u32,
@@ -73,21 +73,22 @@ pub(crate) struct User {
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 impl PrivatePostgres {
-    /// Starts a server. Without PostgreSQL on this machine, says so and returns `None`.
+    /// Starts a server. If PostgreSQL is not installed, reports that and returns `None`.
     ///
     /// # Panics
     ///
-    /// When the server doesn't start; and without PostgreSQL, where `CI=true` says that there must be one.
+    /// Panics if the server doesn't start, or if PostgreSQL is missing and `CI=true`.
     #[must_use]
     pub fn start() -> Option<Self> {
         PrivatePostgres::start_with(&[])
     }
 
-    /// Starts a server with settings such as `fsync=on`, which is off without a word: tests don't fail with their machine.
+    /// Starts a server with settings such as `fsync=on`, which is off by default, because tests don't survive their
+    /// machine.
     ///
     /// # Panics
     ///
-    /// As [`start`](PrivatePostgres::start).
+    /// Panics as [`start`](PrivatePostgres::start) does.
     #[must_use]
     pub fn start_with(settings: &[&str]) -> Option<Self> {
         let Some(programs) = programs() else {
@@ -111,7 +112,7 @@ impl PrivatePostgres {
         let mut shell = command(Path::new("/bin/sh"), user, &directory);
         shell.arg("-c").arg(SHELL).arg("sh").arg(programs.join("postgres")).arg(&directory).arg(port.to_string());
         shell.arg(settings.iter().map(|setting| format!("-c {setting} ")).collect::<String>());
-        // A group of its own: an interrupt at the terminal ends the test, and the pipe's end the server.
+        // In its own process group: an interrupt on the terminal ends the test, and the closed pipe ends the server.
         shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut shell = shell.spawn().expect("a shell");
         let orders = shell.stdin.take();
@@ -120,44 +121,44 @@ impl PrivatePostgres {
         Some(server)
     }
 
-    /// One server for all tests of this process, started by the first that asks.
+    /// Returns one server for all tests of this process, started by the first that calls this.
     ///
     /// # Panics
     ///
-    /// As [`start`](PrivatePostgres::start).
+    /// Panics as [`start`](PrivatePostgres::start) does.
     #[must_use]
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<PrivatePostgres>> = OnceLock::new();
         SHARED.get_or_init(PrivatePostgres::start).as_ref()
     }
 
-    /// The URL of a database that is there from the start.
+    /// Returns the URL of a database that always exists.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_of("postgres")
     }
 
-    /// The port the server listens on, at 127.0.0.1.
+    /// Returns the port on 127.0.0.1 that the server listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Makes a database that nobody has used, and returns its URL.
+    /// Creates an unused database, and returns its URL.
     ///
     /// # Panics
     ///
-    /// When the server is not running.
+    /// Panics if the server is not running.
     #[must_use]
     pub fn create_database(&self) -> String {
         self.create_database_with("")
     }
 
-    /// Makes a database with options of `CREATE DATABASE`, such as `ENCODING 'LATIN1'`, and returns its URL.
+    /// Creates a database with options of `CREATE DATABASE`, such as `ENCODING 'LATIN1'`, and returns its URL.
     ///
     /// # Panics
     ///
-    /// When the server is not running, or refuses the options.
+    /// Panics if the server is not running, or rejects the options.
     #[must_use]
     pub fn create_database_with(&self, options: &str) -> String {
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -165,11 +166,11 @@ impl PrivatePostgres {
         self.url_of(&name)
     }
 
-    /// Runs statements, and returns what they print: a line for each row, its columns separated by `|`.
+    /// Runs statements, and returns their output: a line for each row, with columns separated by `|`.
     ///
     /// # Panics
     ///
-    /// When one of them fails.
+    /// Panics if one of them fails.
     pub fn psql(&self, url: &str, sql: &str) -> String {
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql, url]).env_clear();
@@ -178,11 +179,11 @@ impl PrivatePostgres {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
-    /// Opens a session that stays open, with what it locks, until it is dropped.
+    /// Opens a session that stays open, with its locks, until it is dropped.
     ///
     /// # Panics
     ///
-    /// When the server is not running.
+    /// Panics if the server is not running.
     #[must_use]
     pub fn session(&self, url: &str) -> Session {
         let mut psql = Command::new(self.programs.join("psql"));
@@ -192,7 +193,7 @@ impl PrivatePostgres {
         Session { input: psql.stdin.take(), output, psql }
     }
 
-    /// Kills the server with SIGKILL, as if the machine had failed.
+    /// Kills the server with SIGKILL, like a failure of the machine.
     pub fn kill(&mut self) {
         self.order("kill");
         while self.is_ready() {
@@ -204,13 +205,13 @@ impl PrivatePostgres {
     ///
     /// # Panics
     ///
-    /// When it doesn't, for a minute.
+    /// Panics if it doesn't answer within a minute.
     pub fn restart(&mut self) {
         let start = Instant::now();
         let mut ordered: Option<Instant> = None;
         while !self.is_ready() {
             assert!(start.elapsed() < PATIENCE, "the server doesn't start");
-            // After a kill a start fails as long as a process of the old server lives.
+            // After a kill, starting fails while a process of the old server is alive.
             if ordered.is_none_or(|ordered| ordered.elapsed() > Duration::from_secs(2)) {
                 self.order("start");
                 ordered = Some(Instant::now());
@@ -219,7 +220,7 @@ impl PrivatePostgres {
         }
     }
 
-    /// Stops all of the server's processes where they are: it doesn't answer and doesn't hang up. On Linux only.
+    /// Stops all of the server's processes: it neither answers nor closes connections. Linux only.
     pub fn freeze(&mut self) {
         self.order("freeze");
         while self.is_ready() {
@@ -227,7 +228,7 @@ impl PrivatePostgres {
         }
     }
 
-    /// Has the server go on after a [`freeze`](PrivatePostgres::freeze), and waits until it answers.
+    /// Continues the server after a [`freeze`](PrivatePostgres::freeze), and waits until it answers.
     pub fn thaw(&mut self) {
         self.order("thaw");
         while !self.is_ready() {
@@ -235,11 +236,11 @@ impl PrivatePostgres {
         }
     }
 
-    /// Kills the server, and starts it as a standby that follows nobody: it recovers for ever, and only reads.
+    /// Kills the server, and starts it as a standby that follows no primary: it recovers forever, and is read-only.
     ///
     /// # Panics
     ///
-    /// As [`restart`](PrivatePostgres::restart).
+    /// Panics as [`restart`](PrivatePostgres::restart) does.
     pub fn restart_as_standby(&mut self) {
         self.kill();
         self.order("standby");
@@ -275,7 +276,7 @@ impl Session {
     ///
     /// # Panics
     ///
-    /// When one of them fails.
+    /// Panics if one of them fails.
     pub fn run(&mut self, sql: &str) {
         let input = self.input.as_mut().expect("psql's input");
         writeln!(input, "{sql};\n\\echo :done").expect("a psql that listens");
@@ -307,7 +308,7 @@ pub(crate) fn command(program: &Path, user: Option<User>, directory: &Path) -> C
     command
 }
 
-/// Somebody else, where root runs the tests.
+/// Another user, if root runs the tests.
 pub(crate) fn unprivileged() -> Option<User> {
     let number = |arguments: &[&str]| {
         let id = Command::new("id").args(arguments).stderr(Stdio::null()).output().ok()?;
@@ -320,7 +321,7 @@ pub(crate) fn unprivileged() -> Option<User> {
     user("postgres").or_else(|| user("nobody"))
 }
 
-/// Where the server's programs are: beside the `postgres` of `PATH`, or where Debian puts them.
+/// Returns the path of the server's programs: beside the `postgres` of `PATH`, or Debian's directory.
 fn programs() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = env::split_paths(&path).filter_map(|folder| fs::canonicalize(folder.join("postgres")).ok());

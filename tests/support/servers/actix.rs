@@ -1,4 +1,4 @@
-//! actix-web with the middleware around each resource, and everything else asked for by extractors.
+//! actix-web with the middleware around each resource, and extractors for everything else.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use super::{Handled, PUBLIC, Running, Stop, seen};
 use crate::stand::{FilesRead, FilesWrite, Setting, Stand};
 
-/// A server on a thread of its own, which ends once this is dropped.
+/// A server on its own thread, which ends on drop.
 #[derive(Debug)]
 pub(super) struct Handle {
     stop: oneshot::Sender<()>,

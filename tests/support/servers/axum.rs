@@ -1,4 +1,4 @@
-//! axum with the layer as a route layer, and everything else asked for by extractors.
+//! axum with the layer as a route layer, and extractors for everything else.
 
 use ::axum::{
     Json, Router,

@@ -1,4 +1,4 @@
-//! hyper with the layer around a plain function: what `tower-apikey` alone gives.
+//! hyper with the layer around a plain function: only `tower-apikey`.
 
 use std::convert::Infallible;
 
@@ -32,7 +32,7 @@ pub(super) async fn start(stand: &Stand) -> Running {
             let service = TowerToHyperService::new(service.clone());
             tokio::spawn(async move {
                 let connection = auto::Builder::new(TokioExecutor::new()).http1_only();
-                // A client that sends nonsense or hangs up ends the connection, not the server.
+                // A client that sends nonsense or disconnects ends the connection, not the server.
                 drop(connection.serve_connection(TokioIo::new(stream), service).await);
             });
         }
@@ -40,7 +40,7 @@ pub(super) async fn start(stand: &Stand) -> Running {
     Running { address, stop: Stop::Task(task) }
 }
 
-/// The layer that `stand` asks for; axum's is the same.
+/// The layer for `stand`; axum's is the same.
 pub(super) fn layer(stand: &Stand) -> ApiKeyLayer {
     let layer = ApiKeyLayer::new(stand.authenticator.clone());
     match stand.setting {
@@ -56,7 +56,7 @@ pub(super) fn layer(stand: &Stand) -> ApiKeyLayer {
     }
 }
 
-/// The layer inside of the other one, on nested routes.
+/// The inner layer on nested routes.
 pub(super) fn inner(stand: &Stand) -> ApiKeyLayer {
     ApiKeyLayer::new(stand.inner.clone()).strip_credential(stand.setting == Setting::Strip)
 }

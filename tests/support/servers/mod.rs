@@ -1,6 +1,6 @@
 //! Three servers with the same routes over the same authenticator, each on a free port of the loopback interface.
 //!
-//! | route | what it asks for |
+//! | route | what it requires |
 //! |---|---|
 //! | `/whoami` | a caller; says who it is |
 //! | `/maybe` | a caller or none |
@@ -26,9 +26,9 @@ use tokio::task::JoinHandle;
 
 use crate::stand::Stand;
 
-/// What `/cacheable` answers with.
+/// The answer of `/cacheable`.
 const PUBLIC: &str = "public, max-age=60";
-/// Headers that may hold a credential, in the order in which `/headers` says that it sees them.
+/// Headers that may hold a credential, in the order of `/headers`.
 const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-access-token"];
 
 /// One of the servers.
@@ -42,10 +42,10 @@ pub enum Server {
     Actix,
 }
 
-/// A server under way.
+/// A running server.
 #[derive(Debug)]
 pub struct Running {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     stop: Stop,
 }
@@ -60,7 +60,7 @@ impl Server {
     /// Every server.
     pub const ALL: &[Server] = &[Server::Hyper, Server::Axum, Server::Actix];
 
-    /// What the framework's users know the layer as.
+    /// Returns the layer's name in this framework.
     #[must_use]
     pub fn layer_name(self) -> &'static str {
         match self {
@@ -92,7 +92,7 @@ impl Running {
     }
 }
 
-/// Counts handlers that are entered.
+/// Counts calls of handlers.
 #[derive(Clone, Debug)]
 struct Handled(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
@@ -108,7 +108,7 @@ impl Handled {
     }
 }
 
-/// The credentials that a handler sees, and how many lines of each.
+/// Returns the credentials that a handler sees, with the number of lines of each.
 fn seen(count: impl Fn(&str) -> usize) -> String {
     let seen = CREDENTIALS.map(|name| (name, count(name)));
     seen.iter().map(|(name, lines)| format!("{name}: {lines}")).collect::<Vec<_>>().join(", ")

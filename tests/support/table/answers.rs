@@ -1,11 +1,11 @@
-//! The answers that recur, and their variations.
+//! Common answers, and their variations.
 
 use super::expect::{Body, Expect};
 use crate::stand::REALM;
 
 const KEY_INVALID: &str = "The API key is not valid.";
 
-/// 200 to a request with a key that has to be looked up.
+/// 200 to a request whose key has to be looked up.
 pub(super) const OK: Expect = Expect {
     status: 200,
     challenge: None,
@@ -19,7 +19,7 @@ pub(super) const OK: Expect = Expect {
 
 const REFUSED: Expect = Expect { cache_control: Some("no-store"), resolver: 0, handler: 0, ..OK };
 
-/// 401 to a request without a credential: a bare challenge.
+/// 401 to a request without a credential, with a bare challenge.
 pub(super) const MISSING: Expect = Expect {
     status: 401,
     challenge: Some(&[("realm", REALM)]),
@@ -27,7 +27,7 @@ pub(super) const MISSING: Expect = Expect {
     ..REFUSED
 };
 
-/// 400 to a credential that is none.
+/// 400 to a malformed credential.
 pub(super) const MALFORMED: Expect = Expect {
     status: 400,
     challenge: Some(&[
@@ -50,7 +50,7 @@ pub(super) const SEVERAL: Expect = Expect {
     ..MALFORMED
 };
 
-/// 401 to a key that is refused without a look-up.
+/// 401 to a key that is refused without a lookup.
 pub(super) const INVALID: Expect = Expect {
     status: 401,
     challenge: Some(&[("realm", REALM), ("error", "invalid_token"), ("error_description", KEY_INVALID)]),
@@ -58,21 +58,21 @@ pub(super) const INVALID: Expect = Expect {
     ..REFUSED
 };
 
-/// 401 to a key that the store was asked for.
+/// 401 to a key that was looked up.
 pub(super) const REFUSED_BY_STORE: Expect = Expect { resolver: 1, ..INVALID };
 
 const LACK: &str = "The API key lacks a required scope.";
 const ERROR: (&str, &str) = ("error", "insufficient_scope");
 const DESCRIPTION: (&str, &str) = ("error_description", LACK);
 
-/// 403 where `files:read` is required.
+/// 403 if `files:read` is required.
 pub(super) const LACKS_READ: Expect = lacks(&[("realm", REALM), ERROR, DESCRIPTION, ("scope", "files:read")]);
-/// 403 where `files:write` is required.
+/// 403 if `files:write` is required.
 pub(super) const LACKS_WRITE: Expect = lacks(&[("realm", REALM), ERROR, DESCRIPTION, ("scope", "files:write")]);
-/// 403 where both are required.
+/// 403 if both are required.
 pub(super) const LACKS_BOTH: Expect =
     lacks(&[("realm", REALM), ERROR, DESCRIPTION, ("scope", "files:read files:write")]);
-/// 403 where one of them is required: the challenge names none.
+/// 403 if one of them is required: the challenge names none.
 pub(super) const LACKS_EITHER: Expect = lacks(&[("realm", REALM), ERROR, DESCRIPTION]);
 
 const fn lacks(challenge: &'static [(&'static str, &'static str)]) -> Expect {
@@ -89,7 +89,7 @@ pub(super) const NOT_FOUND: Expect = Expect {
     ..REFUSED
 };
 
-/// 503 while the store gives no answer.
+/// 503 while the store doesn't answer.
 pub(super) const UNAVAILABLE: Expect = Expect {
     status: 503,
     challenge: None,
@@ -99,7 +99,7 @@ pub(super) const UNAVAILABLE: Expect = Expect {
     ..REFUSED
 };
 
-/// 500 on a route that reads the caller outside of the layer.
+/// 500 on a route that reads the caller outside the layer.
 pub(super) const NO_LAYER: Expect = Expect {
     status: 500,
     challenge: None,
@@ -107,7 +107,7 @@ pub(super) const NO_LAYER: Expect = Expect {
     ..REFUSED
 };
 
-/// A server's answer to what it can't read, with nothing of the layer's.
+/// A server's own answer to an unreadable request, without the layer.
 pub(super) const UNREAD: Expect = Expect { status: 400, body: Body::Own, resolver: 0, handler: 0, ..OK };
 
 impl Expect {
@@ -116,7 +116,7 @@ impl Expect {
         self
     }
 
-    /// The key is in the cache.
+    /// The key is cached.
     pub(super) const fn cached(mut self) -> Self {
         self.resolver = 0;
         self
@@ -127,7 +127,7 @@ impl Expect {
         self
     }
 
-    /// Shared caches must not keep it.
+    /// Shared caches must not store it.
     pub(super) const fn private(self) -> Self {
         self.cache_control("private")
     }

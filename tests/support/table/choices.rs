@@ -1,4 +1,4 @@
-//! What a service may choose: optional keys, foreign tokens, its own bodies for refusals, credentials stripped.
+//! A service's options: optional keys, foreign tokens, custom refusals, removed credentials.
 
 use super::{
     Act, Row, Step,

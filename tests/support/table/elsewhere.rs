@@ -1,4 +1,4 @@
-//! Where keys are read, and where never: headers a service did not opt into, queries, bodies, cookies.
+//! Where keys are never read: headers that the service didn't configure, queries, bodies, cookies.
 
 use super::{
     Row, Step,

@@ -1,46 +1,46 @@
-//! What must come of a request, and the comparison with what came.
+//! The expected outcome of a request, and the comparison.
 
 use serde_json::{Value, json};
 
 use super::Outcome;
 use crate::challenge::Challenge;
 
-/// What must come of a request.
+/// The expected outcome of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Expect {
     /// The status.
     pub status: u16,
     /// The challenge's parameters, in order; `None` for no challenge.
     pub challenge: Option<&'static [(&'static str, &'static str)]>,
-    /// The content.
+    /// The body.
     pub body: Body,
-    /// What stands in the place of the usual detail, in the challenge and in the problem.
+    /// The replacement of the default detail, in the challenge and in the problem.
     pub told: Option<&'static str>,
     /// `Cache-Control`.
     pub cache_control: Option<&'static str>,
     /// `Retry-After`.
     pub retry_after: Option<&'static str>,
-    /// How often the store is asked.
+    /// The number of the store's calls.
     pub resolver: usize,
-    /// How often a handler is entered.
+    /// The number of handler calls.
     pub handler: usize,
 }
 
-/// The content of an answer.
+/// The body of an answer.
 #[derive(Clone, Copy, Debug)]
 pub enum Body {
     /// This text.
     Text(&'static str),
     /// A problem with this `code` and `detail`.
     Problem(&'static str, &'static str),
-    /// None, though its length is announced: the answer to HEAD.
+    /// Empty, with a declared length: the answer to HEAD.
     Withheld,
-    /// Whatever the framework writes; it is not compared between servers either.
+    /// The framework's own text, which is not compared between servers.
     Own,
 }
 
 impl Expect {
-    /// The problems of `outcome`.
+    /// Returns the mismatches of `outcome`.
     pub fn problems(&self, outcome: &Outcome) -> Vec<String> {
         let answer = &outcome.answer;
         let mut problems = Vec::new();

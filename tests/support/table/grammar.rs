@@ -1,4 +1,4 @@
-//! How a credential is written (RFC 9110 §11.4, RFC 6750 §2.1): scheme, spaces, token68; nothing trimmed or guessed.
+//! The syntax of a credential (RFC 9110 §11.4, RFC 6750 §2.1): scheme, spaces, token68. Nothing is trimmed or guessed.
 
 use super::{
     Own, Row,
@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("a scheme in mixed case", Plain, WHOAMI, &[b"AUTHORIZATION: bEaReR {reader}"], OK),
     Row::new("several spaces after the scheme", Plain, WHOAMI, &[b"Authorization: Bearer    {reader}"], OK),
     Row::new("no space after the colon", Plain, WHOAMI, &[b"Authorization:Bearer {reader}"], OK),
-    // White space around a field value is no part of it (RFC 9110 §5.5).
+    // White space around a field value is not part of it (RFC 9110 §5.5).
     Row::new("white space around the value", Plain, WHOAMI, &[b"Authorization: \t Bearer {reader} \t"], OK),
     Row::new("a tab after the scheme", Plain, WHOAMI, &[b"Authorization: Bearer\t{reader}"], MALFORMED),
     Row::new("a space and a tab after the scheme", Plain, WHOAMI, &[b"Authorization: Bearer \t{reader}"], MALFORMED),
@@ -65,7 +65,7 @@ const FOLDED: &[Own] = &own("line folding is obsolete, and a server may refuse i
 const CONTROLS: &[Own] = &own("no field value has NUL or CR (RFC 9110 §5.5)");
 const SPACE: &[Own] = &own("a server must refuse white space between name and colon (RFC 9112 §5.1)");
 
-/// All servers answer alike, though not with the same bytes.
+/// All servers answer alike, but not with the same bytes.
 const fn own(reason: &'static str) -> [Own; Server::ALL.len()] {
     let mut all = [Own { server: Server::Hyper, status: 400, reason }; Server::ALL.len()];
     let mut at = 0;

@@ -1,4 +1,4 @@
-//! Keys that are not accepted. All get one answer; what has the wrong shape never reaches the store.
+//! Keys that are not accepted. All get the same answer, and keys of the wrong shape never reach the store.
 
 use super::{
     Act, Row, Step,
@@ -12,7 +12,7 @@ use crate::{
 const WHOAMI: &str = "GET /whoami";
 const READER: &[&[u8]] = &[b"Authorization: Bearer {reader}"];
 
-/// Also compared byte for byte with each other: see `requests.rs`.
+/// Also compared byte by byte with each other: see `requests.rs`.
 pub(super) const ROWS: &[Row] = &[
     Row::new("refused: a wrong checksum", Plain, WHOAMI, &[b"Authorization: Bearer {mistyped}"], INVALID),
     Row::new("refused: another prefix", Plain, WHOAMI, &[b"Authorization: Bearer myapp_live_abcdef"], INVALID),

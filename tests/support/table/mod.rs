@@ -1,5 +1,5 @@
-//! The table of requests: what goes in on the wire, what must come out, and how often the store and the handler are
-//! asked. One file for each chapter of the rules; `answers` has what recurs, `run` the only runner.
+//! The table of requests: bytes in, answer out, and the number of calls of the store and the handler. There is one file
+//! for each chapter of the rules; `answers` has the common answers, and `run` the only runner.
 
 mod answers;
 mod choices;
@@ -36,55 +36,56 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     chapters.into_iter().flatten()
 }
 
-/// One case: a fresh server, and requests to it one after another.
+/// One case: a new server, and requests in sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// What is sent.
+    /// The description of the case.
     pub name: &'static str,
-    /// How the authenticator and the layer are configured.
+    /// The settings of the authenticator and the layer.
     pub setting: Setting,
     /// The first request.
     pub step: Step,
-    /// Those that follow.
+    /// The following requests.
     pub then: &'static [Step],
-    /// Servers that answer by themselves, before the layer sees the request.
+    /// Servers that answer before the layer sees the request.
     pub own: &'static [Own],
 }
 
-/// One request, and what led to it.
+/// One request, with the events before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// What happens before it.
+    /// The events before it.
     pub before: &'static [Act],
     /// Method and target.
     pub line: &'static str,
-    /// Header lines, besides `Host` and `Connection: close`. `{name}` stands for a key, `{x*300}` for 300 times `x`.
+    /// Header lines, besides `Host` and `Connection: close`. `{name}` stands for a key, and `{x*300}` for 300 times
+    /// `x`.
     pub headers: &'static [&'static [u8]],
-    /// The content.
+    /// The body.
     pub body: &'static str,
-    /// What must come of it.
+    /// The expected outcome.
     pub expect: Expect,
 }
 
-/// Something that happens before a request.
+/// An event before a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Act {
-    /// The store behaves in another way.
+    /// The store's behaviour changes.
     Store(Behaviour),
-    /// These many seconds pass.
+    /// This many seconds pass.
     Wait(u64),
-    /// The key of this name is revoked.
+    /// The key with this name is revoked.
     Revoke(&'static str),
 }
 
-/// A server's own answer: a difference between the frameworks that no layer can lift.
+/// A server's own answer, which no layer can change.
 #[derive(Clone, Copy, Debug)]
 pub struct Own {
-    /// Which.
+    /// The server.
     pub server: Server,
-    /// What it answers with.
+    /// Its answer.
     pub status: u16,
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
 }
 
@@ -119,7 +120,7 @@ impl Row {
         self
     }
 
-    /// The steps, in order.
+    /// Returns the steps in order.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         std::iter::once(&self.step).chain(self.then)
     }

@@ -1,4 +1,4 @@
-//! A layer inside of a layer. One of the same authenticator lets the caller stand; another's replaces or removes it.
+//! Nested layers. One of the same authenticator keeps the caller; another one replaces or removes it.
 
 use super::{
     Row,

@@ -1,4 +1,4 @@
-//! A store that fails, panics or keeps silent: 503, never 401, and nothing is remembered of it.
+//! A store that fails, panics or hangs: 503, never 401, and nothing is cached.
 
 use super::{
     Act, Row, Step,

@@ -1,4 +1,4 @@
-//! Methods and routes: HEAD without content, OPTIONS without a free pass, routes outside of the layer and unknown ones.
+//! Methods and routes: HEAD without a body, OPTIONS with a key, routes outside the layer and unknown routes.
 
 use super::{
     Row,

@@ -1,4 +1,4 @@
-//! Runs rows. Whatever the row is about, no answer may echo a credential.
+//! Runs rows. No answer may echo a credential.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::{
 
 const AT_ONCE: usize = 16;
 
-/// What came of one request.
+/// The outcome of one request.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The response.
     pub answer: Answer,
-    /// How often the store was asked.
+    /// The number of the store's calls.
     pub resolver: usize,
-    /// How often a handler was entered.
+    /// The number of handler calls.
     pub handler: usize,
-    /// What the server's framework calls the layer.
+    /// The layer's name in the server's framework.
     pub layer: &'static str,
 }
 
-/// Sends the row's requests to a fresh server.
+/// Sends the row's requests to a new server.
 async fn run(row: &Row, server: Server) -> Vec<Outcome> {
     let stand = Stand::new(row.setting);
     let running = server.start(&stand).await;
@@ -51,11 +51,11 @@ async fn run(row: &Row, server: Server) -> Vec<Outcome> {
     outcomes
 }
 
-/// Runs all of `rows`, several at a time; what comes of them is in their order.
+/// Runs all of `rows`, several at a time. The outcomes are in the same order.
 ///
 /// # Panics
 ///
-/// When an answer echoes a credential, or is no HTTP.
+/// Panics if an answer echoes a credential, or is not HTTP.
 pub async fn run_all(rows: impl Iterator<Item = &'static Row>, server: Server) -> Vec<(&'static Row, Vec<Outcome>)> {
     stream::iter(rows).map(|row| async move { (row, run(row, server).await) }).buffered(AT_ONCE).collect().await
 }
@@ -87,7 +87,7 @@ fn bytes(step: &Step, stand: &Stand) -> Vec<u8> {
     bytes
 }
 
-/// Puts keys in the places of their names.
+/// Replaces names with keys.
 fn expand(text: &[u8], stand: &Stand) -> Vec<u8> {
     let mut expanded = Vec::new();
     let mut rest = text;
@@ -105,7 +105,7 @@ fn expand(text: &[u8], stand: &Stand) -> Vec<u8> {
     expanded
 }
 
-/// What of a request must not come back: every key, and every word of a line that holds credentials.
+/// Returns the parts of a request that must not be echoed: every key, and every word of a line with credentials.
 fn secrets(step: &Step, stand: &Stand) -> Vec<String> {
     let holds_credentials = |line: &&&[u8]| {
         [&b"auth"[..], b"x-", b"cook", b"prox"].iter().any(|start| line.to_ascii_lowercase().starts_with(start))

@@ -1,4 +1,4 @@
-//! Scopes, asked for by extractors and by a guard around the route, always before the body is read.
+//! Scopes, required by extractors and by a guard around the route, always before the body is read.
 
 use super::{
     Row,
@@ -23,7 +23,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("the scope", Plain, "GET /read", READER, OK),
     Row::new("another scope", Plain, "GET /read", WRITER, LACKS_READ),
     Row::new("a wildcard that covers it", Plain, "GET /read", ADMIN, ADMIN_OK),
-    // SciTokens matched prefixes: `files:reader` is not `files:read`, nor the other way round.
+    // SciTokens matched prefixes: `files:reader` is not `files:read`, and vice versa.
     Row::new("a scope that begins with the one required", Plain, "GET /read", NOBODY, LACKS_READ),
     Row::new("no scope needed", Plain, "GET /whoami", NOBODY, OK.says("nobody")),
     Row::new("one of two scopes", Plain, "GET /both", READER, LACKS_BOTH),

@@ -1,4 +1,4 @@
-//! More than one credential: never the first, never the last, but none.
+//! Several credentials: the request is refused, and none is chosen.
 
 use super::{
     Row,
@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
         SEVERAL,
     ),
     Row::new("two keys in one x-api-key", ExtraHeaders, WHOAMI, &[b"x-api-key: {reader},{writer}"], MALFORMED),
-    // Another scheme's credential is for somebody else, and no key. It keeps shared caches away as any other does.
+    // Another scheme's credential is not a key. It keeps shared caches away like any other.
     Row::new("Basic beside x-api-key", ExtraHeaders, WHOAMI, &[BASIC, b"x-api-key: {reader}"], OK),
     Row::new(
         "two Basic lines beside x-api-key",

@@ -1,4 +1,4 @@
-//! actix-web as its users serve it.
+//! actix-web, as users run it.
 
 use std::{net::TcpListener, thread};
 

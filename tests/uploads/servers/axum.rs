@@ -1,4 +1,4 @@
-//! axum as its users serve it, with the layer that stands outermost.
+//! axum, as users run it, with the outermost layer.
 
 use ::axum::{
     Router,
@@ -43,7 +43,7 @@ async fn upload(_: RequireScope<FilesWrite>, body: Bytes) -> String {
     body.len().to_string()
 }
 
-/// The body is gone with the request, and its extractor has not seen it.
+/// The body is dropped with the request, and the extractor has not seen it.
 async fn ignore(_: ApiKey) {}
 
 async fn wait(_: ApiKey, State(world): State<World>) {

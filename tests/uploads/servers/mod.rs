@@ -1,4 +1,4 @@
-//! Servers that refuse uploads in every way there is.
+//! Servers that refuse uploads in every way.
 //!
 //! | path | what refuses |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | `/keys/…` | a console |
 //! | elsewhere | there is nothing |
 //!
-//! [`Server::Layers`] has the two layers and nothing that stands outermost: the first and the third path.
+//! [`Server::Layers`] has only the two layers, without an outermost one: the first and the third path.
 
 mod actix;
 mod axum;
@@ -29,7 +29,7 @@ use tokio::{
 };
 use tower_apikey::Lingering;
 
-/// The longest body that `/files` takes.
+/// The longest body of `/files`.
 const MAX_BODY: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,22 +40,22 @@ pub(crate) enum Server {
     Actix,
 }
 
-/// What a server is started with, and a test looks at.
+/// The servers' shared state, which tests inspect.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) stand: Arc<Stand>,
     /// Its store has failed.
     down: Authenticator,
     keys: KeyManager,
-    /// A key that manages keys, and one that may not.
+    /// A key that manages keys, and one without that scope.
     pub(crate) manager: String,
     pub(crate) bystander: String,
-    /// A permit for each request that waits.
+    /// A permit for each waiting request.
     entered: Arc<Semaphore>,
     lingering: Lingering,
 }
 
-/// A server under way, which ends when this is dropped.
+/// A running server, which ends on drop.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     _stop: Stop,
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    /// Waits until a request waits; each is waited for once.
+    /// Waits until a request waits; each counts once.
     pub(crate) async fn entered(&self) {
         self.entered.acquire().await.unwrap().forget();
     }

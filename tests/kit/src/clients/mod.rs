@@ -1,6 +1,7 @@
-//! HTTP clients that people use, as they are: Python's `http.client` and `requests`, Node's `fetch`, curl and reqwest.
+//! Common HTTP clients, unmodified: Python's `http.client` and `requests`, Node's `fetch`, curl and reqwest.
 //!
-//! All get the same list of requests and say for each which status they have read, with its answer's body to its end.
+//! All get the same list of requests, and report for each the status that they have read, after reading the body to its
+//! end.
 
 mod programs;
 mod reqwest;
@@ -20,39 +21,39 @@ const FETCH: (&str, &str) = ("fetch.mjs", include_str!("fetch.mjs"));
 /// Longer than any answer takes, so that a test fails instead of hanging. In seconds.
 const PATIENCE: u64 = 60;
 
-/// A request, to be sent several times.
+/// A request to send several times.
 #[derive(Clone, Debug)]
 pub struct Upload {
     /// The method.
     pub method: &'static str,
-    /// Where to.
+    /// The URL.
     pub url: String,
-    /// Its headers, beside what the client adds.
+    /// Its headers, besides those that the client adds.
     pub headers: Vec<(String, String)>,
-    /// How long its body is, of zeros; 0 for none.
+    /// The length of its body of zeros; 0 for none.
     pub size: usize,
 }
 
 impl Upload {
-    /// A `POST` of so many bytes.
+    /// Creates a `POST` of this many bytes.
     #[must_use]
     pub fn new(url: impl Into<String>, size: usize) -> Self {
         Upload { method: "POST", url: url.into(), headers: Vec::new(), size }
     }
 
-    /// A `GET`.
+    /// Creates a `GET`.
     #[must_use]
     pub fn get(url: impl Into<String>) -> Self {
         Upload { method: "GET", ..Upload::new(url, 0) }
     }
 
-    /// With another method.
+    /// Sets the method.
     #[must_use]
     pub fn method(self, method: &'static str) -> Self {
         Upload { method, ..self }
     }
 
-    /// With a header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
@@ -60,19 +61,19 @@ impl Upload {
     }
 }
 
-/// The status of an answer, or what the client says went wrong.
+/// The status of an answer, or the client's error.
 pub type Outcome = Result<u16, String>;
 
 /// One of the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
-    /// Python's standard library: it reads nothing before it has sent all.
+    /// Python's standard library, which reads nothing before it has sent everything.
     HttpClient,
     /// Python's `requests`.
     Requests,
     /// Node's `fetch`.
     Fetch,
-    /// curl, which stops to send when it is refused.
+    /// curl, which stops sending when it is refused.
     Curl,
     /// curl with `Expect: 100-continue`.
     CurlExpecting,
@@ -85,18 +86,18 @@ pub enum Client {
 }
 
 impl Client {
-    /// Those that speak HTTP/1.1.
+    /// The clients that support HTTP/1.1.
     pub const HTTP_1: [Client; 6] =
         [Client::HttpClient, Client::Requests, Client::Fetch, Client::Curl, Client::CurlExpecting, Client::Reqwest];
-    /// Those that speak HTTP/2, without having asked whether the server does.
+    /// The clients that use HTTP/2 without negotiation.
     pub const HTTP_2: [Client; 2] = [Client::CurlHttp2, Client::ReqwestHttp2];
 
-    /// Sends one after the other, over one kept connection as long as that lasts (curl: one each). Where the client isn't on
-    /// this machine, says so and returns `None`.
+    /// Sends the requests in sequence, over one connection as long as it lasts (curl: one connection each). If the
+    /// client is not installed, reports that and returns `None`.
     ///
     /// # Panics
     ///
-    /// When the client breaks down; and without it, where `CI=true` says that it must be here.
+    /// Panics if the client fails, or if it is missing and `CI=true`.
     pub async fn send(self, uploads: &[Upload]) -> Option<Vec<Outcome>> {
         match self {
             Client::Reqwest => Some(reqwest::send(uploads, false).await),
@@ -108,11 +109,11 @@ impl Client {
         }
     }
 
-    /// [`send`](Client::send), where there is no runtime.
+    /// Calls [`send`](Client::send) without a runtime.
     ///
     /// # Panics
     ///
-    /// As [`send`](Client::send).
+    /// Panics as [`send`](Client::send) does.
     #[must_use]
     pub fn send_blocking(self, uploads: &[Upload]) -> Option<Vec<Outcome>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -156,7 +157,7 @@ impl Client {
     }
 }
 
-/// Runs a script that reads the requests as JSON, and writes what came of each.
+/// Runs a script that reads the requests as JSON and writes the outcomes.
 fn script(program: &str, (name, source): (&str, &str), uploads: &[Upload]) -> Vec<Outcome> {
     let folder = tempfile::tempdir().expect("a folder for a script");
     let path = folder.path().join(name);
@@ -179,12 +180,12 @@ fn script(program: &str, (name, source): (&str, &str), uploads: &[Upload]) -> Ve
     outcomes.into_iter().map(outcome).collect()
 }
 
-/// Runs a program with something to read; whether it succeeded, and what it wrote.
+/// Runs a program with this input. Returns whether it succeeded, and its output.
 fn pipe(command: &mut Command, input: &[u8]) -> (bool, String, String) {
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("a client that starts");
     let mut stdin = child.stdin.take().expect("its input");
-    // In a thread of its own: it may write before it has read all, or never read all.
+    // In its own thread, because the program may write before it has read everything, or never read it.
     let output = std::thread::scope(|scope| {
         scope.spawn(move || drop(stdin.write_all(input)));
         child.wait_with_output().expect("a client that ends")
@@ -193,7 +194,7 @@ fn pipe(command: &mut Command, input: &[u8]) -> (bool, String, String) {
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
 
-/// Whether this is where everything must be there.
+/// Returns `true` if every program must be installed.
 pub(crate) fn is_ci() -> bool {
     env::var("CI").as_deref() == Ok("true")
 }

@@ -1,4 +1,4 @@
-//! Where the clients' programs are: what the environment says, or what the path has.
+//! The paths of the clients' programs, from the environment or from `PATH`.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! reqwest, which is a crate.
+//! reqwest, which is a library.
 
 use std::time::Duration;
 
