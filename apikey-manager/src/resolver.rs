@@ -16,11 +16,11 @@ use crate::store::{Found, FoundKey, KeyStore, StoreError};
 /// The number of concurrent statements, and the most keys in one statement.
 const STATEMENTS: usize = 4;
 const BATCH: usize = 256;
-/// The number of concurrent look-ups. More would not fill any statement.
+/// The number of concurrent lookups. More would not fill any statement.
 pub(crate) const LOOKUPS: usize = STATEMENTS * BATCH;
 const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
 
-/// Looks keys up in a store. Look-ups that arrive while all statements are busy share the next one.
+/// Looks keys up in a store. Lookups that arrive while all statements are busy share the next one.
 pub(crate) struct StoreResolver<S = dyn KeyStore>
 where
     S: ?Sized,
@@ -63,7 +63,7 @@ impl<S: Find + ?Sized> StoreResolver<S> {
         StoreResolver { store, queue: Arc::default(), runtime }
     }
 
-    /// Queues a look-up, and spawns a task for the queue if there is a free statement.
+    /// Queues a lookup, and spawns a task for the queue if there is a free statement.
     fn ask(&self, digests: Vec<KeyDigest>) -> oneshot::Receiver<Answer> {
         let (answer, answered) = oneshot::channel();
         let starts = {
@@ -158,7 +158,7 @@ impl Turn {
         }
     }
 
-    /// Returns the waiting look-ups. If there are none, the permit is released in the same step, so the next look-up
+    /// Returns the waiting lookups. If there are none, the permit is released in the same step, so the next lookup
     /// finds it.
     fn next(&mut self) -> Option<Vec<Waiting>> {
         let mut queue = lock(&self.queue);

@@ -303,7 +303,7 @@ pub enum Made {
     Widening,
 }
 
-/// The result of a look-up of a digest.
+/// The result of a lookup of a digest.
 #[derive(Debug)]
 pub enum Found {
     /// A key.

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// Look-ups of presented keys, and health checks.
+    /// Lookups of presented keys, and health checks.
     LookUp,
     /// Changes, and writes of usage.
     Change,
@@ -27,7 +27,7 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Divides `connections`: a third for look-ups, a fifth for reads, the rest for changes. With fewer than three,
+    /// Divides `connections`: a third for lookups, a fifth for reads, the rest for changes. With fewer than three,
     /// each lane has one permit, and lanes may wait for each other.
     #[cfg(feature = "postgres")]
     pub(crate) fn of_server(connections: u32) -> Self {
@@ -35,7 +35,7 @@ impl Lanes {
         Lanes::new(look_ups, connections.saturating_sub(look_ups + reads).max(1), reads)
     }
 
-    /// Divides one connection for changes and `readers`: a third of them for reads, the others for look-ups.
+    /// Divides one connection for changes and `readers`: a third of them for reads, the others for lookups.
     #[cfg(feature = "sqlite")]
     pub(crate) fn of_file(readers: u32) -> Self {
         let reads = (readers / 3).max(1);

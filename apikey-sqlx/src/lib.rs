@@ -35,7 +35,7 @@
 //!
 //! # Connections
 //!
-//! Look-ups of keys, changes, and reads (lists, searches, sums) have connections of their own, so reads never delay
+//! Lookups of keys, changes, and reads (lists, searches, sums) have connections of their own, so reads never delay
 //! verification or revocation. [`SqlOptions::max_connections`] tells how the connections are divided.
 //!
 //! A connection is reused only if its state is known. It is closed if it doesn't answer in time, if it is lost, or if a
@@ -55,7 +55,7 @@
 //! # SQLite
 //!
 //! Writes to a deleted file are lost. If the file or its write-ahead log is deleted or replaced while it is open,
-//! changes and [`check`](apikey_manager::KeyStore::check) fail, and within a second look-ups fail, too. Stop the
+//! changes and [`check`](apikey_manager::KeyStore::check) fail, and within a second lookups fail, too. Stop the
 //! service before you restore a backup. On Windows an open file can't be deleted.
 //!
 //! # Features

@@ -64,8 +64,8 @@ impl SqlOptions {
     /// Sets the largest number of connections that the store opens itself: at least 3. The default is 12 for
     /// PostgreSQL. For SQLite it is 6 that read, beside one that writes.
     ///
-    /// Look-ups of keys, changes, and reads have a part each, and none waits for another. Of twelve connections to
-    /// PostgreSQL, four are for look-ups, two for reads and six for changes. Of six to SQLite, four are for look-ups
+    /// Lookups of keys, changes, and reads have a part each, and none waits for another. Of twelve connections to
+    /// PostgreSQL, four are for lookups, two for reads and six for changes. Of six to SQLite, four are for lookups
     /// and two for reads. A service's own pool is divided alike and should have at least 3 connections, too.
     #[must_use]
     pub fn max_connections(mut self, connections: u32) -> Self {

@@ -203,7 +203,7 @@ async fn session(connection: &mut PgConnection) -> Result<(i32, String), sqlx::E
 }
 
 /// Time limits and planner settings. Only index scans and nested loops are enabled: with stale statistics, as after an
-/// import, the planner would read whole tables for one key, or spend a hundred times a look-up's time on compiling it.
+/// import, the planner would read whole tables for one key, or spend a hundred times a lookup's time on compiling it.
 fn settings(timeout: Duration) -> [(&'static str, String); 6] {
     let millis = timeout.as_millis().to_string();
     let off = || "off".to_owned();

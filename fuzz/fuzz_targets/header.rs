@@ -1,4 +1,4 @@
-//! The property `header`: a request's header lines, against a second reading of the rules.
+//! The property `header`: a request's header lines, decided by a second implementation of the rules.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The property `key_format`: declared formats, the keys they issue, and any token beside them.
+//! The property `key_format`: declared formats, the keys that they issue, and any token.
 
 #![no_main]
 

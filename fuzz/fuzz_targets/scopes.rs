@@ -1,4 +1,4 @@
-//! The property `scopes`: grants, what they cover, and what a catalog makes of them.
+//! The property `scopes`: grants, the scopes that they cover, and their expansion by a catalog.
 
 #![no_main]
 

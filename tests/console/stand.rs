@@ -31,7 +31,7 @@ scopes! {
 pub(crate) enum Server {
     Axum,
     Actix,
-    /// Inside a layer of the host's own, which ends requests under way.
+    /// Inside a layer of the host's own, which ends requests in progress.
     AxumInLayer,
     /// The same.
     ActixInLayer,

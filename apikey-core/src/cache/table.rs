@@ -1,6 +1,6 @@
 //! The bounded table of verified keys: buckets of one cache line, seven entries each.
 //!
-//! Readers take no lock. A word of tags tells which slots may contain the key, so that a look-up touches one line, the
+//! Readers take no lock. A word of tags tells which slots may contain the key, so that a lookup touches one line, the
 //! slot and the entry. The word's last byte has a reference bit for each slot, for eviction by second chance. Each key
 //! may be in two buckets, so nearly all slots can be used.
 //!

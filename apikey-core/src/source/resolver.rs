@@ -43,7 +43,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
     note = "implement `Resolver`, or wrap a closure in `resolver_fn` or `resolver_with`"
 )]
 pub trait Resolver: Send + Sync + 'static {
-    /// The error of a failed look-up.
+    /// The error of a failed lookup.
     type Error: Into<BoxError>;
 
     /// Looks up the record of `key`.

@@ -29,7 +29,7 @@ use crate::{
 /// // Give `keys.authenticator()` to the layer, and send:
 /// let authorization = reader.authorization();
 /// assert!(authorization.starts_with("Bearer test_"));
-/// // From here on the service refuses it, and handles of it in handlers under way are dead:
+/// // From here on the service refuses it, and its handles in running handlers are dead:
 /// keys.revoke(&reader);
 /// ```
 #[derive(Clone)]
@@ -152,13 +152,13 @@ impl TestKeys {
         }
     }
 
-    /// Makes every look-up fail from now on, or none (`None`).
+    /// Makes every lookup fail from now on, or none (`None`).
     pub fn fail(&self, message: Option<&str>) {
         let mut failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
         *failure = message.map(ToOwned::to_owned);
     }
 
-    /// How many look-ups there have been.
+    /// How many lookups there have been.
     #[must_use]
     pub fn resolver_calls(&self) -> usize {
         self.shared.calls.load(Ordering::SeqCst)

@@ -235,7 +235,7 @@ impl KeyManagerBuilder {
         Ok(self)
     }
 
-    /// Builds the manager. Its operations, look-ups and writes run on the current tokio runtime, which must live as
+    /// Builds the manager. Its operations, lookups and writes run on the current tokio runtime, which must live as
     /// long.
     ///
     /// # Errors
@@ -265,7 +265,7 @@ impl KeyManagerBuilder {
         let own = management_scopes().unwrap_or_default();
         let catalog = catalog.unwrap_or_default().merge(own);
         let resolver = StoreResolver::new(Arc::clone(&store), runtime.clone());
-        // Many look-ups share one statement, so far more of them may wait than a store could answer one by one.
+        // Many lookups share one statement, so far more of them may wait than a store could answer one by one.
         let mut builder = configure(Authenticator::builder(resolver).resolver_concurrency(LOOKUPS));
         for format in &formats {
             builder = builder.format(format.clone());

@@ -141,7 +141,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
         select! { _ = signal::ctrl_c() => {}, _ = terminate.recv() => {} }
         #[cfg(not(unix))]
         let _ = signal::ctrl_c().await;
-        tracing::info!("stopping; requests under way finish");
+        tracing::info!("stopping; requests in progress finish");
     })
 }
 

@@ -30,7 +30,7 @@ pub async fn serve(listener: TcpListener, app: Router, client_timeout: Duration)
     server.http_builder().http2().keep_alive_interval(client_timeout).keep_alive_timeout(client_timeout);
     tokio::spawn(async move {
         stop.await;
-        tracing::info!("stopping; requests under way finish");
+        tracing::info!("stopping; requests in progress finish");
         // A client that never finishes must not delay the shutdown.
         handle.graceful_shutdown(Some(Duration::from_secs(10)));
     });

@@ -58,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
         tokio::spawn(connections.watch(http.serve_connection(TokioIo::new(stream), service)));
     }
     drop(listener);
-    tracing::info!("stopping; requests under way finish");
+    tracing::info!("stopping; requests in progress finish");
     // A client that never finishes must not delay the shutdown.
     let _ = timeout(Duration::from_secs(10), connections.shutdown()).await;
     Ok(())

@@ -1,4 +1,4 @@
-//! The shape of keys, by which mistyped, truncated and foreign ones are rejected without a look-up.
+//! The shape of keys, by which mistyped, truncated and foreign ones are rejected without a lookup.
 //!
 //! A [`KeyFormat`] generates keys, checks presented ones by position, and knows the pattern for secret scanners. The
 //! authenticator chooses among several formats and looks keys up.

@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let stop = async {
         stop.await;
-        tracing::info!("stopping; requests under way finish");
+        tracing::info!("stopping; requests in progress finish");
         stopping.notify_one();
     };
     println!("listening on http://{}", listener.local_addr()?);
