@@ -21,7 +21,7 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// The node has joined at `revision`, and the cache is empty.
+    /// The node has joined at `revision`, for the first time or once more, and the cache is empty.
     pub fn join(&mut self, revision: Revision) {
         self.joined = true;
         self.raise(revision);

@@ -44,7 +44,9 @@
 //! # What the store must do
 //!
 //! It is one linearizable primary; another server takes over only if it has every acknowledged commit. Each change takes the
-//! next [`Revision`] and a new random [`Nonce`] as the last lock of its transaction, and is committed durably.
+//! next [`Revision`] and a new random [`Nonce`] as the last lock of its transaction, and is committed durably. The log of changes
+//! may be pruned at its old end at any time; a node that needs what is gone joins anew. It begins with an empty change at
+//! [`Revision::ZERO`].
 //! [`Statement`] says what each statement does. A database that is restored from a backup stays closed for the longest lease
 //! of any node.
 //!

@@ -24,6 +24,8 @@ pub struct Node {
     applied: Option<Mark>,
     /// The latest revision applied that somebody may wait for.
     awaited: Revision,
+    /// Until when the renewals so far allow to use the cache.
+    lease: Lease,
     renewal: Renewal,
 }
 
@@ -44,7 +46,7 @@ pub enum Effect<T> {
     /// Empties the cache of keys and refusals; no load that is under way may fill it. In the same critical section the
     /// [`Frontier`](crate::Frontier) [joins](crate::Frontier::join) at this revision, or [forgets](crate::Frontier::forget).
     Flush {
-        /// Where the node has joined; `None` if it has lost its place.
+        /// Where the node has joined, for the first time or once more; `None` if it has lost its place.
         joined: Option<Revision>,
     },
     /// Ends in the cache what these changes end. In the same critical section the frontier is
@@ -89,6 +91,7 @@ impl Node {
             beat: Beat::new(0),
             applied: None,
             awaited: Revision::ZERO,
+            lease: Lease::NONE,
             renewal: Renewal::None,
         }
     }
@@ -116,6 +119,9 @@ impl Node {
     /// A renewal that is under way is given up.
     pub fn begin(&mut self, now: Moment) -> Statement {
         self.beat = self.beat.next();
+        if !self.lease.covers(now) {
+            self.lease = Lease::NONE;
+        }
         self.renewal = Renewal::Beating(now);
         Statement::Beat { id: self.id, lease: self.settings.leased(), beat: self.beat, replaces: self.replaces }
     }
@@ -153,25 +159,31 @@ impl Node {
         }
         let own = snapshot.own.filter(|own| own.beat == self.beat).ok_or(Uncounted::NotOurRow)?;
         let head = snapshot.head;
+        if let Some(applied) = self.applied
+            && !history::leads_to(&snapshot.changes, applied, head)
+        {
+            return Ok(self.lose_place(draw()));
+        }
         let reflect = match self.applied {
-            None => {
-                self.awaited = head.revision;
-                Effect::Flush { joined: Some(head.revision) }
-            }
-            Some(applied) if history::leads_to(&snapshot.changes, applied, head) => {
+            Some(applied) if self.lease != Lease::NONE => {
                 let mut changes = snapshot.changes;
                 changes.retain(|change| change.mark.revision > applied.revision);
                 let awaited = changes.iter().rev().find(|change| change.awaited);
                 self.awaited = awaited.map_or(self.awaited, |change| change.mark.revision);
                 Effect::Apply { changes, to: head.revision }
             }
-            Some(_) => return Ok(self.lose_place(draw())),
+            // After a time without a lease, changes are not enough: a load may have read one that this node had not applied, and
+            // the database may have been restored to before it.
+            _ => {
+                self.awaited = head.revision;
+                Effect::Flush { joined: Some(head.revision) }
+            }
         };
         self.applied = Some(head);
         self.replaces = None;
-        let lease = Lease::until(began.saturating_add(self.settings.usable()));
+        self.lease = Lease::until(began.saturating_add(self.settings.usable()));
         // The lease comes after the changes that it vouches for, and the acknowledgement after both.
-        let mut effects = vec![reflect, Effect::Hold(lease), Effect::Release { began }];
+        let mut effects = vec![reflect, Effect::Hold(self.lease), Effect::Release { began }];
         if own.applied < self.awaited {
             effects.push(Effect::Ask(Statement::Acknowledge { id: self.id, applied: head }));
         }
@@ -192,6 +204,7 @@ impl Node {
         self.id = id;
         self.applied = None;
         self.awaited = Revision::ZERO;
+        self.lease = Lease::NONE;
         vec![Effect::Withdraw, Effect::Flush { joined: None }]
     }
 }

@@ -10,6 +10,7 @@ mod key;
 mod revoker;
 mod scope;
 mod search;
+pub mod simulation;
 mod site;
 mod steps;
 mod store;

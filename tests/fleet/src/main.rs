@@ -1,10 +1,15 @@
-//! Explores by command. `cargo run --release -p apikey-fleet-tests -- small|large|several|mutants [words]`
+//! Explores and simulates by command: `cargo run --release -p apikey-fleet-tests -- …`
 //!
-//! With words, only scopes are explored whose description contains all of them.
+//! - `small|large|several|mutants [words]` explores scopes, or those whose description contains all of the words;
+//! - `simulate NODES SEEDS [FIRST]` simulates fleets.
 
 use std::process::ExitCode;
 
-use fleet::{Outcome, Scope, explore, suite};
+use fleet::{
+    Outcome, Scope, explore,
+    simulation::{Plan, simulate_all},
+    suite,
+};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -14,6 +19,7 @@ fn main() -> ExitCode {
         "large" => (suite::large(), false),
         "several" => (suite::several(), false),
         "mutants" => (suite::mutants(), true),
+        "simulate" => return simulations(words),
         _ => return usage(),
     };
     let (mut states, mut surprises) = (0, 0);
@@ -25,6 +31,25 @@ fn main() -> ExitCode {
     }
     println!("{states} states, {surprises} surprises");
     ExitCode::from(u8::from(surprises > 0))
+}
+
+fn simulations(words: &[String]) -> ExitCode {
+    let numbers: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    let (nodes, seeds, first) = match numbers[..] {
+        [nodes, seeds] => (nodes, seeds, 0),
+        [nodes, seeds, first] => (nodes, seeds, first),
+        _ => return usage(),
+    };
+    match simulate_all(Plan::of(nodes as usize), first..first + seeds) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(violation) => {
+            println!("{violation}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn report(scope: &Scope, outcome: &Outcome) {
@@ -43,6 +68,6 @@ fn report(scope: &Scope, outcome: &Outcome) {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: fleet small|large|several|mutants [words of a scope]");
+    eprintln!("usage: fleet small|large|several|mutants [words of a scope], or: fleet simulate NODES SEEDS [FIRST]");
     ExitCode::from(2)
 }

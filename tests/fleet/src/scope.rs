@@ -21,6 +21,9 @@ pub enum Fault {
     Failover,
     /// The database is restored from a backup, and stays closed for the longest lease.
     Restore,
+    /// The key is revoked at first, and there is a receipt for it. The other change lets it in again, and is undone when the
+    /// database is restored, as above. Nobody revokes.
+    Undone,
     /// The latest change is lost at once, as in a failover to a server that lags; rows of nodes are kept.
     RestoreKept,
     /// A node begins anew under another id, and leaves its row behind.
@@ -66,6 +69,7 @@ pub enum Mutant {
     OwnFloorStays,
     OwnNodeUntold,
     NonceIgnored,
+    LapseKeepsCache,
 }
 
 /// One exploration.
@@ -133,7 +137,7 @@ impl Scope {
 
 impl Mutant {
     /// How many there are.
-    pub const COUNT: usize = Mutant::NonceIgnored as usize + 1;
+    pub const COUNT: usize = Mutant::LapseKeepsCache as usize + 1;
 }
 
 impl fmt::Display for Scope {

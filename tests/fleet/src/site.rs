@@ -181,10 +181,16 @@ impl Site {
     fn take(&mut self, scope: &Scope, index: usize, snapshot: Snapshot<Revokes>) {
         let Some(node) = &mut self.node else { return };
         let next = id(index, self.drawn);
-        let known = node.id();
+        let (known, had_joined) = (node.id(), node.applied().is_some());
         let Ok(effects) = node.read(snapshot, || next) else { return };
         self.drawn += u8::from(node.id() != known);
         self.effects = effects.into();
+        if let Some(Effect::Flush { joined: Some(to) }) = self.effects.front().cloned()
+            && had_joined
+            && scope.is(Mutant::LapseKeepsCache)
+        {
+            self.effects[0] = Effect::Apply { changes: Vec::new(), to };
+        }
         if scope.is(Mutant::LeaseBeforeChanges) && self.effects.len() > 2 {
             self.effects.swap(0, 1);
         }

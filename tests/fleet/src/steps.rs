@@ -105,6 +105,9 @@ impl<'a, const N: usize> Steps<'a, N> {
                 Other::Done => {}
             }
         }
+        if scope.may(Fault::Undone) {
+            return self.undo();
+        }
         if scope.may(Fault::Prune) && log.is_prunable() {
             self.go("the log is pruned", None, |world| world.primary.log.prune());
         }
@@ -138,6 +141,25 @@ impl<'a, const N: usize> Steps<'a, N> {
         }
     }
 
+    /// A change lets the key in, and is undone.
+    fn undo(&mut self) {
+        let from = self.from;
+        if from.other == Other::ToCome {
+            self.go("a change lets the key in again", None, |world| {
+                world.primary.log.enable();
+                world.other = Other::Done;
+            });
+        } else if !from.primary.log.is_restored() && (0..N).all(|index| self.has_no_lease(index)) {
+            self.go("the database is restored, when all leases have ended; the key is revoked", None, |world| {
+                world.restore();
+                for site in &mut world.sites {
+                    (site.late, site.loading) = (None, Loading::None);
+                }
+                world.receive();
+            });
+        }
+    }
+
     /// Whether a site has no lease, and no answer from which one would follow.
     fn has_no_lease(&self, index: usize) -> bool {
         let (site, now) = (&self.from.sites[index], self.from.clock(index));
@@ -153,6 +175,7 @@ impl<'a, const N: usize> Steps<'a, N> {
         let (scope, from) = (self.scope, self.from);
         let next = from.primary.log.head + 1;
         match &from.revoker {
+            Revoker::Idle if scope.may(Fault::Undone) => {}
             Revoker::Idle if Revoker::begins(scope) => self.go("the revocation begins", None, |world| {
                 world.sequence += 1;
                 let number = if scope.is(Mutant::SequenceAsRevision) { world.sequence } else { next };
@@ -473,7 +496,7 @@ impl<const N: usize> World<N> {
     }
 
     pub(crate) fn look(&mut self, scope: &Scope) {
-        let primary = std::mem::replace(&mut self.primary, Server::new());
+        let primary = std::mem::replace(&mut self.primary, Server::new(false));
         self.look_at(scope, primary.log.head, &primary);
         self.primary = primary;
     }

@@ -26,6 +26,8 @@ pub(crate) struct Log {
     committed: u8,
     /// Which of them revoke the key.
     revokes: u8,
+    /// Which of them lets it in again, or zero.
+    enables: u8,
     /// Up to where the log is pruned.
     pruned: u8,
     /// Which histories there were before: restoring begins another.
@@ -33,10 +35,15 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    const NEW: Self = Log { head: 0, committed: 1, revokes: 0, pruned: 0, history: 0 };
+    const NEW: Self = Log { head: 0, committed: 1, revokes: 0, enables: 0, pruned: 0, history: 0 };
 
     pub(crate) fn is_revoked(&self) -> bool {
-        self.revokes != 0
+        self.revokes != 0 && self.enables == 0
+    }
+
+    pub(crate) fn enable(&mut self) {
+        self.commit(self.head + 1, false);
+        self.enables = self.head;
     }
 
     pub(crate) fn is_restored(&self) -> bool {
@@ -74,13 +81,13 @@ impl Log {
 }
 
 impl Server {
-    pub(crate) fn new() -> Self {
-        Server { log: Log::NEW, rows: Vec::new() }
+    pub(crate) fn new(is_revoked: bool) -> Self {
+        Server { log: Log { revokes: is_revoked.into(), ..Log::NEW }, rows: Vec::new() }
     }
 
     /// Goes back to before the first change, and begins another history.
     pub(crate) fn restore(&mut self) {
-        self.log = Log { history: 1, ..Log::NEW };
+        self.log = Log { history: 1, revokes: self.log.revokes & 1, ..Log::NEW };
         self.rows.iter_mut().for_each(|row| row.applied = Revision::ZERO);
     }
 

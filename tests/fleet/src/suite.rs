@@ -1,7 +1,7 @@
 //! What must hold, and what must be found.
 
 use crate::scope::{
-    Fault::{self, Failover, Late, Leave, Loss, Other, Own, Prune, Restart, Restore, RestoreKept, Sweep},
+    Fault::{self, Failover, Late, Leave, Loss, Other, Own, Prune, Restart, Restore, RestoreKept, Sweep, Undone},
     Mutant, Scope,
 };
 
@@ -11,8 +11,7 @@ pub fn small() -> Vec<Scope> {
     let scope = |seconds, faults: &[Fault]| Scope::new(1, seconds, faults);
     vec![
         scope(4, &[Loss, Leave]),
-        scope(3, &[Loss, Other, Leave]),
-        scope(4, &[Other, Prune]),
+        scope(3, &[Other, Prune]),
         scope(3, &[Loss, Prune]),
         scope(4, &[Leave, Sweep]),
         scope(3, &[Late, Sweep]),
@@ -22,9 +21,10 @@ pub fn small() -> Vec<Scope> {
         scope(3, &[Failover, Restart]),
         scope(3, &[Failover, Prune]),
         scope(4, &[Other, Restore]),
+        scope(4, &[Loss, Undone]),
         scope(3, &[Other, RestoreKept]),
         scope(4, &[Loss]).live(),
-        scope(3, &[Own, Loss, Other]).live(),
+        scope(3, &[Own, Loss]).live(),
         scope(3, &[Own, Failover, Other]),
     ]
 }
@@ -46,6 +46,7 @@ pub fn large() -> Vec<Scope> {
         scope(4, &[Failover, Other, Prune]),
         scope(5, &[Loss, Other, Restore]),
         scope(4, &[Leave, Other, Restore, Prune]),
+        scope(6, &[Loss, Late, Undone]),
         scope(4, &[Loss, Other, RestoreKept]),
         scope(3, &[Other, RestoreKept, Prune]),
         scope(8, &[Loss]).live(),
@@ -100,5 +101,6 @@ pub fn mutants() -> Vec<Scope> {
         mutant(Mutant::OwnFloorStays, 3, &[Own, Failover]),
         mutant(Mutant::OwnNodeUntold, 3, &[Own]),
         mutant(Mutant::NonceIgnored, 3, &[RestoreKept, Other]),
+        mutant(Mutant::LapseKeepsCache, 3, &[Undone]),
     ]
 }

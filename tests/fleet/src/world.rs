@@ -7,7 +7,7 @@ use apikey_fleet::{Lease, Moment, NodeId, Sighting, Statement, Sweep};
 use crate::{
     key::Key,
     revoker::Revoker,
-    scope::Scope,
+    scope::{Fault, Scope},
     site::{Held, Request, Site, index_of, second},
     store::Server,
 };
@@ -43,7 +43,7 @@ impl<const N: usize> World<N> {
     pub(crate) fn new(scope: &Scope) -> Self {
         World {
             now: 0,
-            primary: Server::new(),
+            primary: Server::new(scope.may(Fault::Undone)),
             old: None,
             other: Other::ToCome,
             sequence: 0,

@@ -1,5 +1,7 @@
 //! Every state of small fleets, and every mistake that must be found in them.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 use std::{collections::BTreeSet, sync::Mutex, thread};
 
 use fleet::{Mutant, Outcome, Scope, explore, suite};
@@ -23,7 +25,7 @@ fn explore_all(scopes: Vec<Scope>) -> Vec<(Scope, Outcome)> {
 fn given_faults_when_every_state_is_visited_then_no_request_passes_after_a_receipt() {
     for (scope, outcome) in explore_all(suite::small()) {
         assert!(outcome.violation.is_none(), "{scope}: {:#?}", outcome.violation);
-        assert!(outcome.is_complete && outcome.states > 50_000, "{scope}: {} states", outcome.states);
+        assert!(outcome.is_complete && outcome.states > 10_000, "{scope}: {} states", outcome.states);
         assert_eq!(outcome.live_checks > 0, scope.live, "{scope}");
     }
 }
