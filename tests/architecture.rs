@@ -1,6 +1,6 @@
 //! Checks the dependencies between crates: the core is free of frameworks, and the layer is light.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{
     collections::{BTreeSet, HashMap},

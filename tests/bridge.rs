@@ -1,6 +1,6 @@
 //! An axum router mounted under actix-web: its extractors' results, and the answers to its refusals.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use actix_apikey::{ApiKeyMiddleware, mount};
 use actix_web::{App, body::to_bytes, http::Method, test};

@@ -3,7 +3,7 @@
 //! A room is a file or folder directly under `src`. A circle within a room is one subject in several files. A circle
 //! across rooms means that neither can be understood without the other.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,6 @@
 //! Refusals for gRPC: an option, which applies only to gRPC calls.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use apikey_core::Requirement;
 use bytes::Bytes;

@@ -3,7 +3,7 @@
 //!
 //! Tokio's clock is paused: if everything waits, time jumps to the timeouts, so that nothing hangs.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

@@ -69,7 +69,7 @@ pub struct ApiKeyMiddleware(Options);
 
 impl ApiKeyMiddleware {
     /// Creates a middleware that asks `authenticator` about every request.
-    #[expect(clippy::missing_panics_doc, reason = "the names are header names: the builder has refused others")]
+    #[expect(clippy::missing_panics_doc, reason = "the builder has checked that these are header names")]
     pub fn new(authenticator: Authenticator) -> Self {
         let parse = |name: &str| HeaderName::try_from(name).expect("the authenticator has checked the names");
         ApiKeyMiddleware(Options {

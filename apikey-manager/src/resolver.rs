@@ -199,7 +199,7 @@ impl<S: Find + ?Sized> Resolver for StoreResolver<S> {
         match self.ask(key.digests().to_vec()).await {
             Ok(Ok(found)) => Ok(found.map(|found| resolution_of(*found))),
             Ok(Err(error)) => Err(Box::new(Shared(error))),
-            Err(_) => Err("the store's look-up was given up".into()),
+            Err(_) => Err("the store's lookup was cancelled".into()),
         }
     }
 }

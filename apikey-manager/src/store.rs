@@ -450,7 +450,7 @@ impl StoreError {
     pub fn unknown(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         StoreError {
             kind: Kind::Unknown,
-            message: "whether the store has made the change is not known".to_owned(),
+            message: "it is unknown whether the store made the change".to_owned(),
             source: Some(source.into()),
         }
     }

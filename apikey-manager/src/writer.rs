@@ -97,7 +97,7 @@ impl<O: Outbox> Writer<O> {
                 Err(error) if attempt == LAST_ATTEMPTS => {
                     let requests = self.outbox().waiting();
                     let error = &error as &dyn std::error::Error;
-                    tracing::error!(target: "apikey", requests, error, "{} could not be written before the end", O::NAME);
+                    tracing::error!(target: "apikey", requests, error, "{} could not be written before shutdown", O::NAME);
                 }
                 Err(_) => sleep(backoff.next()).await,
             }

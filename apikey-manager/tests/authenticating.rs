@@ -1,6 +1,6 @@
 //! Changes by the manager take effect in its authenticator before the operation returns, whatever was cached.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{
     pin::pin,

@@ -1,6 +1,6 @@
 //! Background recording of a manager: usage, activity and events. Nothing is lost at shutdown.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{
     sync::{Arc, Mutex},

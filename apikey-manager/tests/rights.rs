@@ -1,7 +1,7 @@
 //! Judges 100,000 random operations that yield a secret or raise a key's rights a second time, by a plain reading of
 //! the rules: refused operations must be forbidden, and completed ones allowed.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::time::Duration;
 

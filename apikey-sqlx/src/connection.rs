@@ -116,7 +116,7 @@ impl Connection {
     /// Returns the number of changed rows.
     pub(crate) async fn execute(&mut self, query: Query<'_>) -> Result<u64, Failure> {
         if query.has_nul() {
-            let reason = "a text with a NUL character can't be kept";
+            let reason = "text with a NUL character can't be stored";
             return Err(Failure::Database(sqlx::Error::Encode(reason.into())));
         }
         let Asked { link, patience, before } = self.ask()?;
@@ -163,7 +163,7 @@ impl Connection {
             Ok(Ok(())) => self.state = State::Idle,
             Ok(Err(error)) => tracing::debug!(target: "apikey", %error, "the connection of a change is closed"),
             Err(_) => {
-                tracing::debug!(target: "apikey", "the connection of a change is closed: it was not undone in time")
+                tracing::debug!(target: "apikey", "the connection of a change is closed: it was not rolled back in time")
             }
         }
     }

@@ -12,7 +12,7 @@ pub enum ConnectError {
     #[error("the database's URL {0}")]
     Url(&'static str),
     /// This build doesn't support the URL's database.
-    #[error("for {url} URLs, apikey-sqlx is to be compiled with its feature `{feature}`")]
+    #[error("{url} URLs need apikey-sqlx's feature `{feature}`")]
     Feature {
         /// The scheme of the URL.
         url: &'static str,

@@ -46,7 +46,7 @@ impl Fields<'_> {
         let key = row::digest(bytes, algorithm).and_then(|digest| self.into_key(digest, revision));
         if let Err(error) = &key {
             let error = error as &dyn std::error::Error;
-            tracing::error!(target: "apikey", key_id = id, error, "a key can't be read; its holder is not let in");
+            tracing::error!(target: "apikey", key_id = id, error, "a key can't be read, so it is not accepted");
         }
         (bytes, key)
     }

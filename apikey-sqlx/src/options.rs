@@ -100,7 +100,7 @@ impl SqlOptions {
                 Err(ConnectError::Option { option: "schema", reason: "SQLite has no schemas; use a prefix" })
             }
             _ if self.max_connections.is_some_and(|connections| connections < 3) => {
-                let reason = "must be at least 3, for look-ups, changes and reads to have one each";
+                let reason = "must be at least 3: one each for lookups, changes and reads";
                 Err(ConnectError::Option { option: "max_connections", reason })
             }
             _ if !(SHORTEST_TIMEOUT..=LONGEST_TIMEOUT).contains(&self.timeout) => {
@@ -118,7 +118,7 @@ fn check(option: &'static str, name: &str) -> Result<(), ConnectError> {
         [first, ..] if is_first(*first) && is_good && name.len() <= 32 => Ok(()),
         _ => Err(ConnectError::Option {
             option,
-            reason: "has 1 to 32 characters of [a-z0-9_], the first of them no digit",
+            reason: "must be 1 to 32 characters of [a-z0-9_] that don't begin with a digit",
         }),
     }
 }

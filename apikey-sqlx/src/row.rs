@@ -272,7 +272,7 @@ impl<T> Batch<T> {
                 Ok(item) => batch.items.push(item),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::error!(target: "apikey", id = place.id, error, "a row can't be read; it is left out");
+                    tracing::error!(target: "apikey", id = place.id, error, "a row can't be read, and is skipped");
                 }
             }
             batch.last = Some(place);

@@ -75,7 +75,7 @@ fn create(path: &Path) -> Result<(), ConnectError> {
 fn warn_if_open(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     if std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
-        tracing::warn!(path = %path.display(), "others than its owner may read the file that keeps the keys' digests");
+        tracing::warn!(path = %path.display(), "other users can read the file with the keys' digests");
     }
 }
 

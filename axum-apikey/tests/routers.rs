@@ -1,6 +1,6 @@
 //! The layer and the extractors in every place where axum accepts layers and extractors.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The management API as its clients see it: over real sockets, nested in axum and mounted in actix-web.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod accounts;
 mod api_keys;

@@ -1,6 +1,6 @@
 //! Keys in a file: created once, never overwritten, and rejected if malformed. Operators add keys by hand.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::fs;
 

@@ -6,7 +6,7 @@
 //! file `DATABASE`. Services that answer like the quickstarts also include `answers.rs`, and those that count usage
 //! `usage.rs`.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod curl;
 mod first_start;

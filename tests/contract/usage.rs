@@ -1,6 +1,6 @@
 //! Usage, as the quickstarts' consoles show it to administrators.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use apikey_testkit::PrivatePostgres;
 

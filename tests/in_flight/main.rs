@@ -3,7 +3,7 @@
 //! Ordinary runs are limited; `APIKEY_FIRE=full cargo test --release -p apikey-tests --test in_flight` is the long
 //! form.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod bodies;
 mod client;

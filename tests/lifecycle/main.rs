@@ -1,6 +1,6 @@
 //! Changes while keys are in use: time passes, keys are changed, and both during a load.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod changes;
 mod edges;

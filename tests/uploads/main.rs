@@ -2,7 +2,7 @@
 //! sockets, with common clients and byte by byte.
 
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod clients;
 mod http2;

@@ -56,7 +56,7 @@ impl<S> ApiKeyService<S> {
 impl ApiKeyLayer {
     /// Creates a layer that accepts the requests that `authenticator` accepts.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "the names are header names: the builder has refused others")]
+    #[expect(clippy::missing_panics_doc, reason = "the builder has checked that these are header names")]
     pub fn new(authenticator: Authenticator) -> Self {
         let parse =
             |name: &str| HeaderName::from_bytes(name.as_bytes()).expect("the authenticator has checked the names");

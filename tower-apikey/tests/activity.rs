@@ -1,6 +1,6 @@
 //! Each request is reported once, when it is answered. Responses say when the key expires.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{
     convert::Infallible,

@@ -1,6 +1,6 @@
 //! A request with a cached key allocates only what an insert into its extensions needs.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{
     convert::Infallible,

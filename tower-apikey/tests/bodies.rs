@@ -1,6 +1,6 @@
 //! Bodies in progress when their key dies, poll by poll.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{
     convert::Infallible,

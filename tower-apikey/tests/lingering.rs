@@ -1,7 +1,7 @@
 //! Unread bodies: what happens to them, and what their clients see. `tests/uploads` of the workspace tests the same
 //! with sockets and real clients.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{
     convert::Infallible,

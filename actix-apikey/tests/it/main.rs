@@ -1,6 +1,6 @@
 //! The adapter as users see it: applications in memory, and servers on sockets where that matters.
 
-#![expect(clippy::unwrap_used, reason = "a test says by its panic what has gone wrong")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod activity;
 mod extract;

@@ -1,6 +1,6 @@
 //! The store in memory passes every check, and each check finds the store that breaks its rule.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod broken;
 mod fault;

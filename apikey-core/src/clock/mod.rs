@@ -112,7 +112,7 @@ impl Clock {
     }
 
     /// Registers `driven` for every time the clock is moved by hand. Returns `false` if the clock moves by itself.
-    #[cfg_attr(not(feature = "test-util"), expect(unused_variables, reason = "only a manual clock tells"))]
+    #[cfg_attr(not(feature = "test-util"), expect(unused_variables, reason = "used only with a manual clock"))]
     pub(crate) fn drives(&self, driven: &Arc<impl Driven>) -> bool {
         match &self.0 {
             Kind::System(_) => false,
@@ -148,7 +148,7 @@ impl Clock {
 /// Something that checks the time whenever a clock is moved by hand.
 pub(crate) trait Driven: Send + Sync + 'static {
     /// Called after the clock has moved.
-    #[cfg_attr(not(feature = "test-util"), expect(dead_code, reason = "only a manual clock tells"))]
+    #[cfg_attr(not(feature = "test-util"), expect(dead_code, reason = "used only with a manual clock"))]
     fn turn(&self);
 }
 

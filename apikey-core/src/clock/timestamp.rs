@@ -96,7 +96,7 @@ impl Timestamp {
 impl Add<Duration> for Timestamp {
     type Output = Timestamp;
 
-    #[expect(clippy::expect_used, reason = "as the standard library's times do")]
+    #[expect(clippy::expect_used, reason = "like the standard library's time types")]
     fn add(self, duration: Duration) -> Timestamp {
         self.checked_add(duration).expect("a moment before the year 10000")
     }
@@ -114,7 +114,7 @@ impl AddAssign<Duration> for Timestamp {
 impl Sub<Duration> for Timestamp {
     type Output = Timestamp;
 
-    #[expect(clippy::expect_used, reason = "as the standard library's times do")]
+    #[expect(clippy::expect_used, reason = "like the standard library's time types")]
     fn sub(self, duration: Duration) -> Timestamp {
         let millis = i64::try_from(duration.as_millis()).ok();
         millis.and_then(|millis| Timestamp::from_millis(self.0 - millis)).expect("a moment after 1970")

@@ -8,7 +8,7 @@ use crate::{clock::Timestamp, key::no_randomness::NoRandomness, text};
 const BASE32: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 const RECORD_RULE: &str = "an id has 1 to 64 characters of [A-Za-z0-9._:-]";
-const NAME_RULE: &str = "an id has 1 to 128 characters, and none that shows nothing";
+const NAME_RULE: &str = "an id has 1 to 128 characters, and none that is invisible";
 
 /// A text is not an id of the kind that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -86,7 +86,7 @@ macro_rules! scopes {
         $(#[$($group_attribute)*])*
         ///
         /// [`catalog`](Self::catalog) lists its scopes.
-        #[allow(clippy::exhaustive_structs, reason = "it is a name and never gets fields")]
+        #[allow(clippy::exhaustive_structs, reason = "it is only a name, and never gets fields")]
         #[derive(Debug, Clone, Copy)]
         $visibility struct $group;
 
@@ -107,7 +107,7 @@ macro_rules! scopes {
             $(#[$($attribute)*])*
             ///
             #[doc = ::core::concat!("The scope `", $scope, "`.")]
-            #[allow(clippy::exhaustive_structs, reason = "it is a name and never gets fields")]
+            #[allow(clippy::exhaustive_structs, reason = "it is only a name, and never gets fields")]
             #[derive(Debug, Clone, Copy)]
             $visibility struct $marker;
 

@@ -73,7 +73,7 @@ impl TestKeys {
     ///
     /// Panics if the configuration is wrong.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a wrong configuration in a test should say so at once")]
+    #[expect(clippy::expect_used, reason = "a wrong configuration in a test panics")]
     pub fn with(configure: impl FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder) -> Self {
         let format = KeyFormat::builder("test").build().expect("a format without mistakes");
         let shared = Arc::new(Shared {
@@ -111,7 +111,7 @@ impl TestKeys {
     /// # Panics
     ///
     /// Panics if a scope is malformed.
-    #[expect(clippy::expect_used, reason = "a malformed scope in a test should say so at once")]
+    #[expect(clippy::expect_used, reason = "a malformed scope in a test panics")]
     pub fn key<S: AsRef<str>>(&self, scopes: impl IntoIterator<Item = S>) -> TestKey {
         let scopes = ScopeSet::from_grants(scopes).expect("the scopes should be well-formed");
         self.key_with(|claims| claims.with_scopes(scopes))

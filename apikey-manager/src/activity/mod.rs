@@ -183,7 +183,7 @@ impl Outbox for Recorded {
     fn collect(&self) {
         let requests = self.queue().newly_left_out();
         if requests > 0 {
-            tracing::warn!(target: "apikey", requests, "the store is too slow for all activity; some was left out");
+            tracing::warn!(target: "apikey", requests, "the store is too slow for all activity; some was omitted");
         }
     }
 

@@ -76,7 +76,7 @@ impl Events {
             && let Message::Event(event) = error.into_inner()
         {
             let (event, key_id) = (event.name(), event.key().id.as_str());
-            tracing::warn!(target: "apikey", event, key_id, "the host's handler of events is too slow; one was left out");
+            tracing::warn!(target: "apikey", event, key_id, "the host's event handler is too slow; an event was dropped");
         }
     }
 
@@ -108,8 +108,8 @@ async fn handle(handler: &Handler, event: Event) {
     };
     match handled {
         Ok(Ok(())) => {}
-        Ok(Err(_)) => tracing::error!(target: "apikey", event = name, "the host's handler of events panicked"),
-        Err(_) => tracing::error!(target: "apikey", event = name, "the host's handler of events took too long"),
+        Ok(Err(_)) => tracing::error!(target: "apikey", event = name, "the host's event handler panicked"),
+        Err(_) => tracing::error!(target: "apikey", event = name, "the host's event handler took too long"),
     }
 }
 

@@ -209,7 +209,7 @@ impl Flushes {
             flushed.await.unwrap_or(false)
         });
         if !flushed.await.unwrap_or(false) {
-            tracing::debug!(target: "apikey", what, "readers are told what was written last");
+            tracing::debug!(target: "apikey", what, "reads don't include pending data");
         }
     }
 }

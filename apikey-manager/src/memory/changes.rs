@@ -301,5 +301,5 @@ fn has_nul(change: &Change) -> bool {
 }
 
 pub(super) fn nul() -> StoreError {
-    StoreError::corrupt("a text with a NUL character can't be kept")
+    StoreError::corrupt("text with a NUL character can't be stored")
 }

@@ -125,7 +125,7 @@ impl Outbox for CountedUsage {
         let taken = self.authenticator.take_usage();
         let lost = self.pending().add(taken);
         if lost > 0 {
-            tracing::warn!(target: "apikey", requests = lost, "the store takes no usage; the oldest counts are lost");
+            tracing::warn!(target: "apikey", requests = lost, "the store accepts no usage; the oldest counts are lost");
         }
     }
 
@@ -144,7 +144,7 @@ impl Outbox for CountedUsage {
             let (batch, lost) =
                 self.pending().next_batch(self.settings.batch_size, now).map_err(StoreError::unavailable)?;
             if lost > 0 {
-                tracing::warn!(target: "apikey", requests = lost, "whether usage was written can't be told any more; it is lost");
+                tracing::warn!(target: "apikey", requests = lost, "it is unknown whether usage was written; it is given up");
             }
             let Some(batch) = batch else {
                 return Ok(());

@@ -1,6 +1,6 @@
 //! The rules that the manager enforces with its store.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod bad_input;
 mod bed;

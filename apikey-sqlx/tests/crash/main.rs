@@ -6,7 +6,7 @@
 //! doesn't show what a power failure does: that depends on `synchronous=FULL`.
 
 #![cfg(all(unix, feature = "sqlite"))]
-#![expect(clippy::unwrap_used, reason = "a test fails where anything does")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod model;
 mod worker;

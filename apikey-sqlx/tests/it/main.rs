@@ -1,7 +1,7 @@
 //! The stores on real databases: SQLite files, and a PostgreSQL server that the tests start.
 
 #![cfg(all(unix, feature = "sqlite", feature = "postgres"))]
-#![expect(clippy::unwrap_used, reason = "a test fails where anything does")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod agreement;
 mod at_once;

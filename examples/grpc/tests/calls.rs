@@ -1,6 +1,6 @@
 //! The server's answers to tonic's client, over sockets.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::time::Duration;
 

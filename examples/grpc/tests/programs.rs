@@ -1,6 +1,6 @@
 //! Server and client as programs: runs every command of README.md in order, and compares the output.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{
     fs,
@@ -17,9 +17,9 @@ const README: &str = include_str!("../README.md");
 
 #[path = "../../../tests/contract"]
 mod contract {
-    #[expect(dead_code, reason = "the other templates need more of it")]
+    #[expect(dead_code, reason = "the other templates use the rest")]
     pub(crate) mod http;
-    #[expect(dead_code, reason = "the other templates need more of it")]
+    #[expect(dead_code, reason = "the other templates use the rest")]
     pub(crate) mod patience;
 }
 

@@ -4,7 +4,7 @@
 //! of the store at every point. Time is in whole seconds. Any process may be passed over while time goes on, which is how
 //! stopped processes and stalled threads are modelled.
 
-#![expect(missing_docs, reason = "read by nobody but these tests")]
+#![expect(missing_docs, reason = "used only by these tests")]
 
 mod key;
 mod revoker;

@@ -1,6 +1,6 @@
 //! Every state of small fleets, and every mistake that must be found in them.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::{collections::BTreeSet, sync::Mutex, thread};
 

@@ -63,7 +63,7 @@ pub(crate) struct Running {
 
 enum Stop {
     Task(JoinHandle<()>),
-    Thread(#[expect(dead_code, reason = "held, for its end to be noticed")] oneshot::Sender<()>),
+    Thread(#[expect(dead_code, reason = "held until its end is noticed")] oneshot::Sender<()>),
 }
 
 impl World {

@@ -63,7 +63,7 @@ impl<'f> ParsedKey<'f> {
 #[non_exhaustive]
 pub enum ParseKeyError {
     /// The token doesn't start with the prefix and its separator.
-    #[error("the prefix is another")]
+    #[error("the prefix is different")]
     Prefix,
     /// The prefix is right, but no declared environment follows.
     #[error("no declared environment follows the prefix")]

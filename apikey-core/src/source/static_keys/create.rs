@@ -121,7 +121,7 @@ mod tests {
         let path = folder.path().join("keys.toml");
         let error = StaticKeys::open_or_create(&path, &format(), &KeyOutput::File("/nonexistent/key".into()));
         let error = error.unwrap_err();
-        assert!(error.to_string().ends_with("keys.toml: the file can't be made"), "{error}");
+        assert!(error.to_string().ends_with("keys.toml: the file can't be created"), "{error}");
         assert!(error.source().unwrap().to_string().starts_with("/nonexistent/key: "), "{error:?}");
         assert_eq!(names(folder.path()), BTreeSet::new());
     }

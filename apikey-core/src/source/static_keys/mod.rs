@@ -62,7 +62,7 @@ enum Problem {
     #[error("the file can't be read")]
     Unreadable,
     #[cfg(feature = "toml")]
-    #[error("the file can't be made")]
+    #[error("the file can't be created")]
     NotMade,
     #[error("no key is listed")]
     Empty,

@@ -1,6 +1,6 @@
 //! The service and a verifier over sockets: the real one as a process, and a scripted one.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails a test, which is what it is for")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod answers;
 mod changes;
@@ -13,9 +13,9 @@ mod told;
 
 #[path = "../../../../tests/contract"]
 mod contract {
-    #[allow(dead_code, reason = "the other templates need more of it")]
+    #[allow(dead_code, reason = "the other templates use the rest")]
     pub(crate) mod curl;
-    #[allow(dead_code, reason = "the other templates need more of it")]
+    #[allow(dead_code, reason = "the other templates use the rest")]
     pub(crate) mod http;
     pub(crate) mod patience;
 }

@@ -1,6 +1,6 @@
 //! Runs the built service and tests it over TCP. `tests/contract` tests how it starts and stops, and its README.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 const BINARY: &str = env!("CARGO_BIN_EXE_storage-api");
 const README: &str = include_str!("../../README.md");
@@ -19,7 +19,7 @@ const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: t
 #[path = "../../../../tests/contract/mod.rs"]
 mod contract;
 #[path = "../../../../tests/contract/database.rs"]
-#[expect(dead_code, reason = "the quickstarts need more of it")]
+#[expect(dead_code, reason = "the quickstarts use the rest")]
 mod keys;
 
 mod coverage;
