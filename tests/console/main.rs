@@ -5,6 +5,9 @@
 mod accounts;
 mod api_keys;
 mod audit;
+#[path = "../contract/chromium.rs"]
+mod chromium;
+mod embedded;
 mod journey;
 mod login;
 mod matrix;
