@@ -33,7 +33,7 @@ const ROOMS = [
 ];
 
 /**
- * Attributes: `heading` is the service's name; `titled` lets the page name the window; `sign-in` is the address of the
+ * Attributes: `heading` is the service's name; `titled` says that it is the whole page, and names the window; `sign-in` is the address of the
  * host's own sign-in, instead of a form that asks for a key. The slots are `logo`, and `contact`: who gives out keys.
  */
 class ApikeyConsole extends HTMLElement {
@@ -59,6 +59,8 @@ class ApikeyConsole extends HTMLElement {
 		const logo = el("img", { class: "logo", src: new URL("icon.svg", import.meta.url).href, alt: "" });
 		const bar = el("header", { class: "bar" }, el("slot", { name: "logo" }, logo), brand, this.#nav, this.#who);
 		const app = el("div", { class: "app", hidden: true }, skip, bar, this.#main, this.#message);
+		// A page of the host has landmarks of its own.
+		if (!this.hasAttribute("titled")) for (const part of [bar, this.#main]) part.role = "group";
 		root.append(style, app);
 		const start = () => {
 			app.hidden = false;

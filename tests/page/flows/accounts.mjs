@@ -63,6 +63,6 @@ test("a service account's whole life", async (visit) => {
   await page.getByText("This is not the account's name.").waitFor();
   await page.getByLabel("Type the account's name").fill("web");
   await page.getByRole("button", { name: "Delete account" }).click();
-  await page.getByRole("heading", { name: "Service accounts" }).waitFor();
+  await page.getByRole("heading", { name: "Service accounts", exact: true }).waitFor();
   assert.equal(await visit.status(secrets[0]), 401);
 });
