@@ -33,11 +33,12 @@ const ROOMS = [
 ];
 
 /**
- * Attributes: `heading` is the service's name; `titled` says that it is the whole page, and names the window; `sign-in` is the address of the
- * host's own sign-in, instead of a form that asks for a key. The slots are `logo`, and `contact`: who gives out keys.
+ * Attributes: `heading` is the service's name; `titled` says that it is the whole page, and names the window; `sign-in` is
+ * the address of the host's own sign-in, instead of a form that asks for a key. The slots are `logo`, and `contact`: who
+ * gives out keys.
  */
 class ApikeyConsole extends HTMLElement {
-	#main = el("main", { tabindex: "-1" });
+	#main = el("div", { class: "content", tabindex: "-1" });
 	#message = el("div", { class: "message", role: "status", "aria-live": "polite" });
 	#who = el("div", { class: "who" });
 	#nav = el("nav", { "aria-label": "Console", hidden: true });
@@ -57,10 +58,13 @@ class ApikeyConsole extends HTMLElement {
 		const skip = button("Skip to content", () => this.#main.focus(), { class: "skip" });
 		const brand = el("a", { class: "brand", href: href(["keys"]) }, this.#heading, el("span", {}, "API keys"));
 		const logo = el("img", { class: "logo", src: new URL("icon.svg", import.meta.url).href, alt: "" });
-		const bar = el("header", { class: "bar" }, el("slot", { name: "logo" }, logo), brand, this.#nav, this.#who);
+		const bar = el("div", { class: "bar" }, el("slot", { name: "logo" }, logo), brand, this.#nav, this.#who);
 		const app = el("div", { class: "app", hidden: true }, skip, bar, this.#main, this.#message);
 		// A page of the host has landmarks of its own.
-		if (!this.hasAttribute("titled")) for (const part of [bar, this.#main]) part.role = "group";
+		if (this.hasAttribute("titled")) {
+			this.#main.role = "main";
+			bar.role = "banner";
+		}
 		root.append(style, app);
 		const start = () => {
 			app.hidden = false;

@@ -166,5 +166,5 @@ async fn seed_many(keys: &KeyManager, store: &MemoryStore) {
         Change::Audit(AuditEvent::new(id, at, host.organization().clone(), actor.clone(), Action::KeyUpdated, &target))
     });
     let transaction = store.begin(host.organization()).await.unwrap();
-    transaction.commit(Changes { changes: events.collect(), affects_callers: false }).await.unwrap();
+    transaction.commit(Changes { changes: events.collect(), ..Changes::default() }).await.unwrap();
 }

@@ -99,7 +99,8 @@ for (const [width, colorScheme] of [
       await page.getByRole("heading", { name: "Audit trail" }).waitFor();
       await assertAccessible(visit, page, "audit");
       await page.getByRole("link", { name: "Service accounts" }).click();
-      await page.getByRole("link", { name: "website" }).click();
+      await page.getByRole("heading", { name: "Service accounts" }).waitFor();
+      await page.getByRole("link", { name: "website", exact: true }).click();
       await page.getByRole("button", { name: "Rotate all…" }).waitFor();
       await assertAccessible(visit, page, "an account");
     },

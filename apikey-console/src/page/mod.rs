@@ -21,6 +21,24 @@ pub(crate) use self::site::router;
 /// The page is served at the path at which the console is mounted, such as `/keys/`. It uses only the REST API beside
 /// it: no request leaves the service. A user may do what their key may do.
 ///
+/// # In a page of the host
+///
+/// The page is one element, which another page of the same origin can show, too. With
+/// [`Console::login`](crate::Console::login), users of the host need no key:
+///
+/// ```html
+/// <script type="module" src="/keys/apikey-console.js"></script>
+/// <apikey-console heading="Acme" sign-in="/login">
+///   <p slot="contact">Ask Dana for a key.</p>
+/// </apikey-console>
+/// ```
+///
+/// `sign-in` is the address of the host's sign-in. Without a session, the element shows a link to it, and no form for a
+/// key. The slot `contact` tells users without `keys:read` whom to ask; the slot `logo` replaces the logo. The element
+/// keeps its state in the fragment of the address. Styles neither leave nor enter it, except for the custom properties of
+/// [`theme`](Page::theme). The element sends the events `apikey-created` and `apikey-revoked`, which bubble; `detail.id`
+/// is the key's id. Keys that are deleted with their service account send no event.
+///
 /// # Security
 ///
 /// The user's key is sealed in a cookie that scripts can't read and that browsers send only to the API under `v1`. A
