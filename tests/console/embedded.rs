@@ -19,7 +19,7 @@ use axum::{
 use http::StatusCode;
 use tokio::{net::TcpListener, task::spawn_blocking};
 
-use crate::browser;
+use crate::chromium;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const KEYS: usize = 10_000;
@@ -53,7 +53,7 @@ async fn people_manage_keys_in_a_page_of_the_host() {
     let server = tokio::spawn(async move { axum::serve(listener, host(&keys)).await });
     let page = format!("http://{address}/app/");
     let program = if env::var_os("SCREENSHOTS").is_some() { "screenshots.mjs" } else { "embedded.mjs" };
-    spawn_blocking(move || browser::run(program, &[&page, "", "all"])).await.unwrap();
+    spawn_blocking(move || chromium::run(program, &[&page, "", "all"])).await.unwrap();
     server.abort();
 }
 
@@ -61,7 +61,8 @@ async fn people_manage_keys_in_a_page_of_the_host() {
 fn host(keys: &KeyManager) -> Router {
     let file = |content_type: &'static str, text: &'static str| {
         get(async move || {
-            let headers = [(CONTENT_TYPE, content_type), (CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-store")];
+            let headers =
+                [(CONTENT_TYPE, content_type), (CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-store")];
             (headers, text)
         })
     };
