@@ -98,7 +98,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError>;
 
     /// Adds a batch of usage as a whole. Returns `false` if a batch with this id was added before. A row counts for the
-    /// owner that it names, whatever became of the key, the account or the organization since. Also advances
+    /// owner that it names, even if the key, the account or the organization has changed since. Also advances
     /// `last_used_at` of existing keys and secrets.
     async fn add_usage(&self, batch: &UsageBatch) -> Result<bool, StoreError>;
 
@@ -317,7 +317,7 @@ pub enum Found {
     },
 }
 
-/// A key as the read path finds it: everything that decides whether its holder is let in, and as what. It has nothing
+/// A key as the read path finds it: everything that decides whether and with which rights it is accepted, and nothing
 /// else, because every request that the cache doesn't answer reads it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -19,7 +19,7 @@ use crate::{
 /// The targets of one row.
 const TARGETS: usize = 50;
 
-/// The latest changes that are kept. A process that is further behind empties its cache.
+/// The number of changes that are kept. A process that is further behind empties its cache.
 const MOST_CHANGES: u64 = 4_096;
 
 /// The number of changes after which old ones are deleted.
@@ -47,7 +47,7 @@ pub(crate) async fn record(change: &mut Change, names: &Names, targets: &[Invali
             change.execute(insert).await.map_err(error::failed)?;
             revision
         }
-        // One statement, because everybody waits for whoever holds the revision.
+        // One statement, because everybody waits for the holder of the revision.
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {
             let next = "WITH head AS (UPDATE @fleet SET revision = revision + 1, nonce = $1 RETURNING revision) \
@@ -81,7 +81,7 @@ impl FleetStore for SqlStore {
     async fn beat(&self, id: NodeId, lease: Duration, beat: Beat, replaces: Option<NodeId>) -> Result<(), StoreError> {
         let names = &self.database.names;
         let millis = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-        // A statement may be executed long after it was given up, so a beat never falls.
+        // A statement may be executed long after it was abandoned, so a beat never decreases.
         let write = "INSERT INTO @node AS n (id, lease_ms, applied, beat) VALUES ($1, $2, 0, $3) \
                      ON CONFLICT (id) DO UPDATE SET beat = excluded.beat WHERE n.beat < excluded.beat";
         let write = names.query(write).bind(hex(id.get())).bind(millis).bind(beat.get());

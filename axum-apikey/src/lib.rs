@@ -27,7 +27,7 @@
 //!     .route("/files", get(list).post(upload))
 //!     .route_layer(ApiKeyLayer::new(Authenticator::builder(keys).build()?))
 //!     .route("/healthz", get(|| async { "ok" }))
-//!     .layer(LingerLayer::new()); // outermost: whoever is refused has the answer, though it still sends
+//!     .layer(LingerLayer::new()); // outermost: refused clients receive the response while still sending
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! Signing in to the page with a key: what the cookie is, who may use it, and when it ends.
+//! Signing in to the page with a key: the cookie, who may use it, and when it ends.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl Stand {
         self.post(SESSION).header(OWN_PAGE.0, OWN_PAGE.1).json(&json!({"key": secret})).send().await
     }
 
-    /// The cookie of a session with this key, as browsers send it.
+    /// Returns the cookie of a session with this key, as browsers send it.
     async fn cookie(&self, secret: &str) -> String {
         let answer = self.sign_in(secret).await;
         assert_eq!(answer.status, 204, "{answer:?}");
@@ -35,7 +35,7 @@ impl Stand {
     }
 }
 
-/// The status and the problem's code.
+/// Returns the status and the problem's code.
 fn refusal(answer: &Answer) -> (u16, String) {
     (answer.status, code(answer))
 }
@@ -63,7 +63,7 @@ async fn a_key_signs_in_and_its_cookie_is_that_key() {
         );
         let caller = stand.get("/keys/v1/whoami").header("cookie", pair).expect(200).await;
         assert_eq!(caller["key"]["id"], issued.id().to_string());
-        // Other cookies of the host are no concern of it.
+        // Other cookies of the host are ignored.
         let cookies = format!("theme=dark; {pair}; other=1");
         assert_eq!(stand.whoami(&cookies).await.status, 200);
     })

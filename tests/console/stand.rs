@@ -1,4 +1,4 @@
-//! Two servers with the same console, a manager whose clock stands still, and a client.
+//! Two servers with the same console, a manager with a manual clock, and a client.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -31,13 +31,13 @@ scopes! {
 pub(crate) enum Server {
     Axum,
     Actix,
-    /// Inside a layer of the host's own, which ends requests in progress.
+    /// Inside a layer of the host, which ends requests in progress.
     AxumInLayer,
-    /// The same.
+    /// Inside a middleware of the host, which ends requests in progress.
     ActixInLayer,
 }
 
-/// Where keys are kept. Whatever is asked, the answers are the same.
+/// The database of keys. The answers are the same for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Database {
     Memory,
@@ -50,7 +50,7 @@ pub(crate) struct Stand {
     pub(crate) address: SocketAddr,
     pub(crate) keys: KeyManager,
     pub(crate) clock: ManualClock,
-    /// Dropped, it ends the server.
+    /// Ends the server on drop.
     _stop: oneshot::Sender<()>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn on_each_with(configure: impl Fn(Console) -> Console, test: i
     on_servers([Server::Axum, Server::Actix], configure, test).await;
 }
 
-/// Runs `test` on each of these servers, in memory; and on each database, one server or the other in front of it.
+/// Runs `test` on each of these servers in memory, and on each database with one of the servers.
 pub(crate) async fn on_servers<const N: usize>(
     servers: [Server; N],
     configure: impl Fn(Console) -> Console,
@@ -83,7 +83,7 @@ async fn test_on(
     configure: &impl Fn(Console) -> Console,
     test: &impl AsyncFn(Stand),
 ) {
-    // What a failure is of.
+    // The context of a failure.
     println!("on {server:?} with {database:?}");
     let folder = tempfile::tempdir().unwrap();
     let url = match database {
@@ -132,13 +132,13 @@ impl Stand {
         Actor::host("test", OrganizationId::new(organization).unwrap()).unwrap()
     }
 
-    /// A key that the host has issued.
+    /// Issues a key as the host.
     pub(crate) async fn issue(&self, organization: &str, scopes: &[&str]) -> IssuedKey {
         let key = NewKey::new("a key").scopes(scopes.iter().copied());
         self.keys.issue(&self.host(organization), key).await.unwrap()
     }
 
-    /// The secret of a key that may do everything in the organization `acme`.
+    /// Returns the secret of a key with all scopes in the organization `acme`.
     pub(crate) async fn admin(&self) -> String {
         secret_of(&self.issue("acme", &["*"]).await)
     }
@@ -198,7 +198,7 @@ impl Request {
         self.header("content-type", content_type).header("content-length", &length.to_string())
     }
 
-    /// Adds to the body, whose length is said elsewhere.
+    /// Adds to the body, whose length is declared elsewhere.
     pub(crate) fn append(&mut self, body: &[u8]) {
         self.body.extend_from_slice(body);
     }
@@ -210,7 +210,7 @@ impl Request {
         exchange(self.address, &bytes).await
     }
 
-    /// Sends it and reads the JSON of an answer that has this status.
+    /// Sends the request, and parses the JSON of an answer with this status.
     pub(crate) async fn expect(self, status: u16) -> Value {
         let sent = self.head.clone();
         let answer = self.send().await;
@@ -226,7 +226,7 @@ pub(crate) fn json(answer: &Answer) -> Value {
     serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
-/// The problem's `code`.
+/// Returns the problem's `code`.
 pub(crate) fn code(answer: &Answer) -> String {
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{answer:?}");
     assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
@@ -236,7 +236,7 @@ pub(crate) fn code(answer: &Answer) -> String {
     problem["code"].as_str().unwrap().to_owned()
 }
 
-/// The fields at fault: `field: code`.
+/// Returns the invalid fields: `field: code`.
 pub(crate) fn fields(answer: &Answer) -> Vec<String> {
     assert_eq!((answer.status, code(answer).as_str()), (422, "invalid"), "{answer:?}");
     let problem = json(answer);

@@ -151,7 +151,7 @@ impl Entry {
 
     /// Returns `true` if the key has not changed since the entry was filled, apart from the passing of time.
     ///
-    /// Waiters for the load are let in by this: the answer may be newer than any cache TTL allows.
+    /// Accepts waiters for the load: the answer may be newer than any cache TTL allows.
     pub(crate) fn is_unmarked(&self) -> bool {
         self.good_until.load(Ordering::Acquire) > STALE
     }
@@ -279,7 +279,7 @@ impl Entry {
         drop(waker);
     }
 
-    /// Returns `true` if nobody waits any more. The sweep then forgets the entry until somebody does.
+    /// Returns `true` if nobody waits any more. The sweep then drops the entry until somebody does.
     pub(super) fn is_idle(&self) -> bool {
         match &mut *self.waiters.lock() {
             Some(waiters) => {

@@ -119,7 +119,7 @@ impl Usage {
         }
     }
 
-    /// Counts a request that is let in at `now`.
+    /// Counts a request that is accepted at `now`.
     #[inline]
     pub(crate) fn accepted(&self, entry: &Arc<Entry>, now: Tick) {
         if entry.counts().accept(now) {

@@ -55,7 +55,7 @@ pub struct Claims {
 
 #[derive(Clone, Default)]
 struct More {
-    // Shared with what is told of the key's usage.
+    // Shared with the key's usage.
     organization: Option<OrganizationId>,
     service_account: Option<ServiceAccountId>,
     metadata: JsonObject,

@@ -17,7 +17,7 @@ const SHOWN: usize = 64;
 
 /// A JSON object, kept as compact text and parsed on demand. Clones share the text.
 ///
-/// An object reads back unchanged, whatever features of `serde_json` other crates of the build enable.
+/// An object is read back unchanged, whichever features of `serde_json` other crates of the build enable.
 ///
 /// ```
 /// use apikey_core::JsonObject;

@@ -146,7 +146,7 @@ impl Resolution {
     /// Creates the answer for an active key that is stored under `digest`.
     ///
     /// Pass the digest **as stored**. The authenticator compares it in constant time with those of the presented key,
-    /// so a store that answers with another key's record lets nobody in.
+    /// so another key's record is not accepted.
     #[must_use]
     pub fn new(digest: KeyDigest, claims: Claims) -> Self {
         Resolution {

@@ -145,7 +145,7 @@ impl TestKeys {
         self.authenticator.revoke(&key.id);
     }
 
-    /// Changes the record of `key` in the store, and tells nobody.
+    /// Changes the record of `key` in the store, without notification.
     pub fn update(&self, key: &TestKey, change: impl Fn(Resolution) -> Resolution) {
         for resolution in self.keys().values_mut().filter(|found| *found.claims.key_id() == key.id) {
             *resolution = change(resolution.clone());

@@ -229,7 +229,7 @@ async fn given_a_claim_that_another_node_took_when_the_first_goes_on_then_it_sto
     world.expiring_key("a", HOUR).await;
     world.expiring_key("b", HOUR).await;
     world.clock.advance(2 * HOUR);
-    // While the slow one is told of its first key, its claim ends, and the other sweeps.
+    // While the slow sweep reports its first key, its claim ends, and the other one sweeps.
     let other = Arc::new(world.node());
     let (clock, told) = (world.clock.clone(), Arc::clone(&world.told));
     let slow = Events::start(move |event| {

@@ -24,7 +24,7 @@ use crate::{
     store::{Change, Changes, KeyState, Lineage, Made, Remembered, StoreError, Transaction},
 };
 
-/// The most invalidations that other processes are told one by one.
+/// The most invalidations that other processes receive one by one.
 const MOST_TOLD: usize = 1_000;
 
 pub(super) struct Operation {

@@ -144,7 +144,7 @@ impl Authenticator {
     /// async fn revoke(authenticator: &Authenticator, id: &KeyId) -> std::io::Result<()> {
     ///     update_row(id).await?; // UPDATE keys SET revoked_at = now() WHERE id = …
     ///     authenticator.revoke(id);
-    ///     Ok(()) // from here on nobody gets in with it
+    ///     Ok(()) // no later request is accepted with it
     /// }
     /// ```
     pub fn revoke(&self, key: &KeyId) {
@@ -188,7 +188,7 @@ impl Authenticator {
     /// async fn narrow(authenticator: &Authenticator, id: &KeyId) -> std::io::Result<()> {
     ///     update_row(id, "files:read").await?;
     ///     authenticator.refresh(id);
-    ///     Ok(()) // the next request is let in with the new scopes
+    ///     Ok(()) // the next request has the new scopes
     /// }
     /// ```
     pub fn refresh(&self, key: &KeyId) {
