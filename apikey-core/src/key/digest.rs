@@ -247,7 +247,8 @@ impl FromStr for KeyDigest {
     type Err = ParseDigestError;
 
     fn from_str(text: &str) -> Result<Self, ParseDigestError> {
-        let (algorithm, hex) = text.rsplit_once(':').ok_or(ParseDigestError::Algorithm)?;
+        let parts = if text.starts_with("sha256:") { text.split_once(':') } else { text.rsplit_once(':') };
+        let (algorithm, hex) = parts.ok_or(ParseDigestError::Algorithm)?;
         Ok(Self::from_bytes(algorithm.parse()?, decode(hex)?))
     }
 }
