@@ -82,6 +82,7 @@ pub use reexports::*;
 /// services depend on one crate.
 pub mod reexports {
     pub use crate::adapter;
+    pub use crate::cache::gate::TrustGate;
     pub use crate::caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport, Revoked};
     #[cfg(feature = "test-util")]
     #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
@@ -98,7 +99,7 @@ pub mod reexports {
     #[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
     pub use crate::openapi::ApiKeySecurity;
     pub use crate::rejection::{Rejection, RejectionKind};
-    pub use crate::request::{Authenticator, AuthenticatorBuilder, ConfigError, ForeignTokens, TrustGate};
+    pub use crate::request::{Authenticator, AuthenticatorBuilder, ConfigError, ForeignTokens};
     pub use crate::scope::{
         AnyOf, RequiredScopes, Requirement, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet,
     };

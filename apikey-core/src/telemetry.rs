@@ -64,6 +64,8 @@ pub(crate) enum Failure {
     TimedOut(Duration),
     Panicked,
     Outrun,
+    /// The trust gate stays closed.
+    Distrusted,
 }
 
 pub(crate) fn resolver_failed(failure: &Failure) {
@@ -76,6 +78,9 @@ pub(crate) fn resolver_failed(failure: &Failure) {
             tracing::event!(target: TARGET, Level::ERROR, ?limit, "the resolver gave no answer in time");
         }
         Failure::Panicked => tracing::event!(target: TARGET, Level::ERROR, "the resolver panicked"),
+        Failure::Distrusted => {
+            tracing::event!(target: TARGET, Level::ERROR, "whether other processes have changed keys can't be known");
+        }
         Failure::Outrun => {
             tracing::event!(target: TARGET, Level::ERROR, "keys changed faster than one could be loaded");
         }

@@ -9,6 +9,7 @@ use slab::Slab;
 
 use super::{
     cache_key::CacheKey,
+    gate::TrustGate,
     registry::Registry,
     sweep::Sweep,
     sync::{
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) sweep: Arc<Sweep>,
     pub(crate) terms: Arc<Terms>,
+    /// `None` if the cache may always be used.
+    pub(crate) gate: Option<Box<dyn TrustGate>>,
     /// `None` if usage is not counted.
     pub(crate) usage: Option<Usage>,
     pub(crate) emits_metrics: bool,
@@ -46,9 +49,15 @@ impl Shared {
             clock,
             sweep,
             terms: Arc::new(terms),
+            gate: None,
             usage: None,
             emits_metrics: false,
         }
+    }
+
+    /// Returns `true` if a request that read `now` before this call may use the cache.
+    pub(crate) fn trusts_cache(&self, now: Tick) -> bool {
+        self.gate.as_ref().is_none_or(|gate| gate.trusts_cache(now))
     }
 }
 

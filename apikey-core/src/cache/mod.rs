@@ -7,6 +7,7 @@
 pub(crate) mod cache_key;
 pub(crate) mod entry;
 pub(crate) mod flight;
+pub(crate) mod gate;
 #[cfg(all(test, shuttle))]
 mod model;
 pub(crate) mod refused;

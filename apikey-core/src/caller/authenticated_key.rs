@@ -89,7 +89,8 @@ impl AuthenticatedKey {
         Revoked { key: self.clone(), slot: None }
     }
 
-    /// Checks that the key [is live](AuthenticatedKey::is_live), for example right before a commit.
+    /// Checks that the key [is live](AuthenticatedKey::is_live), for example right before a commit. In a fleet it also
+    /// checks that this process can know it, because it holds a lease.
     ///
     /// ```
     /// use apikey_core::{AuthenticatedKey, Rejection};
@@ -103,12 +104,16 @@ impl AuthenticatedKey {
     ///
     /// # Errors
     ///
-    /// 401 `invalid_token`: the same bytes as for a new request with the key.
+    /// 401 `invalid_token`: the same bytes as for a new request with the key. 503 if this process holds no lease.
     pub fn require_live(&self) -> Result<(), Rejection> {
-        if self.is_live() {
-            return Ok(());
-        }
-        let reason = if self.0.is_dead() { Reason::Revoked } else { Reason::Expired };
+        // The order matters, as for a request: clock, gate, entry.
+        let trusted = self.shared().trusts_cache(self.shared().clock.now());
+        let reason = match self.is_live() {
+            true if trusted => return Ok(()),
+            true => Reason::Unavailable,
+            false if self.0.is_dead() => Reason::Revoked,
+            false => Reason::Expired,
+        };
         Err(self.refuse(Rejection::new(reason, self.shared().terms.clone())))
     }
 

@@ -6,7 +6,7 @@ mod view;
 
 pub use self::{
     authenticator::{
-        Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Loading, TrustGate,
+        Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Loading,
     },
     view::{Header, HeaderLines, RequestView},
 };

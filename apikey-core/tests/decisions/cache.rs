@@ -1,16 +1,8 @@
 //! The cache: what it stores, for how long, and what invalidates it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use apikey_core::{
-    Claims, KeyId, KeyStatus, Resolution, ScopeSet, TestKey, TestKeys, Tick, TrustGate, adapter::Authentication,
-};
+use apikey_core::{Claims, KeyId, KeyStatus, Resolution, ScopeSet, TestKey, TestKeys, adapter::Authentication};
 
 use crate::support::{Request, admit, decide, refusal};
 
@@ -114,29 +106,6 @@ async fn given_a_refused_key_when_it_is_enabled_then_whatever_tells_of_it_lets_i
         assert_eq!(refusal(&keys.authenticator(), &Request::of(&key)).await, "disabled");
         tell(&keys, &key);
         admit(&keys.authenticator(), &Request::of(&key)).await;
-    }
-}
-
-struct Gate(Arc<AtomicBool>);
-
-impl TrustGate for Gate {
-    fn trusts_cache(&self, _: Tick) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-#[tokio::test]
-async fn given_a_closed_gate_when_asked_then_neither_good_nor_refused_keys_are_believed_from_memory() {
-    let open = Arc::new(AtomicBool::new(true));
-    let keys = TestKeys::with(|builder| builder.trust_gate(Gate(Arc::clone(&open))));
-    let good = keys.key(["a"]);
-    let disabled = keys.insert(|digest, id| Resolution::new(digest, Claims::new(id)).with_status(KeyStatus::Disabled));
-    let calls = [(true, 2), (true, 2), (false, 4), (false, 6), (true, 6)];
-    for (is_open, calls) in calls {
-        open.store(is_open, Ordering::SeqCst);
-        admit(&keys.authenticator(), &Request::of(&good)).await;
-        assert_eq!(refusal(&keys.authenticator(), &Request::of(&disabled)).await, "disabled");
-        assert_eq!(keys.resolver_calls(), calls);
     }
 }
 

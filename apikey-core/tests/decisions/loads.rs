@@ -236,18 +236,3 @@ async fn given_changes_that_outrun_every_load_when_the_third_is_lost_then_the_re
     assert_eq!(reason(&decision), "unavailable");
     assert_eq!(calls.load(Ordering::SeqCst), 3);
 }
-
-#[tokio::test]
-async fn given_a_closed_gate_when_a_load_is_under_way_then_a_later_request_does_not_join_it() {
-    struct Closed;
-    impl apikey_core::TrustGate for Closed {
-        fn trusts_cache(&self, _: apikey_core::Tick) -> bool {
-            false
-        }
-    }
-    let desk = Desk::new();
-    let authenticator = desk.authenticator(|builder| builder.trust_gate(Closed));
-    let _first = begun(&authenticator, 0..1);
-    let _second = begun(&authenticator, 0..1);
-    assert_eq!(desk.calls(), 2);
-}

@@ -4,6 +4,7 @@
 
 mod cache;
 mod ends;
+mod gate;
 mod handles;
 mod headers;
 mod loads;

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use super::{Authenticator, Inner, TrustGate};
+use super::{Authenticator, Inner};
 use crate::{
-    cache::{entry::Shared, flight::Flights, refused::RefusedKeys, table::Table, usage::Usage},
+    cache::{entry::Shared, flight::Flights, gate::TrustGate, refused::RefusedKeys, table::Table, usage::Usage},
     caller::ActivitySink,
     clock::Clock,
     key::{KeyFormat, KeyHasher},
@@ -336,6 +336,7 @@ impl AuthenticatorBuilder {
         let mut shared = Shared::new(self.clock, terms);
         shared.usage = self.count_usage.then(Usage::new);
         shared.emits_metrics = self.metrics;
+        shared.gate = self.gate;
         Ok(Authenticator(Arc::new(Inner {
             resolver: self.resolver,
             longest: formats.iter().map(KeyFormat::longest).max().unwrap_or_default(),
@@ -350,7 +351,6 @@ impl AuthenticatorBuilder {
             flights: Flights::new(),
             permits: Arc::new(Semaphore::new(self.resolver_concurrency - reserved)),
             reserved_permits: Arc::new(Semaphore::new(reserved)),
-            gate: self.gate,
             cache_ttl: self.cache_ttl,
             refused_ttl: self.refused_ttl,
             resolver_timeout: self.resolver_timeout,

@@ -56,6 +56,19 @@ pub(super) async fn load(inner: Arc<Inner>, presented: PresentedKey, lookup: Loo
     })
 }
 
+/// Waits until the gate lets a request use the cache that came at `arrived`. Returns `false` if it doesn't.
+pub(super) async fn regain(inner: Arc<Inner>, arrived: Tick) -> bool {
+    let deadline = Instant::now().checked_add(inner.resolver_timeout);
+    let guarded = AssertUnwindSafe(async {
+        let gate = inner.shared.gate.as_ref();
+        match gate.map(|gate| gate.regain(arrived)) {
+            Some(regained) => within(deadline, regained).await.unwrap_or(false),
+            None => true,
+        }
+    });
+    guarded.catch_unwind().await.unwrap_or(false)
+}
+
 /// Runs `future` until `deadline`. `None` means that the deadline is beyond the clock's range.
 async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Result<T, Elapsed> {
     match deadline {

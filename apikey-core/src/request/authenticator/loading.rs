@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Authenticator, Decision, Lookup,
-    load::{Loaded, load},
+    load::{Loaded, load, regain},
 };
 use crate::{
     cache::flight::{Flight, Flights},
@@ -31,14 +31,23 @@ pub struct Loading {
     authenticator: Authenticator,
     presented: PresentedKey,
     lookup: Lookup,
-    flight: Flight<Loaded>,
+    stage: Stage,
     attempts_left: u8,
+}
+
+enum Stage {
+    /// The request waits until the cache may be used.
+    Regaining(Pin<Box<dyn Future<Output = bool> + Send>>),
+    Flying(Flight<Loaded>),
 }
 
 impl Loading {
     pub(super) fn new(authenticator: Authenticator, presented: PresentedKey, lookup: Lookup) -> Self {
-        let flight = board(&authenticator, &presented, &lookup);
-        Loading { authenticator, presented, lookup, flight, attempts_left: ATTEMPTS - 1 }
+        let stage = match lookup.trusted {
+            true => Stage::Flying(board(&authenticator, &presented, &lookup)),
+            false => Stage::Regaining(Box::pin(regain(Arc::clone(&authenticator.0), lookup.now))),
+        };
+        Loading { authenticator, presented, lookup, stage, attempts_left: ATTEMPTS - 1 }
     }
 
     /// Returns the decision from a load, or `None` if the key has changed since and must be loaded again.
@@ -71,11 +80,9 @@ impl Loading {
 fn board(authenticator: &Authenticator, presented: &PresentedKey, lookup: &Lookup) -> Flight<Loaded> {
     let load = load(Arc::clone(&authenticator.0), presented.clone(), *lookup);
     // With a TTL of zero, a request must not share an answer that was requested before it.
-    let may_share = lookup.trusted && !authenticator.0.cache_ttl.is_zero();
-    match may_share {
-        true => authenticator.0.flights.join(lookup.cache_key, || authenticator.0.cached(lookup), load),
-        // Another request's load may have begun before a change that the gate guards against.
-        false => Flights::alone(load),
+    match authenticator.0.cache_ttl.is_zero() {
+        false => authenticator.0.flights.join(lookup.cache_key, || authenticator.0.cached(lookup), load),
+        true => Flights::alone(load),
     }
 }
 
@@ -85,7 +92,19 @@ impl Future for Loading {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decision> {
         let this = &mut *self;
         loop {
-            let loaded = ready!(Pin::new(&mut this.flight).poll(cx));
+            let loaded = match &mut this.stage {
+                Stage::Flying(flight) => ready!(Pin::new(flight).poll(cx)),
+                Stage::Regaining(regained) => {
+                    if !ready!(regained.as_mut().poll(cx)) {
+                        telemetry::resolver_failed(&Failure::Distrusted);
+                        return Poll::Ready(Err(this.authenticator.rejection(Reason::Unavailable, None)));
+                    }
+                    // What was cached while the request waited may be used, and so may a load of another request.
+                    this.lookup.now = this.authenticator.0.shared.clock.now();
+                    this.stage = Stage::Flying(board(&this.authenticator, &this.presented, &this.lookup));
+                    continue;
+                }
+            };
             if let Some(decision) = this.decide(loaded) {
                 return Poll::Ready(decision);
             }
@@ -94,7 +113,7 @@ impl Future for Loading {
                 return Poll::Ready(Err(this.authenticator.rejection(Reason::Unavailable, None)));
             }
             this.attempts_left -= 1;
-            this.flight = board(&this.authenticator, &this.presented, &this.lookup);
+            this.stage = Stage::Flying(board(&this.authenticator, &this.presented, &this.lookup));
         }
     }
 }

@@ -61,16 +61,6 @@ pub enum Authentication {
     Loading(Loading),
 }
 
-/// Decides whether cached answers may be used now. It is called for every request that the cache could answer.
-///
-/// A single process may always use its cache, because it makes every revocation itself. A node of a fleet may use its
-/// cache only while it holds a lease from the store, because another node may revoke. If the cache may not be used, the
-/// key is looked up again.
-pub trait TrustGate: Send + Sync + 'static {
-    /// Returns `true` if cached answers may be used. `now` is the authenticator's clock, read before this call.
-    fn trusts_cache(&self, now: Tick) -> bool;
-}
-
 struct Inner {
     resolver: Arc<dyn ErasedResolver>,
     formats: Box<[KeyFormat]>,
@@ -89,7 +79,6 @@ struct Inner {
     /// Permits for loads of unknown keys, and the reserved ones for keys known to be valid.
     permits: Arc<Semaphore>,
     reserved_permits: Arc<Semaphore>,
-    gate: Option<Box<dyn TrustGate>>,
     cache_ttl: Duration,
     refused_ttl: Duration,
     resolver_timeout: Duration,
@@ -323,11 +312,11 @@ impl Authenticator {
         let cache_key = CacheKey::of(credential.token);
         // The order matters: clock, gate, entry. If the gate was open at `now` and the entry is valid after that, it
         // was valid at some moment of the lease. A gate's promises concern other machines, so it gets the exact time.
-        let now = match &inner.gate {
+        let now = match &inner.shared.gate {
             None => inner.shared.clock.at_latest(),
             Some(_) => inner.shared.clock.now(),
         };
-        let trusted = self.trusts_cache(now);
+        let trusted = inner.shared.trusts_cache(now);
         let cached = inner.table.get(&cache_key).filter(|entry| !entry.is_dead());
         match cached {
             Some(entry) if trusted && entry.is_good(now) => {
@@ -402,10 +391,6 @@ impl Authenticator {
         self.0.foreign_tokens == ForeignTokens::PassThrough
             && header == Header::Authorization
             && !self.0.formats.iter().any(|format| format.has_prefix(token))
-    }
-
-    fn trusts_cache(&self, now: Tick) -> bool {
-        self.0.gate.as_ref().is_none_or(|gate| gate.trusts_cache(now))
     }
 
     fn pass(&self) -> Authentication {

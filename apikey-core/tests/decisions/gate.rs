@@ -1,0 +1,140 @@
+//! The trust gate: what requests do while the cache may not be used.
+
+use std::{
+    future::pending,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use apikey_core::{Claims, KeyStatus, Resolution, TestKeys, Tick, TrustGate};
+use tokio::sync::watch;
+
+use crate::support::{Request, admit, begin, poll, reason, refusal};
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Open,
+    /// It will open, or say that it can't.
+    Closed,
+    Opens,
+    Fails,
+    Panics,
+}
+
+struct Gate {
+    state: watch::Receiver<State>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl TrustGate for Gate {
+    fn trusts_cache(&self, _: Tick) -> bool {
+        *self.state.borrow() == State::Open
+    }
+
+    fn regain(&self, _: Tick) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut state = self.state.clone();
+        Box::pin(async move {
+            match *state.wait_for(|state| *state != State::Closed).await.unwrap() {
+                State::Panics => panic!("the gate is broken"),
+                state => state != State::Fails,
+            }
+        })
+    }
+}
+
+/// Keys behind a gate, the gate's state, and how many requests it has been asked to wait for.
+fn gated() -> (TestKeys, watch::Sender<State>, Arc<AtomicUsize>) {
+    let (sender, state) = watch::channel(State::Open);
+    let waiting = Arc::default();
+    let gate = Gate { state, waiting: Arc::clone(&waiting) };
+    (TestKeys::with(|builder| builder.trust_gate(gate)), sender, waiting)
+}
+
+#[tokio::test]
+async fn given_cached_keys_when_the_gate_is_regained_then_the_cache_answers() {
+    let (keys, gate, waiting) = gated();
+    let good = keys.key(["a"]);
+    let disabled = keys.insert(|digest, id| Resolution::new(digest, Claims::new(id)).with_status(KeyStatus::Disabled));
+    for (state, waits) in [(State::Open, 0), (State::Open, 0), (State::Opens, 2), (State::Opens, 4), (State::Open, 4)] {
+        gate.send(state).unwrap();
+        admit(&keys.authenticator(), &Request::of(&good)).await;
+        assert_eq!(refusal(&keys.authenticator(), &Request::of(&disabled)).await, "disabled");
+        assert_eq!(waiting.load(Ordering::SeqCst), waits);
+        assert_eq!(keys.resolver_calls(), 2, "nothing is looked up twice");
+    }
+}
+
+#[tokio::test]
+async fn given_a_closed_gate_when_requests_come_then_none_is_looked_up_until_it_opens() {
+    let (keys, gate, waiting) = gated();
+    let key = keys.key(["a"]);
+    gate.send(State::Closed).unwrap();
+    let mut requests = [(); 3].map(|()| begin(&keys.authenticator(), &Request::of(&key)));
+    for request in &mut requests {
+        assert!(poll(request).is_pending());
+    }
+    assert_eq!((waiting.load(Ordering::SeqCst), keys.resolver_calls()), (3, 0));
+    gate.send(State::Opens).unwrap();
+    for request in requests {
+        assert!(request.await.is_ok());
+    }
+    assert_eq!(keys.resolver_calls(), 1, "they share one lookup");
+}
+
+#[tokio::test]
+async fn given_a_key_revoked_while_requests_wait_when_the_gate_opens_then_it_is_refused() {
+    let (keys, gate, _) = gated();
+    let key = keys.key(["a"]);
+    admit(&keys.authenticator(), &Request::of(&key)).await;
+    gate.send(State::Closed).unwrap();
+    let mut request = begin(&keys.authenticator(), &Request::of(&key));
+    assert!(poll(&mut request).is_pending());
+    keys.revoke(&key);
+    gate.send(State::Opens).unwrap();
+    assert_eq!(reason(&request.await), "revoked");
+}
+
+#[tokio::test]
+async fn given_a_gate_that_fails_or_panics_when_asked_then_requests_are_unavailable_and_not_looked_up() {
+    for state in [State::Fails, State::Panics] {
+        let (keys, gate, _) = gated();
+        let key = keys.key(["a"]);
+        admit(&keys.authenticator(), &Request::of(&key)).await;
+        gate.send(state).unwrap();
+        assert_eq!(refusal(&keys.authenticator(), &Request::of(&key)).await, "unavailable");
+        assert_eq!(keys.resolver_calls(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn given_a_gate_that_never_answers_when_asked_then_the_resolvers_timeout_ends_the_wait() {
+    struct Stuck;
+    impl TrustGate for Stuck {
+        fn trusts_cache(&self, _: Tick) -> bool {
+            false
+        }
+        fn regain(&self, _: Tick) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+            Box::pin(pending())
+        }
+    }
+    let keys = TestKeys::with(|builder| builder.trust_gate(Stuck));
+    assert_eq!(refusal(&keys.authenticator(), &Request::of(&keys.key(["a"]))).await, "unavailable");
+    assert_eq!(keys.resolver_calls(), 0);
+}
+
+#[tokio::test]
+async fn given_a_caller_when_the_gate_is_closed_then_no_commit_is_allowed() {
+    let (keys, gate, _) = gated();
+    let key = keys.key(["a"]);
+    let caller = admit(&keys.authenticator(), &Request::of(&key)).await;
+    assert!(caller.require_live().is_ok());
+    gate.send(State::Closed).unwrap();
+    assert_eq!(caller.require_live().unwrap_err().status(), 503);
+    assert!(caller.is_live(), "nothing is known against it");
+    keys.revoke(&key);
+    assert_eq!(caller.require_live().unwrap_err().status(), 401);
+}
