@@ -57,8 +57,8 @@ export async function attention(ctx, current) {
 		const count = next_cursor ? `${MOST}+` : String(items.length);
 		return card(count, label, about, href(["keys"], name === current ? {} : { show: name }), name === current);
 	});
-	const spiking = hourly(ctx, "usage", {}).then(({ all }) =>
-		card(String(spikes(all).size), "Spikes", "hours of unusual use", href(["usage"]), false),
+	const spiking = hourly(ctx, "usage", {}).then((hours) =>
+		card(String(spikes(hours).size), "Spikes", "hours of unusual use", href(["usage"]), false),
 	);
 	return el("nav", { class: "cards", "aria-label": "What needs attention" }, await Promise.all([...cards, spiking]));
 }

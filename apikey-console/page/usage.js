@@ -31,7 +31,7 @@ export async function hourly(ctx, path, query) {
 	const hour = HOUR * 1_000;
 	const from = new Date((Math.ceil(Date.now() / hour) - HOURS) * hour).toISOString();
 	const hours = await ctx.call("GET", path, { query: { ...query, bucket: "hour", from } });
-	return { all: spread(hours, HOUR) };
+	return spread(hours, HOUR);
 }
 
 /**
@@ -59,7 +59,7 @@ export function spikes(hours) {
  * @param {boolean} [withSpikes]
  */
 export async function usage(ctx, path, query = {}, withSpikes = false) {
-	const [{ all: hours }, days] = await Promise.all([
+	const [hours, days] = await Promise.all([
 		hourly(ctx, path, query),
 		ctx.call("GET", path, { query: { ...query, bucket: "day" } }),
 	]);

@@ -142,7 +142,7 @@ async fn seed_usage(keys: &KeyManager, store: &MemoryStore) {
                     hour,
                     ok: each * swing + spike,
                     refused: each * swing / 40,
-                    last_used: Vec::new(),
+                    last_used: vec![(record.secrets[0].digest.clone(), hour)],
                 });
             }
         }

@@ -19,10 +19,10 @@ const SCREENS = {
 mkdirSync(folder, { recursive: true });
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-background-networking"] });
 for (const [width, height, colorScheme] of [
-  [1280, 800, "light"],
-  [1280, 800, "dark"],
-  [390, 844, "light"],
-  [390, 844, "dark"],
+  [1280, 660, "light"],
+  [1280, 660, "dark"],
+  [390, 740, "light"],
+  [390, 740, "dark"],
 ]) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme });
   const page = await context.newPage();
@@ -31,6 +31,12 @@ for (const [width, height, colorScheme] of [
     // The page itself, with the host's login.
     await page.goto(`${origin}/keys/${screen}`);
     await page.getByText(text).first().waitFor();
+    if (name === "usage") await page.getByRole("button", { name: "7 days" }).click();
+    await page.waitForFunction(() => {
+      const { shadowRoot } = document.querySelector("apikey-console");
+      return !shadowRoot.querySelector("[aria-busy=true]");
+    });
+    // Owners' names come after their keys.
     await page.waitForLoadState("networkidle");
     await page.screenshot({ path: `${folder}${name}-${width}-${colorScheme}.png` });
   }
