@@ -159,7 +159,8 @@ function filters(ctx, query, accounts, environments, search) {
 		oninput: () => {
 			clearTimeout(typing);
 			// The reader may have left meanwhile, and the address then is another screen's.
-			typing = setTimeout(() => form.isConnected && search(changed(), true), TYPING_MS);
+			const here = location.hash;
+			typing = setTimeout(() => location.hash === here && search(changed(), true), TYPING_MS);
 		},
 	});
 	/** @param {string} name @param {string} label @param {[string, string][]} options */

@@ -1,14 +1,17 @@
 //! Signing in to the page with a key: the cookie, who may use it, and when it ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use apikey_console::{Console, Page};
 use apikey_core::ScopeSet;
 use apikey_manager::{Actor, Expiry, NewKey, OrganizationId, Rights};
+use apikey_sqlx::SqlOptions;
+use apikey_testkit::PrivatePostgres;
 use serde_json::{Value, json};
 use support::wire::Answer;
+use tokio::task::JoinSet;
 
-use crate::stand::{Request, Stand, code, fields, on_each, on_each_with, secret_of};
+use crate::stand::{Request, Server, Stand, code, fields, on_each, on_each_with, secret_of};
 
 const OWN_PAGE: (&str, &str) = ("sec-fetch-site", "same-origin");
 const SESSION: &str = "/keys/v1/session";
@@ -291,4 +294,42 @@ async fn without_a_page_there_are_no_sessions() {
         assert_eq!(body["code"], "not_found");
     })
     .await;
+}
+
+/// How many sign in at the same time; the others wait for their turn, and not for ever.
+const AT_ONCE: usize = 16;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_in_attempts_are_bounded_and_nobody_is_locked_out() {
+    let Some(postgres) = PrivatePostgres::shared() else { return };
+    for server in [Server::Axum, Server::Actix] {
+        let url = postgres.create_database();
+        let store = SqlOptions::new().timeout(Duration::from_secs(60)).connect(&url).await.unwrap();
+        let stand = Arc::new(Stand::start(server, store, &with_page).await);
+        let good = stand.admin().await;
+        let mut revoked = Vec::new();
+        for _ in 0..AT_ONCE + 4 {
+            let issued = stand.issue("acme", &["*"]).await;
+            stand.keys.revoke(&stand.host("acme"), issued.id(), "").await.unwrap();
+            revoked.push(secret_of(&issued));
+        }
+        // Whoever has a turn keeps it for as long as the store is held up.
+        let mut holder = postgres.session(&url);
+        holder.run("BEGIN; LOCK TABLE apikey_secret, apikey_key IN ACCESS EXCLUSIVE MODE");
+        let mut attempts = JoinSet::new();
+        for secret in revoked {
+            let stand = Arc::clone(&stand);
+            attempts.spawn(async move { stand.sign_in(&secret).await });
+        }
+        for _ in 0..4 {
+            let answer = attempts.join_next().await.unwrap().unwrap();
+            assert_eq!(refusal(&answer), is(503, "unavailable"));
+            assert!(answer.header("retry-after").is_some(), "{answer:?}");
+        }
+        holder.run("ROLLBACK");
+        while let Some(answer) = attempts.join_next().await {
+            assert_eq!(refusal(&answer.unwrap()), is(401, "invalid_token"));
+        }
+        assert_eq!(stand.sign_in(&good).await.status, 204);
+    }
 }

@@ -3,6 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     thread,
+    time::Duration,
 };
 
 use actix_apikey::ApiKeyMiddleware;
@@ -111,6 +112,8 @@ impl Stand {
             .format(format)
             .catalog(catalog())
             .clock(clock.clone())
+            // Tests say themselves for how long a store is held up.
+            .authenticator(|authenticator| authenticator.resolver_timeout(Duration::from_secs(60)))
             .limits(async |organization| {
                 Ok(match organization.as_str() {
                     "small" => Limits::new().keys(3).service_accounts(1),

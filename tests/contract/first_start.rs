@@ -45,6 +45,14 @@ fn given_an_empty_folder_when_several_start_at_once_then_one_shows_a_key_and_all
 }
 
 #[test]
+fn given_a_console_when_started_then_the_address_of_its_page_is_shown() {
+    let folder = Folder::new();
+    let service = folder.start();
+    let expected = API.has_console.then(|| format!("http://{}/keys/", service.address));
+    assert_eq!(service.page, expected);
+}
+
+#[test]
 fn given_an_address_in_use_when_started_then_it_ends_and_no_key_is_made_that_nobody_sees() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -73,15 +73,17 @@ pub(crate) struct Launch {
 impl Launch {
     /// Waits until it listens, which its last line reports.
     pub(crate) fn ready(self) -> Service {
-        let mut key = None;
+        let (mut key, mut page) = (None, None);
         loop {
             let Ok(line) = self.out.recv_timeout(PATIENCE) else {
                 panic!("it doesn't listen: {:?}", self.end());
             };
             if let Some(address) = line.strip_prefix("listening on http://") {
-                return Service { address: address.to_owned(), key, launch: self };
+                return Service { address: address.to_owned(), key, page, launch: self };
             } else if let Some(text) = line.strip_prefix("API key \"bootstrap\", shown only now: ") {
                 key = Some(text.to_owned());
+            } else if let Some(address) = line.strip_prefix("manage keys at ") {
+                page = Some(address.to_owned());
             } else if !line.contains(' ') {
                 key = Some(line);
             } else {
@@ -103,6 +105,8 @@ pub(crate) struct Service {
     pub(crate) address: String,
     /// The key that it has shown.
     pub(crate) key: Option<String>,
+    /// Where it says that keys are managed.
+    pub(crate) page: Option<String>,
     launch: Launch,
 }
 

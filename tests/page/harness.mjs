@@ -107,8 +107,9 @@ export async function assertAccessible(visit, page, where) {
 
 /** Runs every test, and says what came of each. */
 export async function main() {
-  const [executablePath, pageAddress, key, which] = process.argv.slice(2);
-  const service = { page: pageAddress, origin: new URL(pageAddress).origin, key };
+  const [executablePath, pageAddress, key, which, proxiedPage, proxiedKey] = process.argv.slice(2);
+  const proxied = { page: proxiedPage, key: proxiedKey };
+  const service = { page: pageAddress, origin: new URL(pageAddress).origin, key, proxied };
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-background-networking"] });
   let failed = 0;
   const only = process.env.ONLY ?? "";

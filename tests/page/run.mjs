@@ -1,6 +1,7 @@
 /**
  * The page in a real browser, against a service that was just started: `node run.mjs <browser> <address of the page> <key>
- * all|main`. Every file of `flows` registers its tests. `ONLY=text` runs those whose names hold the text.
+ * all|main <address> <key>`. The last two are of a service whose public path is `/acme/keys`. Every file of `flows` registers
+ * its tests. `ONLY=text` runs those whose names hold the text.
  */
 
 import { readdirSync } from "node:fs";

@@ -59,7 +59,7 @@ async fn open_keys() -> anyhow::Result<KeyManager> {
 /// The routes of each worker's application.
 fn routes(keys: &KeyManager, client_timeout: Duration) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     let (files, authenticator) = (Data::new(Files::default()), keys.authenticator());
-    let console = Console::new(keys).public_path("/keys").page(Page::new().title("Files"));
+    let console = Console::new(keys).public_path(setting("PUBLIC_PATH", "/keys")).page(Page::new().title("Files"));
     move |config| {
         let in_time = move |request, next| in_time(client_timeout, request, next);
         let whoami = async |key: ApiKey| Json(key.claims().clone());
@@ -110,6 +110,7 @@ async fn main() -> anyhow::Result<()> {
                 .client_disconnect_timeout(client_timeout)
                 .shutdown_signal(stop_signal()?)
                 .shutdown_timeout(10);
+            println!("manage keys at http://{address}/keys/");
             println!("listening on http://{address}");
             server.listen(listener)?.run().await?;
             // Writes the remaining usage.

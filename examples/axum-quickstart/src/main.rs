@@ -56,6 +56,7 @@ async fn open_keys() -> anyhow::Result<KeyManager> {
 }
 
 fn app(keys: &KeyManager, client_timeout: Duration) -> Router {
+    let console = Console::new(keys).public_path(setting("PUBLIC_PATH", "/keys")).page(Page::new().title("Files"));
     // Any web page may call the service if its user provides a key, because browsers send none by themselves.
     let cors = CorsLayer::permissive().allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH]);
     Router::new()
@@ -66,7 +67,7 @@ fn app(keys: &KeyManager, client_timeout: Duration) -> Router {
         .route_layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
         // Routes above require a key. Routes below don't, or check themselves.
         .route_layer(ApiKeyLayer::new(keys.authenticator()))
-        .nest_service("/keys", Console::new(keys).public_path("/keys").page(Page::new().title("Files")))
+        .nest_service("/keys", console)
         .route("/healthz", get(async || "ok"))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such route."))
         // Outside the key layer: preflights have no key, and pages can read refusals only with CORS headers.
@@ -116,7 +117,9 @@ async fn main() -> anyhow::Result<()> {
 /// Serves until shutdown. `axum::serve` would wait for slow clients without a limit.
 async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> io::Result<()> {
     let (stop, handle) = (stop_signal()?, axum_server::Handle::new());
-    println!("listening on http://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    println!("manage keys at http://{address}/keys/");
+    println!("listening on http://{address}");
     let mut server = axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(client_timeout);
     server.http_builder().http1().header_read_timeout(client_timeout);
     server.http_builder().http2().keep_alive_interval(client_timeout).keep_alive_timeout(client_timeout);

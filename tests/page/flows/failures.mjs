@@ -1,5 +1,6 @@
 /** A service that is slow, or fails, or can't be reached. */
 
+import assert from "node:assert/strict";
 import { test } from "../harness.mjs";
 
 test("a slow API is waited for, and a failing one can be asked again", async (visit) => {
@@ -23,4 +24,21 @@ test("a slow API is waited for, and a failing one can be asked again", async (vi
   await page.unroute("**/v1/limits");
   await page.getByRole("button", { name: "Try again" }).click();
   await page.getByRole("heading", { name: "API keys" }).waitFor();
+});
+
+test("a dialog whose change fails keeps what was typed", async (visit) => {
+  visit.expected.push(/net::ERR_FAILED/);
+  const { key } = await visit.issue("not revoked yet");
+  const page = await visit.signIn(`#/keys/${key.id}`);
+  await page.getByRole("button", { name: "Revoke…" }).click();
+  const reason = page.getByLabel("Reason");
+  await reason.fill("leaked");
+  await page.getByLabel("Type the key's name").fill("not revoked yet");
+  await page.route("**/revoke", (route) => route.abort());
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.getByText("It may or may not have made the change.").waitFor();
+  assert.equal(await reason.inputValue(), "leaked");
+  await page.unroute("**/revoke");
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.getByText("Revoked on").waitFor();
 });
