@@ -62,6 +62,7 @@ export class Visit {
     await page.getByLabel("API key", { exact: true }).fill(key);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("button", { name: "Sign out" }).waitFor();
+    await page.getByRole("button", { name: "Sign in" }).waitFor({ state: "detached" });
     return page;
   }
 

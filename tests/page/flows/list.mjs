@@ -39,10 +39,9 @@ test("keys are found by environment, service account and creator", async (visit)
   const shows = async (...names) => {
     for (const name of ["account", "maker", "made"]) {
       const state = names.includes(name) ? "visible" : "detached";
-      await page
-        .getByRole("link", { name: `sifted: ${name}`, exact: true })
-        .first()
-        .waitFor({ state });
+      // An owner may be one of these keys, too.
+      const rows = page.getByRole("rowheader");
+      await rows.getByRole("link", { name: `sifted: ${name}`, exact: true }).waitFor({ state });
     }
   };
   const choose = (label, option) => page.getByLabel(label, { exact: true }).selectOption(option);

@@ -11,7 +11,8 @@ async function proxied(prefix, origin) {
   const server = createServer((asked, answer) => {
     if (!asked.url.startsWith(`${prefix}/`)) return answer.writeHead(404).end();
     const path = asked.url.slice(prefix.length);
-    const passed = request({ hostname, port, path, method: asked.method, headers: asked.headers }, (given) => {
+    const options = { hostname, port, path, method: asked.method, agent: false };
+    const passed = request({ ...options, headers: { ...asked.headers, connection: "close" } }, (given) => {
       answer.writeHead(given.statusCode, given.headers);
       given.pipe(answer);
     });
