@@ -113,9 +113,9 @@ fn given_the_workspace_when_its_crates_depend_on_each_other_then_only_as_drawn()
         ("axum-apikey", &["tower-apikey"]),
         ("actix-apikey", &["apikey-core"]),
         ("apikey-fleet", &[]),
-        ("apikey-manager", &["apikey-core"]),
-        ("apikey-sqlx", &["apikey-core", "apikey-manager"]),
-        ("apikey-conformance", &["apikey-core", "apikey-manager"]),
+        ("apikey-manager", &["apikey-core", "apikey-fleet"]),
+        ("apikey-sqlx", &["apikey-core", "apikey-fleet", "apikey-manager"]),
+        ("apikey-conformance", &["apikey-core", "apikey-fleet", "apikey-manager"]),
         ("apikey-console", &["apikey-core", "apikey-manager", "tower-apikey"]),
     ];
     for (name, allowed) in drawn.iter().filter(|(name, _)| members.contains(*name)) {
