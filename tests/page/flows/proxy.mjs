@@ -13,7 +13,8 @@ async function proxied(prefix, origin) {
     const path = asked.url.slice(prefix.length);
     const options = { hostname, port, path, method: asked.method, agent: false };
     const passed = request({ ...options, headers: { ...asked.headers, connection: "close" } }, (given) => {
-      answer.writeHead(given.statusCode, given.headers);
+      const { connection: _, ...headers } = given.headers;
+      answer.writeHead(given.statusCode, headers);
       given.pipe(answer);
     });
     passed.on("error", () => answer.destroy());
