@@ -60,7 +60,7 @@ export async function showEdit(ctx, id) {
 			el("a", { href: href(["keys"]) }, "API keys"),
 			el("a", { href: href(["keys", id]) }, theirs(key.name)),
 		),
-		el("header", { class: "head" }, el("h1", { tabindex: "-1" }, "Edit ", theirs(key.name))),
+		el("div", { class: "head" }, el("h1", { tabindex: "-1" }, "Edit ", theirs(key.name))),
 		form,
 	);
 	return { title: `Edit ${key.name}`, content: [content] };

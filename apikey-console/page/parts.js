@@ -177,7 +177,7 @@ export function details(facts) {
  */
 export function head(title, under, ...actions) {
 	return el(
-		"header",
+		"div",
 		{ class: "head" },
 		el("div", {}, el("h1", { tabindex: "-1" }, title), under && el("p", { class: "sub muted" }, under)),
 		actions.some(Boolean) && el("div", { class: "actions" }, actions),
