@@ -52,7 +52,6 @@ mod backoff;
 mod error;
 mod events;
 mod fleet;
-mod hint;
 mod idempotency;
 mod import;
 mod limits;

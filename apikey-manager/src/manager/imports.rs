@@ -12,7 +12,6 @@ use crate::{
     actor::Actor,
     audit::Action,
     error::ManageError,
-    hint::hint_of,
     import::{ImportKey, ImportProgress, ImportSecret, RowError},
     limits::Limits,
     record::KeyRecord,
@@ -165,7 +164,7 @@ impl Operation {
                     shared.formats.iter().find_map(|format| format.check(text).ok().map(|parsed| (format, parsed)));
                 match accepted {
                     Some((format, parsed)) => {
-                        hint = hint_of(key, format, parsed.environment());
+                        hint = format.hint(key, parsed.environment());
                         environment = parsed.environment().map(str::to_owned).or(environment);
                     }
                     None => fields.push("key", "malformed", "the key matches no accepted format"),

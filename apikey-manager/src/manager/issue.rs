@@ -9,8 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{KeyManager, Shared, operation::Operation};
 use crate::{
-    actor::Actor, audit::Action, error::ManageError, hint::hint_of, limits::Limits, record::KeyRecord, rights::Level,
-    validate::Fields,
+    actor::Actor, audit::Action, error::ManageError, limits::Limits, record::KeyRecord, rights::Level, validate::Fields,
 };
 
 /// The most grants of a key.
@@ -298,7 +297,7 @@ impl Operation {
         let digest = self.shared.hasher.digest(&secret);
         let organization = self.actor.organization.clone();
         let mut key = KeyRecord::new(KeyId::generate(self.now)?, organization, digest, self.now, self.actor.id.clone());
-        key.hint = hint_of(&secret, &self.shared.format, draft.environment.as_deref());
+        key.hint = self.shared.format.hint(&secret, draft.environment.as_deref());
         key.name = draft.name;
         key.description = draft.description;
         key.scopes = draft.scopes;

@@ -9,7 +9,6 @@ use crate::{
     actor::Actor,
     audit::Action,
     error::{Forbidden, ManageError},
-    hint::hint_of,
     record::{KeyRecord, SecretRecord, Status},
     rights::Level,
     store::{Change, Made},
@@ -174,7 +173,7 @@ impl Operation {
         }
         let digest = self.shared.hasher.digest(&secret);
         key.secrets.insert(0, SecretRecord::new(digest.clone(), now));
-        key.hint = hint_of(&secret, &self.shared.format, before.environment.as_deref());
+        key.hint = self.shared.format.hint(&secret, before.environment.as_deref());
         let mut forgotten = key.secrets.split_off(key.secrets.len().min(REMEMBERED));
         if let Some(at) = forgotten.iter().position(|secret| Some(&secret.digest) == kept) {
             key.secrets.push(forgotten.remove(at));

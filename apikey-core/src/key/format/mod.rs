@@ -7,6 +7,7 @@ mod alphabet;
 mod builder;
 mod checksum;
 mod generate;
+mod hint;
 mod parse;
 mod pattern;
 
