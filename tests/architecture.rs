@@ -112,6 +112,7 @@ fn given_the_workspace_when_its_crates_depend_on_each_other_then_only_as_drawn()
         ("tower-apikey", &["apikey-core"]),
         ("axum-apikey", &["tower-apikey"]),
         ("actix-apikey", &["apikey-core"]),
+        ("apikey-client", &["apikey-core"]),
         ("apikey-fleet", &[]),
         ("apikey-manager", &["apikey-core", "apikey-fleet"]),
         ("apikey-sqlx", &["apikey-core", "apikey-fleet", "apikey-manager"]),

@@ -23,7 +23,8 @@ impl Keyring {
             Err(Error::NoEntry) => Ok(None),
             Err(error) => Err(error),
         });
-        let key = |text| PlaintextKey::try_from(text).map_err(|error| Error::BadDataFormat(Vec::new(), error.into()));
+        let key =
+            |text: String| PlaintextKey::try_from(text).map_err(|error| Error::BadDataFormat(Vec::new(), error.into()));
         found.await?.map(key).transpose()
     }
 

@@ -1,0 +1,236 @@
+//! The example's program against a service: signing in and out, rotation, and what happens to a request.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+use std::{
+    env, fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use apikey_client::KeyFormat;
+use apikey_console::Console;
+use apikey_manager::{Actor, KeyManager, MemoryStore, NewKey, OrganizationId};
+use axum::{Router, http::StatusCode, http::header::RETRY_AFTER, routing::get};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, runtime::Runtime};
+
+/// A service with one key, and a home without a keyring for the program.
+struct Stand {
+    runtime: Runtime,
+    home: TempDir,
+    host: String,
+    key: String,
+}
+
+impl Stand {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let (host, key) = runtime.block_on(async {
+            let format = KeyFormat::builder("acme").environment("live").build().unwrap();
+            let keys = KeyManager::builder(MemoryStore::new()).format(format).build().unwrap();
+            let actor = Actor::host("setup", OrganizationId::new("acme").unwrap()).unwrap();
+            let issued = keys.issue(&actor, NewKey::new("laptop").scopes(["files:read"])).await.unwrap();
+            let key = issued.secret().expose_secret().to_owned();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let host = format!("http://{}", listener.local_addr().unwrap());
+            let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let other = format!("http://{}/", elsewhere.local_addr().unwrap());
+            let authorization =
+                async |headers: axum::http::HeaderMap| format!("{:?}", headers.get("authorization").is_some());
+            let app = Router::new()
+                .route("/sent", get(authorization))
+                .route("/moved", get(async move || (StatusCode::TEMPORARY_REDIRECT, [("location", other)])))
+                .route("/busy", get(async || (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "7")])))
+                .route("/down", get(async || (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "9")])))
+                .nest_service("/keys", Console::new(&keys));
+            tokio::spawn(async move { axum::serve(listener, app).await });
+            tokio::spawn(async move { axum::serve(elsewhere, Router::new().route("/", get(authorization))).await });
+            (host, key)
+        });
+        Stand { runtime, home: tempfile::tempdir().unwrap(), host, key }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(["--host", &self.host]).args(arguments);
+        command.env("HOME", self.home.path()).env("XDG_CONFIG_HOME", self.home.path());
+        // No keyring is there.
+        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").env_remove("REGISTRY_API_KEY");
+        command
+    }
+
+    fn run(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // The program may end without reading.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        assert!(!text(&output).contains(&self.key), "{}", text(&output));
+        output
+    }
+
+    fn sign_in(&self) {
+        let output = self.run(&["login", "--with-token", "--insecure-storage"], &format!("{}\n", self.key));
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    }
+
+    fn key_file(&self) -> PathBuf {
+        let files = fs::read_dir(self.home.path().join("registry")).unwrap().map(|entry| entry.unwrap().path());
+        files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "key")).unwrap()
+    }
+
+    fn note(&self) -> String {
+        fs::read_to_string(self.key_file().with_extension("rotation")).unwrap()
+    }
+}
+
+fn program() -> PathBuf {
+    // target/debug/deps/program-… is this test, target/debug/examples/registry the program.
+    env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/registry")
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn given_no_keyring_when_signing_in_then_it_says_what_to_do_and_stores_nothing() {
+    let stand = Stand::new();
+    let output = stand.run(&["login", "--with-token"], &stand.key);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("--insecure-storage"), "{}", text(&output));
+    assert_eq!(stand.run(&["status"], "").status.code(), Some(4));
+}
+
+#[test]
+fn given_a_file_when_signed_in_then_its_mode_is_0600_and_each_use_says_so() {
+    let stand = Stand::new();
+    stand.sign_in();
+    assert_eq!(fs::metadata(stand.key_file()).unwrap().permissions().mode() & 0o777, 0o600);
+    for arguments in [&["status"][..], &["get", "/sent"], &["rotate"]] {
+        let output = stand.run(arguments, "");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        assert!(text(&output).contains("not encrypted"), "{arguments:?}: {}", text(&output));
+    }
+    let status = text(&stand.run(&["status"], ""));
+    assert!(status.contains("laptop") && status.contains("acme_live_") && status.contains("files:read"), "{status}");
+}
+
+#[test]
+fn given_what_is_no_good_key_when_signing_in_then_nothing_is_stored() {
+    let stand = Stand::new();
+    let unknown = KeyFormat::builder("acme").environment("live").build().unwrap().generate().unwrap();
+    let mut mistyped = stand.key.clone();
+    mistyped.pop();
+    for input in [unknown.expose_secret(), &mistyped, "npm_1", "two words", ""] {
+        let output = stand.run(&["login", "--with-token", "--insecure-storage"], input);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(input.is_empty() || !text(&output).contains(input), "{}", text(&output));
+        assert_eq!(stand.run(&["status"], "").status.code(), Some(4));
+    }
+}
+
+#[test]
+fn given_wrong_usage_when_run_then_the_exit_code_is_2() {
+    let stand = Stand::new();
+    assert_eq!(stand.run(&["login"], &stand.key).status.code(), Some(2), "no terminal");
+    assert_eq!(stand.run(&["login", "a-key-as-an-argument"], "").status.code(), Some(2));
+    assert_eq!(stand.run(&["rotate", "--overlap-seconds", "1"], "").status.code(), Some(2));
+    assert_eq!(stand.run(&["--host", "http://registry.example", "status"], "").status.code(), Some(2));
+}
+
+#[test]
+fn given_the_environment_when_set_then_it_wins_for_its_own_host_alone() {
+    let stand = Stand::new();
+    let variable =
+        format!("REGISTRY_API_KEY_AT_{}", stand.host[7..].replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+    let status = |name: &str| stand.command(&["status"]).env(name, &stand.key).output().unwrap();
+    assert!(text(&status(&variable)).contains("environment variable"), "{}", text(&status(&variable)));
+    assert_eq!(status("REGISTRY_API_KEY").status.code(), Some(4));
+    let rotate = stand.command(&["rotate"]).env(&variable, &stand.key).output().unwrap();
+    assert_eq!(rotate.status.code(), Some(2), "{}", text(&rotate));
+}
+
+#[test]
+fn given_profiles_when_one_is_signed_in_then_the_other_is_not() {
+    let stand = Stand::new();
+    stand.sign_in();
+    assert_eq!(stand.run(&["--profile", "work", "status"], "").status.code(), Some(4));
+}
+
+#[test]
+fn given_requests_when_sent_then_the_key_goes_to_its_own_host_alone() {
+    let stand = Stand::new();
+    stand.sign_in();
+    let body = |path: &str| String::from_utf8(stand.run(&["get", path], "").stdout).unwrap();
+    assert_eq!(body("/sent"), "true\n");
+    assert_eq!(body("/moved"), "false\n");
+    assert_eq!(stand.run(&["get", "http://127.0.0.1:1/"], "").status.code(), Some(2));
+}
+
+#[test]
+fn given_refusals_when_answered_then_they_are_told_apart() {
+    let stand = Stand::new();
+    stand.sign_in();
+    for (path, seconds) in [("/busy", "7 seconds"), ("/down", "9 seconds")] {
+        let output = stand.run(&["get", path], "");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output).contains(seconds), "{}", text(&output));
+    }
+}
+
+#[test]
+fn given_a_signed_in_program_when_it_signs_out_then_the_key_is_forgotten_and_revoked_on_demand() {
+    let stand = Stand::new();
+    stand.sign_in();
+    assert_eq!(stand.run(&["logout"], "").status.code(), Some(0));
+    assert_eq!(stand.run(&["status"], "").status.code(), Some(4));
+    stand.sign_in();
+    assert_eq!(stand.run(&["logout", "--revoke"], "").status.code(), Some(0));
+    let again = stand.run(&["login", "--with-token", "--insecure-storage"], &stand.key);
+    assert_eq!(again.status.code(), Some(1), "{}", text(&again));
+}
+
+/// The program is killed at each of its system calls in turn, and the stored key must work after each.
+#[test]
+fn given_rotation_when_killed_at_any_step_then_the_stored_key_is_valid() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        assert!(env::var("CI").as_deref() != Ok("true"), "CI=true, and there is no strace");
+        eprintln!("skipped: no strace");
+        return;
+    }
+    let stand = Stand::new();
+    stand.sign_in();
+    let calls =
+        "openat,write,fsync,ftruncate,flock,rename,renameat,renameat2,linkat,unlink,connect,sendto,writev,recvfrom";
+    let (mut killed, mut noted) = (0, 0);
+    for step in 1.. {
+        let mut plain = stand.command(&["rotate"]);
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={calls}:signal=KILL:when={step}")]);
+        traced.arg(plain.get_program()).args(plain.get_args());
+        traced.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = traced.output().unwrap();
+        let status = stand.run(&["status"], "");
+        assert_eq!(status.status.code(), Some(0), "after step {step}: {}", text(&status));
+        if output.status.success() {
+            break;
+        }
+        killed += 1;
+        if !stand.note().is_empty() {
+            noted += 1;
+            assert!(text(&status).contains("interrupted"), "{}", text(&status));
+            if noted % 4 == 0 {
+                let output = plain.output().unwrap();
+                assert!(output.status.success(), "after step {step}: {}", text(&output));
+                assert_eq!(stand.note(), "");
+            }
+        }
+    }
+    println!("killed {killed} times, {noted} of them with a rotation under way");
+    assert!(noted > 3, "{noted} of {killed}");
+    drop(stand.runtime);
+}
