@@ -16,7 +16,7 @@ use crate::{answer, credentials::Credentials, error::Error, host::Host};
 /// ```no_run
 /// # async fn list(credentials: apikey_client::Credentials) -> Result<(), apikey_client::Error> {
 /// let client = credentials.client().await?;
-/// let files = client.send(client.get("/files")?.query(&[("page", "2")])).await?.text().await?;
+/// let files = client.send(client.get("/files?page=2")?).await?.text().await?;
 /// # Ok(())
 /// # }
 /// ```
