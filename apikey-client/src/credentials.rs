@@ -152,7 +152,7 @@ impl Credentials {
 
     /// Returns the key in force as it is, without a check or a warning.
     pub(crate) async fn find(&self) -> Result<FoundKey, Error> {
-        if let Some((variable, key)) = self.from_environment()? {
+        if let Some((variable, key)) = self.in_environment()? {
             return Ok(FoundKey { key, place: Place::Environment(variable) });
         }
         let keyring = match self.keyring()?.get().await {
@@ -168,7 +168,7 @@ impl Credentials {
     }
 
     /// Returns the key of the environment, and its variable.
-    fn from_environment(&self) -> Result<Option<(String, PlaintextKey)>, Error> {
+    fn in_environment(&self) -> Result<Option<(String, PlaintextKey)>, Error> {
         let Some(variable) = self.variable()? else { return Ok(None) };
         let Some(text) = env::var_os(&variable).filter(|text| !text.is_empty()) else { return Ok(None) };
         let key = text.into_string().ok().and_then(|text| PlaintextKey::try_from(text).ok());
