@@ -5,7 +5,7 @@ use apikey_manager::{Activity, ActivityQuery, Cursor, StoreError};
 use crate::{
     database::Database,
     query::{CHUNK, Names, Query},
-    row::{Batch, Reader, Row, corrupt},
+    row::{Batch, Row, corrupt},
 };
 
 pub(crate) async fn add_activity(database: &Database, activity: &[Activity]) -> Result<(), StoreError> {
@@ -63,23 +63,16 @@ pub(crate) fn activity<'n>(names: &'n Names, asked: &ActivityQuery, after: Optio
 pub(crate) fn read_activity(rows: &[Row]) -> Result<Batch<(String, Activity)>, StoreError> {
     // As text, the ids sort as the numbers do.
     let name = |id: i64| format!("{id:020}");
-    let place = |row: &Row| {
-        let mut reader = row.reader();
-        let id = name(reader.int()?);
-        reader.skip(2);
-        Ok(Cursor { at: reader.moment()?, id })
-    };
-    let read = |mut reader: Reader<'_>| {
-        let id = reader.int()?;
-        let (organization, key, at) = (reader.organization()?, reader.key_id()?, reader.moment()?);
-        let method = reader.text()?.to_owned();
-        let route = reader.optional_text()?.map(str::to_owned);
-        let status = u16::try_from(reader.int()?).map_err(|_| corrupt("a status"))?;
+    let place = |row: &Row| Ok(Cursor { at: row.get("at")?, id: name(row.get("id")?) });
+    let read = |row: &Row| {
+        let (organization, key, at) = (row.get("organization")?, row.get("key_id")?, row.get("at")?);
+        let method: String = row.get("method")?;
+        let status = u16::try_from(row.get::<i64>("status")?).map_err(|_| corrupt("a status"))?;
         let mut request = Activity::new(organization, key, at, method, status);
-        request.route = route;
-        request.address = reader.optional_text()?.map(str::to_owned);
-        request.user_agent = reader.optional_text()?.map(str::to_owned);
-        Ok((name(id), request))
+        request.route = row.get("route")?;
+        request.address = row.get("address")?;
+        request.user_agent = row.get("user_agent")?;
+        Ok((name(row.get("id")?), request))
     };
     Batch::single(rows, place, read)
 }

@@ -330,7 +330,7 @@ mod tests {
         async fn numbers(&self) -> Vec<i64> {
             let query = self.database.names.query("SELECT n FROM t ORDER BY n");
             let rows = self.database.fetch(query).await.unwrap();
-            rows.iter().map(|row| row.reader().int().unwrap()).collect()
+            rows.iter().map(|row| row.get("n").unwrap()).collect()
         }
 
         /// A statement that fails and makes SQLite roll back by itself.

@@ -121,7 +121,7 @@ pub(crate) fn failed(failure: impl Into<Failure>) -> StoreError {
             _ => StoreError::unavailable(DatabaseError::new(&failure)),
         },
         Failure::Database(sqlx::Error::Encode(reason)) => StoreError::corrupt(reason.to_string()),
-        Failure::Database(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. })) => {
+        Failure::Database(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_))) => {
             StoreError::corrupt(format!("corrupt row: {error}"))
         }
         _ => StoreError::unavailable(DatabaseError::new(&failure)),

@@ -8,60 +8,105 @@ use apikey_manager::{Found, FoundKey, OrganizationId, StoreError};
 use crate::{
     dialect::Dialect,
     query::{Names, Query},
-    row::{self, Row, account_id, corrupt, json, scopes},
+    row::{self, Field, Row, account_id, corrupt, json, scopes},
 };
 
-/// The columns of each key. Disabled accounts and suspended organizations are looked up by index for each row: the
-/// planner may run a join or a correlated `EXISTS` over whole tables. If no organization is suspended, as nearly
-/// always, none is looked up.
-const FIELDS: &str = "k.id, k.organization, k.service_account, k.name, k.environment, k.scopes, k.not_before, \
-    k.expires_at, NULLIF(k.metadata, '{}'), s.ends_at, \
-    CAST(CASE WHEN k.revoked_at IS NULL THEN 0 ELSE 1 END + CASE WHEN k.disabled_at IS NULL THEN 0 ELSE 2 END \
-    + CASE WHEN k.service_account IS NULL OR (SELECT a.version FROM @service_account a \
-    WHERE a.id = k.service_account AND a.organization = k.organization AND a.disabled_at IS NULL) IS NOT NULL \
-    THEN 0 ELSE 4 END \
-    + CASE WHEN EXISTS (SELECT 1 FROM @organization WHERE suspended_at IS NOT NULL) AND (SELECT o.suspended_at \
-    FROM @organization o WHERE o.id = k.organization AND o.suspended_at IS NOT NULL) IS NOT NULL \
-    THEN 8 ELSE 0 END + CASE WHEN s.ended_at IS NULL THEN 0 ELSE 16 END AS BIGINT)";
+/// Declares each column of a key once for both databases: its name, its type and its SQL.
+macro_rules! fields {
+    ($($name:ident: $type:ty = $sql:expr,)*) => {
+        /// The columns of a key, and the digest that found it.
+        struct Fields<'r> {
+            $($name: $type,)*
+            digest: Digest,
+        }
 
-/// The same as they were read.
-struct Fields<'r> {
-    id: Cow<'r, str>,
-    organization: Cow<'r, str>,
-    service_account: Option<Cow<'r, str>>,
-    name: Cow<'r, str>,
-    environment: Option<Cow<'r, str>>,
-    scopes: Cow<'r, str>,
-    not_before: Option<i64>,
-    expires_at: Option<i64>,
-    metadata: Option<Cow<'r, str>>,
-    secret_ends_at: Option<i64>,
-    state: i64,
+        #[cfg(feature = "sqlite")]
+        impl Fields<'_> {
+            /// The list of SQLite, in the order in which [`Fields`] is deserialized.
+            const LISTED: &'static str = concat!("json_array(", $($sql, ", ",)* "hex(s.digest))");
+        }
+
+        #[cfg(feature = "sqlite")]
+        impl<'r> serde::Deserialize<'r> for Fields<'r> {
+            fn deserialize<D: serde::Deserializer<'r>>(deserializer: D) -> Result<Self, D::Error> {
+                let ($($name,)* digest) = serde::Deserialize::deserialize(deserializer)?;
+                Ok(Fields { $($name,)* digest })
+            }
+        }
+
+        #[cfg(feature = "postgres")]
+        impl<'r> Fields<'r> {
+            /// The select list of PostgreSQL.
+            const SELECTED: &'static str = concat!($($sql, " AS ", stringify!($name), ", ",)* "s.digest");
+
+            fn selected(row: &'r Row) -> Result<Self, StoreError> {
+                Ok(Fields { $($name: row.get(stringify!($name))?,)* digest: Digest(row.get("digest")?) })
+            }
+        }
+    };
 }
+
+// Disabled accounts and suspended organizations are looked up by index for each row: the planner may run a join or a
+// correlated `EXISTS` over whole tables. If no organization is suspended, as nearly always, none is looked up.
+fields! {
+    id: Text<'r> = "k.id",
+    organization: Text<'r> = "k.organization",
+    service_account: Option<Text<'r>> = "k.service_account",
+    name: Text<'r> = "k.name",
+    environment: Option<Text<'r>> = "k.environment",
+    scopes: Text<'r> = "k.scopes",
+    not_before: Option<i64> = "k.not_before",
+    expires_at: Option<i64> = "k.expires_at",
+    metadata: Option<Text<'r>> = "NULLIF(k.metadata, '{}')",
+    secret_ends_at: Option<i64> = "s.ends_at",
+    state: i64 = "CAST(CASE WHEN k.revoked_at IS NULL THEN 0 ELSE 1 END \
+        + CASE WHEN k.disabled_at IS NULL THEN 0 ELSE 2 END \
+        + CASE WHEN k.service_account IS NULL OR (SELECT a.version FROM @service_account a \
+        WHERE a.id = k.service_account AND a.organization = k.organization AND a.disabled_at IS NULL) IS NOT NULL \
+        THEN 0 ELSE 4 END \
+        + CASE WHEN EXISTS (SELECT 1 FROM @organization WHERE suspended_at IS NOT NULL) AND (SELECT o.suspended_at \
+        FROM @organization o WHERE o.id = k.organization AND o.suspended_at IS NOT NULL) IS NOT NULL \
+        THEN 8 ELSE 0 END + CASE WHEN s.ended_at IS NULL THEN 0 ELSE 16 END AS BIGINT)",
+    algorithm: Text<'r> = "s.algorithm",
+}
+
+/// A text, copied only if JSON has escaped something.
+struct Text<'r>(Cow<'r, str>);
+
+impl<'r> Field<'r> for Text<'r> {
+    type Kept = &'r str;
+
+    fn read(text: &'r str) -> Result<Self, StoreError> {
+        Ok(Text(text.into()))
+    }
+}
+
+struct Digest([u8; 32]);
 
 impl Fields<'_> {
     /// A key or the error of its row, with the bytes of the digest that found it.
-    fn into_answer(self, bytes: [u8; 32], algorithm: &str, revision: u64) -> Answer {
-        let id = self.id.clone().into_owned();
-        let key = row::digest(bytes, algorithm).and_then(|digest| self.into_key(digest, revision));
+    fn into_answer(self, revision: u64) -> Answer {
+        let (bytes, id) = (self.digest.0, self.id.0.clone());
+        let key = self.into_key(revision);
         if let Err(error) = &key {
             let error = error as &dyn std::error::Error;
-            tracing::error!(target: "apikey", key_id = id, error, "a key can't be read, so it is not accepted");
+            tracing::error!(target: "apikey", key_id = &*id, error, "a key can't be read, so it is not accepted");
         }
         (bytes, key)
     }
 
-    fn into_key(self, digest: KeyDigest, revision: u64) -> Result<FoundKey, StoreError> {
-        let id = KeyId::new(self.id).map_err(|_| corrupt("a key's id"))?;
-        let organization = OrganizationId::new(self.organization).map_err(|_| corrupt("an organization's id"))?;
+    fn into_key(self, revision: u64) -> Result<FoundKey, StoreError> {
+        let digest = row::digest(self.digest.0, &self.algorithm.0)?;
+        let id = KeyId::new(self.id.0).map_err(|_| corrupt("a key's id"))?;
+        let organization = OrganizationId::new(self.organization.0).map_err(|_| corrupt("an organization's id"))?;
         let mut key = FoundKey::new(id, organization, digest, revision);
-        key.service_account = self.service_account.as_deref().map(account_id).transpose()?;
-        key.name = self.name.into_owned();
-        key.environment = self.environment.map(Cow::into_owned);
-        key.scopes = scopes(&self.scopes)?;
+        key.service_account = self.service_account.map(|account| account_id(&account.0)).transpose()?;
+        key.name = self.name.0.into_owned();
+        key.environment = self.environment.map(|environment| environment.0.into_owned());
+        key.scopes = scopes(&self.scopes.0)?;
         key.not_before = self.not_before.map(row::moment).transpose()?;
         key.expires_at = self.expires_at.map(row::moment).transpose()?;
-        key.metadata = json(self.metadata.as_deref())?.unwrap_or_default();
+        key.metadata = self.metadata.map(|metadata| json(&metadata.0)).transpose()?.unwrap_or_default();
         key.secret_ends_at = self.secret_ends_at.map(row::moment).transpose()?;
         key.is_revoked = self.state & 1 != 0;
         key.is_disabled = self.state & 2 != 0;
@@ -144,24 +189,9 @@ mod sqlite {
 
     use super::*;
 
-    type Listed<'r> = (
-        Text<'r>,
-        Text<'r>,
-        Option<Text<'r>>,
-        Text<'r>,
-        Option<Text<'r>>,
-        Text<'r>,
-        Option<i64>,
-        Option<i64>,
-        Option<Text<'r>>,
-        Option<i64>,
-        i64,
-        Text<'r>,
-    );
-
     pub(super) fn query<'n>(names: &'n Names, digests: &[&KeyDigest]) -> Query<'n> {
-        let mut query = names.query("SELECT (SELECT revision FROM @fleet WHERE id = 1), json_group_array(json_array(");
-        query.push(FIELDS).push(", s.algorithm || ':' || lower(hex(s.digest)))) FROM json_each(");
+        let mut query = names.query("SELECT (SELECT revision FROM @fleet WHERE id = 1) AS revision, json_group_array(");
+        query.push(Fields::LISTED).push(") AS keys FROM json_each(");
         // SQLite runs `CROSS JOIN` in the written order.
         query
             .push_value(listed(digests))
@@ -198,40 +228,17 @@ mod sqlite {
     }
 
     pub(super) fn read(row: &Row, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
-        let mut reader = row.reader();
-        let revision = reader.optional_int()?.ok_or_else(no_revision)?;
-        let revision = u64::try_from(revision).map_err(|_| corrupt("a negative count"))?;
-        let listed: Vec<Listed<'_>> =
-            serde_json::from_str(reader.text()?).map_err(|_| corrupt("a key with fields of other types"))?;
-        for listed in listed {
-            let (id, organization, service_account, name, environment, scopes, ..) = &listed;
-            let (.., not_before, expires_at, metadata, secret_ends_at, state, digest) = &listed;
-            let fields = Fields {
-                id: id.borrowed(),
-                organization: organization.borrowed(),
-                service_account: service_account.as_ref().map(Text::borrowed),
-                name: name.borrowed(),
-                environment: environment.as_ref().map(Text::borrowed),
-                scopes: scopes.borrowed(),
-                not_before: *not_before,
-                expires_at: *expires_at,
-                metadata: metadata.as_ref().map(Text::borrowed),
-                secret_ends_at: *secret_ends_at,
-                state: *state,
-            };
-            let (algorithm, bytes) = digest.0.rsplit_once(':').ok_or_else(|| corrupt("a digest"))?;
-            let bytes = unhex(bytes).ok_or_else(|| corrupt("a digest's length"))?;
-            answers.push(fields.into_answer(bytes, algorithm, revision));
-        }
+        let revision = row.get::<Option<_>>("revision")?.ok_or_else(no_revision)?;
+        let listed: Vec<Fields<'_>> =
+            serde_json::from_str(row.get("keys")?).map_err(|_| corrupt("a key with fields of other types"))?;
+        answers.extend(listed.into_iter().map(|fields| fields.into_answer(revision)));
         Ok(())
     }
 
-    /// Copied only if JSON has escaped something.
-    struct Text<'r>(Cow<'r, str>);
-
-    impl Text<'_> {
-        fn borrowed(&self) -> Cow<'_, str> {
-            Cow::Borrowed(&self.0)
+    impl<'r> Deserialize<'r> for Digest {
+        fn deserialize<D: Deserializer<'r>>(deserializer: D) -> Result<Self, D::Error> {
+            let digits = <&str>::deserialize(deserializer)?;
+            unhex(digits).map(Digest).ok_or_else(|| de::Error::custom("a digest's length"))
         }
     }
 
@@ -269,9 +276,9 @@ mod postgres {
         // A server may have become read-only since the connection was opened, and a standby may be stale.
         let mut query = names.query(
             "SELECT CASE WHEN (SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on') \
-             THEN -1 ELSE f.revision END, ",
+             THEN -1 ELSE f.revision END AS revision, ",
         );
-        query.push(FIELDS).push(", s.digest, s.algorithm FROM @fleet f LEFT JOIN (unnest(").push_digests(digests);
+        query.push(Fields::SELECTED).push(" FROM @fleet f LEFT JOIN (unnest(").push_digests(digests);
         query.push(
             ") AS d (digest) JOIN @secret s ON s.digest = d.digest JOIN @key k ON k.id = s.key_id) ON TRUE \
              WHERE f.id = 1",
@@ -280,25 +287,11 @@ mod postgres {
     }
 
     pub(super) fn read(row: &Row, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
-        let mut reader = row.reader();
-        let revision = u64::try_from(reader.int()?)
+        let revision = u64::try_from(row.get::<i64>("revision")?)
             .map_err(|_| StoreError::unavailable("the server is read-only or recovering"))?;
-        let Some(id) = reader.optional_text()? else { return Ok(()) };
-        let fields = Fields {
-            id: id.into(),
-            organization: reader.text()?.into(),
-            service_account: reader.optional_text()?.map(Cow::from),
-            name: reader.text()?.into(),
-            environment: reader.optional_text()?.map(Cow::from),
-            scopes: reader.text()?.into(),
-            not_before: reader.optional_int()?,
-            expires_at: reader.optional_int()?,
-            metadata: reader.optional_text()?.map(Cow::from),
-            secret_ends_at: reader.optional_int()?,
-            state: reader.int()?,
-        };
-        let bytes = reader.digest_bytes()?;
-        answers.push(fields.into_answer(bytes, reader.text()?, revision));
+        if row.get::<Option<&str>>("id")?.is_some() {
+            answers.push(Fields::selected(row)?.into_answer(revision));
+        }
         Ok(())
     }
 }

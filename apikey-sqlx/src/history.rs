@@ -63,7 +63,7 @@ pub(crate) async fn record(change: &mut Change, names: &Names, targets: &[Invali
 
 async fn one_revision(change: &mut Change, query: Query<'_>) -> Result<u64, StoreError> {
     let rows = change.fetch(query).await.map_err(error::failed)?;
-    rows.first().ok_or_else(|| corrupt("no revision"))?.reader().count()
+    rows.first().ok_or_else(|| corrupt("no revision"))?.get("revision")
 }
 
 async fn prune(change: &mut Change, names: &Names, last: u64) -> Result<(), StoreError> {
@@ -109,8 +109,8 @@ impl FleetStore for SqlStore {
         };
         // One statement is one snapshot.
         let read = format!(
-            "SELECT f.revision, f.nonce, {writable}, {time}, n.beat, n.applied, \
-             c.revision, c.nonce, c.targets, t.targets \
+            "SELECT f.revision, f.nonce, {writable} AS writable, {time} AS time, n.beat, n.applied, \
+             c.revision AS change, c.nonce AS change_nonce, c.targets, t.targets AS more_targets \
              FROM @fleet f LEFT JOIN @node n ON n.id = $1 LEFT JOIN @change c ON c.revision >= $2 \
              LEFT JOIN @change_target t ON t.nonce = c.nonce ORDER BY c.revision, t.n"
         );
@@ -140,14 +140,13 @@ impl FleetStore for SqlStore {
         let mut nodes = Vec::with_capacity(rows.len());
         let mut head = None;
         for row in &rows {
-            let mut reader = row.reader();
-            head = Some(Revision::new(reader.count()?));
-            let Some(id) = reader.optional_text()? else { continue };
+            head = Some(Revision::new(row.get("revision")?));
+            let Some(id) = row.get("id")? else { continue };
             nodes.push(NodeRow {
                 id: NodeId::new(from_hex(id)?),
-                lease: Duration::from_millis(reader.count()?),
-                applied: Revision::new(reader.count()?),
-                beat: Beat::new(reader.int()?),
+                lease: Duration::from_millis(row.get("lease_ms")?),
+                applied: Revision::new(row.get("applied")?),
+                beat: Beat::new(row.get("beat")?),
             });
         }
         Ok((head.ok_or_else(|| corrupt("no revision"))?, nodes))
@@ -165,30 +164,24 @@ impl FleetStore for SqlStore {
 }
 
 fn read_state(rows: &[Row]) -> Result<StoreState, StoreError> {
-    let mut reader = rows.first().ok_or_else(|| corrupt("no revision"))?.reader();
-    let head = Mark { revision: Revision::new(reader.count()?), nonce: Nonce::new(from_hex(reader.text()?)?) };
-    let writable = reader.int()? == 1;
-    let time: Timestamp = reader.moment()?;
-    let own = match (reader.optional_int()?, reader.optional_int()?) {
-        (Some(beat), Some(applied)) => {
-            let applied = u64::try_from(applied).map_err(|_| corrupt("a negative revision"))?;
-            Some(OwnRow { beat: Beat::new(beat), applied: Revision::new(applied) })
-        }
+    let row = rows.first().ok_or_else(|| corrupt("no revision"))?;
+    let head = Mark { revision: Revision::new(row.get("revision")?), nonce: Nonce::new(from_hex(row.get("nonce")?)?) };
+    let writable = row.get::<i64>("writable")? == 1;
+    let time: Timestamp = row.get("time")?;
+    let own = match (row.get("beat")?, row.get("applied")?) {
+        (Some(beat), Some(applied)) => Some(OwnRow { beat: Beat::new(beat), applied: Revision::new(applied) }),
         _ => None,
     };
     let mut changes: Vec<Recorded<Vec<Invalidation>>> = Vec::new();
     for row in rows {
-        let mut reader = row.reader();
-        reader.skip(6);
-        let Some(revision) = reader.optional_int()? else { continue };
-        let revision = u64::try_from(revision).map_err(|_| corrupt("a negative revision"))?;
-        let mark = Mark { revision: Revision::new(revision), nonce: Nonce::new(from_hex(reader.text()?)?) };
-        let first = reader.text()?;
+        let Some(revision) = row.get("change")? else { continue };
+        let nonce = Nonce::new(from_hex(row.get("change_nonce")?)?);
+        let mark = Mark { revision: Revision::new(revision), nonce };
         if changes.last().is_none_or(|last| last.mark != mark) {
-            let targets = targets(first)?;
+            let targets = targets(row.get("targets")?)?;
             changes.push(Recorded { mark, awaited: !targets.is_empty(), targets });
         }
-        if let (Some(change), Some(more)) = (changes.last_mut(), reader.optional_text()?) {
+        if let (Some(change), Some(more)) = (changes.last_mut(), row.get("more_targets")?) {
             change.targets.extend(targets(more)?);
         }
     }

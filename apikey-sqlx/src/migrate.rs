@@ -153,10 +153,7 @@ pub(crate) async fn verify(database: &Database) -> Result<(), ConnectError> {
 
 async fn taken(change: &mut Change, names: &Names) -> Result<Vec<(i64, String)>, Failure> {
     let rows = change.fetch(names.query("SELECT version, checksum FROM @migration ORDER BY version")).await?;
-    let read = |row: &crate::row::Row| {
-        let mut reader = row.reader();
-        Ok((reader.int()?, reader.text()?.to_owned()))
-    };
+    let read = |row: &crate::row::Row| Ok((row.get("version")?, row.get("checksum")?));
     let rows: Result<_, apikey_manager::StoreError> = rows.iter().map(read).collect();
     rows.map_err(|error| sqlx::Error::Decode(error.into()).into())
 }
@@ -177,11 +174,9 @@ fn check(known: &[(i64, String)], names: &Names) -> Result<(), ConnectError> {
 
 /// `IF NOT EXISTS` alone requires the right to create schemas even if the schema exists.
 async fn make_schema(change: &mut Change, names: &Names, schema: &str) -> Result<(), Failure> {
-    let known = names.query("SELECT CAST(count(*) AS BIGINT) FROM pg_namespace WHERE nspname = $1").bind(schema);
-    let rows = change.fetch(known).await?;
-    let is_known = rows.first().is_some_and(|row| row.reader().int().is_ok_and(|count| count > 0));
-    match is_known {
-        true => Ok(()),
-        false => change.run(format!("CREATE SCHEMA \"{schema}\"")).await,
+    let known = names.query("SELECT nspname FROM pg_namespace WHERE nspname = $1").bind(schema);
+    match change.fetch(known).await?.is_empty() {
+        false => Ok(()),
+        true => change.run(format!("CREATE SCHEMA \"{schema}\"")).await,
     }
 }

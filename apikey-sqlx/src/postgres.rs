@@ -249,9 +249,9 @@ mod tests {
         let Some(server) = PrivatePostgres::shared() else { return };
         let options = SqlOptions::new().timeout(Duration::from_secs(7));
         let database = connect(&server.create_database(), &options).await.unwrap();
-        let query = database.names.query("SELECT name || '=' || setting || ' by ' || source FROM pg_settings ");
+        let query = database.names.query("SELECT name || '=' || setting || ' by ' || source AS told FROM pg_settings ");
         for rows in [database.look_up(query.clone()).await.unwrap(), database.fetch(query).await.unwrap()] {
-            let set: Vec<&str> = rows.iter().map(|row| row.reader().text().unwrap()).collect();
+            let set: Vec<&str> = rows.iter().map(|row| row.get("told").unwrap()).collect();
             for (name, value) in settings(options.timeout) {
                 assert!(set.contains(&&*format!("{name}={value} by client")), "{name}");
             }

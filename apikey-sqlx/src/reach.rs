@@ -32,19 +32,18 @@ impl Source<'_> {
 pub(crate) async fn reach(mut source: Source<'_>, names: &Names, asked: &ReachQuery) -> Result<Reach, StoreError> {
     let mut reach = Reach::default();
     for row in &source.fetch(scopes_left(names, asked)).await? {
-        let mut reader = row.reader();
-        reach.scopes.push((scopes(reader.text()?).unwrap_or_else(|_| everything()), reader.count()?));
+        reach.scopes.push((scopes(row.get("scopes")?).unwrap_or_else(|_| everything()), row.get("keys")?));
     }
     if !reach.scopes.is_empty() {
         for row in &source.fetch(targets(names, asked)).await? {
-            let mut reader = row.reader();
-            let key = reader.key_id()?;
-            reach.targets.push(Target { key, secret: reader.optional_digest()? });
+            let is_whole = row.get::<Option<&str>>("algorithm")?.is_none();
+            let secret = if is_whole { None } else { Some(row.digest()?) };
+            reach.targets.push(Target { key: row.get("key_id")?, secret });
         }
     }
     if asked.descendants {
         for row in &source.fetch(widened(names, asked)).await? {
-            reach.widened.push(row.reader().key_id()?);
+            reach.widened.push(row.get("id")?);
         }
     }
     reach.is_known = !reach.scopes.is_empty() || !source.fetch(roots_alone(names, asked)).await?.is_empty();
@@ -138,7 +137,7 @@ fn rest<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
 
 fn scopes_left<'n>(names: &'n Names, asked: &ReachQuery) -> Query<'n> {
     let mut query = rest(names, asked);
-    query.push(" SELECT scopes, CAST(count(DISTINCT key_id) AS BIGINT) FROM rest GROUP BY scopes");
+    query.push(" SELECT scopes, CAST(count(DISTINCT key_id) AS BIGINT) AS keys FROM rest GROUP BY scopes");
     query
 }
 

@@ -183,11 +183,7 @@ pub(crate) fn place<'n>(
 }
 
 pub(crate) fn read_place(rows: &[Row]) -> Result<Option<Cursor>, StoreError> {
-    let read = |row: &Row| {
-        let mut reader = row.reader();
-        Ok(Cursor { at: reader.moment()?, id: reader.text()?.to_owned() })
-    };
-    rows.first().map(read).transpose()
+    rows.first().map(|row| row::place(row, "created_at")).transpose()
 }
 
 /// The condition for a [`KeyRecord::status`](apikey_manager::KeyRecord::status), in the same order.
@@ -264,11 +260,11 @@ pub(crate) fn accounts<'n>(names: &'n Names, asked: &AccountQuery, after: Option
 }
 
 pub(crate) fn read_account(rows: &[Row]) -> Result<Option<ServiceAccount>, StoreError> {
-    rows.first().map(|row| row.reader().account()).transpose()
+    rows.first().map(Row::account).transpose()
 }
 
 pub(crate) fn read_accounts(rows: &[Row]) -> Result<Batch<ServiceAccount>, StoreError> {
-    Batch::single(rows, |row| row::place(row, 0, 6), |mut reader| reader.account())
+    Batch::single(rows, |row| row::place(row, "created_at"), Row::account)
 }
 
 pub(crate) fn organization<'n>(names: &'n Names, id: &OrganizationId) -> Query<'n> {
@@ -278,7 +274,7 @@ pub(crate) fn organization<'n>(names: &'n Names, id: &OrganizationId) -> Query<'
 pub(crate) fn read_organization(rows: &[Row], id: &OrganizationId) -> Result<OrganizationRecord, StoreError> {
     let mut record = OrganizationRecord::new(id.clone());
     if let Some(row) = rows.first() {
-        record.suspended = row.reader().switched()?;
+        record.suspended = row.switched("suspended_at", "suspended_by")?;
     }
     Ok(record)
 }
@@ -287,16 +283,16 @@ pub(crate) fn counts<'n>(names: &'n Names, organization: &OrganizationId, now: T
     let counted = "SELECT count(*) FROM @key WHERE organization = $1 AND revoked_at IS NULL AND expires_at";
     names
         .query(&format!(
-            "SELECT ({counted} IS NULL) + ({counted} > $2), \
-             (SELECT count(*) FROM @service_account WHERE organization = $1)"
+            "SELECT ({counted} IS NULL) + ({counted} > $2) AS keys, \
+             (SELECT count(*) FROM @service_account WHERE organization = $1) AS service_accounts"
         ))
         .bind(organization.as_str())
         .bind(now.as_millis())
 }
 
 pub(crate) fn read_counts(rows: &[Row]) -> Result<Counts, StoreError> {
-    let mut reader = rows.first().ok_or_else(|| corrupt("no counts"))?.reader();
-    Ok(Counts { keys: reader.count()?, service_accounts: reader.count()? })
+    let row = rows.first().ok_or_else(|| corrupt("no counts"))?;
+    Ok(Counts { keys: row.get("keys")?, service_accounts: row.get("service_accounts")? })
 }
 
 pub(crate) fn has_made<'n>(
@@ -317,7 +313,7 @@ pub(crate) fn marker<'n>(names: &'n Names, name: &str) -> Query<'n> {
 }
 
 pub(crate) fn read_marker(rows: &[Row]) -> Result<Option<String>, StoreError> {
-    rows.first().map(|row| row.reader().text().map(str::to_owned)).transpose()
+    rows.first().map(|row| row.get("value")).transpose()
 }
 
 pub(crate) fn remembered<'n>(names: &'n Names, organization: &OrganizationId, request: &str) -> Query<'n> {
@@ -327,11 +323,9 @@ pub(crate) fn remembered<'n>(names: &'n Names, organization: &OrganizationId, re
 
 pub(crate) fn read_remembered(rows: &[Row]) -> Result<Option<Remembered>, StoreError> {
     let Some(row) = rows.first() else { return Ok(None) };
-    let mut reader = row.reader();
-    let (request, input) = (reader.text()?.to_owned(), reader.text()?.to_owned());
-    let keys = reader.text()?.split_whitespace().map(KeyId::new).collect::<Result<_, _>>();
+    let keys = row.get::<&str>("keys")?.split_whitespace().map(KeyId::new).collect::<Result<_, _>>();
     let keys = keys.map_err(|error| corrupt(&format!("the keys of a request: {error}")))?;
-    Ok(Some(Remembered { request, input, keys, at: reader.moment()? }))
+    Ok(Some(Remembered { request: row.get("request")?, input: row.get("input")?, keys, at: row.get("at")? }))
 }
 
 pub(crate) fn audit<'n>(names: &'n Names, asked: &AuditQuery, after: Option<&Cursor>, most: usize) -> Query<'n> {
@@ -362,15 +356,15 @@ pub(crate) fn audit<'n>(names: &'n Names, asked: &AuditQuery, after: Option<&Cur
 }
 
 pub(crate) fn read_audit(rows: &[Row]) -> Result<Batch<AuditEvent>, StoreError> {
-    let read = |mut reader: row::Reader<'_>| {
-        let (id, at, organization) = (reader.text()?.to_owned(), reader.moment()?, reader.organization()?);
-        let actor = reader.actor()?;
-        let action = reader.text()?.parse::<Action>().map_err(|_| corrupt("an action of a newer version"))?;
-        let mut event = AuditEvent::new(id, at, organization, actor, action, reader.text()?);
-        event.before = reader.json()?;
-        event.after = reader.json()?;
-        event.request_id = reader.optional_text()?.map(str::to_owned);
+    let read = |row: &Row| {
+        let (id, at, organization): (String, _, _) = (row.get("id")?, row.get("at")?, row.get("organization")?);
+        let (actor, action, target): (_, &str, &str) = (row.get("actor")?, row.get("action")?, row.get("target")?);
+        let action = action.parse::<Action>().map_err(|_| corrupt("an action of a newer version"))?;
+        let mut event = AuditEvent::new(id, at, organization, actor, action, target);
+        event.before = row.get("state_before")?;
+        event.after = row.get("state_after")?;
+        event.request_id = row.get("request_id")?;
         Ok(event)
     };
-    Batch::single(rows, |row| row::place(row, 0, 1), read)
+    Batch::single(rows, |row| row::place(row, "at"), read)
 }

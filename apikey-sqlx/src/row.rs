@@ -1,11 +1,10 @@
-//! Rows of both databases, and records read from them column by column.
+//! Rows of both databases, and records read from them, each column by its name.
 
 use apikey_core::{JsonObject, KeyDigest, KeyId, ScopeSet, Timestamp};
 use apikey_manager::{
     ActorId, Cursor, KeyHead, KeyRecord, OrganizationId, Revocation, SecretRecord, ServiceAccount, ServiceAccountId,
     StoreError, Switched,
 };
-use sqlx::{ColumnIndex, Decode, Type};
 
 use crate::error;
 
@@ -17,235 +16,188 @@ pub(crate) enum Row {
     Postgres(sqlx::postgres::PgRow),
 }
 
-/// Reads a row from left to right.
-pub(crate) struct Reader<'r> {
-    row: &'r Row,
-    at: usize,
+/// A type that both databases return.
+pub(crate) trait Kept<'r>: Sized {
+    /// Reads a column, which may be null.
+    fn read(row: &'r Row, column: &str) -> Result<Option<Self>, sqlx::Error>;
 }
 
-/// The columns of a key for [`Reader::key`], from a table `k`, beside its secrets `s`. Metadata may be large, and is
+macro_rules! kept {
+    ($($kept:ty),*) => {$(
+        impl<'r> Kept<'r> for $kept {
+            fn read(row: &'r Row, column: &str) -> Result<Option<Self>, sqlx::Error> {
+                match row {
+                    #[cfg(feature = "sqlite")]
+                    Row::Sqlite(row) => sqlx::Row::try_get(row, column),
+                    #[cfg(feature = "postgres")]
+                    Row::Postgres(row) => sqlx::Row::try_get(row, column),
+                }
+            }
+        }
+    )*};
+}
+
+kept!(i64, &'r str, &'r [u8]);
+
+/// A type that a column is read as.
+pub(crate) trait Field<'r>: Sized {
+    /// The type that the database returns for it.
+    type Kept: Kept<'r>;
+
+    fn read(kept: Self::Kept) -> Result<Self, StoreError>;
+
+    /// Returns the value of a null, or `None` if a null is an error.
+    fn null() -> Option<Self> {
+        None
+    }
+}
+
+impl<'r, T: Field<'r>> Field<'r> for Option<T> {
+    type Kept = T::Kept;
+
+    fn read(kept: T::Kept) -> Result<Self, StoreError> {
+        T::read(kept).map(Some)
+    }
+
+    fn null() -> Option<Self> {
+        Some(None)
+    }
+}
+
+macro_rules! fields {
+    ($($field:ty: $kept:ty = $read:expr;)*) => {$(
+        impl<'r> Field<'r> for $field {
+            type Kept = $kept;
+
+            fn read(kept: $kept) -> Result<Self, StoreError> {
+                $read(kept)
+            }
+        }
+    )*};
+}
+
+fields! {
+    i64: i64 = Ok;
+    &'r str: &'r str = Ok;
+    String: &'r str = |text: &str| Ok(text.to_owned());
+    u64: i64 = |count: i64| u64::try_from(count).map_err(|_| corrupt("a negative count"));
+    [u8; 32]: &'r [u8] = |bytes: &[u8]| bytes.try_into().map_err(|_| corrupt("a digest's length"));
+    Timestamp: i64 = moment;
+    KeyId: &'r str = |text| KeyId::new(text).map_err(|_| corrupt("a key's id"));
+    OrganizationId: &'r str = |text| OrganizationId::new(text).map_err(|_| corrupt("an organization's id"));
+    ActorId: &'r str = |text| ActorId::new(text).map_err(|_| corrupt("an actor's id"));
+    ServiceAccountId: &'r str = account_id;
+    ScopeSet: &'r str = scopes;
+    JsonObject: &'r str = json;
+}
+
+/// The columns of a key for [`Row::key`], from a table `k`, beside its secrets `s`. Metadata may be large, and is
 /// selected with the newest secret only.
 pub(crate) const KEY: &str = "k.id, k.organization, k.service_account, k.name, k.description, k.environment, k.hint, \
     k.scopes, k.created_at, k.created_by, k.created_by_key, k.not_before, k.expires_at, k.last_used_at, \
-    k.disabled_at, k.disabled_by, k.revoked_at, k.revoked_by, k.revoked_reason, \
-    CASE WHEN s.number = (SELECT max(m.number) FROM @secret m WHERE m.key_id = k.id) THEN k.metadata END, k.version, \
-    (SELECT max(w.at) FROM @seen w WHERE w.key_id = k.id)";
+    k.disabled_at, k.disabled_by, k.revoked_at, k.revoked_by, k.revoked_reason, k.version, \
+    CASE WHEN s.number = (SELECT max(m.number) FROM @secret m WHERE m.key_id = k.id) THEN k.metadata END AS metadata, \
+    (SELECT max(w.at) FROM @seen w WHERE w.key_id = k.id) AS last_seen_at";
 
-/// The columns of a key for [`Reader::head`], from a table `k`.
+/// The columns of a key for [`Row::head`], from a table `k`.
 pub(crate) const HEAD: &str = "k.id, k.organization, k.service_account, k.name, k.environment, k.hint, k.scopes, \
     k.created_at, k.created_by, k.created_by_key, k.not_before, k.expires_at, k.disabled_at, k.disabled_by, \
     k.revoked_at, k.revoked_by, k.revoked_reason, k.version";
 
-/// The columns of a secret for [`Reader::secret`], from tables `s` and `n`.
-pub(crate) const SECRET: &str = "s.digest, s.algorithm, s.created_at, s.superseded_at, s.ends_at, s.ended_at, n.at";
+/// The columns of a secret for [`Row::secret`], from tables `s` and `n`, named apart from those of its key.
+pub(crate) const SECRET: &str = "s.digest, s.algorithm, s.created_at AS secret_created_at, s.superseded_at, s.ends_at, \
+    s.ended_at, n.at AS secret_seen_at";
 
 impl Row {
-    pub(crate) fn reader(&self) -> Reader<'_> {
-        Reader { row: self, at: 0 }
-    }
-}
-
-impl<'r> Reader<'r> {
-    #[cfg(all(feature = "sqlite", feature = "postgres"))]
-    fn next<T>(&mut self) -> Result<T, StoreError>
-    where
-        T: Decode<'r, sqlx::Sqlite> + Type<sqlx::Sqlite> + Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
-    {
-        let at = self.step();
-        match self.row {
-            Row::Sqlite(row) => column(row, at),
-            Row::Postgres(row) => column(row, at),
+    /// Reads a column by its name.
+    pub(crate) fn get<'r, T: Field<'r>>(&'r self, column: &str) -> Result<T, StoreError> {
+        match T::Kept::read(self, column).map_err(error::failed)? {
+            Some(kept) => T::read(kept),
+            None => T::null().ok_or_else(|| corrupt(&format!("`{column}` is null"))),
         }
     }
 
-    #[cfg(all(feature = "sqlite", not(feature = "postgres")))]
-    fn next<T>(&mut self) -> Result<T, StoreError>
-    where
-        T: Decode<'r, sqlx::Sqlite> + Type<sqlx::Sqlite>,
-    {
-        let at = self.step();
-        let Row::Sqlite(row) = self.row;
-        column(row, at)
-    }
-
-    #[cfg(all(feature = "postgres", not(feature = "sqlite")))]
-    fn next<T>(&mut self) -> Result<T, StoreError>
-    where
-        T: Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
-    {
-        let at = self.step();
-        let Row::Postgres(row) = self.row;
-        column(row, at)
-    }
-
-    fn step(&mut self) -> usize {
-        self.at += 1;
-        self.at - 1
-    }
-
-    pub(crate) fn skip(&mut self, columns: usize) {
-        self.at += columns;
-    }
-
-    pub(crate) fn int(&mut self) -> Result<i64, StoreError> {
-        self.next()
-    }
-
-    pub(crate) fn optional_int(&mut self) -> Result<Option<i64>, StoreError> {
-        self.next()
-    }
-
-    pub(crate) fn count(&mut self) -> Result<u64, StoreError> {
-        u64::try_from(self.int()?).map_err(|_| corrupt("a negative count"))
-    }
-
-    pub(crate) fn text(&mut self) -> Result<&'r str, StoreError> {
-        self.next()
-    }
-
-    pub(crate) fn optional_text(&mut self) -> Result<Option<&'r str>, StoreError> {
-        self.next()
-    }
-
-    pub(crate) fn moment(&mut self) -> Result<Timestamp, StoreError> {
-        moment(self.int()?)
-    }
-
-    pub(crate) fn optional_moment(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        self.optional_int()?.map(moment).transpose()
-    }
-
-    pub(crate) fn key_id(&mut self) -> Result<KeyId, StoreError> {
-        KeyId::new(self.text()?).map_err(|_| corrupt("a key's id"))
-    }
-
-    pub(crate) fn organization(&mut self) -> Result<OrganizationId, StoreError> {
-        OrganizationId::new(self.text()?).map_err(|_| corrupt("an organization's id"))
-    }
-
-    pub(crate) fn actor(&mut self) -> Result<ActorId, StoreError> {
-        ActorId::new(self.text()?).map_err(|_| corrupt("an actor's id"))
-    }
-
     /// Reads a moment and an actor, or neither.
-    pub(crate) fn switched(&mut self) -> Result<Option<Switched>, StoreError> {
-        match (self.optional_moment()?, self.optional_text()?) {
-            (Some(at), Some(by)) => {
-                let by = ActorId::new(by).map_err(|_| corrupt("an actor's id"))?;
-                Ok(Some(Switched { at, by }))
-            }
+    pub(crate) fn switched(&self, at: &str, by: &str) -> Result<Option<Switched>, StoreError> {
+        match (self.get(at)?, self.get(by)?) {
+            (Some(at), Some(by)) => Ok(Some(Switched { at, by })),
             (None, None) => Ok(None),
             _ => Err(corrupt("a moment without an actor, or an actor without a moment")),
         }
     }
 
-    pub(crate) fn digest(&mut self) -> Result<KeyDigest, StoreError> {
-        let bytes = self.digest_bytes()?;
-        digest(bytes, self.text()?)
-    }
-
-    pub(crate) fn optional_digest(&mut self) -> Result<Option<KeyDigest>, StoreError> {
-        let bytes: Option<&[u8]> = self.next()?;
-        match (bytes, self.optional_text()?) {
-            (Some(bytes), Some(algorithm)) => digest(digest_bytes(bytes)?, algorithm).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    pub(crate) fn digest_bytes(&mut self) -> Result<[u8; 32], StoreError> {
-        digest_bytes(self.next()?)
-    }
-
-    pub(crate) fn json(&mut self) -> Result<Option<JsonObject>, StoreError> {
-        json(self.optional_text()?)
+    pub(crate) fn digest(&self) -> Result<KeyDigest, StoreError> {
+        digest(self.get("digest")?, self.get("algorithm")?)
     }
 
     /// Reads a key without its secrets.
-    pub(crate) fn key(&mut self) -> Result<KeyRecord, StoreError> {
-        let id = self.key_id()?;
-        let organization = self.organization()?;
+    fn key(&self) -> Result<KeyRecord, StoreError> {
         // A placeholder: the secrets are read next.
         let none = KeyDigest::sha256_from_bytes([0; 32]);
-        let mut key = KeyRecord::new(id, organization, none, Timestamp::UNIX_EPOCH, nobody()?);
+        let (at, by) = (self.get("created_at")?, self.get("created_by")?);
+        let mut key = KeyRecord::new(self.get("id")?, self.get("organization")?, none, at, by);
         key.secrets.clear();
-        key.service_account = self.optional_text()?.map(account_id).transpose()?;
-        key.name = self.text()?.to_owned();
-        key.description = self.text()?.to_owned();
-        key.environment = self.optional_text()?.map(str::to_owned);
-        key.hint = self.text()?.to_owned();
-        key.scopes = scopes(self.text()?)?;
-        key.created_at = self.moment()?;
-        key.created_by = self.actor()?;
-        let parent = self.optional_text()?;
-        key.created_by_key = parent.map(KeyId::new).transpose().map_err(|_| corrupt("a key's id"))?;
-        key.not_before = self.optional_moment()?;
-        key.expires_at = self.optional_moment()?;
-        key.last_used_at = self.optional_moment()?;
-        key.disabled = self.switched()?;
-        key.revoked = self.revocation()?;
-        key.metadata = self.json()?.unwrap_or_default();
-        key.version = self.count()?;
+        key.service_account = self.get("service_account")?;
+        key.name = self.get("name")?;
+        key.description = self.get("description")?;
+        key.environment = self.get("environment")?;
+        key.hint = self.get("hint")?;
+        key.scopes = self.get("scopes")?;
+        key.created_by_key = self.get("created_by_key")?;
+        key.not_before = self.get("not_before")?;
+        key.expires_at = self.get("expires_at")?;
         // The later one of the imported last use and the last use of its secrets.
-        key.last_used_at = key.last_used_at.max(self.optional_moment()?);
+        key.last_used_at = self.get::<Option<_>>("last_used_at")?.max(self.get("last_seen_at")?);
+        key.disabled = self.switched("disabled_at", "disabled_by")?;
+        key.revoked = self.revocation()?;
+        key.metadata = self.get::<Option<_>>("metadata")?.unwrap_or_default();
+        key.version = self.get("version")?;
         Ok(key)
     }
 
     /// Reads the part of a key that decides rights and states. Unreadable scopes count as all scopes: an actor that
     /// changes such a key must be allowed to change every key.
-    pub(crate) fn head(&mut self) -> Result<KeyHead, StoreError> {
-        let (id, organization) = (self.key_id()?, self.organization()?);
-        let mut head = KeyHead::new(id, organization, Timestamp::UNIX_EPOCH, nobody()?);
-        head.service_account = self.optional_text()?.map(account_id).transpose()?;
-        head.name = self.text()?.to_owned();
-        head.environment = self.optional_text()?.map(str::to_owned);
-        head.hint = self.text()?.to_owned();
-        head.scopes = scopes(self.text()?).unwrap_or_else(|_| everything());
-        head.created_at = self.moment()?;
-        head.created_by = self.actor()?;
-        let parent = self.optional_text()?;
-        head.created_by_key = parent.map(KeyId::new).transpose().map_err(|_| corrupt("a key's id"))?;
-        head.not_before = self.optional_moment()?;
-        head.expires_at = self.optional_moment()?;
-        head.disabled = self.switched()?;
+    fn head(&self) -> Result<KeyHead, StoreError> {
+        let (at, by) = (self.get("created_at")?, self.get("created_by")?);
+        let mut head = KeyHead::new(self.get("id")?, self.get("organization")?, at, by);
+        head.service_account = self.get("service_account")?;
+        head.name = self.get("name")?;
+        head.environment = self.get("environment")?;
+        head.hint = self.get("hint")?;
+        head.scopes = scopes(self.get("scopes")?).unwrap_or_else(|_| everything());
+        head.created_by_key = self.get("created_by_key")?;
+        head.not_before = self.get("not_before")?;
+        head.expires_at = self.get("expires_at")?;
+        head.disabled = self.switched("disabled_at", "disabled_by")?;
         head.revoked = self.revocation()?;
-        head.version = self.count()?;
+        head.version = self.get("version")?;
         Ok(head)
     }
 
-    fn revocation(&mut self) -> Result<Option<Revocation>, StoreError> {
-        let switched = self.switched()?;
-        let reason = self.optional_text()?.unwrap_or_default();
-        Ok(switched.map(|Switched { at, by }| Revocation { at, by, reason: reason.to_owned() }))
+    fn revocation(&self) -> Result<Option<Revocation>, StoreError> {
+        let switched = self.switched("revoked_at", "revoked_by")?;
+        let reason: Option<String> = self.get("revoked_reason")?;
+        Ok(switched.map(|Switched { at, by }| Revocation { at, by, reason: reason.unwrap_or_default() }))
     }
 
-    pub(crate) fn secret(&mut self) -> Result<SecretRecord, StoreError> {
-        let mut secret = SecretRecord::new(self.digest()?, self.moment()?);
-        secret.superseded_at = self.optional_moment()?;
-        secret.ends_at = self.optional_moment()?;
-        secret.ended_at = self.optional_moment()?;
-        secret.last_used_at = self.optional_moment()?;
+    fn secret(&self) -> Result<SecretRecord, StoreError> {
+        let mut secret = SecretRecord::new(self.digest()?, self.get("secret_created_at")?);
+        secret.superseded_at = self.get("superseded_at")?;
+        secret.ends_at = self.get("ends_at")?;
+        secret.ended_at = self.get("ended_at")?;
+        secret.last_used_at = self.get("secret_seen_at")?;
         Ok(secret)
     }
 
-    pub(crate) fn account(&mut self) -> Result<ServiceAccount, StoreError> {
-        let id = account_id(self.text()?)?;
-        let mut account = ServiceAccount::new(id, self.organization()?, self.text()?, Timestamp::UNIX_EPOCH, nobody()?);
-        account.description = self.text()?.to_owned();
-        account.disabled = self.switched()?;
-        account.created_at = self.moment()?;
-        account.created_by = self.actor()?;
-        account.version = self.count()?;
+    pub(crate) fn account(&self) -> Result<ServiceAccount, StoreError> {
+        let (at, by) = (self.get("created_at")?, self.get("created_by")?);
+        let name: &str = self.get("name")?;
+        let mut account = ServiceAccount::new(self.get("id")?, self.get("organization")?, name, at, by);
+        account.description = self.get("description")?;
+        account.disabled = self.switched("disabled_at", "disabled_by")?;
+        account.version = self.get("version")?;
         Ok(account)
     }
-}
-
-fn column<'r, R, T>(row: &'r R, at: usize) -> Result<T, StoreError>
-where
-    R: sqlx::Row,
-    usize: ColumnIndex<R>,
-    T: Decode<'r, R::Database> + Type<R::Database>,
-{
-    row.try_get(at).map_err(error::failed)
 }
 
 /// The result of reading a list's rows.
@@ -258,7 +210,7 @@ pub(crate) struct Batch<T> {
 }
 
 impl<T> Batch<T> {
-    /// Reads `count` runs of rows, one run for each item. Unreadable items are skipped, and logged with their `place`.
+    /// Reads runs of rows, one run for each item. Unreadable items are skipped, and logged with their `place`.
     fn of<'r>(
         runs: impl Iterator<Item = &'r [Row]>,
         place: impl Fn(&Row) -> Result<Cursor, StoreError>,
@@ -284,27 +236,22 @@ impl<T> Batch<T> {
     pub(crate) fn single(
         rows: &[Row],
         place: impl Fn(&Row) -> Result<Cursor, StoreError>,
-        read: impl Fn(Reader<'_>) -> Result<T, StoreError>,
+        read: impl Fn(&Row) -> Result<T, StoreError>,
     ) -> Result<Self, StoreError> {
-        Batch::of(rows.chunks(1), place, |run| read(run[0].reader()))
+        Batch::of(rows.chunks(1), place, |run| read(&run[0]))
     }
 }
 
-/// Returns the place of a row with its time in column `at` and its id in column `id`.
-pub(crate) fn place(row: &Row, id: usize, at: usize) -> Result<Cursor, StoreError> {
-    let column = |at| Reader { row, at };
-    Ok(Cursor { at: column(at).moment()?, id: column(id).text()?.to_owned() })
+/// Returns the place of a row in a list that is ordered by its column `at`.
+pub(crate) fn place(row: &Row, at: &str) -> Result<Cursor, StoreError> {
+    Ok(Cursor { at: row.get(at)?, id: row.get("id")? })
 }
 
-/// The column of a key's id in [`KEY`] and [`HEAD`].
-const ID: usize = 0;
-
-/// Reads keys from rows of [`KEY`], [`SECRET`] and the time by which they are ordered. The rows of one key are
+/// Reads keys from rows of [`KEY`], [`SECRET`] and `place`, the time by which they are ordered. The rows of one key are
 /// adjacent, its newest secret first.
 pub(crate) fn keys(rows: &[Row]) -> Result<Batch<KeyRecord>, StoreError> {
-    let id = |row: &Row| Reader { row, at: ID }.text().map(str::to_owned).ok();
-    let runs = rows.chunk_by(|a, b| id(a) == id(b));
-    Batch::of(runs, |row| place(row, ID, KEY_COLUMNS + SECRET_COLUMNS), key_of)
+    let id = |row: &Row| row.get::<String>("id").ok();
+    Batch::of(rows.chunk_by(|a, b| id(a) == id(b)), |row| place(row, "place"), key_of)
 }
 
 /// Reads the key from its rows. Returns an error if it can't be read.
@@ -313,32 +260,20 @@ pub(crate) fn key(rows: &[Row]) -> Result<Option<KeyRecord>, StoreError> {
 }
 
 fn key_of(rows: &[Row]) -> Result<KeyRecord, StoreError> {
-    let mut reader = rows[0].reader();
-    let mut key = reader.key()?;
-    for row in rows {
-        let mut reader = row.reader();
-        reader.skip(KEY_COLUMNS);
-        key.secrets.push(reader.secret()?);
-    }
+    let mut key = rows[0].key()?;
+    key.secrets = rows.iter().map(Row::secret).collect::<Result<_, _>>()?;
     Ok(key)
 }
 
 /// Reads heads from rows of [`HEAD`].
 pub(crate) fn heads(rows: &[Row]) -> Result<Vec<KeyHead>, StoreError> {
-    Ok(Batch::single(rows, |row| place(row, ID, 7), |mut reader| reader.head())?.items)
+    Ok(Batch::single(rows, |row| place(row, "created_at"), Row::head)?.items)
 }
-
-const KEY_COLUMNS: usize = 22;
-const SECRET_COLUMNS: usize = 7;
 
 /// Returns the digest with these bytes and this algorithm's name.
 pub(crate) fn digest(bytes: [u8; 32], algorithm: &str) -> Result<KeyDigest, StoreError> {
     let algorithm = algorithm.parse().map_err(|_| corrupt("a digest's algorithm"))?;
     Ok(KeyDigest::from_bytes(algorithm, bytes))
-}
-
-fn digest_bytes(bytes: &[u8]) -> Result<[u8; 32], StoreError> {
-    bytes.try_into().map_err(|_| corrupt("a digest's length"))
 }
 
 /// The scopes assumed for a key whose scopes can't be read.
@@ -353,16 +288,12 @@ pub(crate) fn scopes(text: &str) -> Result<ScopeSet, StoreError> {
     }
 }
 
-pub(crate) fn json(text: Option<&str>) -> Result<Option<JsonObject>, StoreError> {
-    text.map(JsonObject::from_stored).transpose().map_err(|_| corrupt("JSON that can't be read"))
+pub(crate) fn json(text: &str) -> Result<JsonObject, StoreError> {
+    JsonObject::from_stored(text).map_err(|_| corrupt("JSON that can't be read"))
 }
 
 pub(crate) fn account_id(text: &str) -> Result<ServiceAccountId, StoreError> {
     ServiceAccountId::new(text).map_err(|_| corrupt("a service account's id"))
-}
-
-fn nobody() -> Result<ActorId, StoreError> {
-    ActorId::new("-").map_err(|_| corrupt("an actor's id"))
 }
 
 /// Returns the moment that is stored as `millis`.

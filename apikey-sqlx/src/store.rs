@@ -178,7 +178,7 @@ impl KeyStore for SqlStore {
 
     async fn revision(&self) -> Result<u64, StoreError> {
         let rows = self.database.look_up(self.database.names.query("SELECT revision FROM @fleet")).await?;
-        rows.first().ok_or_else(|| corrupt("no revision"))?.reader().count()
+        rows.first().ok_or_else(|| corrupt("no revision"))?.get("revision")
     }
 
     async fn marker(&self, name: &str) -> Result<Option<String>, StoreError> {

@@ -80,7 +80,7 @@ impl Transaction for SqlTransaction {
 
     async fn ids(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<Vec<KeyId>, StoreError> {
         let query = reads::ids(&self.database.names, &self.organization, filter, now);
-        fetch(&mut self.change, query).await?.iter().map(|row| row.reader().key_id()).collect()
+        fetch(&mut self.change, query).await?.iter().map(|row| row.get("id")).collect()
     }
 
     async fn heads(&mut self, ids: &[KeyId]) -> Result<Vec<KeyHead>, StoreError> {
@@ -114,7 +114,7 @@ impl Transaction for SqlTransaction {
             let mut query = self.database.names.query("SELECT digest, algorithm FROM @secret WHERE digest");
             query.push_one_of(&chunk);
             for row in fetch(&mut self.change, query).await? {
-                taken.insert(row.reader().digest()?);
+                taken.insert(row.digest()?);
             }
         }
         Ok(digests.iter().filter(|digest| taken.contains(*digest)).cloned().collect())
@@ -128,7 +128,7 @@ impl Transaction for SqlTransaction {
                 let mut query = self.database.names.query(&format!("SELECT id FROM {table} WHERE id"));
                 query.push_one_of(&chunk);
                 for row in fetch(&mut self.change, query).await? {
-                    taken.insert(row.reader().key_id()?);
+                    taken.insert(row.get::<KeyId>("id")?);
                 }
             }
         }

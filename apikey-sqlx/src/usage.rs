@@ -193,7 +193,7 @@ pub(crate) fn buckets<'n>(names: &'n Names, asked: &UsageQuery) -> Query<'n> {
     query
 }
 
-const SUMMED: &str = "SELECT start, CAST(sum(ok) AS BIGINT), CAST(sum(refused) AS BIGINT)";
+const SUMMED: &str = "SELECT start, CAST(sum(ok) AS BIGINT) AS ok, CAST(sum(refused) AS BIGINT) AS refused";
 
 /// Returns the sums that make up `from..to`, each with its length in hours: whole days from the sums of days, the rest
 /// from the sums of hours.
@@ -211,10 +211,8 @@ fn spans(from: i64, to: i64, bucket: Bucket) -> Vec<(i64, Range<i64>)> {
 }
 
 pub(crate) fn read_buckets(rows: &[Row]) -> Result<Vec<UsageBucket>, StoreError> {
-    let read = |row: &Row| {
-        let mut reader = row.reader();
-        Ok(UsageBucket { start: reader.moment()?, ok: reader.count()?, refused: reader.count()? })
-    };
+    let read =
+        |row: &Row| Ok(UsageBucket { start: row.get("start")?, ok: row.get("ok")?, refused: row.get("refused")? });
     rows.iter().map(read).collect()
 }
 
@@ -232,11 +230,7 @@ mod tests {
     async fn plan(database: &Database, mut query: Query<'_>) -> Vec<String> {
         query.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
         let rows = database.fetch(query).await.unwrap();
-        let details = rows.iter().map(|row| {
-            let mut reader = row.reader();
-            reader.skip(3);
-            reader.text().unwrap().to_owned()
-        });
+        let details = rows.iter().map(|row| row.get::<String>("detail").unwrap());
         details.filter(|detail| detail.starts_with("SCAN ") || detail.starts_with("SEARCH ")).collect()
     }
 
@@ -344,10 +338,10 @@ mod tests {
             let tables: Vec<_> = plan.iter().filter(|step| step.contains("usage")).collect();
             assert!(!tables.is_empty() && tables.iter().all(|step| is_narrow(step)), "{asked:?}: {plan:?}");
             let mut counted = query.clone();
-            let inner = query.sql.split_once(" GROUP BY ").unwrap().0.replace(SUMMED, "SELECT count(*)");
+            let inner = query.sql.split_once(" GROUP BY ").unwrap().0.replace(SUMMED, "SELECT count(*) AS rows");
             counted.sql = inner;
             let rows = database.fetch(counted).await.unwrap();
-            assert_eq!(rows[0].reader().int().unwrap(), read as i64, "rows read for {asked:?}");
+            assert_eq!(rows[0].get::<i64>("rows").unwrap(), read as i64, "rows read for {asked:?}");
             assert_eq!(read_buckets(&database.fetch(query).await.unwrap()).unwrap().len(), told, "{asked:?}");
         }
         database.close().await;
@@ -370,7 +364,7 @@ mod tests {
             let mut explained = query.clone();
             explained.sql.insert_str(0, "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) ");
             let rows = database.fetch(explained).await.unwrap();
-            let plan: Vec<_> = rows.iter().map(|row| row.reader().text().unwrap().to_owned()).collect();
+            let plan: Vec<_> = rows.iter().map(|row| row.get::<String>("QUERY PLAN").unwrap()).collect();
             // The rows that scans of tables have read, including those read in vain.
             let scans = plan.iter().filter(|step| step.contains(" on apikey_usage") || step.contains("Rows Removed"));
             let count = |step: &String| {

@@ -118,11 +118,9 @@ impl Writer<'_> {
             );
             query.push_one_of(&ids);
             for row in self.change.fetch(query).await.map_err(error::failed)? {
-                let mut reader = row.reader();
-                let key = reader.text()?.to_owned();
-                let (number, digest) = (reader.int()?, reader.digest()?);
-                let window = [reader.optional_int()?, reader.optional_int()?, reader.optional_int()?];
-                known.entry(key).or_default().insert(digest, KnownSecret { number, window });
+                let window = [row.get("superseded_at")?, row.get("ends_at")?, row.get("ended_at")?];
+                let secret = KnownSecret { number: row.get("number")?, window };
+                known.entry(row.get("key_id")?).or_default().insert(row.digest()?, secret);
             }
         }
         Ok(known)
@@ -178,9 +176,7 @@ impl Writer<'_> {
         let own = self.names.query(own).bind(id.as_str()).bind(self.organization.as_str());
         let mut numbers = HashMap::new();
         for row in self.change.fetch(own).await.map_err(error::failed)? {
-            let mut reader = row.reader();
-            let number = reader.int()?;
-            numbers.insert(reader.digest()?, number);
+            numbers.insert(row.digest()?, row.get("number")?);
         }
         let retired: Option<HashSet<i64>> = digests.iter().map(|digest| numbers.get(digest).copied()).collect();
         let Some(retired) = retired.filter(|retired| retired.len() == digests.len() && retired.len() < numbers.len())
@@ -192,7 +188,7 @@ impl Writer<'_> {
             let secret = |sql| self.names.query(sql).bind(id.as_str()).bind(number);
             let seen = secret("DELETE FROM @seen WHERE key_id = $1 AND number = $2 RETURNING at");
             for row in self.change.fetch(seen).await.map_err(error::failed)? {
-                last_used_at = last_used_at.max(Some(row.reader().int()?));
+                last_used_at = last_used_at.max(Some(row.get::<i64>("at")?));
             }
             let retire = secret(
                 "UPDATE @secret SET key_id = NULL, number = NULL, created_at = NULL, superseded_at = NULL, \
