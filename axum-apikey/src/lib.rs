@@ -45,6 +45,7 @@
 //!   refuses them, or when a body is too long, may report a broken pipe instead of the response.
 //! - A CORS layer belongs outside: `.layer(CorsLayer::…)` after the [`ApiKeyLayer`], so that preflights need no key and
 //!   refusals carry CORS headers.
+//!
 //! This crate re-exports everything from `tower_apikey`, so a service needs this crate alone.
 //!
 //! # Testing
