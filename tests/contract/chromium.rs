@@ -13,7 +13,8 @@ const BROWSERS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "
 /// installs, it says that it was skipped, and fails where `CI=true`.
 pub(crate) fn run(program: &str, arguments: &[&str]) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("tests/page"));
-    let tests = tests.into_iter().find(|folder| folder.join(program).exists()).unwrap();
+    let tests =
+        tests.into_iter().find(|folder| folder.join(program).exists()).expect("a folder above with the program");
     let browser =
         env::var("CHROMIUM").ok().or(BROWSERS.into_iter().map(str::to_owned).find(|path| Path::new(path).exists()));
     let (Some(browser), true) = (browser, tests.join("node_modules/playwright-core").exists()) else {
@@ -25,7 +26,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) {
     let node = env::var("NODE").unwrap_or_else(|_| "node".to_owned());
     let mut command = Command::new(node);
     command.current_dir(&tests).args([program, &browser]).args(arguments).stdin(Stdio::null());
-    let output = command.output().unwrap();
+    let output = command.output().expect("Node runs");
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "the page fails in a browser");
