@@ -56,7 +56,12 @@ test(
           const { shadowRoot } = document.querySelector("apikey-console");
           const shows = (name) => shadowRoot.querySelector(name).getClientRects().length > 0;
           window.print = () =>
-            resolve([shows(".sheet"), shows(".content"), shows("dialog"), shadowRoot.querySelectorAll(".sheet tr").length]);
+            resolve([
+              shows(".sheet"),
+              shows(".content"),
+              shows("dialog"),
+              shadowRoot.querySelectorAll(".sheet tr").length,
+            ]);
           [...shadowRoot.querySelectorAll("dialog button")].find(({ textContent }) => textContent === "Print").click();
         }),
     );
