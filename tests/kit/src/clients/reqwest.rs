@@ -7,6 +7,8 @@ use reqwest::{Client, Method};
 use super::{Outcome, PATIENCE, Upload};
 
 pub(super) async fn send(uploads: &[Upload], http2: bool) -> Vec<Outcome> {
+    // `apikey-client` enables TLS in the workspace's reqwest, which then wants a provider for plain HTTP, too.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder().timeout(Duration::from_secs(PATIENCE)).no_proxy();
     let builder = if http2 { builder.http2_prior_knowledge() } else { builder.http1_only() };
     let client = builder.build().expect("a client");
