@@ -16,6 +16,7 @@ pub(crate) const API: Api = Api {
     whoami: "/whoami",
     add: ("POST", "/files", r#"{"name":"late.txt","content":"better than never"}"#, "files:write"),
     has_console: false,
+    has_page: false,
 };
 
 const UNAUTHORIZED: &str = r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_credential","detail":"An API key is required."}"#;

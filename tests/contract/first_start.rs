@@ -45,10 +45,10 @@ fn given_an_empty_folder_when_several_start_at_once_then_one_shows_a_key_and_all
 }
 
 #[test]
-fn given_a_console_when_started_then_the_address_of_its_page_is_shown() {
+fn given_a_page_when_started_then_its_address_is_shown() {
     let folder = Folder::new();
     let service = folder.start();
-    let expected = API.has_console.then(|| format!("http://{}/keys/", service.address));
+    let expected = API.has_page.then(|| format!("http://{}/keys/", service.address));
     assert_eq!(service.page, expected);
 }
 

@@ -32,4 +32,6 @@ pub(crate) struct Api {
     pub(crate) add: (&'static str, &'static str, &'static str, &'static str),
     /// `true` if it has a console at `/keys`.
     pub(crate) has_console: bool,
+    /// `true` if the console serves a page.
+    pub(crate) has_page: bool,
 }

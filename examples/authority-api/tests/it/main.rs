@@ -13,6 +13,7 @@ const API: contract::Api = contract::Api {
     whoami: "/keys/v1/whoami",
     add: ("POST", "/revocations", r#"{"id":"late","reason":"better than never"}"#, "revocations:write"),
     has_console: true,
+    has_page: false,
 };
 const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: false, http2: false };
 

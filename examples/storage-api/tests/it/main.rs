@@ -13,6 +13,7 @@ const API: contract::Api = contract::Api {
     whoami: "/keys/v1/whoami",
     add: ("PUT", "/v1/environments/late", r#"{"description":"better than never"}"#, "environments:write"),
     has_console: true,
+    has_page: false,
 };
 const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: true, http2: true };
 
