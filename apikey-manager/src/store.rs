@@ -1,6 +1,8 @@
 //! The contract of a store. The manager decides every rule about rights, limits and states between [`KeyStore::begin`]
 //! and [`Transaction::commit`].
 
+mod fleet;
+
 use std::{error::Error, fmt};
 
 use apikey_core::{ActorId, JsonObject, KeyDigest, KeyId, OrganizationId, ScopeSet, ServiceAccountId, Timestamp};
@@ -9,7 +11,6 @@ use async_trait::async_trait;
 use crate::{
     account::ServiceAccount,
     audit::AuditEvent,
-    fleet::{FleetStore, Invalidation},
     organization::{OrganizationRecord, Switched},
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, Cursor, KeyFilter, KeyQuery, KeySort, Prune, Pruned, Reach,
@@ -17,6 +18,8 @@ use crate::{
     },
     record::{KeyHead, KeyRecord, Revocation, SecretRecord},
 };
+
+pub use self::fleet::{FleetStore, Invalidation, StoreState};
 
 /// A store of keys.
 ///

@@ -15,14 +15,13 @@ use crate::{
     MemoryStore,
     account::ServiceAccount,
     audit::AuditEvent,
-    fleet::FleetStore,
     organization::OrganizationRecord,
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, Reach, ReachQuery, UsageBatch,
         UsageBucket, UsageQuery,
     },
     record::KeyRecord,
-    store::{Change, Changes, Counts, Found, KeyStore, StoreError, Transaction},
+    store::{Change, Changes, Counts, FleetStore, Found, KeyStore, StoreError, Transaction},
 };
 
 /// A failure of the store.

@@ -19,10 +19,10 @@ use crate::{
 const TRIES: usize = 16;
 
 pub(crate) struct Database {
-    pools: Pools,
+    pub(crate) pools: Pools,
     pub(crate) lanes: Lanes,
     pub(crate) names: Names,
-    timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 pub(crate) enum Pools {
@@ -152,17 +152,6 @@ impl Database {
         // The database times out first and gives the reason.
         let patience = self.timeout.saturating_add(self.timeout / 4);
         Ok(Connection::new(link, patience, Arc::clone(turn)))
-    }
-
-    /// Returns the same database on few connections of its own, which are opened when they are used first.
-    pub(crate) fn detached(&self) -> Self {
-        let (pools, lanes) = match &self.pools {
-            #[cfg(feature = "sqlite")]
-            Pools::Sqlite { writer, readers, files } => crate::sqlite::detached(writer, readers, files, self.timeout),
-            #[cfg(feature = "postgres")]
-            Pools::Postgres { pool, .. } => crate::postgres::detached(pool, self.timeout),
-        };
-        Database::new(pools, lanes, self.names.clone(), self.timeout)
     }
 
     pub(crate) async fn close(&self) {

@@ -1,19 +1,13 @@
-//! The history of changes of access, and the processes that follow it.
+//! The history of changes of access, for processes that follow it. [`fleet`](crate::fleet) reads it.
 
-use std::time::Duration;
-
-use apikey_core::Timestamp;
-use apikey_fleet::{Beat, Change as Recorded, Mark, NodeId, NodeRow, Nonce, OwnRow, Revision, Snapshot, Sweep};
-use apikey_manager::{FleetStore, Invalidation, StoreError, StoreState};
-use async_trait::async_trait;
+use apikey_manager::{Invalidation, StoreError};
 
 use crate::{
-    database::{Change, Database},
+    database::Change,
     dialect::Dialect,
     error,
     query::{Names, Query},
-    row::{Row, corrupt},
-    store::SqlStore,
+    row::corrupt,
 };
 
 /// The targets of one row.
@@ -76,123 +70,11 @@ async fn prune(change: &mut Change, names: &Names, last: u64) -> Result<(), Stor
     Ok(())
 }
 
-#[async_trait]
-impl FleetStore for SqlStore {
-    async fn beat(&self, id: NodeId, lease: Duration, beat: Beat, replaces: Option<NodeId>) -> Result<(), StoreError> {
-        let names = &self.database.names;
-        let millis = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-        // A statement may be executed long after it was abandoned, so a beat never decreases.
-        let write = "INSERT INTO @node AS n (id, lease_ms, applied, beat) VALUES ($1, $2, 0, $3) \
-                     ON CONFLICT (id) DO UPDATE SET beat = excluded.beat WHERE n.beat < excluded.beat";
-        let write = names.query(write).bind(hex(id.get())).bind(millis).bind(beat.get());
-        let replaced = replaces.map(|id| names.query("DELETE FROM @node WHERE id = $1").bind(hex(id.get())));
-        let work = async |change: &mut Change| {
-            change.execute(write).await?;
-            match replaced {
-                Some(replaced) => change.execute(replaced).await.map(drop),
-                None => Ok(()),
-            }
-        };
-        self.database.change(work).await
-    }
-
-    async fn snapshot(&self, id: NodeId, since: Option<Revision>) -> Result<StoreState, StoreError> {
-        let names = &self.database.names;
-        let (writable, time) = match names.dialect {
-            #[cfg(feature = "sqlite")]
-            Dialect::Sqlite => ("1", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
-            #[cfg(feature = "postgres")]
-            Dialect::Postgres => (
-                "CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only')::bool THEN 0 ELSE 1 END::bigint",
-                "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-            ),
-        };
-        // One statement is one snapshot.
-        let read = format!(
-            "SELECT f.revision, f.nonce, {writable} AS writable, {time} AS time, n.beat, n.applied, \
-             c.revision AS change, c.nonce AS change_nonce, c.targets, t.targets AS more_targets \
-             FROM @fleet f LEFT JOIN @node n ON n.id = $1 LEFT JOIN @change c ON c.revision >= $2 \
-             LEFT JOIN @change_target t ON t.nonce = c.nonce ORDER BY c.revision, t.n"
-        );
-        let since = since.map(|since| number(since.get())).transpose()?;
-        let rows = self.database.look_up(names.query(&read).bind(hex(id.get())).bind(since)).await?;
-        read_state(&rows)
-    }
-
-    async fn acknowledge(&self, id: NodeId, applied: Mark) -> Result<(), StoreError> {
-        // The head's change may have been pruned, but not the head.
-        let raise = "UPDATE @node SET applied = $2 WHERE id = $1 AND applied < $2 AND (\
-             EXISTS (SELECT 1 FROM @change WHERE revision = $2 AND nonce = $3) \
-             OR EXISTS (SELECT 1 FROM @fleet WHERE revision = $2 AND nonce = $3))";
-        let raise = self.database.names.query(raise).bind(hex(id.get()));
-        let raise = raise.bind(number(applied.revision.get())?).bind(hex(applied.nonce.get()));
-        self.database.change(async |change| change.execute(raise).await.map(drop)).await
-    }
-
-    async fn leave(&self, id: NodeId) -> Result<(), StoreError> {
-        let delete = self.database.names.query("DELETE FROM @node WHERE id = $1").bind(hex(id.get()));
-        self.database.change(async |change| change.execute(delete).await.map(drop)).await
-    }
-
-    async fn nodes(&self) -> Result<(Revision, Vec<NodeRow>), StoreError> {
-        let read = "SELECT f.revision, n.id, n.lease_ms, n.applied, n.beat FROM @fleet f LEFT JOIN @node n ON 1 = 1";
-        let rows = self.database.look_up(self.database.names.query(read)).await?;
-        let mut nodes = Vec::with_capacity(rows.len());
-        let mut head = None;
-        for row in &rows {
-            head = Some(Revision::new(row.get("revision")?));
-            let Some(id) = row.get("id")? else { continue };
-            nodes.push(NodeRow {
-                id: NodeId::new(from_hex(id)?),
-                lease: Duration::from_millis(row.get("lease_ms")?),
-                applied: Revision::new(row.get("applied")?),
-                beat: Beat::new(row.get("beat")?),
-            });
-        }
-        Ok((head.ok_or_else(|| corrupt("no revision"))?, nodes))
-    }
-
-    async fn sweep(&self, Sweep { id, beat }: Sweep) -> Result<bool, StoreError> {
-        let delete = self.database.names.query("DELETE FROM @node WHERE id = $1 AND beat = $2");
-        let delete = delete.bind(hex(id.get())).bind(beat.get());
-        self.database.change(async |change| Ok(change.execute(delete).await? == 1)).await
-    }
-
-    fn detached(&self) -> Box<dyn FleetStore> {
-        Box::new(SqlStore::new(Database::detached(&self.database)))
-    }
-}
-
-fn read_state(rows: &[Row]) -> Result<StoreState, StoreError> {
-    let row = rows.first().ok_or_else(|| corrupt("no revision"))?;
-    let head = Mark { revision: Revision::new(row.get("revision")?), nonce: Nonce::new(from_hex(row.get("nonce")?)?) };
-    let writable = row.get::<i64>("writable")? == 1;
-    let time: Timestamp = row.get("time")?;
-    let own = match (row.get("beat")?, row.get("applied")?) {
-        (Some(beat), Some(applied)) => Some(OwnRow { beat: Beat::new(beat), applied: Revision::new(applied) }),
-        _ => None,
-    };
-    let mut changes: Vec<Recorded<Vec<Invalidation>>> = Vec::new();
-    for row in rows {
-        let Some(revision) = row.get("change")? else { continue };
-        let nonce = Nonce::new(from_hex(row.get("change_nonce")?)?);
-        let mark = Mark { revision: Revision::new(revision), nonce };
-        if changes.last().is_none_or(|last| last.mark != mark) {
-            let targets = targets(row.get("targets")?)?;
-            changes.push(Recorded { mark, awaited: !targets.is_empty(), targets });
-        }
-        if let (Some(change), Some(more)) = (changes.last_mut(), row.get("more_targets")?) {
-            change.targets.extend(targets(more)?);
-        }
-    }
-    Ok(StoreState::new(Snapshot { head, own, writable, changes }, time))
-}
-
 fn json(targets: &[Invalidation]) -> Result<String, StoreError> {
     serde_json::to_string(targets).map_err(|error| StoreError::corrupt(format!("targets of a change: {error}")))
 }
 
-fn targets(text: &str) -> Result<Vec<Invalidation>, StoreError> {
+pub(crate) fn targets(text: &str) -> Result<Vec<Invalidation>, StoreError> {
     serde_json::from_str(text).map_err(|error| corrupt(&format!("the targets of a change: {error}")))
 }
 
@@ -203,14 +85,14 @@ fn nonce() -> Result<String, StoreError> {
 }
 
 /// Ids and nonces are 32 hexadecimal digits in the database.
-fn hex(bits: u128) -> String {
+pub(crate) fn hex(bits: u128) -> String {
     format!("{bits:032x}")
 }
 
-fn from_hex(text: &str) -> Result<u128, StoreError> {
+pub(crate) fn from_hex(text: &str) -> Result<u128, StoreError> {
     u128::from_str_radix(text, 16).map_err(|_| corrupt("an id of a node, or a nonce"))
 }
 
-fn number(revision: u64) -> Result<i64, StoreError> {
+pub(crate) fn number(revision: u64) -> Result<i64, StoreError> {
     i64::try_from(revision).map_err(|_| corrupt("a revision"))
 }

@@ -85,6 +85,8 @@ mod error;
 #[cfg(feature = "sqlite")]
 mod files;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod fleet;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod found;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod history;

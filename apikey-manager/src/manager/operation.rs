@@ -15,13 +15,12 @@ use crate::{
     audit::{Action, AuditEvent},
     error::{Forbidden, Limited, ManageError, Missing},
     events::Event,
-    fleet::Invalidation,
     idempotency::{MOST_REMEMBERED, REMEMBERED_FOR},
     limits::Limits,
     organization::Switched,
     record::{KeyHead, KeyRecord, Revocation, Status},
     rights::{Level, Standing},
-    store::{Change, Changes, KeyState, Lineage, Made, Remembered, StoreError, Transaction},
+    store::{Change, Changes, Invalidation, KeyState, Lineage, Made, Remembered, StoreError, Transaction},
 };
 
 /// The most invalidations that other processes receive one by one.

@@ -10,10 +10,7 @@ use apikey_fleet::{Beat, Change, Mark, NodeId, NodeRow, Nonce, OwnRow, Revision,
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use crate::{
-    fleet::{FleetStore, Invalidation, StoreState},
-    store::StoreError,
-};
+use crate::store::{FleetStore, Invalidation, StoreError, StoreState};
 
 /// The most changes that are kept. A node that is further behind joins anew.
 const MOST_CHANGES: usize = 4_096;

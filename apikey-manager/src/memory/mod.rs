@@ -23,14 +23,13 @@ use self::{state::State, transaction::MemoryTransaction};
 use crate::{
     account::ServiceAccount,
     audit::AuditEvent,
-    fleet::FleetStore,
     organization::OrganizationRecord,
     query::{
         AccountQuery, Activity, ActivityQuery, AuditQuery, KeyQuery, Prune, Pruned, Reach, ReachQuery, UsageBatch,
         UsageBucket, UsageQuery,
     },
     record::KeyRecord,
-    store::{Counts, Found, KeyStore, StoreError, Transaction},
+    store::{Counts, FleetStore, Found, KeyStore, StoreError, Transaction},
 };
 
 /// Keeps keys in memory, until the process ends.

@@ -36,6 +36,14 @@ pub(crate) struct Dump {
     revision: u64,
 }
 
+impl Dump {
+    /// The same after one more revision. A repeated end takes one, since whoever repeats it waits like the first.
+    pub(crate) fn one_revision_later(mut self) -> Self {
+        self.revision += 1;
+        self
+    }
+}
+
 impl Bed {
     pub(crate) fn new() -> Arc<Self> {
         let memory = MemoryStore::new();

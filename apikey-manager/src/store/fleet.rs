@@ -9,7 +9,7 @@ use apikey_fleet::{Beat, Mark, NodeId, NodeRow, Revision, Snapshot, Sweep};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::store::StoreError;
+use super::StoreError;
 
 /// What a change means for keys that processes have cached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
