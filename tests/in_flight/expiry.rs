@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apikey_core::{Authenticator, Claims, KeyFormat, KeyHasher, KeyId, Resolution, resolver_with};
+use apikey_core::{Authenticator, Claims, KeyFormat, KeyHasher, KeyId, Resolution, Timestamp, resolver_with};
 use futures_util::future::pending;
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
@@ -45,7 +45,8 @@ async fn given_the_systems_clock_when_a_key_expires_under_a_handler_then_it_is_a
     let format = KeyFormat::builder("soon").build().unwrap();
     let key = format.generate().unwrap();
     let digest = KeyHasher::sha256().digest(&key);
-    let expiry = std::time::SystemTime::now() + Duration::from_millis(300);
+    // Whole milliseconds, as keys have.
+    let expiry = Timestamp::now() + Duration::from_millis(300);
     let resolver = resolver_with((digest, expiry), async |(digest, expiry), _| {
         let claims = Claims::new(KeyId::new("k")?).with_expiry(expiry);
         Ok::<_, apikey_core::IdError>(Some(Resolution::new(digest, claims)))
@@ -58,5 +59,5 @@ async fn given_the_systems_clock_when_a_key_expires_under_a_handler_then_it_is_a
     let request = Request::get("/").header("authorization", format!("Bearer {}", key.expose_secret()));
     let answer = ApiKeyLayer::new(authenticator).layer(handler).oneshot(request.body(String::new()).unwrap());
     let answer = tokio::time::timeout(PATIENCE, answer).await.expect("it should have been noticed").unwrap();
-    assert!(answer.status() == 401 && std::time::SystemTime::now() >= expiry);
+    assert!(answer.status() == 401 && Timestamp::now() >= expiry);
 }
