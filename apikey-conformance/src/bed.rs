@@ -14,8 +14,8 @@ use apikey_core::{KeyDigest, KeyId, Timestamp};
 
 use apikey_manager::{
     AccountQuery, Action, ActorId, AuditEvent, AuditFilter, AuditQuery, Bucket, Change, Changes, Cursor, Found,
-    FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, OrganizationId, OrganizationRecord, ServiceAccount,
-    ServiceAccountId, StoreError, Switched, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow,
+    FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, Lookup, OrganizationId, OrganizationRecord,
+    ServiceAccount, ServiceAccountId, StoreError, Switched, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow,
 };
 
 /// The time that checks use as now: the beginning of an hour.
@@ -140,11 +140,17 @@ impl Bed {
 
     /// Returns what the digests find.
     pub(crate) async fn found_by(&self, digests: &[KeyDigest]) -> Vec<FoundKey> {
-        let found = self.store.find(digests).await.unwrap().into_iter().map(|found| match found {
+        self.look_up(digests).await.1
+    }
+
+    /// Returns what the digests find, and the revision of the answer.
+    pub(crate) async fn look_up(&self, digests: &[KeyDigest]) -> (u64, Vec<FoundKey>) {
+        let Lookup { revision, found } = self.store.find(digests).await.unwrap();
+        let found = found.into_iter().map(|found| match found {
             Found::Key(key) => *key,
             Found::Corrupt { error, .. } => panic!("a corrupt row: {error}"),
         });
-        found.collect()
+        (revision, found.collect())
     }
 
     pub(crate) fn every_key(&self, organization: &OrganizationId) -> KeyQuery {

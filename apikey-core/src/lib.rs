@@ -99,7 +99,9 @@ pub mod reexports {
     #[cfg_attr(docsrs, doc(cfg(feature = "utoipa")))]
     pub use crate::openapi::ApiKeySecurity;
     pub use crate::rejection::{Rejection, RejectionKind};
-    pub use crate::request::{Authenticator, AuthenticatorBuilder, ConfigError, ForeignTokens};
+    pub use crate::request::{
+        Authenticator, AuthenticatorBuilder, ConfigError, Doubt, ForeignTokens, WeakAuthenticator,
+    };
     pub use crate::scope::{
         AnyOf, RequiredScopes, Requirement, Scope, ScopeCatalog, ScopeError, ScopeMarker, ScopeSet,
     };

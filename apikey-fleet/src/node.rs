@@ -12,7 +12,7 @@ use crate::{Beat, Change, Lease, Mark, Moment, NodeId, Revision, Settings, Snaps
 /// 2. [`beaten`](Node::beaten); execute the [`Statement::Read`];
 /// 3. [`read`](Node::read); do what the [`Effect`]s say, in their order.
 ///
-/// If anything fails or takes longer than [`Settings::usable`], close the connection and begin again.
+/// If anything fails or takes longer than [`Settings::patience`], close the connection and begin again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
     settings: Settings,

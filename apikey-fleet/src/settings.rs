@@ -18,6 +18,7 @@ use std::{fmt, time::Duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     lease: Duration,
+    longer: Duration,
 }
 
 impl Settings {
@@ -27,10 +28,13 @@ impl Settings {
     /// [`drift`](Settings::drift).
     pub const LONGEST: Duration = Duration::from_secs(300);
 
+    /// The longest time by which a lease may outlast the store's answers, in [`outlast`](Settings::outlast).
+    pub const LONGEST_OUTLAST: Duration = Duration::from_secs(24 * 3_600);
+
     /// A lease of 10 seconds.
     #[must_use]
     pub const fn new() -> Self {
-        Settings { lease: Duration::from_secs(10) }
+        Settings { lease: Duration::from_secs(10), longer: Duration::ZERO }
     }
 
     /// Sets how long a lease lasts: 2 to 300 seconds, in whole milliseconds.
@@ -43,28 +47,48 @@ impl Settings {
     pub fn lease(mut self, lease: Duration) -> Result<Self, InvalidLease> {
         let is_whole = lease.subsec_nanos().is_multiple_of(1_000_000);
         if lease < Self::SHORTEST || lease > Self::LONGEST || !is_whole {
-            return Err(InvalidLease { lease });
+            return Err(InvalidLease::Lease(lease));
         }
         self.lease = lease;
         Ok(self)
     }
 
+    /// Makes each lease that much longer, but not the time between renewals, so that a node outlasts a store that does not
+    /// answer. Receipts wait for a node that was killed for as long: up to a day, in whole milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// The time is too long or not in whole milliseconds.
+    pub fn outlast(mut self, longer: Duration) -> Result<Self, InvalidLease> {
+        if longer > Self::LONGEST_OUTLAST || !longer.subsec_nanos().is_multiple_of(1_000_000) {
+            return Err(InvalidLease::Outlast(longer));
+        }
+        self.longer = longer;
+        Ok(self)
+    }
+
     /// Returns the lease as others see it.
     #[must_use]
-    pub const fn leased(&self) -> Duration {
-        self.lease
+    pub fn leased(&self) -> Duration {
+        self.lease + self.longer
     }
 
     /// Returns how much sooner a node itself takes its lease for ended: a twentieth, but at least 500 ms.
     #[must_use]
     pub fn margin(&self) -> Duration {
-        (self.lease / 20).max(Duration::from_millis(500))
+        (self.leased() / 20).max(Duration::from_millis(500))
     }
 
-    /// Returns how long a lease can be used, counted from the beginning of its renewal. A renewal that takes as long has failed.
+    /// Returns how long a lease can be used, counted from the beginning of its renewal.
     #[must_use]
     pub fn usable(&self) -> Duration {
-        self.lease - self.margin()
+        self.leased() - self.margin()
+    }
+
+    /// Returns how long a renewal may take. One that takes longer has failed.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.lease.min(self.usable())
     }
 
     /// Returns the longest time between the beginnings of two renewals: a fifth of the lease.
@@ -86,15 +110,26 @@ impl Default for Settings {
     }
 }
 
-/// The lease is shorter than [`Settings::SHORTEST`], longer than [`Settings::LONGEST`], or not in whole milliseconds.
+/// A setting is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidLease {
-    lease: Duration,
+#[non_exhaustive]
+pub enum InvalidLease {
+    /// The lease is shorter than [`Settings::SHORTEST`], longer than [`Settings::LONGEST`], or not in whole milliseconds.
+    Lease(Duration),
+    /// What [`Settings::outlast`] was given.
+    Outlast(Duration),
 }
 
 impl fmt::Display for InvalidLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a lease lasts 2 to 300 seconds, in whole milliseconds, not {:?}", self.lease)
+        match self {
+            InvalidLease::Lease(lease) => {
+                write!(f, "a lease lasts 2 to 300 seconds, in whole milliseconds, not {lease:?}")
+            }
+            InvalidLease::Outlast(longer) => {
+                write!(f, "a lost store is outlasted for a day at most, in whole milliseconds, not {longer:?}")
+            }
+        }
     }
 }
 
@@ -119,6 +154,10 @@ mod tests {
             let settings = Settings::new().lease(Duration::from_secs(seconds)).unwrap();
             assert!(settings.renewed_every() * 3 < settings.usable(), "{seconds}");
             assert!(settings.usable() < settings.leased());
+            let longer = settings.outlast(Duration::from_secs(3_600)).unwrap();
+            assert!(longer.usable() > Duration::from_secs(3_400) && longer.renewed_every() == settings.renewed_every());
+            assert!(longer.patience() <= settings.leased());
         }
+        assert!(Settings::new().outlast(Settings::LONGEST_OUTLAST + Duration::from_millis(1)).is_err());
     }
 }

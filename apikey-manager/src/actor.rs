@@ -1,6 +1,6 @@
 //! The actor of an operation, and its rights. [`rights`](crate::rights) decides what they allow.
 
-use crate::idempotency::Once;
+use crate::{fleet::Receipts, idempotency::Once};
 use apikey_core::{ActorId, AuthenticatedKey, IdError, KeyDigest, KeyId, OrganizationId, ScopeSet, Timestamp};
 
 const MAX_REQUEST_ID: usize = 128;
@@ -29,6 +29,7 @@ pub struct Actor {
     pub(crate) secret: Option<KeyDigest>,
     pub(crate) request_id: Option<String>,
     pub(crate) once: Option<Once>,
+    pub(crate) receipts: Option<Receipts>,
 }
 
 /// Why an [`Actor`] can't have an id.
@@ -96,7 +97,16 @@ impl Actor {
         let is_reserved = id.as_str().starts_with("key:") || (id.as_str().starts_with("host:") && !rights.is_host);
         match is_reserved {
             true => Err(ActorError::Reserved),
-            false => Ok(Actor { id, organization, rights, key: None, secret: None, request_id: None, once: None }),
+            false => Ok(Actor {
+                id,
+                organization,
+                rights,
+                key: None,
+                secret: None,
+                request_id: None,
+                once: None,
+                receipts: None,
+            }),
         }
     }
 
@@ -116,6 +126,7 @@ impl Actor {
             secret: Some(key.secret_digest()),
             request_id: None,
             once: None,
+            receipts: None,
         })
     }
 
@@ -149,6 +160,13 @@ impl Actor {
     #[must_use]
     pub fn with_idempotency_key(mut self, key: &str, operation: &str, input: &[u8]) -> Self {
         self.once = Some(Once::new(&self.id, key, operation, input));
+        self
+    }
+
+    /// Collects the receipts of the actor's changes: in how many processes they hold.
+    #[must_use]
+    pub fn with_receipts(mut self, receipts: &Receipts) -> Self {
+        self.receipts = Some(receipts.clone());
         self
     }
 

@@ -72,6 +72,13 @@ pub enum ManageError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The change was made, but not every process on the database is known to follow it: the store did not tell which
+    /// there are, or one of them is [`alone`](crate::KeyManagerBuilder::alone). Repeat the operation: it then waits again.
+    #[error("the change was made, but {reason}")]
+    Unconfirmed {
+        /// Why.
+        reason: String,
+    },
     /// The runtime is shutting down. Whether the change was made is not known.
     #[error("the runtime is shutting down")]
     Stopped,
@@ -98,6 +105,7 @@ impl ManageError {
             ManageError::Busy(_) => "busy",
             ManageError::Store(error) if error.is_conflict() => "conflict",
             ManageError::Store(error) if error.is_unknown() => "unknown_outcome",
+            ManageError::Unconfirmed { .. } => "unconfirmed",
             ManageError::Stopped => "unknown_outcome",
             ManageError::Limits(_) | ManageError::Generate(_) | ManageError::Random(_) | ManageError::Store(_) => {
                 "unavailable"

@@ -51,6 +51,7 @@ mod audit;
 mod backoff;
 mod error;
 mod events;
+mod fleet;
 mod idempotency;
 mod import;
 mod limits;
@@ -78,6 +79,7 @@ pub use apikey_core::{
 pub use audit::{Action, AuditEvent};
 pub use error::{Busy, Forbidden, Limited, ManageError, Missing};
 pub use events::{Due, Event, Retention, Spike, SpikeThreshold, Thresholds, due};
+pub use fleet::{Fleet, OnStoreLoss, Receipt, Receipts};
 pub use import::{ImportKey, ImportProgress, RowError};
 pub use limits::Limits;
 pub use manager::{
@@ -95,8 +97,8 @@ pub use query::{
 pub use record::{KeyHead, KeyRecord, Revocation, SecretRecord, Status};
 pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};
 pub use store::{
-    Change, Changes, Counts, FleetStore, Found, FoundKey, Invalidation, KeyState, KeyStore, Lineage, Made, Remembered,
-    StoreError, StoreState, Transaction,
+    Change, Changes, Counts, FleetStore, Found, FoundKey, Invalidation, KeyState, KeyStore, Lineage, Lookup, Made,
+    Remembered, StoreError, StoreState, Transaction,
 };
 pub use usage::UsageSettings;
 pub use validate::FieldError;

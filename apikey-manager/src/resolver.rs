@@ -7,11 +7,15 @@ use std::{
     time::Duration,
 };
 
-use apikey_core::{BoxError, Claims, KeyDigest, KeyStatus, PresentedKey, Resolution, Resolver};
+use apikey_core::{BoxError, Claims, KeyDigest, PresentedKey, Resolution, Resolver};
+use apikey_fleet::{Load, Revision};
 use async_trait::async_trait;
 use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::timeout};
 
-use crate::store::{Found, FoundKey, KeyStore, StoreError};
+use crate::{
+    fleet::State,
+    store::{Found, FoundKey, KeyStore, Lookup, StoreError},
+};
 
 /// The number of concurrent statements, and the most keys in one statement.
 const STATEMENTS: usize = 4;
@@ -26,6 +30,8 @@ where
     S: ?Sized,
 {
     store: Arc<S>,
+    /// Tells how old an answer may be.
+    state: Arc<State>,
     queue: Arc<Mutex<Queue>>,
     /// The runtime of statements. The caller's may end before a connection that was opened on it.
     runtime: Handle,
@@ -42,25 +48,38 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-type Answer = Result<Option<Box<FoundKey>>, Arc<StoreError>>;
+/// The revision of the answer, and the key.
+type Answer = Result<(u64, Option<Box<FoundKey>>), Arc<StoreError>>;
 
 /// The part of a store that this module uses.
 #[async_trait]
 pub(crate) trait Find: fmt::Debug + Send + Sync + 'static {
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError>;
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Lookup, StoreError>;
 }
 
 #[async_trait]
 impl Find for dyn KeyStore {
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Lookup, StoreError> {
         KeyStore::find(self, digests).await
     }
 }
 
 impl<S: Find + ?Sized> StoreResolver<S> {
     /// Runs its statements on `runtime`.
-    pub(crate) fn new(store: Arc<S>, runtime: Handle) -> Self {
-        StoreResolver { store, queue: Arc::default(), runtime }
+    pub(crate) fn new(store: Arc<S>, state: Arc<State>, runtime: Handle) -> Self {
+        StoreResolver { store, state, queue: Arc::default(), runtime }
+    }
+
+    /// Looks up secrets of requests under way. A server that has fallen behind is an error.
+    pub(crate) async fn look_up(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, BoxError> {
+        let load = self.begin_load()?;
+        let Lookup { revision, found } = self.store.find(digests).await?;
+        refuse_stale(load, revision)?;
+        Ok(found)
+    }
+
+    fn begin_load(&self) -> Result<Load, BoxError> {
+        self.state.begin_load().ok_or_else(|| "this process does not know what others have changed".into())
     }
 
     /// Queues a lookup, and spawns a task for the queue if there is a free statement.
@@ -82,9 +101,16 @@ impl<S: Find + ?Sized> StoreResolver<S> {
     }
 }
 
+fn refuse_stale(load: Load, revision: u64) -> Result<(), BoxError> {
+    match load.accepts(Revision::new(revision)) {
+        true => Ok(()),
+        false => Err("a server that has fallen behind answered".into()),
+    }
+}
+
 /// The result for a digest, and the number of its waiters.
 struct OneFound {
-    answer: Answer,
+    answer: Result<Option<Box<FoundKey>>, Arc<StoreError>>,
     wanted: usize,
 }
 
@@ -99,7 +125,7 @@ impl OneFound {
     }
 
     /// Moves the result to the last waiter, and clones it for the others.
-    fn hand_out(&mut self) -> Answer {
+    fn hand_out(&mut self) -> Result<Option<Box<FoundKey>>, Arc<StoreError>> {
         self.wanted -= 1;
         match (self.wanted, &mut self.answer) {
             (0, Ok(key)) => Ok(key.take()),
@@ -127,7 +153,7 @@ impl Turn {
                 Err(late) => Err(StoreError::unavailable(late)),
             };
             match found {
-                Ok(found) => {
+                Ok(Lookup { revision, found }) => {
                     let mut found: HashMap<KeyDigest, OneFound> = found.into_iter().map(OneFound::new).collect();
                     for digest in &digests {
                         if let Some(found) = found.get_mut(digest) {
@@ -145,7 +171,7 @@ impl Turn {
                             }
                         }
                         // The caller may be gone.
-                        let _ = answer.send(own);
+                        let _ = answer.send(own.map(|found| (revision, found)));
                     }
                 }
                 Err(error) => {
@@ -196,8 +222,13 @@ impl<S: Find + ?Sized> Resolver for StoreResolver<S> {
     type Error = BoxError;
 
     async fn resolve(&self, key: &PresentedKey) -> Result<Option<Resolution>, BoxError> {
+        // The order matters: the floor, then the question.
+        let load = self.begin_load()?;
         match self.ask(key.digests().to_vec()).await {
-            Ok(Ok(found)) => Ok(found.map(|found| resolution_of(*found))),
+            Ok(Ok((revision, found))) => {
+                refuse_stale(load, revision)?;
+                Ok(found.map(|found| resolution_of(*found)))
+            }
             Ok(Err(error)) => Err(Box::new(Shared(error))),
             Err(_) => Err("the store's lookup was cancelled".into()),
         }
@@ -206,13 +237,7 @@ impl<S: Find + ?Sized> Resolver for StoreResolver<S> {
 
 /// Converts a found key. The authenticator checks its validity.
 fn resolution_of(found: FoundKey) -> Resolution {
-    let status = if found.is_revoked || found.is_secret_ended {
-        KeyStatus::Revoked
-    } else if found.is_disabled || found.is_account_disabled || found.is_organization_suspended {
-        KeyStatus::Disabled
-    } else {
-        KeyStatus::Active
-    };
+    let status = found.status();
     let mut claims =
         Claims::new(found.id).with_name(found.name).with_scopes(found.scopes).with_organization(found.organization);
     if let Some(account) = found.service_account {
@@ -280,7 +305,7 @@ mod tests {
 
     #[async_trait]
     impl Find for Slow {
-        async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
+        async fn find(&self, digests: &[KeyDigest]) -> Result<Lookup, StoreError> {
             self.asked.lock().unwrap().push(digests.len());
             self.turns.acquire().await.unwrap().forget();
             if self.panics.load(Ordering::SeqCst) > 0 {
@@ -288,19 +313,18 @@ mod tests {
                 panic!("as the test asked");
             }
             let known = digests.iter().filter(|digest| digest.as_bytes()[0] != 0);
-            Ok(known
-                .map(|digest| match digest.as_bytes()[0] {
-                    1 => Found::Key(Box::new(found(digest))),
-                    _ => Found::Corrupt { digest: digest.clone(), error: StoreError::corrupt("as the test asked") },
-                })
-                .collect())
+            let found = known.map(|digest| match digest.as_bytes()[0] {
+                1 => Found::Key(Box::new(found(digest))),
+                _ => Found::Corrupt { digest: digest.clone(), error: StoreError::corrupt("as the test asked") },
+            });
+            Ok(Lookup { revision: 1, found: found.collect() })
         }
     }
 
     fn slow(turns: usize) -> (Arc<Slow>, StoreResolver<Slow>) {
         let store =
             Arc::new(Slow { turns: Semaphore::new(turns), asked: Mutex::default(), panics: AtomicUsize::new(0) });
-        (Arc::clone(&store), StoreResolver::new(store, Handle::current()))
+        (Arc::clone(&store), StoreResolver::new(store, State::only(), Handle::current()))
     }
 
     fn found(digest: &KeyDigest) -> FoundKey {
@@ -308,7 +332,7 @@ mod tests {
         let id = KeyId::new(format!("k{}", digest.as_bytes()[1])).unwrap();
         let organization = OrganizationId::new("acme").unwrap();
         let record = KeyRecord::new(id, organization, digest.clone(), moment, ActorId::new("test").unwrap());
-        FoundKey::of(&record, &record.secrets[0], 1)
+        FoundKey::of(&record, &record.secrets[0])
     }
 
     fn digest(known: bool, number: u8) -> KeyDigest {
@@ -336,7 +360,7 @@ mod tests {
         let asked: Vec<_> = (0..100).map(|number| resolver.ask(vec![digest(number % 2 == 1, number)])).collect();
         store.turns.add_permits(1_000);
         for (number, answer) in join_all(asked).await.into_iter().enumerate() {
-            let found = answer.unwrap().unwrap();
+            let (_, found) = answer.unwrap().unwrap();
             assert_eq!(found.map(|found| found.id.to_string()), (number % 2 == 1).then(|| format!("k{number}")));
         }
         assert!(join_all(first).await.into_iter().all(|answer| answer.is_ok()));
@@ -357,7 +381,7 @@ mod tests {
         for (n, answer) in join_all(asked).await.into_iter().enumerate() {
             match answer.unwrap() {
                 Err(error) => assert!(n % 2 == 0 && error.is_corrupt()),
-                Ok(found) => assert_eq!((n % 2, found.unwrap().id.to_string()), (1, format!("k{n}"))),
+                Ok((_, found)) => assert_eq!((n % 2, found.unwrap().id.to_string()), (1, format!("k{n}"))),
             }
         }
         drop(first);
@@ -373,7 +397,7 @@ mod tests {
         store.turns.add_permits(1_000);
         assert!(join_all(asked).await.into_iter().all(|answer| answer.is_err()));
         for number in 0..20 {
-            assert!(resolver.ask(vec![digest(true, number)]).await.unwrap().unwrap().is_some());
+            assert!(resolver.ask(vec![digest(true, number)]).await.unwrap().unwrap().1.is_some());
         }
     }
 
@@ -384,7 +408,7 @@ mod tests {
         let answers = join_all(hung).await;
         assert!(answers.into_iter().all(|answer| answer.unwrap().is_err_and(|error| error.is_unavailable())));
         store.turns.add_permits(1_000);
-        assert!(resolver.ask(vec![digest(true, 1)]).await.unwrap().unwrap().is_some());
+        assert!(resolver.ask(vec![digest(true, 1)]).await.unwrap().unwrap().1.is_some());
     }
 
     #[tokio::test]
@@ -397,7 +421,7 @@ mod tests {
         let last = resolver.ask(vec![digest(true, 99)]);
         store.turns.add_permits(1_000);
         join_all(first).await;
-        assert!(last.await.unwrap().unwrap().is_some());
+        assert!(last.await.unwrap().unwrap().1.is_some());
         assert_eq!(store.asked.lock().unwrap().iter().sum::<usize>(), STATEMENTS + 1);
     }
 }

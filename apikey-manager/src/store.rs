@@ -5,7 +5,9 @@ mod fleet;
 
 use std::{error::Error, fmt};
 
-use apikey_core::{ActorId, JsonObject, KeyDigest, KeyId, OrganizationId, ScopeSet, ServiceAccountId, Timestamp};
+use apikey_core::{
+    ActorId, JsonObject, KeyDigest, KeyId, KeyStatus, OrganizationId, ScopeSet, ServiceAccountId, Timestamp,
+};
 use async_trait::async_trait;
 
 use crate::{
@@ -49,7 +51,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError>;
 
     /// Returns everything that verdicts on these digests need, from one snapshot. Unknown digests have no answer.
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError>;
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Lookup, StoreError>;
 
     /// Returns a key of `organization`, with its secrets.
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError>;
@@ -306,6 +308,15 @@ pub enum Made {
     Widening,
 }
 
+/// The answer to [`KeyStore::find`].
+#[derive(Debug)]
+pub struct Lookup {
+    /// The revision of the snapshot. An old one is the answer of a server that has fallen behind, and is not used.
+    pub revision: u64,
+    /// What was found, in any order.
+    pub found: Vec<Found>,
+}
+
 /// The result of a lookup of a digest.
 #[derive(Debug)]
 pub enum Found {
@@ -357,14 +368,12 @@ pub struct FoundKey {
     pub is_account_disabled: bool,
     /// `true` if its organization is suspended.
     pub is_organization_suspended: bool,
-    /// The revision of the snapshot.
-    pub revision: u64,
 }
 
 impl FoundKey {
     /// Creates a key without scopes and limits, found by `digest`.
     #[must_use]
-    pub fn new(id: KeyId, organization: OrganizationId, digest: KeyDigest, revision: u64) -> Self {
+    pub fn new(id: KeyId, organization: OrganizationId, digest: KeyDigest) -> Self {
         FoundKey {
             digest,
             secret_ends_at: None,
@@ -382,13 +391,28 @@ impl FoundKey {
             is_disabled: false,
             is_account_disabled: false,
             is_organization_suspended: false,
-            revision,
         }
+    }
+
+    /// Returns the state of the key, apart from its windows.
+    pub(crate) fn status(&self) -> KeyStatus {
+        if self.is_revoked || self.is_secret_ended {
+            KeyStatus::Revoked
+        } else if self.is_disabled || self.is_account_disabled || self.is_organization_suspended {
+            KeyStatus::Disabled
+        } else {
+            KeyStatus::Active
+        }
+    }
+
+    /// Returns the end of the key's window or of its secret's, whichever is earlier.
+    pub(crate) fn ends_at(&self) -> Option<Timestamp> {
+        self.expires_at.into_iter().chain(self.secret_ends_at).min()
     }
 
     /// Creates the result for `key`, found by `secret`, with an active organization and account.
     #[must_use]
-    pub fn of(key: &KeyRecord, secret: &SecretRecord, revision: u64) -> Self {
+    pub fn of(key: &KeyRecord, secret: &SecretRecord) -> Self {
         FoundKey {
             secret_ends_at: secret.ends_at,
             is_secret_ended: secret.ended_at.is_some(),
@@ -401,7 +425,7 @@ impl FoundKey {
             metadata: key.metadata.clone(),
             is_revoked: key.revoked.is_some(),
             is_disabled: key.disabled.is_some(),
-            ..FoundKey::new(key.id.clone(), key.organization.clone(), secret.digest.clone(), revision)
+            ..FoundKey::new(key.id.clone(), key.organization.clone(), secret.digest.clone())
         }
     }
 }

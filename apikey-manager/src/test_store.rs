@@ -21,7 +21,7 @@ use crate::{
         UsageBucket, UsageQuery,
     },
     record::KeyRecord,
-    store::{Change, Changes, Counts, FleetStore, Found, KeyStore, StoreError, Transaction},
+    store::{Change, Changes, Counts, FleetStore, KeyStore, Lookup, StoreError, Transaction},
 };
 
 /// A failure of the store.
@@ -92,7 +92,7 @@ impl KeyStore for TestStore {
         self.memory.begin(organization).await
     }
 
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Lookup, StoreError> {
         self.memory.find(digests).await
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Database {
     pub(crate) lanes: Lanes,
     pub(crate) names: Names,
     pub(crate) timeout: Duration,
+    #[cfg(feature = "postgres")]
+    pub(crate) ear: tokio::sync::Mutex<crate::hints::postgres::Ear>,
 }
 
 pub(crate) enum Pools {
@@ -47,7 +49,14 @@ impl fmt::Debug for Database {
 
 impl Database {
     pub(crate) fn new(pools: Pools, lanes: Lanes, names: Names, timeout: Duration) -> Self {
-        Database { pools, lanes, names, timeout }
+        Database {
+            pools,
+            lanes,
+            names,
+            timeout,
+            #[cfg(feature = "postgres")]
+            ear: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Runs a read: a list, a sum or a search.
@@ -212,7 +221,7 @@ fn begin_on_server(timeout: Duration) -> String {
          SET LOCAL statement_timeout = {millis}; \
          SET LOCAL lock_timeout = {millis}; \
          SET LOCAL idle_in_transaction_session_timeout = {}; \
-         SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
+         SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local')",
         3 * millis,
     )
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use crate::{
     database::{Change, Database, Pools},
     dialect::Dialect,
+    hints,
     history::{from_hex, hex, number, targets},
     row::{Row, corrupt},
     store::SqlStore,
@@ -95,6 +96,14 @@ impl FleetStore for SqlStore {
         let delete = self.database.names.query("DELETE FROM @node WHERE id = $1 AND beat = $2");
         let delete = delete.bind(hex(id.get())).bind(beat.get());
         self.database.change(async |change| Ok(change.execute(delete).await? == 1)).await
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn changed(&self, known: Revision) {
+        hints::changed(&self.database, known).await;
     }
 
     fn detached(&self) -> Box<dyn FleetStore> {

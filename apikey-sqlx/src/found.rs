@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use apikey_core::{KeyDigest, KeyId};
-use apikey_manager::{Found, FoundKey, OrganizationId, StoreError};
+use apikey_manager::{Found, FoundKey, Lookup, OrganizationId, StoreError};
 
 use crate::{
     dialect::Dialect,
@@ -85,9 +85,9 @@ struct Digest([u8; 32]);
 
 impl Fields<'_> {
     /// A key or the error of its row, with the bytes of the digest that found it.
-    fn into_answer(self, revision: u64) -> Answer {
+    fn into_answer(self) -> Answer {
         let (bytes, id) = (self.digest.0, self.id.0.clone());
-        let key = self.into_key(revision);
+        let key = self.into_key();
         if let Err(error) = &key {
             let error = error as &dyn std::error::Error;
             tracing::error!(target: "apikey", key_id = &*id, error, "a key can't be read, so it is not accepted");
@@ -95,11 +95,11 @@ impl Fields<'_> {
         (bytes, key)
     }
 
-    fn into_key(self, revision: u64) -> Result<FoundKey, StoreError> {
+    fn into_key(self) -> Result<FoundKey, StoreError> {
         let digest = row::digest(self.digest.0, &self.algorithm.0)?;
         let id = KeyId::new(self.id.0).map_err(|_| corrupt("a key's id"))?;
         let organization = OrganizationId::new(self.organization.0).map_err(|_| corrupt("an organization's id"))?;
-        let mut key = FoundKey::new(id, organization, digest, revision);
+        let mut key = FoundKey::new(id, organization, digest);
         key.service_account = self.service_account.map(|account| account_id(&account.0)).transpose()?;
         key.name = self.name.0.into_owned();
         key.environment = self.environment.map(|environment| environment.0.into_owned());
@@ -134,19 +134,18 @@ pub(crate) fn query<'n>(names: &'n Names, digests: &[KeyDigest]) -> Query<'n> {
 }
 
 /// Reads the rows of [`query`] for `digests`, and not for other algorithms' digests with the same bytes.
-pub(crate) fn read(rows: &[Row], digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
+pub(crate) fn read(rows: &[Row], digests: &[KeyDigest]) -> Result<Lookup, StoreError> {
     let mut answers = Vec::with_capacity(digests.len());
+    let mut revision = None;
     for row in rows {
         match row {
             #[cfg(feature = "sqlite")]
-            Row::Sqlite(_) => sqlite::read(row, &mut answers)?,
+            Row::Sqlite(_) => revision = Some(sqlite::read(row, &mut answers)?),
             #[cfg(feature = "postgres")]
-            Row::Postgres(_) => postgres::read(row, &mut answers)?,
+            Row::Postgres(_) => revision = Some(postgres::read(row, &mut answers)?),
         }
     }
-    if rows.is_empty() {
-        return Err(no_revision());
-    }
+    let revision = revision.ok_or_else(no_revision)?;
     let digests = sorted(digests);
     let mut found = Vec::with_capacity(answers.len());
     for (bytes, answer) in answers {
@@ -166,7 +165,7 @@ pub(crate) fn read(rows: &[Row], digests: &[KeyDigest]) -> Result<Vec<Found>, St
             }
         }
     }
-    Ok(found)
+    Ok(Lookup { revision, found })
 }
 
 fn sorted(digests: &[KeyDigest]) -> Vec<&KeyDigest> {
@@ -227,12 +226,12 @@ mod sqlite {
         Some(bytes)
     }
 
-    pub(super) fn read(row: &Row, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+    pub(super) fn read(row: &Row, answers: &mut Vec<Answer>) -> Result<u64, StoreError> {
         let revision = row.get::<Option<_>>("revision")?.ok_or_else(no_revision)?;
         let listed: Vec<Fields<'_>> =
             serde_json::from_str(row.get("keys")?).map_err(|_| corrupt("a key with fields of other types"))?;
-        answers.extend(listed.into_iter().map(|fields| fields.into_answer(revision)));
-        Ok(())
+        answers.extend(listed.into_iter().map(Fields::into_answer));
+        Ok(revision)
     }
 
     impl<'r> Deserialize<'r> for Digest {
@@ -286,12 +285,12 @@ mod postgres {
         query
     }
 
-    pub(super) fn read(row: &Row, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+    pub(super) fn read(row: &Row, answers: &mut Vec<Answer>) -> Result<u64, StoreError> {
         let revision = u64::try_from(row.get::<i64>("revision")?)
             .map_err(|_| StoreError::unavailable("the server is read-only or recovering"))?;
         if row.get::<Option<&str>>("id")?.is_some() {
-            answers.push(Fields::selected(row)?.into_answer(revision));
+            answers.push(Fields::selected(row)?.into_answer());
         }
-        Ok(())
+        Ok(revision)
     }
 }

@@ -89,6 +89,7 @@ mod fleet;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod found;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod hints;
 mod history;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod lanes;

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, Cursor, FleetStore, Found, KeyQuery,
-    KeyRecord, KeyStore, OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, ServiceAccount,
+    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, Cursor, FleetStore, KeyQuery, KeyRecord,
+    KeyStore, Lookup, OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, ServiceAccount,
     ServiceAccountId, StoreError, Transaction, UsageBatch, UsageBucket, UsageQuery,
 };
 use async_trait::async_trait;
@@ -79,10 +79,7 @@ impl KeyStore for SqlStore {
         Ok(Box::new(SqlTransaction::begin(self.database.clone(), organization.clone()).await?))
     }
 
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
-        if digests.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Lookup, StoreError> {
         let rows = self.database.look_up(found::query(&self.database.names, digests)).await?;
         found::read(&rows, digests)
     }

@@ -13,7 +13,7 @@ use crate::{
     changes,
     database::{Change, Database},
     error::{self, Failure},
-    history,
+    hints, history,
     query::{Query, Value},
     reach::{self, Source},
     reads,
@@ -166,7 +166,14 @@ impl Transaction for SqlTransaction {
             }
         };
         match applied.await {
-            Ok(revision) => change.commit().await.map_err(error::commit_failed).map(|()| revision),
+            Ok(revision) => {
+                change.commit().await.map_err(error::commit_failed)?;
+                #[cfg(feature = "postgres")]
+                if !changes.invalidations.is_empty() {
+                    hints::tell(&database).await;
+                }
+                Ok(revision)
+            }
             Err(error) => {
                 change.rollback().await;
                 Err(error)

@@ -35,15 +35,11 @@ pub(crate) async fn each_of_many_digests_finds_its_own_key(bed: Arc<Bed>) {
     assert_eq!(found.len(), expected.len(), "how many of the digests found a key");
     for found in &found {
         let Some((key, secret)) = expected.get(&found.digest.to_string()) else { panic!("a digest that nobody asked") };
-        assert_eq!(*found, FoundKey::of(key, secret, found.revision), "the key and the secret that a digest finds");
+        assert_eq!(*found, FoundKey::of(key, secret), "the key and the secret that a digest finds");
     }
     for secret in &keys[0].secrets {
         let found = bed.found(&secret.digest).await;
-        assert_eq!(
-            found,
-            FoundKey::of(&keys[0], secret, found.revision),
-            "the key and the secret that one digest finds"
-        );
+        assert_eq!(found, FoundKey::of(&keys[0], secret), "the key and the secret that one digest finds");
     }
     assert!(bed.found_by(&[]).await.is_empty(), "no digests find nothing");
     assert!(bed.found_by(&[bed.digest()]).await.is_empty(), "an unknown digest finds nothing");
@@ -70,7 +66,7 @@ pub(crate) async fn equal_bytes_of_another_algorithm_find_nothing(bed: Arc<Bed>)
         change.commit(affecting([insertion(&key)])).await.unwrap();
         let found = bed.found(digest).await;
         assert_eq!(found.digest, *digest, "the digest that was found");
-        assert_eq!(found, FoundKey::of(&key, &key.secrets[0], found.revision), "the key that {digest:?} finds");
+        assert_eq!(found, FoundKey::of(&key, &key.secrets[0]), "the key that {digest:?} finds");
     }
 }
 
@@ -91,7 +87,7 @@ pub(crate) async fn a_found_key_tells_why_it_is_not_live(bed: Arc<Bed>) {
     bed.insert(&keys).await;
     for key in keys {
         let found = bed.found(&key.secrets[0].digest).await;
-        assert_eq!(found, FoundKey::of(&key, &key.secrets[0], found.revision), "the key as it is found");
+        assert_eq!(found, FoundKey::of(&key, &key.secrets[0]), "the key as it is found");
     }
 }
 
@@ -173,10 +169,11 @@ pub(crate) async fn a_found_key_is_of_one_moment(bed: Arc<Bed>) {
         let (bed, is_over) = (Arc::clone(&bed), Arc::clone(&is_over));
         async move {
             while !is_over.load(Ordering::Acquire) {
-                let found = bed.found(&digest).await;
+                let (revision, found) = bed.look_up(std::slice::from_ref(&digest)).await;
+                let Some(found) = found.first() else { panic!("the key is gone") };
                 // The n-th change names the key after n, and disables the account if n is odd.
                 let Ok(changes) = found.name.parse::<u64>() else { panic!("a name that nobody gave: {}", found.name) };
-                assert_eq!(found.revision, start + changes, "the revision of change {changes}");
+                assert_eq!(revision, start + changes, "the revision of change {changes}");
                 assert_eq!(found.is_account_disabled, changes % 2 == 1, "the account's state beside the key's");
                 tokio::task::yield_now().await;
             }

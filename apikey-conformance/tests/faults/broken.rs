@@ -9,7 +9,7 @@ use std::{
 use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion, Timestamp};
 use apikey_manager::{
     AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Bucket, Counts, Cursor, FleetStore,
-    Found, FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, MemoryStore, OrganizationId,
+    Found, FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, Lookup, MemoryStore, OrganizationId,
     OrganizationRecord, Prune, Pruned, Reach, ReachQuery, Remembered, Selection, ServiceAccount, ServiceAccountId,
     StoreError, Transaction, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow,
 };
@@ -68,12 +68,13 @@ impl Broken {
     }
 
     /// Returns what the digests find in the correct store.
-    pub(crate) async fn found(&self, digests: &[KeyDigest]) -> Result<Vec<FoundKey>, StoreError> {
-        let found = self.inner.find(digests).await?.into_iter().map(|found| match found {
+    pub(crate) async fn found(&self, digests: &[KeyDigest]) -> Result<(u64, Vec<FoundKey>), StoreError> {
+        let Lookup { revision, found } = self.inner.find(digests).await?;
+        let found = found.into_iter().map(|found| match found {
             Found::Key(key) => *key,
             Found::Corrupt { error, .. } => panic!("{error}"),
         });
-        Ok(found.collect())
+        Ok((revision, found.collect()))
     }
 
     fn organizations(&self) -> Vec<OrganizationId> {
@@ -213,8 +214,8 @@ impl KeyStore for Broken {
         Ok(Box::new(BrokenTransaction::new(self.clone(), organization.clone(), inner)))
     }
 
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
-        let mut found = self.found(digests).await?;
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Lookup, StoreError> {
+        let (mut revision, mut found) = self.found(digests).await?;
         match self.fault {
             Fault::FindsOneOfMany => found.truncate(1),
             Fault::FindsNewestSecret => {
@@ -228,7 +229,7 @@ impl KeyStore for Broken {
                     let bytes = *digest.as_bytes();
                     let other = KeyDigest::sha256_from_bytes(bytes);
                     if other != *digest {
-                        found.extend(self.found(&[other]).await?);
+                        found.extend(self.found(&[other]).await?.1);
                     }
                 }
             }
@@ -249,18 +250,18 @@ impl KeyStore for Broken {
                 let notes = self.notes();
                 for key in &notes.deleted {
                     let secrets = key.secrets.iter().filter(|secret| digests.contains(&secret.digest));
-                    found.extend(secrets.map(|secret| FoundKey::of(key, secret, 0)));
+                    found.extend(secrets.map(|secret| FoundKey::of(key, secret)));
                 }
             }
             Fault::FindReadsTwice => {
                 tokio::task::yield_now().await;
-                for found in &mut found {
-                    found.revision = self.inner.revision().await?;
-                }
+                revision = self.inner.revision().await?;
             }
+            Fault::FindsNothingAtNoRevision if found.is_empty() => revision = 0,
             _ => {}
         }
-        Ok(found.into_iter().map(|found| Found::Key(Box::new(self.told_found(found)))).collect())
+        let found = found.into_iter().map(|found| Found::Key(Box::new(self.told_found(found)))).collect();
+        Ok(Lookup { revision, found })
     }
 
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {

@@ -27,6 +27,7 @@ use crate::{
 /// Marks in `good_until`, both before any clock's first tick.
 const DEAD: u64 = 0;
 const STALE: u64 = 1;
+const DOUBTFUL: u64 = 2;
 
 /// State that the entries of one authenticator share.
 pub(crate) struct Shared {
@@ -55,9 +56,10 @@ impl Shared {
         }
     }
 
-    /// Returns `true` if a request that read `now` before this call may use the cache.
-    pub(crate) fn trusts_cache(&self, now: Tick) -> bool {
-        self.gate.as_ref().is_none_or(|gate| gate.trusts_cache(now))
+    /// Returns `true` if a request that came before this call may use the cache.
+    #[inline]
+    pub(crate) fn trusts_cache(&self) -> bool {
+        self.gate.as_ref().is_none_or(|gate| gate.trusts_cache())
     }
 }
 
@@ -162,7 +164,12 @@ impl Entry {
     ///
     /// Accepts waiters for the load: the answer may be newer than any cache TTL allows.
     pub(crate) fn is_unmarked(&self) -> bool {
-        self.good_until.load(Ordering::Acquire) > STALE
+        self.good_until.load(Ordering::Acquire) > DOUBTFUL
+    }
+
+    /// Returns `true` if the key may have been revoked, and nobody has looked it up since that became possible.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.good_until.load(Ordering::Acquire) == DOUBTFUL
     }
 
     /// Returns `true` if requests that were let in before may go on. They may while the entry is stale.
@@ -217,9 +224,23 @@ impl Entry {
         self.good_until.store(DEAD, Ordering::Release);
     }
 
-    /// Only under the registry's lock: a dead entry must not come back.
+    /// Only under the registry's lock: a dead entry must not come back, and a doubt is only lifted by a lookup.
     pub(super) fn make_stale(&self) {
+        if self.is_unmarked() {
+            self.good_until.store(STALE, Ordering::Release);
+        }
+    }
+
+    /// Only under the registry's lock.
+    pub(super) fn make_doubtful(&self) {
         if !self.is_dead() {
+            self.good_until.store(DOUBTFUL, Ordering::Release);
+        }
+    }
+
+    /// Only under the registry's lock.
+    pub(super) fn lift_doubt(&self) {
+        if self.is_doubtful() {
             self.good_until.store(STALE, Ordering::Release);
         }
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::Tick,
-    key::{KeyDigest, KeyId},
+    key::{KeyDigest, KeyId, OrganizationId},
 };
 
 /// A log of changes up to this length is not swept.
@@ -148,6 +148,30 @@ impl Registry {
         entries.iter().for_each(|entry| entry.make_stale());
         drop(state);
         drop(entries);
+    }
+
+    /// Makes the entries of `organization`, or all, doubtful, and all refusals stale. Returns the living entries, and the
+    /// stamp of the doubt.
+    #[must_use]
+    pub(crate) fn doubt(&self, organization: Option<&OrganizationId>) -> (Vec<Arc<Entry>>, u64) {
+        let mut state = self.state.lock();
+        state.version += 1;
+        state.everything = state.version;
+        self.refused_since.store(state.version, Ordering::Release);
+        let concerns = |entry: &Arc<Entry>| organization.is_none_or(|own| entry.claims().organization() == Some(own));
+        let all: Vec<_> = state.entries.values().flat_map(Handles::upgrade).collect();
+        all.iter().filter(|entry| concerns(entry)).for_each(|entry| entry.make_doubtful());
+        let stamp = state.version;
+        drop(state);
+        (all.into_iter().filter(|entry| entry.is_doubtful()).collect(), stamp)
+    }
+
+    /// Lifts the doubt with this stamp, unless there is a newer one.
+    pub(crate) fn confirm(&self, entry: &Entry, stamp: u64) {
+        let state = self.state.lock();
+        if state.everything == stamp {
+            entry.lift_doubt();
+        }
     }
 
     /// Makes all refusals stale.

@@ -43,6 +43,10 @@ impl AuthenticatedKey {
         AuthenticatedKey(entry)
     }
 
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.0
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         self.0.shared()
     }
@@ -104,10 +108,11 @@ impl AuthenticatedKey {
     ///
     /// # Errors
     ///
-    /// 401 `invalid_token`: the same bytes as for a new request with the key. 503 if this process holds no lease.
+    /// 401 `invalid_token`: the same bytes as for a new request with the key. 503 if this process holds no lease, or has
+    /// held none for a while and has not looked the key up again since.
     pub fn require_live(&self) -> Result<(), Rejection> {
-        // The order matters, as for a request: clock, gate, entry.
-        let trusted = self.shared().trusts_cache(self.shared().clock.now());
+        // The order matters, as for a request: gate, entry.
+        let trusted = self.shared().trusts_cache() && !self.0.is_doubtful();
         let reason = match self.is_live() {
             true if trusted => return Ok(()),
             true => Reason::Unavailable,

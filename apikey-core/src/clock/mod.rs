@@ -4,7 +4,10 @@
 //! read once, when an answer is loaded, to convert expiry dates to ticks.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -69,7 +72,7 @@ pub struct Clock(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    System(Monotonic),
+    System(System),
     #[cfg(feature = "test-util")]
     Manual(ManualClock),
 }
@@ -78,7 +81,7 @@ impl Clock {
     /// Returns the operating system's monotonic clock and wall clock.
     #[must_use]
     pub fn system() -> Self {
-        Clock(Kind::System(Monotonic::begin()))
+        Clock(Kind::System(System { monotonic: Monotonic::begin(), origin: Arc::default() }))
     }
 
     #[cfg(feature = "test-util")]
@@ -91,7 +94,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Tick {
         match &self.0 {
-            Kind::System(monotonic) => monotonic.now(),
+            Kind::System(system) => system.monotonic.now(),
             #[cfg(feature = "test-util")]
             Kind::Manual(clock) => clock.now(),
         }
@@ -105,7 +108,7 @@ impl Clock {
     #[inline]
     pub(crate) fn at_latest(&self) -> Tick {
         match &self.0 {
-            Kind::System(monotonic) => monotonic.at_latest(),
+            Kind::System(system) => system.monotonic.at_latest(),
             #[cfg(feature = "test-util")]
             Kind::Manual(clock) => clock.now(),
         }
@@ -125,6 +128,19 @@ impl Clock {
         }
     }
 
+    /// Sets the wall clock by a server's. `wall` was read there after this clock's reading `asked`, and before this call.
+    /// From then on the wall clock is this reading and the monotonic time since, whatever becomes of the system's.
+    ///
+    /// The wall clock is rather ahead of the server's, by at most the time that the question took: keys end early, never
+    /// late. A clock that agrees so far is not moved. One that is moved by hand ignores this.
+    pub fn set_by_server(&self, wall: Timestamp, asked: Tick) {
+        match &self.0 {
+            Kind::System(system) => system.set_by_server(wall, asked),
+            #[cfg(feature = "test-util")]
+            Kind::Manual(_) => {}
+        }
+    }
+
     /// Returns the wall clock's reading.
     #[must_use]
     pub fn wall(&self) -> Timestamp {
@@ -138,7 +154,7 @@ impl Clock {
 
     fn system_time(&self) -> SystemTime {
         match &self.0 {
-            Kind::System(_) => SystemTime::now(),
+            Kind::System(system) => system.wall(),
             #[cfg(feature = "test-util")]
             Kind::Manual(clock) => clock.system_time(),
         }
@@ -150,6 +166,36 @@ pub(crate) trait Driven: Send + Sync + 'static {
     /// Called after the clock has moved.
     #[cfg_attr(not(feature = "test-util"), expect(dead_code, reason = "used only with a manual clock"))]
     fn turn(&self);
+}
+
+#[derive(Clone, Debug)]
+struct System {
+    monotonic: Monotonic,
+    /// The wall time at tick zero, in nanoseconds since the Unix epoch; zero while the system's wall clock is used.
+    origin: Arc<AtomicI64>,
+}
+
+impl System {
+    fn wall(&self) -> SystemTime {
+        match self.origin.load(Ordering::Relaxed) {
+            0 => SystemTime::now(),
+            origin => {
+                let nanos = u64::try_from(origin).unwrap_or_default().saturating_add(self.monotonic.now().0);
+                SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
+            }
+        }
+    }
+
+    fn set_by_server(&self, wall: Timestamp, asked: Tick) {
+        let nanos = |tick: Tick| i64::try_from(tick.0).unwrap_or(i64::MAX);
+        let wall = wall.as_millis().saturating_mul(1_000_000);
+        // The server's reading has whole milliseconds.
+        let earliest = wall.saturating_sub(nanos(self.monotonic.now()));
+        let latest = wall.saturating_add(1_000_000).saturating_sub(nanos(asked));
+        if !(earliest..=latest).contains(&self.origin.load(Ordering::Relaxed)) {
+            self.origin.store(latest, Ordering::Relaxed);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

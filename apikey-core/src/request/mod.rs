@@ -6,7 +6,8 @@ mod view;
 
 pub use self::{
     authenticator::{
-        Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, ForeignTokens, Loading,
+        Authentication, Authenticator, AuthenticatorBuilder, ConfigError, Decision, Doubt, ForeignTokens, Loading,
+        WeakAuthenticator,
     },
     view::{Header, HeaderLines, RequestView},
 };

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use apikey_core::{Claims, KeyStatus, Resolution, TestKeys, Tick, TrustGate};
+use apikey_core::{Claims, KeyStatus, Resolution, TestKeys, TrustGate};
 use tokio::sync::watch;
 
 use crate::support::{Request, admit, begin, poll, reason, refusal};
@@ -30,11 +30,11 @@ struct Gate {
 }
 
 impl TrustGate for Gate {
-    fn trusts_cache(&self, _: Tick) -> bool {
+    fn trusts_cache(&self) -> bool {
         *self.state.borrow() == State::Open
     }
 
-    fn regain(&self, _: Tick) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+    fn regain(&self) -> Pin<Box<dyn Future<Output = bool> + Send>> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let mut state = self.state.clone();
         Box::pin(async move {
@@ -114,10 +114,10 @@ async fn given_a_gate_that_fails_or_panics_when_asked_then_requests_are_unavaila
 async fn given_a_gate_that_never_answers_when_asked_then_the_resolvers_timeout_ends_the_wait() {
     struct Stuck;
     impl TrustGate for Stuck {
-        fn trusts_cache(&self, _: Tick) -> bool {
+        fn trusts_cache(&self) -> bool {
             false
         }
-        fn regain(&self, _: Tick) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        fn regain(&self) -> Pin<Box<dyn Future<Output = bool> + Send>> {
             Box::pin(pending())
         }
     }

@@ -7,6 +7,7 @@ use apikey_core::{
     PepperError, ScopeCatalog,
 };
 
+use apikey_fleet::InvalidLease;
 use tokio::runtime::Handle;
 
 use super::{
@@ -15,10 +16,11 @@ use super::{
 use crate::{
     activity::{ActivityLog, ActivitySettings},
     events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
+    fleet::{Fleet, Gate, Membership, Part, State},
     limits::{Limits, LimitsOf},
     resolver::{LOOKUPS, StoreResolver},
     rights::management_scopes,
-    store::KeyStore,
+    store::{KeyStore, StoreError},
     usage::{UsageSettings, write_usage},
 };
 
@@ -46,9 +48,21 @@ pub enum BuildError {
     /// The peppers are invalid.
     #[error(transparent)]
     Pepper(#[from] PepperError),
+    /// The lease is out of range.
+    #[error("fleet: {0}")]
+    Fleet(String),
+    /// The thread that renews the lease did not start.
+    #[error(transparent)]
+    Thread(StoreError),
     /// There is no tokio runtime.
     #[error("a manager must be built within a tokio runtime")]
     NoRuntime,
+}
+
+impl From<InvalidLease> for BuildError {
+    fn from(error: InvalidLease) -> Self {
+        BuildError::Fleet(error.to_string())
+    }
 }
 
 type Listen = Box<dyn FnOnce() -> Events + Send>;
@@ -69,6 +83,14 @@ pub struct KeyManagerBuilder {
     sweep: SweepSettings,
     listen: Option<Listen>,
     configure: Configure,
+    part: Option<ChosenPart>,
+}
+
+/// The part among the processes on the database; by default, it is up to the store.
+enum ChosenPart {
+    Member(Fleet),
+    Alone,
+    Visitor,
 }
 
 impl KeyManagerBuilder {
@@ -86,7 +108,33 @@ impl KeyManagerBuilder {
             sweep: SweepSettings::default(),
             listen: None,
             configure: Box::new(|builder| builder),
+            part: None,
         }
+    }
+
+    /// Sets how this process keeps in step with others on the same database. It does so by default
+    /// ([`Fleet::new`]) if the store can be opened by several: a revocation in one holds in all when it returns.
+    pub fn fleet(mut self, fleet: Fleet) -> Self {
+        self.part = Some(ChosenPart::Member(fleet));
+        self
+    }
+
+    /// Declares that no other process uses the database, so that requests go on from the cache, for the cache's lifetime,
+    /// while it doesn't answer.
+    ///
+    /// Two such processes would not hear of each other's revocations. One that starts while others are on the database,
+    /// or one that joins while such a process is there, answers 503 and logs why. A deployment that starts the new
+    /// process before it ends the old one has two.
+    pub fn alone(mut self) -> Self {
+        self.part = Some(ChosenPart::Alone);
+        self
+    }
+
+    /// Declares that this process only manages keys, such as a command: its authenticator answers every request with a 503,
+    /// and no other process waits for it. Its changes wait for the others.
+    pub fn without_requests(mut self) -> Self {
+        self.part = Some(ChosenPart::Visitor);
+        self
     }
 
     /// Accepts keys of this format. The first format issues.
@@ -255,6 +303,7 @@ impl KeyManagerBuilder {
             sweep,
             listen,
             configure,
+            part,
         } = self;
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let format = formats.first().ok_or(BuildError::NoFormat)?.clone();
@@ -264,9 +313,20 @@ impl KeyManagerBuilder {
         let knows_all_scopes = catalog.is_some();
         let own = management_scopes().unwrap_or_default();
         let catalog = catalog.unwrap_or_default().merge(own);
-        let resolver = StoreResolver::new(Arc::clone(&store), runtime.clone());
+        let part = match part {
+            Some(ChosenPart::Alone) if store.fleet().is_shared() => Part::Alone,
+            Some(ChosenPart::Visitor) => Part::Visitor,
+            Some(ChosenPart::Member(fleet)) => Part::member(&fleet)?,
+            None if store.fleet().is_shared() => Part::member(&Fleet::new())?,
+            _ => Part::Only,
+        };
+        let state = if matches!(part, Part::Only) { State::only() } else { State::new() };
+        let resolver = Arc::new(StoreResolver::new(Arc::clone(&store), Arc::clone(&state), runtime.clone()));
         // Many lookups share one statement, so far more of them may wait than a store could answer one by one.
-        let mut builder = configure(Authenticator::builder(resolver).resolver_concurrency(LOOKUPS));
+        let mut builder = configure(Authenticator::builder(Arc::clone(&resolver)).resolver_concurrency(LOOKUPS));
+        if !matches!(part, Part::Only) {
+            builder = builder.trust_gate(Gate(Arc::clone(&state)));
+        }
         for format in &formats {
             builder = builder.format(format.clone());
         }
@@ -278,6 +338,9 @@ impl KeyManagerBuilder {
         let authenticator = builder.count_usage(true).build()?;
         let events = listen.map_or_else(Events::default, |listen| listen());
         let thresholds = sweep.thresholds.clone();
+        let of_requests = (&authenticator, clock.clone());
+        let membership = Membership::begin(part, state, Arc::clone(&store), resolver, of_requests, &runtime)
+            .map_err(BuildError::Thread)?;
         let background = Background {
             usage: write_usage(Arc::clone(&store), authenticator.clone(), usage),
             activity,
@@ -296,6 +359,7 @@ impl KeyManagerBuilder {
             events,
             thresholds,
             background,
+            membership,
             write_queue: WriteQueue::default(),
             readers: Readers::new(reads),
             event_ids: EventIds::default(),

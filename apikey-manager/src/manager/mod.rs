@@ -44,6 +44,7 @@ use crate::{
     actor::Actor,
     error::ManageError,
     events::{Due, Events, Sweep, Thresholds, due},
+    fleet::Membership,
     limits::LimitsOf,
     record::KeyRecord,
     store::{KeyStore, StoreError},
@@ -102,6 +103,7 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
     pub(crate) thresholds: Thresholds,
     pub(crate) background: Background,
+    pub(crate) membership: Membership,
     pub(crate) write_queue: WriteQueue,
     pub(crate) readers: Readers,
     pub(crate) event_ids: EventIds,
@@ -176,14 +178,15 @@ impl KeyManager {
         self.0.catalog.expand(&actor.rights.scopes).covers(scope)
     }
 
-    /// Checks whether keys can be looked up and changed.
+    /// Checks whether keys can be looked up and changed, and whether this process has a lease.
     ///
     /// # Errors
     ///
-    /// Returns the store's error.
+    /// Returns the store's error, or why there is no lease.
     ///
-    /// The result is reused for a second, however often this is called.
+    /// The store's result is reused for a second, however often this is called.
     pub async fn readiness(&self) -> Result<(), StoreError> {
+        self.0.membership.readiness().await?;
         let mut checked = Arc::clone(&self.0.checked).lock_owned().await;
         if let Some((_, result)) = checked.as_ref().filter(|(at, _)| at.elapsed() < CHECKED_EVERY) {
             return result.clone().map_err(StoreError::unavailable);
@@ -209,11 +212,14 @@ impl KeyManager {
         self.0.background.activity.as_ref()
     }
 
-    /// Writes pending usage and activity, waits for the host's event handler, and closes the store. Call it when no
-    /// request is running. The manager can't be used afterwards.
+    /// Leaves the processes on the database, writes pending usage and activity, waits for the host's event handler, and
+    /// closes the store. Call it when no request is running. The manager can't be used afterwards, and its authenticator
+    /// answers 503.
     ///
     /// Usage that the store doesn't accept even then is lost and logged.
     pub async fn shutdown(&self) {
+        // First, so that nobody waits for this process while it ends.
+        self.0.membership.leave().await;
         let Background { usage, activity, sweep } = &self.0.background;
         sweep.shutdown().await;
         usage.shutdown().await;
@@ -241,7 +247,7 @@ impl KeyManager {
 }
 
 /// Formats an error and its causes.
-fn describe(error: &StoreError) -> String {
+pub(crate) fn describe(error: &StoreError) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
 }

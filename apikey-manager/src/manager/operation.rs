@@ -306,12 +306,12 @@ impl Operation {
         Ok(())
     }
 
-    /// Commits the change and applies its effects before it returns.
+    /// Commits the change, applies its effects, and waits until every process has, before it returns.
     pub(super) async fn commit(self) -> Result<(), ManageError> {
         let Operation { turn, shared, transaction, actor, changes, invalidations, events, affects_callers, .. } = self;
         let told = match invalidations.len() {
             0..=MOST_TOLD => invalidations.clone(),
-            _ => vec![Invalidation::Organization(actor.organization), Invalidation::Refused],
+            _ => vec![Invalidation::Organization(actor.organization.clone()), Invalidation::Refused],
         };
         let committed = transaction
             .commit(Changes {
@@ -320,25 +320,26 @@ impl Operation {
                 invalidations: told,
             })
             .await;
+        let committed_at = shared.membership.committed_at();
         // The turn is kept until the effects are applied, so that a later change's effects follow them.
         // If the answer was lost, the change may hold: what it might have ended must be loaded again.
         if committed.is_ok() || committed.as_ref().is_err_and(StoreError::is_unknown) {
-            let authenticator = &shared.authenticator;
-            for invalidation in &invalidations {
-                match invalidation {
-                    Invalidation::Key(key) => authenticator.revoke(key),
-                    Invalidation::Secret(key, digest) => authenticator.revoke_secret(key, digest),
-                    Invalidation::Changed(key) => authenticator.refresh(key),
-                    Invalidation::End(key, digest, ends_at) => authenticator.end_at(key, Some(digest), *ends_at),
-                    Invalidation::Refused => authenticator.forget_refused(),
-                    // It stands for many invalidations, and is made after this.
-                    Invalidation::Organization(_) => {}
-                }
+            if let Ok(Some(revision)) = committed {
+                shared.membership.has_committed(revision);
             }
+            invalidations.iter().for_each(|invalidation| invalidation.apply_to(&shared.authenticator));
         }
         drop(turn);
-        committed?;
+        let revision = committed?;
         events.into_iter().for_each(|event| shared.events.emit(event));
+        // Nobody can have cached what is only new.
+        if let Some(revision) = revision.filter(|_| !invalidations.is_empty()) {
+            let receipt = shared.membership.receipt(revision, committed_at).await;
+            let receipt = receipt.map_err(|reason| ManageError::Unconfirmed { reason: reason.to_string() })?;
+            if let Some((receipts, receipt)) = actor.receipts.zip(receipt) {
+                receipts.add(receipt);
+            }
+        }
         Ok(())
     }
 }

@@ -96,6 +96,16 @@ impl FleetStore for MemoryStore {
         Ok(is_seen)
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn changed(&self, known: Revision) {
+        while self.read().history.head().revision == known {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     fn detached(&self) -> Box<dyn FleetStore> {
         Box::new(self.clone())
     }

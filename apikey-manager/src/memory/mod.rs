@@ -29,7 +29,7 @@ use crate::{
         UsageBucket, UsageQuery,
     },
     record::KeyRecord,
-    store::{Counts, FleetStore, Found, KeyStore, StoreError, Transaction},
+    store::{Counts, FleetStore, Found, KeyStore, Lookup, StoreError, Transaction},
 };
 
 /// Keeps keys in memory, until the process ends.
@@ -118,10 +118,10 @@ impl KeyStore for MemoryStore {
         Ok(Box::new(MemoryTransaction::new(self.clone(), organization.clone(), lock)))
     }
 
-    async fn find(&self, digests: &[KeyDigest]) -> Result<Vec<Found>, StoreError> {
+    async fn find(&self, digests: &[KeyDigest]) -> Result<Lookup, StoreError> {
         let state = self.read();
         let found = digests.iter().filter_map(|digest| state.find(digest));
-        Ok(found.map(|key| Found::Key(Box::new(key))).collect())
+        Ok(Lookup { revision: state.revision, found: found.map(|key| Found::Key(Box::new(key))).collect() })
     }
 
     async fn key(&self, organization: &OrganizationId, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {

@@ -95,7 +95,7 @@ impl State {
     pub(super) fn find(&self, digest: &KeyDigest) -> Option<FoundKey> {
         let key = self.keys.get(self.digests.get(digest)?)?;
         let secret = key.secrets.iter().find(|secret| secret.digest == *digest)?;
-        let mut found = FoundKey::of(key, secret, self.revision);
+        let mut found = FoundKey::of(key, secret);
         found.is_account_disabled = key.service_account.as_ref().is_some_and(|account| {
             self.account(&key.organization, account).is_none_or(|account| account.disabled.is_some())
         });

@@ -4,7 +4,7 @@
 
 use std::{fmt, time::Duration};
 
-use apikey_core::{KeyDigest, KeyId, OrganizationId, Timestamp};
+use apikey_core::{Authenticator, KeyDigest, KeyId, OrganizationId, Timestamp};
 use apikey_fleet::{Beat, Mark, NodeId, NodeRow, Revision, Snapshot, Sweep};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,20 @@ pub struct StoreState {
     pub snapshot: Snapshot<Vec<Invalidation>>,
     /// The store's clock at that moment.
     pub time: Timestamp,
+}
+
+impl Invalidation {
+    /// Ends in the cache what this ends, except for an organization's keys, which the caller has to doubt.
+    pub(crate) fn apply_to(&self, authenticator: &Authenticator) {
+        match self {
+            Invalidation::Key(key) => authenticator.revoke(key),
+            Invalidation::Secret(key, digest) => authenticator.revoke_secret(key, digest),
+            Invalidation::Changed(key) => authenticator.refresh(key),
+            Invalidation::End(key, digest, ends_at) => authenticator.end_at(key, Some(digest), *ends_at),
+            Invalidation::Refused => authenticator.forget_refused(),
+            Invalidation::Organization(_) => {}
+        }
+    }
 }
 
 impl StoreState {
@@ -76,6 +90,15 @@ pub trait FleetStore: fmt::Debug + Send + Sync + 'static {
 
     /// Deletes the row of a node if it still has the beat that was seen. Returns `false` if it has not.
     async fn sweep(&self, sweep: Sweep) -> Result<bool, StoreError>;
+
+    /// Returns `true` if other processes can open the same store. A manager then keeps in step with them.
+    fn is_shared(&self) -> bool;
+
+    /// Waits until the latest revision seems to be another than `known`. It is a hint that a renewal will find something:
+    /// it may complete for nothing, and be late. If the store fails, it waits on.
+    ///
+    /// It may be dropped and called again at any time.
+    async fn changed(&self, known: Revision);
 
     /// Returns the same store on connections of its own, which are opened by the runtime that polls them.
     ///

@@ -116,7 +116,7 @@ async fn a_lowered_limit_breaks_no_key_and_adds_none() {
         let key = key.record();
         assert_eq!(stage.stored(&key.id).await, *key, "a key over the lowered limit");
         let found = bed.found(&key.secrets[0].digest).await;
-        assert_eq!(found, FoundKey::of(key, &key.secrets[0], found.revision), "a key over the lowered limit, found");
+        assert_eq!(found, FoundKey::of(key, &key.secrets[0]), "a key over the lowered limit, found");
     }
     let over = |error: &ManageError| is_reached(error, (Limited::Keys, 5, 2));
     stage.fails("another key", stage.issue(), "5 of 2", over).await;

@@ -5,7 +5,7 @@ use std::{fmt::Debug, time::Duration};
 use apikey_core::{KeyDigest, PepperVersion, ScopeSet, Timestamp};
 use apikey_manager::{
     AccountQuery, Action, ActorId, AuditEvent, AuditFilter, AuditQuery, Bucket, Change, Cursor, Found, FoundKey,
-    KeyFilter, KeyQuery, KeyRecord, KeySort, KeyState, KeyStore, Lineage, Made, MemoryStore, OrganizationId,
+    KeyFilter, KeyQuery, KeyRecord, KeySort, KeyState, KeyStore, Lineage, Lookup, Made, MemoryStore, OrganizationId,
     OrganizationRecord, Prune, ReachQuery, Revocation, SecretRecord, Selection, ServiceAccount, ServiceAccountId,
     Status, StoreError, Switched, UsageBatch, UsageOf, UsageQuery, UsageRow,
 };
@@ -290,8 +290,8 @@ fn shown<T: Debug>(answer: Result<T, StoreError>) -> String {
 }
 
 /// Formats what was found, once for each digest and in order.
-fn sorted(found: Result<Vec<Found>, StoreError>) -> String {
-    shown(found.map(|found| {
+fn sorted(found: Result<Lookup, StoreError>) -> String {
+    shown(found.map(|Lookup { found, .. }| {
         let key = |found| match found {
             Found::Key(key) => *key,
             Found::Corrupt { error, .. } => panic!("{error}"),

@@ -86,7 +86,7 @@ async fn given_a_server_that_only_reads_when_connected_to_or_used_then_it_is_ref
     let url = server.create_database();
     let store = SqlOptions::new().timeout(std::time::Duration::from_secs(2)).connect(&url).await.unwrap();
     commit(&store, [insert(key(1))]).await.unwrap();
-    assert_eq!(store.find(&[digest(1)]).await.unwrap().len(), 1);
+    assert_eq!(store.find(&[digest(1)]).await.unwrap().found.len(), 1);
 
     server.psql(&url, "ALTER SYSTEM SET default_transaction_read_only = on");
     server.psql(&url, "SELECT pg_reload_conf()");

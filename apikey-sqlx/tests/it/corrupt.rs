@@ -58,7 +58,7 @@ async fn given_a_key_that_cannot_be_read_when_looked_up_in_a_batch_then_it_fails
             place.run(spoil).await.unwrap();
             let digests: Vec<_> = (1..=KEYS).map(digest).collect();
             let mut found = BTreeSet::new();
-            for answer in store.find(&digests).await.unwrap() {
+            for answer in store.find(&digests).await.unwrap().found {
                 match answer {
                     Found::Key(key) => assert!(found.insert(key.id)),
                     Found::Corrupt { digest: of, error } => {
@@ -68,9 +68,9 @@ async fn given_a_key_that_cannot_be_read_when_looked_up_in_a_batch_then_it_fails
                 }
             }
             assert_eq!(found.len() as u64, KEYS, "{} {spoil}", place.name);
-            assert!(matches!(store.find(&[digest(7)]).await.unwrap()[..], [Found::Corrupt { .. }]), "{spoil}");
+            assert!(matches!(store.find(&[digest(7)]).await.unwrap().found[..], [Found::Corrupt { .. }]), "{spoil}");
             place.run(restore).await.unwrap();
-            assert!(matches!(store.find(&[digest(7)]).await.unwrap()[..], [Found::Key(_)]), "{restore}");
+            assert!(matches!(store.find(&[digest(7)]).await.unwrap().found[..], [Found::Key(_)]), "{restore}");
         }
     }
 }
@@ -220,7 +220,7 @@ async fn given_an_ended_secret_when_a_clock_lags_behind_then_its_holder_is_not_l
         commit(&store, [insert(key(1))]).await.unwrap();
         let end = Change::EndSecrets(id(1), 2, vec![digest(1)], at(9_000_000_000_000));
         commit(&store, [end]).await.unwrap();
-        let found = store.find(&[digest(1)]).await.unwrap();
+        let found = store.find(&[digest(1)]).await.unwrap().found;
         // It ends in the year 2255, but it was ended explicitly.
         assert!(matches!(&found[..], [Found::Key(key)] if key.is_secret_ended), "{}", place.name);
         let record = store.key(&acme(), &id(1)).await.unwrap().unwrap();

@@ -118,7 +118,7 @@ async fn given_an_open_file_when_deleted_or_replaced_then_nothing_is_written_whe
             let place = Place::sqlite();
             let store = place.open().await;
             commit(&store, [insert(key(1))]).await.unwrap();
-            assert_eq!(store.find(&[digest(1)]).await.unwrap().len(), 1);
+            assert_eq!(store.find(&[digest(1)]).await.unwrap().found.len(), 1);
             let path: PathBuf = place.files().into_iter().find(|path| path.ends_with(what)).unwrap();
             let away = path.with_extension("away");
             let take_away = |path: &Path| {
@@ -148,7 +148,7 @@ async fn given_a_relative_path_when_the_process_changes_its_directory_then_the_f
         let store = SqlStore::connect("sqlite:keys.db").await.unwrap();
         std::env::set_current_dir("/").unwrap();
         commit(&store, [insert(key(1))]).await.unwrap();
-        assert_eq!(store.find(&[digest(1)]).await.unwrap().len(), 1);
+        assert_eq!(store.find(&[digest(1)]).await.unwrap().found.len(), 1);
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -240,7 +240,7 @@ async fn is_let_in(keys: &KeyManager, secret: &str) -> bool {
 }
 
 async fn is_revoked(store: &dyn KeyStore, n: u64) -> bool {
-    match &store.find(&[digest(n)]).await.unwrap()[..] {
+    match &store.find(&[digest(n)]).await.unwrap().found[..] {
         [apikey_manager::Found::Key(key)] => key.is_revoked,
         other => panic!("{other:?}"),
     }

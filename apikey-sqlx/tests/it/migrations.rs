@@ -44,7 +44,7 @@ async fn given_two_prefixes_in_a_services_database_when_used_then_none_sees_the_
         place.run("CREATE TABLE key (id TEXT); INSERT INTO key VALUES ('the service''s')").await.unwrap();
         let other = place.open_with(SqlOptions::new().prefix("other_")).await;
         commit(&one, [insert(key(1))]).await.unwrap();
-        assert!(other.find(&[digest(1)]).await.unwrap().is_empty());
+        assert!(other.find(&[digest(1)]).await.unwrap().found.is_empty());
         assert_eq!((one.revision().await.unwrap(), other.revision().await.unwrap()), (1, 0));
         if place.name == "postgres" {
             let third = place.open_with(SqlOptions::new().schema("user")).await;

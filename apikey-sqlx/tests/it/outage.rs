@@ -80,7 +80,7 @@ async fn given_a_commit_when_its_answer_is_lost_then_the_error_says_that_nobody_
         let error = commit(&store, [insert(key(n))]).await.unwrap_err();
         assert!(error.is_unknown(), "{error:?}");
         assert_eq!(direct.key(&acme(), &id(n)).await.unwrap().is_some(), delivers);
-        assert_eq!(store.find(&[digest(n)]).await.unwrap().len(), usize::from(delivers), "the store goes on");
+        assert_eq!(store.find(&[digest(n)]).await.unwrap().found.len(), usize::from(delivers), "the store goes on");
     }
     commit(&store, [insert(key(3))]).await.unwrap();
 }
@@ -118,9 +118,9 @@ async fn read(store: SqlStore, told: Arc<Told>) {
             continue;
         };
         // A missing answer proves nothing, but an answer must reflect the revocation.
-        if let Ok(found) = store.find(&[digest(n)]).await {
+        if let Ok(lookup) = store.find(&[digest(n)]).await {
             assert!(
-                matches!(&found[..], [apikey_manager::Found::Key(key)] if key.is_revoked),
+                matches!(&lookup.found[..], [apikey_manager::Found::Key(key)] if key.is_revoked),
                 "key {n} is accepted after it was revoked"
             );
             told.reads.fetch_add(1, Ordering::Relaxed);
@@ -186,7 +186,7 @@ async fn given_a_change_under_way_when_its_connection_is_ended_then_it_is_undone
         }
         assert!(store.key(&acme(), &id(n)).await.unwrap().is_none());
         commit(&store, [insert(key(n))]).await.unwrap();
-        assert_eq!(store.find(&[digest(n)]).await.unwrap().len(), 1);
+        assert_eq!(store.find(&[digest(n)]).await.unwrap().found.len(), 1);
     }
     assert_eq!(store.revision().await.unwrap(), 10);
 }
@@ -214,7 +214,7 @@ async fn given_a_server_that_stands_still_when_it_goes_on_then_the_next_change_i
         assert!(error.is_unavailable(), "a commit that was never sent: {error:?}");
         tokio::task::block_in_place(|| server.thaw());
         commit(&store, [insert(key(n))]).await.unwrap();
-        assert_eq!(store.find(&[digest(n)]).await.unwrap().len(), 1);
+        assert_eq!(store.find(&[digest(n)]).await.unwrap().found.len(), 1);
     }
     assert_eq!(store.revision().await.unwrap(), 3);
 }

@@ -26,7 +26,7 @@ async fn use_it(stores: &[SqlStore]) {
         let store = stores[n as usize % stores.len()].clone();
         tokio::spawn(async move {
             commit(&store, [insert(key(n))]).await.unwrap();
-            assert_eq!(store.find(&[digest(n)]).await.unwrap().len(), 1);
+            assert_eq!(store.find(&[digest(n)]).await.unwrap().found.len(), 1);
             store.scan(None, 10).await.unwrap();
             store.check().await.unwrap();
         })

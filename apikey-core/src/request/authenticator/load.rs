@@ -56,12 +56,12 @@ pub(super) async fn load(inner: Arc<Inner>, presented: PresentedKey, lookup: Loo
     })
 }
 
-/// Waits until the gate lets a request use the cache that came at `arrived`. Returns `false` if it doesn't.
-pub(super) async fn regain(inner: Arc<Inner>, arrived: Tick) -> bool {
+/// Waits until the gate lets a request use the cache. Returns `false` if it doesn't.
+pub(super) async fn regain(inner: Arc<Inner>) -> bool {
     let deadline = Instant::now().checked_add(inner.resolver_timeout);
     let guarded = AssertUnwindSafe(async {
         let gate = inner.shared.gate.as_ref();
-        match gate.map(|gate| gate.regain(arrived)) {
+        match gate.map(|gate| gate.regain()) {
             Some(regained) => within(deadline, regained).await.unwrap_or(false),
             None => true,
         }

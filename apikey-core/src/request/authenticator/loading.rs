@@ -45,7 +45,7 @@ impl Loading {
     pub(super) fn new(authenticator: Authenticator, presented: PresentedKey, lookup: Lookup) -> Self {
         let stage = match lookup.trusted {
             true => Stage::Flying(board(&authenticator, &presented, &lookup)),
-            false => Stage::Regaining(Box::pin(regain(Arc::clone(&authenticator.0), lookup.now))),
+            false => Stage::Regaining(Box::pin(regain(Arc::clone(&authenticator.0)))),
         };
         Loading { authenticator, presented, lookup, stage, attempts_left: ATTEMPTS - 1 }
     }

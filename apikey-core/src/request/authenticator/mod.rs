@@ -5,7 +5,11 @@ mod builder;
 mod load;
 mod loading;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::sync::Semaphore;
 
@@ -18,7 +22,7 @@ use crate::{
     cache::{cache_key::CacheKey, entry::Shared, flight::Flights, refused::RefusedKeys, table::Table},
     caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport},
     clock::{Clock, Tick, Timestamp},
-    key::{KeyDigest, KeyFormat, KeyHasher, KeyId, ParseKeyError, PlaintextKey, is_token68},
+    key::{KeyDigest, KeyFormat, KeyHasher, KeyId, OrganizationId, ParseKeyError, PlaintextKey, is_token68},
     rejection::{Reason, Rejection, RejectionKind},
     request::{
         credentials::Credential,
@@ -46,6 +50,40 @@ use crate::{
 /// A load that has to wait for the resolver uses tokio's timer, so requests must be served on a tokio runtime.
 #[derive(Clone)]
 pub struct Authenticator(Arc<Inner>);
+
+/// A handle of an [`Authenticator`] that doesn't keep it alive, for a task that serves it.
+#[derive(Clone)]
+pub struct WeakAuthenticator(Weak<Inner>);
+
+impl WeakAuthenticator {
+    /// Returns the authenticator, or `None` if its last handle is gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Authenticator> {
+        self.0.upgrade().map(Authenticator)
+    }
+}
+
+impl fmt::Debug for WeakAuthenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakAuthenticator")
+    }
+}
+
+/// A key in use that may have been revoked; see [`Authenticator::doubt`].
+#[derive(Debug)]
+#[must_use]
+pub struct Doubt {
+    key: AuthenticatedKey,
+    stamp: u64,
+}
+
+impl Doubt {
+    /// Returns the key.
+    #[must_use]
+    pub fn key(&self) -> &AuthenticatedKey {
+        &self.key
+    }
+}
 
 /// The outcome of a request: a caller, `None` for an anonymous request or a foreign token that the service accepts, or
 /// a refusal.
@@ -189,6 +227,48 @@ impl Authenticator {
         self.0.shared.registry.refresh_all();
     }
 
+    /// Doubts the keys of `organization`, or all keys, because this process may have missed that some were revoked. Each
+    /// is looked up before it is next accepted, and so is every refused key.
+    ///
+    /// Requests in progress go on, but [`require_live`](AuthenticatedKey::require_live) refuses them with a 503. Look
+    /// up each key that is returned, and either revoke it or [`confirm`](Authenticator::confirm) it.
+    ///
+    /// ```
+    /// # use apikey_core::{Authenticator, AuthenticatedKey};
+    /// # async fn is_valid(_: &AuthenticatedKey) -> std::io::Result<bool> { Ok(true) }
+    /// async fn reconnected(authenticator: &Authenticator) -> std::io::Result<()> {
+    ///     for doubt in authenticator.doubt(None) {
+    ///         match is_valid(doubt.key()).await? {
+    ///             true => authenticator.confirm(doubt),
+    ///             false => authenticator.revoke_secret(doubt.key().key_id(), &doubt.key().secret_digest()),
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use = "what is under way with these keys has to be confirmed or ended"]
+    pub fn doubt(&self, organization: Option<&OrganizationId>) -> Vec<Doubt> {
+        let (mut entries, stamp) = self.0.shared.registry.doubt(organization);
+        entries.retain(|entry| {
+            let is_cached = self.0.table.get(entry.cache_key()).is_some_and(|cached| Arc::ptr_eq(&cached, entry));
+            // Apart from this list and the table, requests hold it.
+            Arc::strong_count(entry) > 1 + usize::from(is_cached)
+        });
+        entries.into_iter().map(|entry| Doubt { key: AuthenticatedKey::new(entry), stamp }).collect()
+    }
+
+    /// Tells that a key was still valid when it was looked up after it was doubted. It changes nothing if the key was
+    /// doubted again meanwhile.
+    pub fn confirm(&self, doubt: Doubt) {
+        self.0.shared.registry.confirm(doubt.key.entry(), doubt.stamp);
+    }
+
+    /// Returns a handle that doesn't keep the authenticator alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakAuthenticator {
+        WeakAuthenticator(Arc::downgrade(&self.0))
+    }
+
     /// Looks up every refused key again, because new keys exist.
     pub fn forget_refused(&self) {
         self.0.shared.registry.forget_refused();
@@ -310,13 +390,10 @@ impl Authenticator {
             return self.judge_new(credential, None);
         }
         let cache_key = CacheKey::of(credential.token);
-        // The order matters: clock, gate, entry. If the gate was open at `now` and the entry is valid after that, it
-        // was valid at some moment of the lease. A gate's promises concern other machines, so it gets the exact time.
-        let now = match &inner.shared.gate {
-            None => inner.shared.clock.at_latest(),
-            Some(_) => inner.shared.clock.now(),
-        };
-        let trusted = inner.shared.trusts_cache(now);
+        // The order matters: gate, entry. If the gate was open and the entry is valid after that, it was valid at some
+        // moment of the lease. A gate's promises concern other machines, so it reads a clock of its own.
+        let now = inner.shared.clock.at_latest();
+        let trusted = inner.shared.trusts_cache();
         let cached = inner.table.get(&cache_key).filter(|entry| !entry.is_dead());
         match cached {
             Some(entry) if trusted && entry.is_good(now) => {

@@ -1,0 +1,102 @@
+//! Hints that something has changed, so that a process need not wait for its next renewal. Nothing depends on them.
+//!
+//! SQLite is asked for its revision every few milliseconds, which costs less than a thousandth of a processor.
+//! PostgreSQL notifies, unless a pooler or a proxy loses the notifications; then it is asked, too.
+
+use std::time::Duration;
+
+use apikey_fleet::Revision;
+
+use crate::database::{Database, Pools};
+
+#[cfg(feature = "sqlite")]
+const FILE_ASKED_EVERY: Duration = Duration::from_millis(20);
+#[cfg(feature = "postgres")]
+const SERVER_ASKED_EVERY: Duration = Duration::from_millis(250);
+
+pub(crate) async fn changed(database: &Database, known: Revision) {
+    match &database.pools {
+        #[cfg(feature = "sqlite")]
+        Pools::Sqlite { .. } => poll(database, known, FILE_ASKED_EVERY).await,
+        #[cfg(feature = "postgres")]
+        Pools::Postgres { pool, .. } => {
+            let mut ear = database.ear.lock().await;
+            ear.open(database, pool).await;
+            match &mut *ear {
+                // What was committed before this began to listen is not heard.
+                postgres::Ear::Hears(_) if differs(database, known).await => {}
+                postgres::Ear::Hears(listener) => {
+                    if !matches!(listener.try_recv().await, Ok(Some(_))) {
+                        *ear = postgres::Ear::Untested;
+                    }
+                }
+                _ => poll(database, known, SERVER_ASKED_EVERY).await,
+            }
+        }
+    }
+}
+
+async fn poll(database: &Database, known: Revision, every: Duration) {
+    while !differs(database, known).await {
+        tokio::time::sleep(every).await;
+    }
+}
+
+async fn differs(database: &Database, known: Revision) -> bool {
+    let rows = database.look_up(database.names.query("SELECT revision FROM @fleet")).await.unwrap_or_default();
+    rows.first().and_then(|row| row.get::<u64>("revision").ok()).is_some_and(|revision| revision != known.get())
+}
+
+/// Tells other processes of a committed change.
+#[cfg(feature = "postgres")]
+pub(crate) async fn tell(database: &Database) {
+    if matches!(database.pools, Pools::Postgres { .. }) {
+        // Its failure delays them until their next renewals.
+        let _ = database.look_up(database.names.query("SELECT pg_notify($1, '')").bind(postgres::CHANNEL)).await;
+    }
+}
+
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres {
+    use sqlx::{PgPool, postgres::PgListener};
+
+    use super::*;
+
+    /// One for all schemas of a database: a hint too many does no harm.
+    pub(super) const CHANNEL: &str = "apikey_change";
+    const HEARD_WITHIN: Duration = Duration::from_millis(500);
+
+    /// Whether notifications arrive.
+    #[derive(Default)]
+    pub(crate) enum Ear {
+        #[default]
+        Untested,
+        Hears(PgListener),
+        Deaf,
+    }
+
+    impl Ear {
+        /// Listens, and finds out whether a notification arrives.
+        pub(super) async fn open(&mut self, database: &Database, pool: &PgPool) {
+            if !matches!(self, Ear::Untested) {
+                return;
+            }
+            let tested = async {
+                let mut listener = PgListener::connect_with(pool).await.ok()?;
+                listener.listen(CHANNEL).await.ok()?;
+                tell(database).await;
+                listener.recv().await.ok()?;
+                Some(listener)
+            };
+            *self = match tokio::time::timeout(HEARD_WITHIN, tested).await {
+                Ok(Some(listener)) => Ear::Hears(listener),
+                // A server that could not be reached is tried again.
+                Ok(None) => Ear::Untested,
+                Err(_) => {
+                    tracing::info!(target: "apikey", "no notification arrives, so the server is asked for changes instead");
+                    Ear::Deaf
+                }
+            };
+        }
+    }
+}
