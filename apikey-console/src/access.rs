@@ -7,7 +7,7 @@ use apikey_core::{
     AuthenticatedKey, Authenticator, RejectionKind, Requirement,
     adapter::{Authentication, Header, HeaderLines, RequestView, is_read},
 };
-use apikey_manager::Actor;
+use apikey_manager::{Actor, Receipt, Receipts};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -33,6 +33,7 @@ use crate::{
     input::{self, Nothing},
     precondition,
     problem::{self, Failure, Problem, Unmet},
+    reply,
     session::Opened,
 };
 
@@ -76,6 +77,19 @@ async fn authenticate(State(config): State<Arc<Config>>, request: Request, next:
     }
 }
 
+/// Tells in how many processes a change holds.
+const FLEET_RECEIPT: HeaderName = HeaderName::from_static("fleet-receipt");
+
+/// Returns a dictionary of structured fields (RFC 9651 §3.2), such as `revision=7, nodes=3, waited-out=("0f…")`.
+fn receipt_field(receipt: &Receipt) -> String {
+    let Receipt { revision, nodes, waited_out, .. } = receipt;
+    let waited_out: Vec<String> = waited_out.iter().map(|node| format!("\"{node}\"")).collect();
+    match waited_out.is_empty() {
+        true => format!("revision={revision}, nodes={nodes}"),
+        false => format!("revision={revision}, nodes={nodes}, waited-out=({})", waited_out.join(" ")),
+    }
+}
+
 type Guard = (Arc<Config>, Arc<Declaration>);
 
 /// Rejects callers without the scope that the route requires, and input that its declaration doesn't mention, before
@@ -97,7 +111,8 @@ async fn admit(State((config, declaration)): State<Guard>, request: Request, nex
         },
     };
     let Some(actor) = actor else { return Failure::from(Problem::forbidden()).into_response() };
-    let caller = Caller::new(&config, actor, key.clone(), &parts);
+    let receipts = Receipts::default();
+    let caller = Caller::new(&config, actor.with_receipts(&receipts), key.clone(), &parts);
     let lacks = match &declaration.needs {
         Needs::Scope(scope) if !config.keys.has_scope(&caller.actor, scope) => Some(scope.clone()),
         _ => None,
@@ -110,6 +125,10 @@ async fn admit(State((config, declaration)): State<Guard>, request: Request, nex
     let response = match admitted {
         Ok(request) => next.run(request).await,
         Err(failure) => failure.into_response(),
+    };
+    let response = match receipts.take() {
+        Some(receipt) => reply::with(response, FLEET_RECEIPT, &receipt_field(&receipt)),
+        None => response,
     };
     in_words_of(key.as_ref(), response)
 }

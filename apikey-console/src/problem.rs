@@ -227,6 +227,11 @@ impl From<ManageError> for Failure {
                 Problem::new(status, code, sentence(&told)).retry_after(BUSY_FOR_SECONDS).into()
             }
             ManageError::Store(error) => from_store(error).into(),
+            ManageError::Unconfirmed { .. } => {
+                report(&error);
+                let detail = "The change was made, but not every process is known to follow it. Repeat the request to wait for all.";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(BUSY_FOR_SECONDS).into()
+            }
             ManageError::Stopped => unknown_outcome(&error).into(),
             ManageError::Limits(_) | ManageError::Random(_) => {
                 report(&error);
@@ -365,6 +370,7 @@ mod tests {
             (StoreError::conflict("a row").into(), 409, "conflict"),
             (StoreError::unknown(secret()).into(), 504, "unknown_outcome"),
             (StoreError::corrupt("password=hunter2").into(), 500, "internal"),
+            (ManageError::Unconfirmed { reason: "hunter2".to_owned() }, 503, "unconfirmed"),
             (ManageError::Stopped, 504, "unknown_outcome"),
         ];
         for (error, status, code) in cases {

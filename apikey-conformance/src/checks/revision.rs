@@ -50,7 +50,8 @@ pub(crate) async fn only_changes_that_affect_callers_take_a_revision(bed: Arc<Be
     let third = bed.commit(&bed.organization("theirs"), []).await.unwrap();
     assert!(third > second, "the revision after {second:?} is {third:?}, in another organization");
     assert_eq!(Some(bed.store.revision().await.unwrap()), third, "the revision of the store");
-    assert_eq!(Some(bed.found(&key.secrets[0].digest).await.revision), third, "the revision of what is found");
+    let (revision, _) = bed.look_up(&[key.secrets[0].digest.clone()]).await;
+    assert_eq!(Some(revision), third, "the revision of what is found");
 }
 
 /// A failed change takes no revision.

@@ -216,6 +216,6 @@ async fn is_read_everywhere(bed: &Bed, key: &KeyRecord) {
     assert_eq!(seen.as_ref(), Some(key), "the key, seen within a change");
     for secret in &key.secrets {
         let found = bed.found(&secret.digest).await;
-        assert_eq!(found, FoundKey::of(key, secret, found.revision), "the key, found by its digest");
+        assert_eq!(found, FoundKey::of(key, secret), "the key, found by its digest");
     }
 }

@@ -171,7 +171,7 @@ pub(crate) async fn an_update_sets_the_windows_of_secrets(bed: Arc<Bed>) {
     bed.commit(&ours, [Change::UpdateKey(Box::new(key.clone()))]).await.unwrap();
     assert_eq!(bed.stored(&key).await, key, "the key in an overlap");
     let found = bed.found(&key.secrets[1].digest).await;
-    assert_eq!(found, FoundKey::of(&key, &key.secrets[1], found.revision), "the key, found by its older secret");
+    assert_eq!(found, FoundKey::of(&key, &key.secrets[1]), "the key, found by its older secret");
     key.secrets[1].ends_at = Some(bed.at(1));
     key.version = 3;
     bed.commit(&ours, [Change::UpdateKey(Box::new(key.clone()))]).await.unwrap();
@@ -253,7 +253,7 @@ pub(crate) async fn an_update_keeps_the_secrets_it_omits(bed: Arc<Bed>) {
     bed.commit(&ours, [update(partial)]).await.unwrap();
     assert_eq!(bed.stored(&key).await.secrets, key.secrets, "the secrets after an update that names one of two");
     let found = bed.found(&older.digest).await;
-    assert_eq!(found, FoundKey::of(&key, &older, found.revision), "the key, found by the secret that was not named");
+    assert_eq!(found, FoundKey::of(&key, &older), "the key, found by the secret that was not named");
     let mut copy = bed.key(&ours);
     copy.secrets = vec![older];
     assert_conflict(bed.commit(&ours, [insertion(&copy)]).await, "the digest of a secret that was not named");

@@ -30,7 +30,7 @@ use actix_web::web::{self, Data, Json, JsonConfig, Path, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, ResponseError};
 use anyhow::{Context, bail};
 use apikey_console::{Console, Page};
-use apikey_manager::{Actor, KeyManager, NewKey, OrganizationId};
+use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
 use serde::{Deserialize, Serialize};
 use tokio::{select, signal, sync::Mutex, time::timeout};
@@ -49,11 +49,11 @@ scopes! {
 }
 
 /// The keys: their database, format and scopes.
-async fn open_keys() -> anyhow::Result<KeyManager> {
+async fn open_keys() -> anyhow::Result<KeyManagerBuilder> {
     let store = SqlStore::connect(&setting("DATABASE_URL", "sqlite:api-keys.db")).await;
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
     let keys = KeyManager::builder(store.context("DATABASE_URL")?).format(format).catalog(Scopes::catalog());
-    Ok(keys.authenticator(|authenticator| authenticator.realm("files")).build()?)
+    Ok(keys.authenticator(|authenticator| authenticator.realm("files")))
 }
 
 /// The routes of each worker's application.
@@ -94,7 +94,7 @@ async fn main() -> anyhow::Result<()> {
             // Bound before a key is created, so that no key is lost if the address is in use.
             let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
             let address = listener.local_addr()?;
-            let keys = open_keys().await?;
+            let keys = open_keys().await?.build()?;
             // The first key has all scopes. It is created once in the life of the database, if it can be shown.
             if let Err(error) = output.check() {
                 tracing::info!(%error, "no first key is made; the command `issue` makes keys");
@@ -118,7 +118,12 @@ async fn main() -> anyhow::Result<()> {
         }
         ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
             output.check().context("KEY_OUTPUT")?;
-            let key = open_keys().await?.issue(&host, NewKey::new(name).scopes(scopes.iter().copied())).await?;
+            let key = open_keys()
+                .await?
+                .without_requests()
+                .build()?
+                .issue(&host, NewKey::new(name).scopes(scopes.iter().copied()))
+                .await?;
             eprintln!("issued {} to {name}", key.id());
             key.show(&output)?;
         }

@@ -24,18 +24,18 @@ use std::{env, io, net::TcpListener, num::NonZeroU32, time::Duration};
 use actix_apikey::{Alphabet, Checksum, KeyFormat, KeyOutput};
 use actix_web::{App, HttpServer};
 use anyhow::{Context, bail};
-use apikey_manager::{Actor, KeyManager, NewKey, OrganizationId};
+use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
 use tokio::{select, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 /// The keys: their database, format and scopes.
-async fn open_keys(url: &str) -> anyhow::Result<KeyManager> {
+async fn open_keys(url: &str) -> anyhow::Result<KeyManagerBuilder> {
     let store = SqlStore::connect(url).await.context("DATABASE_URL")?;
     // `tc_` and 43 characters: 256 random bits as base64url, and nothing else.
     let format = KeyFormat::builder("tc").alphabet(Alphabet::Base64Url).entropy_bits(256).checksum(Checksum::None);
     let keys = KeyManager::builder(store).format(format.build()?).catalog(routes::catalog()?);
-    Ok(keys.authenticator(|authenticator| authenticator.realm("authority")).build()?)
+    Ok(keys.authenticator(|authenticator| authenticator.realm("authority")))
 }
 
 #[actix_web::main]
@@ -55,7 +55,7 @@ async fn main() -> anyhow::Result<()> {
             let client_timeout = Duration::from_secs(seconds.get().into());
             // Bound before a key is created, so that no key is lost if the address is in use.
             let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
-            let keys = open_keys(&database).await?;
+            let keys = open_keys(&database).await?.build()?;
             let authority = authority::Authority::open(&database, env::var("SIGNING_KEY").ok()).await?;
             // The first key has all scopes. It is created once in the life of the database, if it can be shown.
             if let Err(error) = output.check() {
@@ -77,7 +77,7 @@ async fn main() -> anyhow::Result<()> {
         ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
             output.check().context("KEY_OUTPUT")?;
             let key = NewKey::new(name).scopes(scopes.iter().copied());
-            let key = open_keys(&database).await?.issue(&host, key).await?;
+            let key = open_keys(&database).await?.without_requests().build()?.issue(&host, key).await?;
             eprintln!("issued {} to {name}", key.id());
             key.show(&output)?;
         }

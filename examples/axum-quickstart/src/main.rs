@@ -23,7 +23,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use apikey_console::{Console, Page};
-use apikey_manager::{Actor, KeyManager, NewKey, OrganizationId};
+use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
 use axum::extract::{Path, State, rejection::JsonRejection};
 use axum::http::{StatusCode, header::*};
@@ -48,11 +48,11 @@ scopes! {
 }
 
 /// The keys: their database, format and scopes.
-async fn open_keys() -> anyhow::Result<KeyManager> {
+async fn open_keys() -> anyhow::Result<KeyManagerBuilder> {
     let store = SqlStore::connect(&setting("DATABASE_URL", "sqlite:api-keys.db")).await;
     let format = KeyFormat::builder("demo").environment("live").checksum(Checksum::Crc32).build()?;
     let keys = KeyManager::builder(store.context("DATABASE_URL")?).format(format).catalog(Scopes::catalog());
-    Ok(keys.authenticator(|authenticator| authenticator.realm("files")).build()?)
+    Ok(keys.authenticator(|authenticator| authenticator.realm("files")))
 }
 
 fn app(keys: &KeyManager, client_timeout: Duration) -> Router {
@@ -92,7 +92,7 @@ async fn main() -> anyhow::Result<()> {
             let client_timeout = Duration::from_secs(seconds.get().into());
             // Bound before a key is created, so that no key is lost if the address is in use.
             let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
-            let keys = open_keys().await?;
+            let keys = open_keys().await?.build()?;
             // The first key has all scopes. It is created once in the life of the database, if it can be shown.
             if let Err(error) = output.check() {
                 tracing::info!(%error, "no first key is made; the command `issue` makes keys");
@@ -105,7 +105,12 @@ async fn main() -> anyhow::Result<()> {
         }
         ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
             output.check().context("KEY_OUTPUT")?;
-            let key = open_keys().await?.issue(&host, NewKey::new(name).scopes(scopes.iter().copied())).await?;
+            let key = open_keys()
+                .await?
+                .without_requests()
+                .build()?
+                .issue(&host, NewKey::new(name).scopes(scopes.iter().copied()))
+                .await?;
             eprintln!("issued {} to {name}", key.id());
             key.show(&output)?;
         }

@@ -19,5 +19,8 @@ mod contract;
 mod keys;
 #[path = "../../../tests/contract/page.rs"]
 mod page;
+#[cfg(unix)]
+#[path = "../../../tests/contract/together.rs"]
+mod together;
 #[path = "../../../tests/contract/usage.rs"]
 mod usage;

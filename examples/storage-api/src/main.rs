@@ -22,7 +22,7 @@ mod store;
 use std::{env, io, net::TcpListener, num::NonZeroU32, time::Duration};
 
 use anyhow::{Context, bail};
-use apikey_manager::{Actor, KeyManager, NewKey, OrganizationId};
+use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
 use axum::Router;
 use axum_apikey::{Checksum, KeyFormat, KeyOutput};
@@ -30,18 +30,17 @@ use tokio::{select, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 /// The keys: their database, format and scopes. Each environment refuses the other's keys.
-async fn open_keys(environment: &'static str, other: &str) -> anyhow::Result<KeyManager> {
+async fn open_keys(environment: &'static str, other: &str) -> anyhow::Result<KeyManagerBuilder> {
     let url = setting("DATABASE_URL", &format!("sqlite:api-keys-{environment}.db"));
     let store = SqlStore::connect(&url).await.context("DATABASE_URL")?;
     let format = |environment| KeyFormat::builder("tsk").environment(environment).checksum(Checksum::Crc32).build();
-    let keys = KeyManager::builder(store)
+    Ok(KeyManager::builder(store)
         // The first format issues, so no keys of the other environment are issued here.
         .format(format(environment)?)
         // Declared as well, so that the log says `wrong_environment` for them instead of `malformed`.
         .format(format(other)?)
         .catalog(routes::Scopes::catalog())
-        .authenticator(move |authenticator| authenticator.realm("storage").environments([environment]));
-    Ok(keys.build()?)
+        .authenticator(move |authenticator| authenticator.realm("storage").environments([environment])))
 }
 
 #[tokio::main]
@@ -66,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
             let client_timeout = Duration::from_secs(seconds.get().into());
             // Bound before a key is created, so that no key is lost if the address is in use.
             let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
-            let keys = open_keys(environment, other).await?;
+            let keys = open_keys(environment, other).await?.build()?;
             // The first key has all scopes. It is created once in the life of the database, if it can be shown.
             if let Err(error) = output.check() {
                 tracing::info!(%error, "no first key is made; the command `issue` makes keys");
@@ -81,7 +80,7 @@ async fn main() -> anyhow::Result<()> {
         ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
             output.check().context("KEY_OUTPUT")?;
             let key = NewKey::new(name).scopes(scopes.iter().copied());
-            let key = open_keys(environment, other).await?.issue(&host, key).await?;
+            let key = open_keys(environment, other).await?.without_requests().build()?.issue(&host, key).await?;
             eprintln!("issued {} to {name}", key.id());
             key.show(&output)?;
         }
