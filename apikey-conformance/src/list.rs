@@ -163,6 +163,7 @@ macro_rules! test_store {
             fleet {
                 the_history_tells_every_change,
                 the_head_is_the_last_change,
+                a_change_is_hinted_at,
                 a_nodes_row_never_falls_back,
                 marks_of_another_history_are_not_acknowledged,
                 rows_are_swept_and_replaced,

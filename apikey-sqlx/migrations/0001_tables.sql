@@ -186,6 +186,7 @@ CREATE TABLE @change (
     -- The first targets, as a JSON array.
     targets {text} NOT NULL
 ){table};
+INSERT INTO @change (revision, nonce, targets) SELECT revision, nonce, '[]' FROM @fleet;
 
 -- The further targets of a change that has many. They are written before the revision is locked.
 CREATE TABLE @change_target (

@@ -7,6 +7,8 @@ use apikey_manager::{Changes, FleetStore, Invalidation, OrganizationId};
 
 use crate::bed::Bed;
 
+/// Longer than any store takes.
+const HINTED_WITHIN: Duration = Duration::from_secs(10);
 const LEASE: Duration = Duration::from_millis(10_000);
 
 impl Bed {
@@ -94,6 +96,22 @@ pub(crate) async fn the_head_is_the_last_change(bed: Arc<Bed>) {
         let (revision, _) = bed.look_up(&[digest]).await;
         assert!(revision > first.get(), "a lookup's revision counts in the same history, whatever it finds");
     }
+}
+
+/// Whoever waits for a change hears of it, also of one that was made before.
+pub(crate) async fn a_change_is_hinted_at(bed: Arc<Bed>) {
+    let ours = bed.organization("ours");
+    let (known, _) = bed.fleet().nodes().await.unwrap();
+    let waiting = tokio::spawn({
+        let bed = Arc::clone(&bed);
+        async move { bed.store.fleet().detached().changed(known).await }
+    });
+    bed.announce(&ours, vec![Invalidation::Refused]).await;
+    let heard = async {
+        waiting.await.unwrap();
+        bed.fleet().changed(known).await;
+    };
+    assert!(tokio::time::timeout(HINTED_WITHIN, heard).await.is_ok(), "a change that nobody hears of");
 }
 
 /// A node's row is written, raised and deleted, and its beat and what it has applied never fall.

@@ -115,6 +115,8 @@ faults! {
     FindsDeleted: [a_deleted_key_is_not_found],
     /// The read path takes two snapshots.
     FindReadsTwice: [a_found_key_is_of_one_moment],
+    /// Waits for changes for ever.
+    HintsAtNothing: [a_change_is_hinted_at],
     /// An unknown digest is answered without the revision.
     FindsNothingAtNoRevision: [the_head_is_the_last_change],
     /// Lists begin with the oldest row.

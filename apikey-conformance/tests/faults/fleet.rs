@@ -80,6 +80,17 @@ impl FleetStore for Broken {
         self.inner_fleet().sweep(sweep).await
     }
 
+    fn is_shared(&self) -> bool {
+        self.inner_fleet().is_shared()
+    }
+
+    async fn changed(&self, known: Revision) {
+        match self.fault {
+            Fault::HintsAtNothing => std::future::pending().await,
+            _ => self.inner_fleet().changed(known).await,
+        }
+    }
+
     fn detached(&self) -> Box<dyn FleetStore> {
         match self.fault {
             Fault::DetachedIsAnother => MemoryStore::new().fleet().detached(),

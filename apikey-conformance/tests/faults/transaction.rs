@@ -112,12 +112,12 @@ impl Transaction for BrokenTransaction {
         self.put_back(inner);
         match self.store.fault {
             Fault::TakenByOwnOnly => {
-                let found = self.store.found(&taken).await?;
+                let found = self.store.found(&taken).await?.1;
                 let own = found.into_iter().filter(|found| found.organization == self.organization);
                 taken = own.map(|found| found.digest).collect();
             }
             Fault::ForgetsDeletedDigests => {
-                let found = self.store.found(&taken).await?;
+                let found = self.store.found(&taken).await?.1;
                 taken = found.into_iter().map(|found| found.digest).collect();
             }
             _ => {}
@@ -157,6 +157,7 @@ impl Transaction for BrokenTransaction {
                 .store
                 .found(std::slice::from_ref(secret))
                 .await?
+                .1
                 .iter()
                 .any(|found| actor.as_str() == format!("key:{}", found.id));
         }
@@ -430,7 +431,7 @@ async fn freed(
         Fault::AcceptsTakenDigests => inner.taken(digests).await?,
         Fault::ForgetsDeletedDigests => {
             let mut taken = inner.taken(digests).await?;
-            let found = store.found(&taken).await?;
+            let found = store.found(&taken).await?.1;
             taken.retain(|digest| found.iter().all(|found| found.digest != *digest));
             taken
         }

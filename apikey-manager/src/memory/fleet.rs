@@ -15,11 +15,18 @@ use crate::store::{FleetStore, Invalidation, StoreError, StoreState};
 /// The most changes that are kept. A node that is further behind joins anew.
 const MOST_CHANGES: usize = 4_096;
 
-#[derive(Default)]
 pub(super) struct History {
     /// The latest changes, oldest first.
     changes: VecDeque<Change<Vec<Invalidation>>>,
     nodes: BTreeMap<NodeId, NodeRow>,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        let mut history = History { changes: VecDeque::new(), nodes: BTreeMap::new() };
+        history.add(0, Vec::new());
+        history
+    }
 }
 
 impl History {

@@ -88,7 +88,7 @@ impl Bed {
     }
 
     pub(crate) async fn found_by(&self, digests: &[KeyDigest]) -> Vec<FoundKey> {
-        let found = self.store.find(digests).await.unwrap().into_iter().map(|found| match found {
+        let found = self.store.find(digests).await.unwrap().found.into_iter().map(|found| match found {
             Found::Key(key) => *key,
             Found::Corrupt { error, .. } => panic!("a corrupt row: {error}"),
         });

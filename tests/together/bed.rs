@@ -1,0 +1,111 @@
+//! A database, managers on it, and callers.
+
+use std::{path::Path, time::Duration};
+
+use apikey_core::{
+    AuthenticatedKey, KeyFormat, Rejection,
+    adapter::{Authentication, Header, HeaderLines, RequestView},
+};
+use apikey_manager::{Actor, IssuedKey, KeyManager, KeyManagerBuilder, NewKey, OrganizationId, Receipt, Receipts};
+use apikey_sqlx::SqlStore;
+use apikey_testkit::PrivatePostgres;
+use tempfile::TempDir;
+
+/// Longer than anything takes, so that a test fails instead of hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Bed {
+    pub(crate) url: String,
+    _folder: Option<TempDir>,
+}
+
+/// Runs `test` on a file and on a server.
+pub(crate) async fn on_each_database(test: impl AsyncFn(&Bed)) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", Path::join(folder.path(), "keys.db").display());
+    test(&Bed { url, _folder: Some(folder) }).await;
+    if let Some(server) = PrivatePostgres::shared() {
+        test(&Bed { url: server.create_database(), _folder: None }).await;
+    }
+}
+
+impl Bed {
+    /// Another process would do the same.
+    pub(crate) async fn store(&self) -> SqlStore {
+        SqlStore::connect(&self.url).await.unwrap()
+    }
+
+    pub(crate) async fn builder(&self) -> KeyManagerBuilder {
+        KeyManager::builder(self.store().await).format(KeyFormat::builder("tst").build().unwrap())
+    }
+
+    /// A manager that has joined the others.
+    pub(crate) async fn manager(&self) -> KeyManager {
+        let keys = self.builder().await.build().unwrap();
+        keys.readiness().await.unwrap();
+        keys
+    }
+
+    /// Runs statements as an operator would.
+    pub(crate) async fn run(&self, sql: &str) {
+        match self.url.strip_prefix("sqlite:") {
+            Some(path) => {
+                let file = sqlx::sqlite::SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE);
+                let pool = sqlx::SqlitePool::connect_with(file).await.unwrap();
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&pool).await.unwrap();
+                pool.close().await;
+            }
+            None => drop(PrivatePostgres::shared().unwrap().psql(&self.url, sql)),
+        }
+    }
+}
+
+pub(crate) fn host() -> Actor {
+    Actor::host("test", OrganizationId::new("acme").unwrap()).unwrap()
+}
+
+pub(crate) async fn issue(keys: &KeyManager, key: NewKey) -> IssuedKey {
+    keys.issue(&host(), key).await.unwrap()
+}
+
+/// Returns the receipt of what `change` does.
+pub(crate) async fn receipt_of<T, E: std::fmt::Debug>(change: impl AsyncFnOnce(Actor) -> Result<T, E>) -> Receipt {
+    let receipts = Receipts::default();
+    change(host().with_receipts(&receipts)).await.unwrap();
+    receipts.take().expect("a receipt")
+}
+
+struct Request(String);
+
+impl RequestView for Request {
+    fn lines(&self, header: Header) -> HeaderLines<'_> {
+        match header {
+            Header::Authorization => HeaderLines::One(self.0.as_bytes()),
+            Header::Extra(_) => HeaderLines::Absent,
+        }
+    }
+}
+
+/// A request with the key.
+pub(crate) async fn request(keys: &KeyManager, key: &IssuedKey) -> Result<AuthenticatedKey, Rejection> {
+    let request = Request(format!("Bearer {}", key.secret().expose_secret()));
+    let decision = match keys.authenticator().authenticate(&request) {
+        Authentication::Done(decision) => decision,
+        Authentication::Loading(loading) => loading.await,
+    };
+    Ok(decision?.expect("a caller"))
+}
+
+pub(crate) async fn admit(keys: &KeyManager, key: &IssuedKey) -> AuthenticatedKey {
+    request(keys, key).await.unwrap_or_else(|refused| panic!("refused with {}", refused.status()))
+}
+
+/// The status of the refusal.
+pub(crate) async fn refusal(keys: &KeyManager, key: &IssuedKey) -> u16 {
+    request(keys, key).await.expect_err("a refusal").status()
+}
+
+/// Waits until the key of a request under way is dead.
+pub(crate) async fn ended(caller: &AuthenticatedKey) {
+    assert!(tokio::time::timeout(PATIENCE, caller.revoked()).await.is_ok(), "what is under way goes on");
+}

@@ -1,0 +1,99 @@
+//! The parts that a process can take: a member, one that is alone, one that serves no requests.
+
+use std::time::Duration;
+
+use apikey_manager::{Fleet, KeyStore, ManageError, NewKey, OnStoreLoss};
+
+use crate::bed::{admit, host, issue, on_each_database, receipt_of, refusal};
+
+#[tokio::test]
+async fn given_a_manager_without_requests_when_it_ends_a_key_then_others_follow_and_nobody_waits_for_it() {
+    on_each_database(async |bed| {
+        let (serving, command) = (bed.manager().await, bed.builder().await.without_requests().build().unwrap());
+        let key = issue(&command, NewKey::new("by command")).await;
+        let caller = admit(&serving, &key).await;
+        assert_eq!(refusal(&command, &key).await, 503);
+        let receipt = receipt_of(async |actor| command.revoke(&actor, key.id(), "").await).await;
+        assert_eq!((receipt.nodes, receipt.waited_out.len()), (1, 0));
+        assert!(!caller.is_live());
+        command.shutdown().await;
+        serving.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_a_process_that_is_alone_when_another_comes_then_the_other_serves_nothing_until_it_has_left() {
+    on_each_database(async |bed| {
+        let alone = bed.builder().await.alone().build().unwrap();
+        alone.readiness().await.unwrap();
+        let key = issue(&alone, NewKey::new("k")).await;
+        admit(&alone, &key).await;
+        let member = bed.builder().await.build().unwrap();
+        let error = member.readiness().await.unwrap_err();
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("alone"), "{error:?}");
+        assert_eq!(refusal(&member, &key).await, 503);
+        // The change is made, but the process that is alone does not hear of it.
+        let unconfirmed = member.revoke(&host(), key.id(), "").await.unwrap_err();
+        assert!(matches!(&unconfirmed, ManageError::Unconfirmed { reason } if reason.contains("alone")), "{unconfirmed}");
+        alone.shutdown().await;
+        member.readiness().await.unwrap();
+        assert_eq!(refusal(&member, &key).await, 401);
+        member.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_processes_on_a_database_when_one_wants_to_be_alone_then_it_serves_nothing_until_they_have_left() {
+    on_each_database(async |bed| {
+        let member = bed.manager().await;
+        let key = issue(&member, NewKey::new("k")).await;
+        let alone = bed.builder().await.alone().build().unwrap();
+        assert!(alone.readiness().await.is_err());
+        assert_eq!(refusal(&alone, &key).await, 503);
+        admit(&member, &key).await;
+        member.shutdown().await;
+        alone.readiness().await.unwrap();
+        admit(&alone, &key).await;
+        alone.shutdown().await;
+        assert!(bed.store().await.fleet().nodes().await.unwrap().1.is_empty(), "a row of one that has left");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_settings_out_of_range_when_built_then_the_error_names_them() {
+    on_each_database(async |bed| {
+        let cases = [
+            (Fleet::new().lease(Duration::from_secs(1)), "fleet: a lease lasts 2 to 300 seconds"),
+            (Fleet::new().lease(Duration::from_secs(301)), "fleet: a lease lasts 2 to 300 seconds"),
+            (
+                Fleet::new().on_store_loss(OnStoreLoss::ServeStale(Duration::from_secs(90_000))),
+                "fleet: a lost store is outlasted for a day at most",
+            ),
+        ];
+        for (fleet, expected) in cases {
+            let error = bed.builder().await.fleet(fleet).build().unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_a_manager_that_is_dropped_when_its_authenticator_is_too_then_its_row_is_gone() {
+    on_each_database(async |bed| {
+        let (stays, goes) = (bed.manager().await, bed.manager().await);
+        let authenticator = goes.authenticator();
+        drop(goes);
+        let rows = async || bed.store().await.fleet().nodes().await.unwrap().1.len();
+        assert_eq!(rows().await, 2, "requests may still come");
+        drop(authenticator);
+        while rows().await > 1 {
+            tokio::task::yield_now().await;
+        }
+        stays.shutdown().await;
+    })
+    .await;
+}

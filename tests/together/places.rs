@@ -1,0 +1,81 @@
+//! Processes that lose their place among the changes, and databases that somebody has touched.
+
+use apikey_manager::NewKey;
+use tokio::time::timeout;
+
+use crate::bed::{PATIENCE, admit, ended, issue, on_each_database, receipt_of, refusal};
+
+#[tokio::test]
+async fn given_a_log_that_somebody_emptied_when_a_key_ends_then_others_look_all_keys_up_again() {
+    on_each_database(async |bed| {
+        let (here, there) = (bed.manager().await, bed.manager().await);
+        let (dead, alive) = (issue(&here, NewKey::new("dead")).await, issue(&here, NewKey::new("alive")).await);
+        let (with_dead, with_alive) = (admit(&there, &dead).await, admit(&there, &alive).await);
+        // The change and its disappearance are one for the other process.
+        bed.run(&format!(
+            "BEGIN; UPDATE apikey_fleet SET revision = revision + 2, nonce = '{:032x}'; \
+             UPDATE apikey_key SET revoked_at = 1, revoked_by = 'host:test', revoked_reason = '' WHERE id = '{}'; \
+             DELETE FROM apikey_change_target; DELETE FROM apikey_change; COMMIT",
+            7,
+            dead.id()
+        ))
+        .await;
+        ended(&with_dead).await;
+        let confirmed = async {
+            while with_alive.require_live().is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(timeout(PATIENCE, confirmed).await.is_ok(), "a key that is valid stays in doubt");
+        assert_eq!(refusal(&there, &dead).await, 401);
+        let receipt = receipt_of(async |actor| here.revoke(&actor, alive.id(), "").await).await;
+        assert_eq!(receipt.waited_out.len(), 0);
+        assert!(!with_alive.is_live());
+        here.shutdown().await;
+        there.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_rows_of_processes_that_somebody_deleted_when_keys_end_then_processes_come_back_and_follow() {
+    on_each_database(async |bed| {
+        let (here, there) = (bed.manager().await, bed.manager().await);
+        for n in 0..5 {
+            bed.run("DELETE FROM apikey_node").await;
+            let key = issue(&here, NewKey::new(format!("k{n}"))).await;
+            // Without its row the other is not waited for, and holds a lease: the limit of what an operator may do.
+            while here.readiness().await.is_err() || rows(bed).await < 2 {
+                tokio::task::yield_now().await;
+            }
+            admit(&there, &key).await;
+            let receipt = receipt_of(async |actor| here.revoke(&actor, key.id(), "").await).await;
+            assert_eq!((receipt.nodes, receipt.waited_out.len()), (2, 0));
+            assert_eq!(refusal(&there, &key).await, 401);
+        }
+        here.shutdown().await;
+        there.shutdown().await;
+    })
+    .await;
+}
+
+async fn rows(bed: &crate::bed::Bed) -> usize {
+    use apikey_manager::KeyStore;
+    bed.store().await.fleet().nodes().await.unwrap().1.len()
+}
+
+#[tokio::test]
+async fn given_a_process_that_has_left_when_asked_then_it_serves_nothing() {
+    on_each_database(async |bed| {
+        let (here, there) = (bed.manager().await, bed.manager().await);
+        let key = issue(&here, NewKey::new("k")).await;
+        let caller = admit(&there, &key).await;
+        there.shutdown().await;
+        assert_eq!(refusal(&there, &key).await, 503);
+        assert_eq!(caller.require_live().unwrap_err().status(), 503);
+        let receipt = receipt_of(async |actor| here.revoke(&actor, key.id(), "").await).await;
+        assert_eq!(receipt.nodes, 1);
+        here.shutdown().await;
+    })
+    .await;
+}
