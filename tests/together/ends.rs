@@ -44,11 +44,9 @@ async fn given_a_key_in_use_elsewhere_when_it_ends_in_any_way_then_it_is_dead_th
             assert!(!caller.is_live(), "{name}: what is under way");
             assert_eq!([refusal(&there, &key).await, refusal(&here, &key).await], [401, 401], "{name}");
             // Whoever repeats it can't know whether the first was told to all.
-            let again = receipt_of(async |actor| {
-                match end(&here, actor, &key).await {
-                    Err(ManageError::NotFound(_)) => here.revoke_selected(&host(), everything()).await.map(drop),
-                    ended => ended,
-                }
+            let again = receipt_of(async |actor| match end(&here, actor, &key).await {
+                Err(ManageError::NotFound(_)) => here.revoke_selected(&host(), everything()).await.map(drop),
+                ended => ended,
             });
             if !matches!(name, "deleted" | "rotated without an overlap") {
                 assert!(again.await.revision > receipt.revision, "{name}: repeated");

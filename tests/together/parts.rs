@@ -35,7 +35,10 @@ async fn given_a_process_that_is_alone_when_another_comes_then_the_other_serves_
         assert_eq!(refusal(&member, &key).await, 503);
         // The change is made, but the process that is alone does not hear of it.
         let unconfirmed = member.revoke(&host(), key.id(), "").await.unwrap_err();
-        assert!(matches!(&unconfirmed, ManageError::Unconfirmed { reason } if reason.contains("alone")), "{unconfirmed}");
+        assert!(
+            matches!(&unconfirmed, ManageError::Unconfirmed { reason } if reason.contains("alone")),
+            "{unconfirmed}"
+        );
         alone.shutdown().await;
         member.readiness().await.unwrap();
         assert_eq!(refusal(&member, &key).await, 401);
