@@ -113,6 +113,7 @@ fn given_the_workspace_when_its_crates_depend_on_each_other_then_only_as_drawn()
         ("axum-apikey", &["tower-apikey"]),
         ("actix-apikey", &["apikey-core"]),
         ("apikey-client", &["apikey-core"]),
+        ("apikey-cli", &["apikey-console", "apikey-core", "apikey-manager", "apikey-sqlx"]),
         ("apikey-fleet", &[]),
         ("apikey-manager", &["apikey-core", "apikey-fleet"]),
         ("apikey-sqlx", &["apikey-core", "apikey-fleet", "apikey-manager"]),

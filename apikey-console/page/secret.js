@@ -2,12 +2,16 @@
 
 import { apiBase } from "./api.js";
 import { openDialog } from "./dialog.js";
-import { div, el, p, theirs } from "./dom.js";
+import { el, theirs } from "./dom.js";
 import { button, copyButton } from "./parts.js";
 
 /**
  * Shows a secret until it is stored. Ends when the dialog does.
- * @param {Context} ctx @param {IssuedKey} issued @param {string} title @returns {Promise<void>}
+ *
+ * @param {Context} ctx
+ * @param {IssuedKey} issued
+ * @param {string} title
+ * @returns {Promise<void>}
  */
 export function showSecret(ctx, { key, secret }, title) {
 	return new Promise((resolve) => {
@@ -18,9 +22,18 @@ export function showSecret(ctx, { key, secret }, title) {
 		const line = (label, text, more = null) => {
 			const shown = el("pre", { tabindex: "0", "aria-label": label });
 			places.push([shown, text]);
-			const copy = copyButton(() => text(secret), label);
-			copy.autofocus = more !== null;
-			return div("line", el("h3", {}, label), div("code", shown, more, copy));
+			return el(
+				"div",
+				{ class: "line" },
+				el("h3", {}, label),
+				el(
+					"div",
+					{ class: "code" },
+					shown,
+					more,
+					copyButton(() => text(secret), label),
+				),
+			);
 		};
 		let isShown = false;
 		const draw = () => {
@@ -33,11 +46,12 @@ export function showSecret(ctx, { key, secret }, title) {
 				reveal.textContent = isShown ? "Hide" : "Reveal";
 				draw();
 			},
-			"small",
+			{ class: "button small" },
 		);
 		const lines = [
-			p(
-				"",
+			el(
+				"p",
+				{},
 				"This is the only time that the secret of ",
 				el("strong", {}, theirs(key.name)),
 				" is shown. Store it now, in a secret manager or where its program reads it. If it gets lost, rotate the key.",
@@ -56,12 +70,16 @@ export function showSecret(ctx, { key, secret }, title) {
 
 /**
  * A dialog with what is shown only once: it stays until the reader says that it is stored.
- * @param {Context} ctx @param {string} title @param {Child[]} content @param {string} label @param {() => void} onclose
+ *
+ * @param {Context} ctx
+ * @param {string} title
+ * @param {Child[]} content
+ * @param {string} label
+ * @param {() => void} onclose
  */
 export function untilStored(ctx, title, content, label, onclose) {
 	const box = el("input", { type: "checkbox" });
-	const done = button("Done", () => close(), "primary");
-	done.disabled = true;
+	const done = button("Done", () => close(), { class: "button primary", disabled: true });
 	const hint = el("p", { class: "hint", role: "status" }, "Tick the box to close this.");
 	box.addEventListener("change", () => {
 		done.disabled = !box.checked;
@@ -70,7 +88,11 @@ export function untilStored(ctx, title, content, label, onclose) {
 	const { dialog, close } = openDialog(
 		ctx,
 		title,
-		[content, el("label", "choice", box, el("span", {}, label)), div("actions", done, hint)].flat(),
+		[
+			content,
+			el("label", { class: "choice" }, box, el("span", {}, label)),
+			el("div", { class: "actions" }, done, hint),
+		].flat(),
 		{
 			class: "secret",
 			mayClose: () => box.checked,

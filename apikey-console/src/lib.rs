@@ -83,4 +83,5 @@ mod service;
 mod session;
 
 pub use self::page::Page;
+pub use self::routes::views;
 pub use self::service::{Console, ResponseBody, ResponseFuture};

@@ -30,6 +30,7 @@ pub struct ImportKey {
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) metadata: Map<String, Value>,
+    pub(crate) is_disabled: bool,
 }
 
 /// The form in which the key is known.
@@ -70,6 +71,7 @@ impl ImportKey {
             created_at: None,
             expires_at: None,
             metadata: Map::new(),
+            is_disabled: false,
         }
     }
 
@@ -118,6 +120,13 @@ impl ImportKey {
     /// Sets the service's additional data.
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata = metadata;
+        self
+    }
+
+    /// Sets whether the key is disabled. [`KeyManager::enable`](crate::KeyManager::enable) enables it later. The
+    /// default is `false`.
+    pub fn disabled(mut self, is_disabled: bool) -> Self {
+        self.is_disabled = is_disabled;
         self
     }
 }

@@ -276,6 +276,15 @@ impl Bucket {
         }
     }
 
+    /// Returns the span that is read where none is asked for: a day by the hour, 30 days by the day.
+    #[must_use]
+    pub const fn usual_span(self) -> Duration {
+        match self {
+            Bucket::Hour => Bucket::Day.length(),
+            Bucket::Day => Duration::from_secs(30 * 24 * 3_600),
+        }
+    }
+
     /// Returns the beginning of the bucket that contains `moment`.
     ///
     /// ```

@@ -1,7 +1,7 @@
 //! `/v1/api-keys/{id}/activity`: the requests of a key.
 
 use apikey_core::{KeyId, Timestamp};
-use apikey_manager::{Activity, Cursor};
+use apikey_manager::{Activity, Cursor, Page};
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -41,8 +41,15 @@ pub(crate) struct ActivityPage {
     next_cursor: Option<String>,
 }
 
+impl ActivityPage {
+    pub(crate) fn of(page: Page<Activity>) -> Self {
+        let next_cursor = next_cursor(&page);
+        ActivityPage { items: page.items.into_iter().map(ActivityView::of).collect(), next_cursor }
+    }
+}
+
 impl ActivityView {
-    fn of(request: Activity) -> Self {
+    pub(crate) fn of(request: Activity) -> Self {
         ActivityView {
             at: request.at,
             method: request.method,
@@ -88,7 +95,5 @@ pub(crate) async fn list(
     let from = params.from.unwrap_or(Timestamp::UNIX_EPOCH);
     let to = params.to.unwrap_or(Timestamp::MAX);
     let requests = caller.keys().activity(&caller.actor, &id, from..to, page(params.limit, params.cursor)).await?;
-    let next_cursor = next_cursor(&requests);
-    let items = requests.items.into_iter().map(ActivityView::of).collect();
-    reply::json(StatusCode::OK, &ActivityPage { items, next_cursor })
+    reply::json(StatusCode::OK, &ActivityPage::of(requests))
 }

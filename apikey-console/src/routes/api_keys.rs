@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use apikey_core::{KeyId, Timestamp};
 use apikey_manager::{
-    ActorId, Cursor, Expiry, KeyFilter, KeySort, KeyUpdate, ManageError, NewKey, Patch, ServiceAccountId, Status,
+    ActorId, Cursor, Expiry, KeyFilter, KeyRecord, KeySort, KeyUpdate, ManageError, NewKey, Page, Patch,
+    ServiceAccountId, Status,
 };
 use axum::response::Response;
 use http::StatusCode;
@@ -37,6 +38,13 @@ pub(crate) struct KeyPage {
     items: Vec<KeyView>,
     /// The `cursor` of the next page, or null on the last one.
     next_cursor: Option<String>,
+}
+
+impl KeyPage {
+    pub(crate) fn of(page: Page<KeyRecord>, now: Timestamp) -> Self {
+        let next_cursor = next_cursor(&page);
+        KeyPage { items: page.items.into_iter().map(|key| KeyView::of(key, now)).collect(), next_cursor }
+    }
 }
 
 /// The parameters of a list of keys.
@@ -121,9 +129,7 @@ pub(crate) async fn list(caller: Caller, Query(params): Query<ListKeys>) -> Resu
     filter.rotation_due = params.rotation_due;
     let (sort, request) = (params.sort.unwrap_or_default(), page(params.limit, params.cursor));
     let page = caller.keys().list_sorted(&caller.actor, filter, sort, request).await?;
-    let (next_cursor, now) = (next_cursor(&page), caller.keys().now());
-    let items = page.items.into_iter().map(|key| KeyView::of(key, now)).collect();
-    reply::json(StatusCode::OK, &KeyPage { items, next_cursor })
+    reply::json(StatusCode::OK, &KeyPage::of(page, caller.keys().now()))
 }
 
 /// A new key.

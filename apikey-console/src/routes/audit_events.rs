@@ -1,7 +1,7 @@
 //! `/v1/audit-events`: changes of keys and service accounts, and who made them.
 
 use apikey_core::{JsonObject, Timestamp};
-use apikey_manager::{Action, ActorId, AuditEvent, AuditFilter, Cursor};
+use apikey_manager::{Action, ActorId, AuditEvent, AuditFilter, Cursor, Page};
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -49,8 +49,15 @@ pub(crate) struct EventPage {
     next_cursor: Option<String>,
 }
 
+impl EventPage {
+    pub(crate) fn of(page: Page<AuditEvent>) -> Self {
+        let next_cursor = next_cursor(&page);
+        EventPage { items: page.items.into_iter().map(EventView::of).collect(), next_cursor }
+    }
+}
+
 impl EventView {
-    fn of(event: AuditEvent) -> Self {
+    pub(crate) fn of(event: AuditEvent) -> Self {
         EventView {
             id: event.id,
             at: event.at,
@@ -109,7 +116,5 @@ pub(crate) async fn list(caller: Caller, Query(params): Query<ListEvents>) -> Re
     filter.from = from;
     filter.to = to;
     let events = caller.keys().audit(&caller.actor, filter, page(limit, cursor)).await?;
-    let next_cursor = next_cursor(&events);
-    let items = events.items.into_iter().map(EventView::of).collect();
-    reply::json(StatusCode::OK, &EventPage { items, next_cursor })
+    reply::json(StatusCode::OK, &EventPage::of(events))
 }

@@ -13,6 +13,7 @@ mod scopes;
 mod service_accounts;
 mod session;
 mod usage;
+pub mod views;
 mod whoami;
 
 use std::sync::Arc;

@@ -180,7 +180,7 @@ pub(crate) struct Revoked {
 }
 
 impl Revoked {
-    fn of(revoked: BulkRevoked) -> Self {
+    pub(crate) fn of(revoked: BulkRevoked) -> Self {
         let names = |ids: Vec<KeyId>| ids.iter().map(ToString::to_string).collect();
         let mut rotated: Vec<KeyId> = revoked.secrets.into_iter().map(|(key, _)| key).collect();
         rotated.dedup();

@@ -1,7 +1,9 @@
 //! `/v1/service-accounts`: owners of keys that are not people.
 
 use apikey_core::Timestamp;
-use apikey_manager::{AccountUpdate, Cursor, ManageError, NewAccount, ServiceAccount, ServiceAccountId};
+use apikey_manager::{
+    AccountUpdate, Cursor, IssuedKey, ManageError, NewAccount, Page, ServiceAccount, ServiceAccountId,
+};
 use axum::response::Response;
 use http::{StatusCode, header::LOCATION};
 use serde::{Deserialize, Serialize};
@@ -55,8 +57,15 @@ pub(crate) struct AccountPage {
     next_cursor: Option<String>,
 }
 
+impl AccountPage {
+    pub(crate) fn of(page: Page<ServiceAccount>) -> Self {
+        let next_cursor = next_cursor(&page);
+        AccountPage { items: page.items.into_iter().map(AccountView::of).collect(), next_cursor }
+    }
+}
+
 impl AccountView {
-    fn of(account: ServiceAccount) -> Self {
+    pub(crate) fn of(account: ServiceAccount) -> Self {
         AccountView {
             id: account.id.to_string(),
             organization: account.organization.to_string(),
@@ -98,9 +107,7 @@ impl Input for ListAccounts {}
     params(ListAccounts), responses((status = 200, description = "A page of accounts.", body = AccountPage)))]
 pub(crate) async fn list(caller: Caller, Query(params): Query<ListAccounts>) -> Result<Response, Failure> {
     let accounts = caller.keys().accounts(&caller.actor, page(params.limit, params.cursor)).await?;
-    let next_cursor = next_cursor(&accounts);
-    let items = accounts.items.into_iter().map(AccountView::of).collect();
-    reply::json(StatusCode::OK, &AccountPage { items, next_cursor })
+    reply::json(StatusCode::OK, &AccountPage::of(accounts))
 }
 
 /// A new service account.
@@ -246,6 +253,12 @@ pub(crate) struct IssuedKeys {
     items: Vec<IssuedView>,
 }
 
+impl IssuedKeys {
+    pub(crate) fn of(issued: Vec<IssuedKey>, now: Timestamp) -> Self {
+        IssuedKeys { items: issued.into_iter().map(|issued| IssuedView::of(issued, now)).collect() }
+    }
+}
+
 /// Rotates all of a service account's keys
 ///
 /// All keys are rotated, or none. Revoked and expired ones are left out.
@@ -259,7 +272,5 @@ pub(crate) async fn rotate_all(
     Json(sent): Json<Rotate>,
 ) -> Result<Response, Failure> {
     let rotated = caller.keys().rotate_account(&caller.actor, &id, sent.overlap_seconds).await?;
-    let now = caller.keys().now();
-    let items = rotated.into_iter().map(|issued| IssuedView::of(issued, now)).collect();
-    reply::secret(StatusCode::OK, &IssuedKeys { items })
+    reply::secret(StatusCode::OK, &IssuedKeys::of(rotated, caller.keys().now()))
 }

@@ -1,9 +1,9 @@
 //! Usage of one key, of the organization, or of one of its service accounts or environments.
 
-use std::time::Duration;
+use std::ops::Range;
 
 use apikey_core::{KeyId, Timestamp};
-use apikey_manager::{Bucket, ServiceAccountId, UsageOf};
+use apikey_manager::{Bucket, ServiceAccountId, Usage, UsageOf};
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,6 @@ use crate::{
     reply,
     schema::{Id, Wanted},
 };
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// The usage.
 #[derive(Serialize, ToSchema)]
@@ -35,6 +33,20 @@ pub(crate) struct UsageView {
     refused: u64,
     /// The buckets, oldest first, without empty ones. A day at the edge of the span counts the part inside the span.
     buckets: Vec<BucketView>,
+}
+
+impl UsageView {
+    pub(crate) fn of(usage: Usage, span: Range<Timestamp>, bucket: Bucket) -> Self {
+        let buckets = usage.buckets.iter();
+        UsageView {
+            from: span.start,
+            to: span.end,
+            bucket: bucket.as_str(),
+            ok: usage.ok,
+            refused: usage.refused,
+            buckets: buckets.map(|one| BucketView { start: one.start, ok: one.ok, refused: one.refused }).collect(),
+        }
+    }
 }
 
 /// The usage of an hour or a day.
@@ -145,22 +157,8 @@ pub(crate) async fn of_organization(
 
 async fn counted(caller: &Caller, of: UsageOf, span: Span) -> Result<Response, Failure> {
     let bucket = span.bucket.unwrap_or_default();
-    let (name, usual) = match bucket {
-        Bucket::Day => ("day", 30 * DAY),
-        Bucket::Hour => ("hour", DAY),
-    };
     let to = span.to.unwrap_or_else(|| bucket.end(caller.keys().now()));
-    let usual_from = || to.saturating_sub(usual);
-    let from = span.from.unwrap_or_else(usual_from);
+    let from = span.from.unwrap_or_else(|| to.saturating_sub(bucket.usual_span()));
     let usage = caller.keys().usage(&caller.actor, of, from, to, bucket).await?;
-    let buckets = usage.buckets.iter();
-    let view = UsageView {
-        from,
-        to,
-        bucket: name,
-        ok: usage.ok,
-        refused: usage.refused,
-        buckets: buckets.map(|one| BucketView { start: one.start, ok: one.ok, refused: one.refused }).collect(),
-    };
-    reply::json(StatusCode::OK, &view)
+    reply::json(StatusCode::OK, &UsageView::of(usage, from..to, bucket))
 }

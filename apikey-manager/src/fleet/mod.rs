@@ -9,7 +9,6 @@ mod node;
 mod receipts;
 mod recheck;
 mod state;
-mod telemetry;
 
 use std::{sync::Arc, time::Duration};
 

@@ -7,12 +7,7 @@ use apikey_fleet::{Change, Effect, Moment, Node, NodeId, NodeRow, Schedule, Sett
 use futures_util::FutureExt;
 use tokio::{runtime, time::timeout};
 
-use super::{
-    clock,
-    recheck::Recheck,
-    state::State,
-    telemetry::{self, Renewal},
-};
+use super::{clock, recheck::Recheck, state::State};
 use crate::{
     resolver::StoreResolver,
     store::{FleetStore, Invalidation, KeyStore, StoreError, StoreState},
@@ -179,12 +174,6 @@ impl Driver {
         let state = Arc::clone(&self.served.state);
         let Some(authenticator) = self.served.authenticator.upgrade() else { return state.stop() };
         let counts = effects.iter().any(|effect| matches!(effect, Effect::Release { .. }));
-        let renewal = match effects.first() {
-            _ if !counts => Renewal::Lost,
-            Some(Effect::Flush { .. }) => Renewal::Joined,
-            _ => Renewal::Counted,
-        };
-        telemetry::renewed(renewal, clock::now().saturating_since(began));
         for effect in effects {
             match effect {
                 Effect::Withdraw => state.withdraw(),
@@ -199,10 +188,7 @@ impl Driver {
                     state.raise(to);
                     self.invalidate(&authenticator, changes);
                 }
-                Effect::Hold(lease) => {
-                    state.hold(lease);
-                    telemetry::holds(Moment::from_nanos(lease.to_bits()).saturating_since(clock::now()));
-                }
+                Effect::Hold(lease) => state.hold(lease),
                 Effect::Release { began } => state.release(began),
                 Effect::Ask(statement) => {
                     // Its failure is seen at the next renewal, which asks again.
@@ -234,7 +220,6 @@ impl Driver {
 
     fn fail(&mut self, failed: &Failed, began: Moment) {
         self.node.give_up();
-        telemetry::renewed(Renewal::Failed, clock::now().saturating_since(began));
         let why = match failed {
             Failed::Store(error) => crate::manager::describe(error),
             Failed::Late => "the store takes longer than a lease lasts".to_owned(),

@@ -14,6 +14,7 @@ use crate::{
     error::ManageError,
     import::{ImportKey, ImportProgress, ImportSecret, RowError},
     limits::Limits,
+    organization::Switched,
     record::KeyRecord,
     rights::Level,
     store::Change,
@@ -41,6 +42,35 @@ impl KeyManager {
         name: &str,
         keys: impl IntoIterator<Item = ImportKey>,
         batch: usize,
+        progress: impl FnMut(ImportProgress),
+    ) -> Result<ImportProgress, ManageError> {
+        self.import_batches(host, name, keys, batch, Run::Import, progress).await
+    }
+
+    /// Checks the rows of an [`import`](KeyManager::import), batch by batch, and changes nothing.
+    ///
+    /// A key that occurs in two batches, and a limit that only several batches exceed, are found by the import itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`import`](KeyManager::import).
+    pub async fn preview_import(
+        &self,
+        host: &Actor,
+        name: &str,
+        keys: impl IntoIterator<Item = ImportKey>,
+        batch: usize,
+    ) -> Result<ImportProgress, ManageError> {
+        self.import_batches(host, name, keys, batch, Run::Preview, |_| {}).await
+    }
+
+    async fn import_batches(
+        &self,
+        host: &Actor,
+        name: &str,
+        keys: impl IntoIterator<Item = ImportKey>,
+        batch: usize,
+        run: Run,
         mut progress: impl FnMut(ImportProgress),
     ) -> Result<ImportProgress, ManageError> {
         if !text::is_name(name, 128) {
@@ -63,8 +93,9 @@ impl KeyManager {
             let (count, first_row) = (rows.len(), reached.done);
             let marker = format!("import:{}:{name}:{number}", host.organization);
             let actor = host.clone();
-            let imported =
-                self.run(async move |shared: Arc<Shared>| import(shared, actor, marker, rows, first_row).await).await?;
+            let imported = self
+                .run(async move |shared: Arc<Shared>| import_batch(shared, actor, marker, rows, first_row, run).await)
+                .await?;
             reached.done += count;
             reached.skipped += if imported { 0 } else { count };
             progress(reached);
@@ -73,13 +104,21 @@ impl KeyManager {
     }
 }
 
+/// Whether a batch is imported or only checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    Import,
+    Preview,
+}
+
 /// Imports one batch. Returns `true` unless it was imported before.
-async fn import(
+async fn import_batch(
     shared: Arc<Shared>,
     actor: Actor,
     marker: String,
     rows: Vec<ImportKey>,
     first_row: usize,
+    run: Run,
 ) -> Result<bool, ManageError> {
     let limits = shared.limits(&actor).await?;
     let mut operation = Operation::begin(shared, actor, Level::Admin).await?;
@@ -110,6 +149,9 @@ async fn import(
     let now = operation.now;
     let counted = keys.iter().filter(|(_, key)| key.status(now).is_counted()).count();
     operation.keep_key_limit(&limits, counted as u64).await?;
+    if run == Run::Preview {
+        return Ok(true);
+    }
     // All keys first, then their audit events: stores write runs of one kind at once.
     for (_, key) in &keys {
         operation.change(Change::InsertKey(Box::new(key.clone())));
@@ -209,6 +251,7 @@ impl Operation {
         key.hint = hint;
         key.expires_at = expires_at;
         key.metadata = row.metadata.into();
+        key.disabled = row.is_disabled.then(|| Switched { at: self.now, by: self.actor.id.clone() });
         Ok(Ok((key, digests)))
     }
 

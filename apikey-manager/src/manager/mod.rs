@@ -13,6 +13,7 @@ mod imports;
 mod issue;
 mod operation;
 mod organizations;
+mod prune;
 mod read;
 mod readers;
 mod rotate;

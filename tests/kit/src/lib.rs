@@ -1,4 +1,5 @@
-//! Helpers for the tests of several packages: a private PostgreSQL server, a pooler, and common HTTP clients.
+//! Helpers for the tests of several packages: a private PostgreSQL server, a pooler, a terminal, and common HTTP
+//! clients.
 
 #![expect(clippy::expect_used, reason = "a test without its server fails")]
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
@@ -8,9 +9,13 @@
 mod clients;
 mod pgbouncer;
 mod postgres;
+#[cfg(feature = "terminal")]
+mod terminal;
 
 #[cfg(feature = "clients")]
 pub use self::clients::{Client, Outcome, Upload};
+#[cfg(feature = "terminal")]
+pub use self::terminal::Terminal;
 pub use self::{
     pgbouncer::PgBouncer,
     postgres::{PrivatePostgres, Session},
