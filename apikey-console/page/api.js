@@ -31,11 +31,7 @@ export class Problem extends Error {
 
 /**
  * Calls the API and returns the JSON of its answer, or null if it has none.
- *
- * @template T
- * @param {string} method
- * @param {string} path Below `v1/`.
- * @param {CallOptions} [options]
+ * @template T @param {string} method @param {string} path Below `v1/`. @param {CallOptions} [options]
  * @returns {Promise<T>}
  */
 export async function call(method, path, options = {}) {
@@ -44,10 +40,7 @@ export async function call(method, path, options = {}) {
 
 /**
  * Calls the API and returns the entity tag along with the JSON.
- *
- * @param {string} method
- * @param {string} path
- * @param {CallOptions} [options]
+ * @param {string} method @param {string} path @param {CallOptions} [options]
  * @returns {Promise<{data: any, etag: string | null}>}
  */
 export async function callFor(method, path, { query, body, etag, signal } = {}) {

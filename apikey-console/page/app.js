@@ -7,16 +7,18 @@ import { showAccount, showAccounts } from "./accounts.js";
 import { call, Problem } from "./api.js";
 import { showAudit } from "./audit.js";
 import { showCreate } from "./create.js";
-import { el, nodes, theirs } from "./dom.js";
+import { tell } from "./dialog.js";
+import { div, el, fill, p, theirs } from "./dom.js";
 import { showEdit } from "./edit.js";
 import { showKey } from "./key.js";
 import { showKeys } from "./keys.js";
 import { showUsage } from "./organization.js";
-import { button, failure } from "./parts.js";
+import { button, failure, link } from "./parts.js";
 import { People } from "./people.js";
 import { current, href } from "./router.js";
 import { can } from "./scopes.js";
 import { signIn } from "./sign-in.js";
+import { reached } from "./words.js";
 
 /** How long a screen may load before the page says so. */
 const PATIENCE_MS = 200;
@@ -40,7 +42,7 @@ const ROOMS = [
 class ApikeyConsole extends HTMLElement {
 	#main = el("div", { class: "content", tabindex: "-1" });
 	#message = el("div", { class: "message", role: "status", "aria-live": "polite" });
-	#who = el("div", { class: "who" });
+	#who = div("who");
 	#nav = el("nav", { "aria-label": "Console", hidden: true });
 	/** @type {AbortController | null} */
 	#loading = null;
@@ -55,10 +57,10 @@ class ApikeyConsole extends HTMLElement {
 		if (this.shadowRoot) return;
 		const root = this.attachShadow({ mode: "open" });
 		const style = el("link", { rel: "stylesheet", href: new URL("console.css", import.meta.url).href });
-		const skip = button("Skip to content", () => this.#main.focus(), { class: "skip" });
-		const brand = el("a", { class: "brand", href: href(["keys"]) }, this.#heading, el("span", {}, "API keys"));
+		const skip = button("Skip to content", () => this.#main.focus(), "skip");
+		const brand = link(["keys"], [this.#heading, el("span", {}, "API keys")], "brand");
 		const logo = el("img", { class: "logo", src: new URL("icon.svg", import.meta.url).href, alt: "" });
-		const bar = el("div", { class: "bar" }, el("slot", { name: "logo" }, logo), brand, this.#nav, this.#who);
+		const bar = div("bar", el("slot", { name: "logo" }, logo), brand, this.#nav, this.#who);
 		const app = el("div", { class: "app", hidden: true }, skip, bar, this.#main, this.#message);
 		// A page of the host has landmarks of its own.
 		if (this.hasAttribute("titled")) {
@@ -75,6 +77,10 @@ class ApikeyConsole extends HTMLElement {
 		window.addEventListener("hashchange", () => this.#moved());
 		window.addEventListener("beforeunload", (event) => {
 			if (this.#mayLeave && !this.#mayLeave()) event.preventDefault();
+		});
+		root.addEventListener("failed", (event) => {
+			const { detail } = /** @type {CustomEvent} */ (event);
+			if (detail.status !== 401 && detail.name !== "AbortError") tell({ root }, "This was not done", [failure(detail)]);
 		});
 	}
 
@@ -99,9 +105,9 @@ class ApikeyConsole extends HTMLElement {
 		if (!this.#caller) return;
 		const { key, actor } = this.#caller;
 		// Whoever the host has signed in signs out there.
-		const signOut = key && button("Sign out", () => this.#signOut(), { class: "button small quiet" });
+		const signOut = key && button("Sign out", () => this.#signOut(), "small quiet");
 		const title = key ? "Signed in with this key" : "Signed in";
-		this.#who.replaceChildren(el("span", { class: "name", title }, theirs(key?.name ?? actor)), ...nodes([signOut]));
+		fill(this.#who, el("span", { class: "name", title }, theirs(key?.name ?? actor)), signOut);
 	}
 
 	async #signOut() {
@@ -200,11 +206,11 @@ class ApikeyConsole extends HTMLElement {
 	#failed(error) {
 		const isMissing = error instanceof Problem && error.status === 404;
 		const text = isMissing ? "There is no such page or key. It may have been deleted." : error;
-		const back = el("p", {}, el("a", { href: href(["keys"]) }, "Back to the keys"));
-		return el("div", { class: "page" }, failure(text, isMissing ? null : () => this.#show()), back);
+		const back = p("", link(["keys"], "Back to the keys"));
+		return div("page", failure(text, isMissing ? null : () => this.#show()), back);
 	}
 
-	/** @param {Context} ctx @returns {Promise<View>} */
+	/** @param {Context} ctx */
 	async #view(ctx) {
 		const { path, query } = current();
 		const [room = "keys", id, what] = path;
@@ -220,13 +226,7 @@ class ApikeyConsole extends HTMLElement {
 		throw new Problem(404, "not_found", "There is no such page.");
 	}
 
-	/**
-	 * What screens are given.
-	 *
-	 * @param {number} screen
-	 * @param {AbortSignal} signal
-	 * @returns {Context}
-	 */
+	/** What screens are given. @param {number} screen @param {AbortSignal} signal @returns {Context} */
 	#context(screen, signal) {
 		const isShown = () => screen === this.#screen;
 		/** @type {Context["call"]} */
@@ -246,7 +246,7 @@ class ApikeyConsole extends HTMLElement {
 			caller: /** @type {Caller} */ (this.#caller),
 			people: new People(asked),
 			root: /** @type {ShadowRoot} */ (this.shadowRoot),
-			say: (text) => this.#say(text),
+			say: (text, answer) => this.#say(text, answer),
 			reload: () => (isShown() ? this.#show({ isFirst: true }) : Promise.resolve()),
 			guard: (mayLeave) => {
 				this.#mayLeave = mayLeave;
@@ -256,11 +256,7 @@ class ApikeyConsole extends HTMLElement {
 
 	/**
 	 * Tells the host which keys there are now, and which there are no longer; never a secret.
-	 *
-	 * @param {string} method
-	 * @param {string} path
-	 * @param {any} sent
-	 * @param {any} done
+	 * @param {string} method @param {string} path @param {any} sent @param {any} done
 	 */
 	#announce(method, path, sent, done) {
 		if (method !== "POST") return;
@@ -275,12 +271,11 @@ class ApikeyConsole extends HTMLElement {
 		if (this.#caller) this.#signIn("Your session has ended, or the key you signed in with was revoked. Sign in again.");
 	}
 
-	/** @param {string} text */
-	#say(text) {
-		this.#message.textContent = text;
-		setTimeout(() => {
-			if (this.#message.textContent === text) this.#message.textContent = "";
-		}, MESSAGE_MS);
+	/** @param {string} text @param {Changed} [answer] */
+	#say(text, answer) {
+		const said = el("span", {}, text, reached(answer));
+		this.#message.replaceChildren(said);
+		setTimeout(() => said.remove(), answer?.fleet ? 3 * MESSAGE_MS : MESSAGE_MS);
 	}
 
 	/** @param {string} title */
@@ -291,11 +286,10 @@ class ApikeyConsole extends HTMLElement {
 
 /** @param {string} address Of the host's sign-in. @param {boolean} wasSignedIn */
 function signInElsewhere(address, wasSignedIn) {
-	return el(
-		"div",
-		{ class: "sign-in panel empty" },
+	return div(
+		"sign-in panel empty",
 		el("h1", { tabindex: "-1" }, wasSignedIn ? "Your session has ended" : "You are not signed in"),
-		el("p", {}, "Sign in to manage API keys."),
+		p("", "Sign in to manage API keys."),
 		el("a", { class: "button primary", href: address }, "Sign in"),
 	);
 }
@@ -305,20 +299,18 @@ function noRights(caller) {
 	const way = caller.key
 		? "Ask whoever gave you the key for one with that scope, sign out, and sign in with it."
 		: "Ask whoever manages this service for that right, or for a key.";
-	const content = el(
-		"div",
-		{ class: "panel empty" },
+	const content = div(
+		"panel empty",
 		el("h1", { tabindex: "-1" }, caller.key ? "This key can't see API keys" : "You can't see API keys"),
-		el(
-			"p",
-			{},
+		p(
+			"",
 			caller.key ? "You are signed in with " : "You are signed in as ",
 			el("strong", {}, theirs(caller.key?.name ?? caller.actor)),
 			", which lacks the scope ",
 			el("code", {}, "keys:read"),
 			".",
 		),
-		el("p", { class: "muted" }, el("slot", { name: "contact" }, way)),
+		p("muted", el("slot", { name: "contact" }, way)),
 	);
 	return { title: "No access", content: [content] };
 }

@@ -17,7 +17,6 @@ const inDays = (days) => new Date(Date.now() + days * DAY * 1_000).toISOString()
 
 /**
  * Lists by what needs attention, as addresses name them, and what they ask the API for.
- *
  * @type {Record<string, {label: string, about: string, query: () => Record<string, string>}>}
  */
 export const SHOWN = {
@@ -28,12 +27,12 @@ export const SHOWN = {
 	},
 	due: {
 		label: "Rotation due",
-		about: `secret older than ${ROTATION_DAYS} days`,
+		about: `after ${ROTATION_DAYS} days`,
 		query: () => ({ status: "active", rotation_due: String(ROTATION_DAYS) }),
 	},
 	unused: {
 		label: "Never used",
-		about: "since they were created",
+		about: "since creation",
 		query: () => ({ status: "active", unused: "true" }),
 	},
 	idle: {
@@ -43,12 +42,7 @@ export const SHOWN = {
 	},
 };
 
-/**
- * The counts, each a link to its keys.
- *
- * @param {Context} ctx
- * @param {string | null} current
- */
+/** The counts, each a link to its keys. @param {Context} ctx @param {string | null} current */
 export async function attention(ctx, current) {
 	const cards = Object.entries(SHOWN).map(async ([name, { label, about, query }]) => {
 		const { items, next_cursor } = await ctx.call("GET", "api-keys", {
@@ -64,17 +58,13 @@ export async function attention(ctx, current) {
 }
 
 /**
- * @param {string} count
- * @param {string} label
- * @param {string} about
- * @param {string} address
- * @param {boolean} isCurrent
+ * @param {string} count @param {string} label @param {string} about @param {string} address @param {boolean} isCurrent
  */
 function card(count, label, about, address, isCurrent) {
 	return el(
 		"a",
 		{ class: count === "0" ? "card none" : "card", href: address, "aria-current": isCurrent && "true" },
 		el("strong", {}, count),
-		el("span", {}, label, el("span", { class: "muted" }, about)),
+		el("span", {}, label, el("span", "muted", about)),
 	);
 }

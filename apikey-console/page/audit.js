@@ -1,38 +1,27 @@
 /** The audit trail: who did what to which key, found by actor, action, target and day. */
 
-import { exportButton } from "./csv.js";
-import { el, nodes } from "./dom.js";
+import { exportButton, listed } from "./csv.js";
+import { div, el, p } from "./dom.js";
+import { choice } from "./form.js";
 import { ACTIONS, differences, paged } from "./history.js";
-import { failure, head, table } from "./parts.js";
+import { found, head, table } from "./parts.js";
 import { href, note } from "./router.js";
 import { agoExactly, DAY } from "./time.js";
 
 const COLUMNS = ["Action", "Target", "By", "Time"];
 
-/** @param {Context} ctx @param {URLSearchParams} query @returns {Promise<View>} */
+/** @param {Context} ctx @param {URLSearchParams} query */
 export async function showAudit(ctx, query) {
-	const place = el("div", { class: "results", "aria-live": "polite" });
 	let asked = query;
-	let wanted = 0;
-	const search = async () => {
-		wanted += 1;
-		const mine = wanted;
-		place.setAttribute("aria-busy", "true");
-		const content = await results(ctx, asked).catch((error) => [failure(error, search)]);
-		if (mine !== wanted) return;
-		place.removeAttribute("aria-busy");
-		place.replaceChildren(...nodes(content));
-	};
-	place.replaceChildren(...nodes(await results(ctx, query)));
+	const { place, show } = found(await results(ctx, query));
 	const form = filters(query, (changed) => {
 		asked = changed;
 		note(href(["audit"], changed));
-		search();
+		show(() => results(ctx, changed));
 	});
-	const source = () => ({ path: "audit-events", query: asOfApi(asked) });
-	const content = el(
-		"div",
-		{ class: "page" },
+	const source = () => listed(ctx, "audit-events", asOfApi(asked));
+	const content = div(
+		"page",
 		head(
 			"Audit trail",
 			"Who did what to which key, newest first.",
@@ -52,11 +41,7 @@ export async function showAudit(ctx, query) {
 	return { title: "Audit trail", content: [content] };
 }
 
-/**
- * The address has days, the API moments.
- *
- * @param {URLSearchParams} query
- */
+/** The address has days, the API moments. @param {URLSearchParams} query */
 function asOfApi(query) {
 	const { from, to, ...rest } = Object.fromEntries(query);
 	/** @param {string | undefined} day @param {number} days */
@@ -77,9 +62,9 @@ async function results(ctx, query) {
 			ctx.people.actor(event.actor),
 			agoExactly(event.at),
 		]);
-	const list = await paged(ctx, "audit-events", asOfApi(query), rows, draw, "50");
-	if (rows.childElementCount === 0) return [el("p", { class: "panel empty" }, "Nothing matches.")];
-	return [table("Audit events, newest first", COLUMNS, rows), ...list.slice(1)];
+	const more = await paged(ctx, "audit-events", asOfApi(query), rows, draw, "50");
+	if (rows.childElementCount === 0) return [p("panel empty", "Nothing matches.")];
+	return [table("Audit events, newest first", COLUMNS, rows), more];
 }
 
 /** @param {URLSearchParams} query @param {(changed: URLSearchParams) => void} search */
@@ -96,18 +81,11 @@ function filters(query, search) {
 			el("span", {}, label),
 			el("input", { name, value: query.get(name) ?? "", autocomplete: "off", ...more }),
 		);
-	const actions = Object.entries(ACTIONS).map(([value, label]) =>
-		el("option", { value, selected: value === query.get("action") }, label),
-	);
+	const actions = choice([["", "Any"], ...Object.entries(ACTIONS)], query.get("action"), { name: "action" });
 	const form = el(
 		"form",
 		{ class: "filters labelled", role: "search", onchange: changed },
-		el(
-			"label",
-			{},
-			el("span", {}, "Action"),
-			el("select", { name: "action" }, el("option", { value: "" }, "Any"), actions),
-		),
+		el("label", {}, el("span", {}, "Action"), actions),
 		input("target", "Key or account", { placeholder: "Its id, such as key_…" }),
 		input("actor", "By", { placeholder: "Such as key:key_…" }),
 		input("from", "From", { type: "date" }),

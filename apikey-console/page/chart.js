@@ -1,6 +1,6 @@
 /** Usage as a drawing, with the table behind it. */
 
-import { el, svg } from "./dom.js";
+import { div, el, svg } from "./dom.js";
 import { table } from "./parts.js";
 
 const COLUMNS = ["Time", "Accepted", "Refused"];
@@ -10,13 +10,9 @@ const LEFT = 40;
 const BOTTOM = 20;
 const TOP = 14;
 
-/** @typedef {{label: string, full: string, ok: number, refused: number, isSpike?: boolean}} Bar */
-
 /**
  * Draws accepted and refused requests, a bar for each span of time.
- *
- * @param {Bar[]} bars Oldest first.
- * @param {string} title
+ * @param {Bar[]} bars Oldest first. @param {string} title
  */
 export function chart(bars, title) {
 	const most = ceiling(Math.max(1, ...bars.map(({ ok, refused }) => ok + refused)));
@@ -64,7 +60,7 @@ export function chart(bars, title) {
 					{
 						class: index % (2 * every) === 0 ? "tick" : "tick between",
 						x: x + step / 2,
-						y: HEIGHT - 4,
+						y: HEIGHT + 2,
 						"text-anchor": "middle",
 					},
 					label,
@@ -74,9 +70,8 @@ export function chart(bars, title) {
 	const rows = bars.map(({ full, ok, refused, isSpike }) =>
 		table.row(COLUMNS, [[full, isSpike && " ▲ spike"], ok, refused]),
 	);
-	return el(
-		"div",
-		{ class: "chart" },
+	return div(
+		"chart",
 		svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title }, lines.flat(), drawn),
 		el(
 			"details",
@@ -87,11 +82,7 @@ export function chart(bars, title) {
 	);
 }
 
-/**
- * The next round number with a round half.
- *
- * @param {number} value
- */
+/** The next round number with a round half. @param {number} value */
 function ceiling(value) {
 	const power = 10 ** Math.floor(Math.log10(value));
 	const found = [1, 2, 4, 6, 8, 10].find((factor) => factor * power >= value) ?? 10;

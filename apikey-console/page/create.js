@@ -1,14 +1,14 @@
 /** A new key. The address may fill in the form: `?name=CI&scope=files:read&expires=30d&account=…`. */
 
-import { el, theirs } from "./dom.js";
-import { expiry, field, onSubmit, scopeChoice, texts } from "./form.js";
+import { div, p } from "./dom.js";
+import { choice, expiry, field, formOf, scopeChoice, texts } from "./form.js";
 import { use } from "./keys.js";
-import { head, trail } from "./parts.js";
+import { head, link, trail } from "./parts.js";
 import { go, href } from "./router.js";
 import { can } from "./scopes.js";
 import { showSecret } from "./secret.js";
 
-/** @param {Context} ctx @param {URLSearchParams} query @returns {Promise<View>} */
+/** @param {Context} ctx @param {URLSearchParams} query */
 export async function showCreate(ctx, query) {
 	const [limits, catalog, accounts] = await Promise.all([
 		ctx.call("GET", "limits"),
@@ -24,23 +24,9 @@ export async function showCreate(ctx, query) {
 		catalog,
 		query.getAll("scope").filter((name) => isKnown(catalog, name)),
 	);
-	const isFull = limits.keys.allowed !== null && limits.keys.used >= limits.keys.allowed;
-	const form = el(
-		"form",
-		{ class: "panel form keeps", novalidate: true },
-		about.nodes,
-		el("div", { class: "pair" }, environment.node, owner.node),
-		end.node,
-		scopes.node,
-		el("p", { class: "form-error", role: "alert" }),
-		el(
-			"div",
-			{ class: "actions" },
-			el("button", { class: "button primary", type: "submit" }, "Create key"),
-			el("a", { class: "button", href: href(["keys"]) }, "Cancel"),
-		),
-	);
-	onSubmit(form, async () => {
+	const isFull = limits.keys.used >= (limits.keys.allowed ?? Infinity);
+	const fields = [...about.nodes, div("pair", environment.node, owner.node), end.node, scopes.node];
+	const create = async () => {
 		const body = {
 			...about.value(),
 			scopes: scopes.value(),
@@ -52,16 +38,16 @@ export async function showCreate(ctx, query) {
 		await showSecret(ctx, made, "Key created");
 		ctx.say("The key was created.");
 		go(href(["keys", made.key.id]));
-	});
-	const content = el(
-		"div",
-		{ class: "page narrow" },
-		trail(["keys"], "API keys"),
+	};
+	const cancel = link(["keys"], "Cancel", "button");
+	const form = formOf(fields, "Create key", create, cancel, { look: "panel form keeps" });
+	const content = div(
+		"page narrow",
+		trail(link(["keys"], "API keys")),
 		head("Create a key", use(limits)),
 		isFull &&
-			el(
-				"p",
-				{ class: "notice warn" },
+			p(
+				"notice warn",
 				"The plan has no room for another key. Revoke one that isn't used any more, and then create this one.",
 			),
 		form,
@@ -74,28 +60,28 @@ function isKnown(catalog, name) {
 	return [...catalog.items, ...catalog.roles].some((one) => one.name === name);
 }
 
-/** @param {string[]} environments @param {string | null} wanted */
-function environmentChoice(environments, wanted) {
-	if (environments.length < 2) return { node: null, value: () => undefined };
-	const select = el(
-		"select",
-		{},
-		environments.map((name) => el("option", { value: name, selected: name === wanted }, name)),
-	);
-	return { node: field("environment", "Environment", select, "It can't be changed later."), value: () => select.value };
+/** The environments. @param {string[]} names @param {string | null} wanted */
+function environmentChoice(names, wanted) {
+	const options = names.map((name) => [name, name]);
+	return optional("environment", "Environment", options, wanted, "It can't be changed later.");
 }
 
 /** @param {Caller} caller @param {ServiceAccount[]} accounts @param {string | null} wanted */
 function ownerChoice(caller, accounts, wanted) {
-	if (accounts.length === 0 || !can(caller, "keys:admin")) return { node: null, value: () => undefined };
-	const select = el(
-		"select",
-		{},
-		el("option", { value: "" }, `Me (${caller.key?.name ?? caller.actor})`),
-		accounts.map(({ id, name }) => el("option", { value: id, selected: id === wanted }, theirs(name))),
-	);
+	const mine = ["", `Me (${caller.key?.name ?? caller.actor})`];
+	const options = can(caller, "keys:admin") ? [mine, ...accounts.map(({ id, name }) => [id, name])] : [];
+	const hint = "A service account holds the keys of one program together.";
+	return optional("service_account_id", "Owner", options, wanted, hint);
+}
+
+/**
+ * A choice that is shown if there is one.
+ * @param {string} name @param {string} label @param {string[][]} options @param {string | null} wanted @param {string} hint
+ */
+function optional(name, label, options, wanted, hint) {
+	const select = choice(options, wanted);
 	return {
-		node: field("service_account_id", "Owner", select, "A service account holds the keys of one program together."),
-		value: () => select.value || undefined,
+		node: options.length > 1 && field(name, label, select, hint),
+		value: () => (options.length > 1 && select.value) || undefined,
 	};
 }

@@ -1,12 +1,11 @@
 /** Tables as CSV, read from the API page by page: to copy, to save and to print. */
 
-import { openDialog } from "./dialog.js";
-import { el } from "./dom.js";
+import { tell } from "./dialog.js";
+import { div, el, fill, p } from "./dom.js";
 import { button, copyButton, failure, table } from "./parts.js";
 
 /**
  * Rows as CSV (RFC 4180). Spreadsheets calculate what begins as a formula does, so that is set off by an apostrophe.
- *
  * @param {unknown[][]} rows
  */
 export function toCsv(rows) {
@@ -20,49 +19,35 @@ function cell(value) {
 	return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-/**
- * A button that saves a text as a file.
- *
- * @param {string} label
- * @param {string} name
- * @param {() => string} text
- */
+/** A button that saves a text as a file. @param {string} label @param {string} name @param {() => string} text */
 export function saveButton(label, name, text) {
 	const save = () => {
 		const address = URL.createObjectURL(new Blob([text()], { type: "text/csv;charset=utf-8" }));
 		el("a", { href: address, download: name }).click();
 		URL.revokeObjectURL(address);
 	};
-	return button(label, save, { class: "button small" });
+	return button(label, save, "small");
 }
 
 /**
- * A button that reads a list of the API to its end, and offers it as CSV and as a table to print.
- *
- * @template T
- * @param {Context} ctx
- * @param {string} name Of the file.
- * @param {() => {path: string, query: Record<string, string>}} source
- * @param {[string, (item: T) => unknown][]} columns
+ * The pages of a list of the API.
+ * @param {Context} ctx @param {string} path @param {Record<string, string>} query @returns {Pages<any>}
  */
-export function exportButton(ctx, name, source, columns) {
+export function listed(ctx, path, query) {
+	return (cursor, signal) => ctx.call("GET", path, { query: { ...query, cursor, limit: "200" }, signal });
+}
+
+/**
+ * A button that reads pages to their end, and offers them as CSV and as a table to print.
+ * @template T @param {Context} ctx @param {string} name Of the file. @param {() => Pages<T>} source
+ * @param {[string, (item: T) => unknown][]} columns @param {string} [about]
+ */
+export function exportButton(ctx, name, source, columns, about) {
 	return button("Export…", () => {
-		const { path, query } = source();
+		const pages = source();
 		const stop = new AbortController();
 		const place = el("div", { class: "form", "aria-live": "polite" });
-		const { close } = openDialog(
-			ctx,
-			"Export",
-			[
-				place,
-				el(
-					"div",
-					{ class: "actions" },
-					button("Close", () => close()),
-				),
-			],
-			{ onclose: () => stop.abort() },
-		);
+		tell(ctx, "Export", [place], () => stop.abort());
 		/** @type {T[]} */
 		const items = [];
 		let cursor = "";
@@ -70,14 +55,14 @@ export function exportButton(ctx, name, source, columns) {
 			try {
 				do {
 					place.replaceChildren(
-						el("p", {}, `${items.length.toLocaleString("en")} read…`),
+						p("", `${items.length.toLocaleString("en")} read…`),
 						el("progress", { "aria-label": "Reading" }),
 					);
-					const page = await ctx.call("GET", path, { query: { ...query, cursor, limit: "200" }, signal: stop.signal });
+					const page = await pages(cursor, stop.signal);
 					for (const item of page.items) items.push(item);
 					cursor = page.next_cursor ?? "";
 				} while (cursor);
-				place.replaceChildren(...offered(ctx, name, columns, items));
+				fill(place, about && p("", about), offered(ctx, name, columns, items));
 			} catch (error) {
 				if (!stop.signal.aborted) place.replaceChildren(failure(error, read));
 			}
@@ -87,13 +72,10 @@ export function exportButton(ctx, name, source, columns) {
 }
 
 /**
- * @template T
- * @param {Context} ctx
- * @param {string} name
- * @param {[string, (item: T) => unknown][]} columns
+ * @template T @param {Context} ctx @param {string} name @param {[string, (item: T) => unknown][]} columns
  * @param {T[]} items
  */
-export function offered(ctx, name, columns, items) {
+function offered(ctx, name, columns, items) {
 	const names = columns.map(([label]) => label);
 	const values = () => items.map((item) => columns.map(([, value]) => value(item)));
 	const csv = () => toCsv([names, ...values()]);
@@ -104,19 +86,18 @@ export function offered(ctx, name, columns, items) {
 				row.map((value) => String(value ?? "")),
 			),
 		);
-		const sheet = el("div", { class: "sheet" }, el("h1", {}, name), table(name, names, el("tbody", {}, rows), "plain"));
+		const sheet = div("sheet", el("h1", {}, name), table(name, names, el("tbody", {}, rows), "plain"));
 		ctx.root.append(sheet);
 		window.print();
 		sheet.remove();
 	};
 	return [
-		el("p", {}, `${items.length.toLocaleString("en")} rows.`),
-		el(
-			"div",
-			{ class: "actions" },
+		p("", `${items.length.toLocaleString("en")} rows.`),
+		div(
+			"actions",
 			copyButton(csv, "as CSV"),
 			saveButton("Save as CSV", `${name}.csv`, csv),
-			button("Print", print, { class: "button small" }),
+			button("Print", print, "small"),
 		),
 	];
 }

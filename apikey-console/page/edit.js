@@ -1,13 +1,13 @@
 /** Changing a key. What somebody else changed meanwhile is shown, and nothing of theirs is overwritten unseen. */
 
 import { Problem } from "./api.js";
-import { el, theirs } from "./dom.js";
-import { expiry, onSubmit, scopeChoice, texts } from "./form.js";
-import { button } from "./parts.js";
+import { div, el, p, theirs } from "./dom.js";
+import { expiry, formOf, scopeChoice, texts } from "./form.js";
+import { button, head, link, trail } from "./parts.js";
 import { go, href } from "./router.js";
 import { shown } from "./words.js";
 
-/** @param {Context} ctx @param {string} id @returns {Promise<View>} */
+/** @param {Context} ctx @param {string} id */
 export async function showEdit(ctx, id) {
 	const path = `api-keys/${encodeURIComponent(id)}`;
 	const [key, limits, catalog] = await Promise.all([
@@ -21,22 +21,7 @@ export async function showEdit(ctx, id) {
 	const end = expiry(ctx.caller, limits, key.expires_at);
 	const scopes = scopeChoice(ctx.caller, catalog, key.scopes);
 	const conflict = el("div", { class: "conflict", role: "alert" });
-	const form = el(
-		"form",
-		{ class: "panel form keeps", novalidate: true },
-		about.nodes,
-		end.node,
-		scopes.node,
-		conflict,
-		el("p", { class: "form-error", role: "alert" }),
-		el(
-			"div",
-			{ class: "actions" },
-			el("button", { class: "button primary", type: "submit" }, "Save changes"),
-			el("a", { class: "button", href: href(["keys", id]) }, "Cancel"),
-		),
-	);
-	onSubmit(form, async () => {
+	const save = async () => {
 		const patch = changed(key, { ...about.value(), scopes: scopes.value(), expires_at: end.value() });
 		if (Object.keys(patch).length === 0) return go(href(["keys", id]));
 		try {
@@ -50,28 +35,20 @@ export async function showEdit(ctx, id) {
 		}
 		ctx.say("The key was changed.");
 		go(href(["keys", id]));
-	});
-	const content = el(
-		"div",
-		{ class: "page narrow" },
-		el(
-			"nav",
-			{ class: "trail", "aria-label": "Where you are" },
-			el("a", { href: href(["keys"]) }, "API keys"),
-			el("a", { href: href(["keys", id]) }, theirs(key.name)),
-		),
-		el("div", { class: "head" }, el("h1", { tabindex: "-1" }, "Edit ", theirs(key.name))),
+	};
+	const cancel = link(["keys", id], "Cancel", "button");
+	const fields = [...about.nodes, end.node, scopes.node, conflict];
+	const form = formOf(fields, "Save changes", save, cancel, { look: "panel form keeps" });
+	const content = div(
+		"page narrow",
+		trail(link(["keys"], "API keys"), link(["keys", id], theirs(key.name))),
+		head(["Edit ", theirs(key.name)], null),
 		form,
 	);
 	return { title: `Edit ${key.name}`, content: [content] };
 }
 
-/**
- * The fields that differ from what they were.
- *
- * @param {ApiKey} before
- * @param {Record<string, any>} after
- */
+/** The fields that differ from what they were. @param {ApiKey} before @param {Record<string, any>} after */
 function changed(before, after) {
 	return Object.fromEntries(
 		Object.entries(after).filter(([name, value]) => {
@@ -88,11 +65,7 @@ function sorted(value) {
 
 /**
  * What somebody else did meanwhile, and the two ways on.
- *
- * @param {ApiKey} before
- * @param {ApiKey} now
- * @param {Record<string, unknown>} mine
- * @param {() => void} reload
+ * @param {ApiKey} before @param {ApiKey} now @param {Record<string, unknown>} mine @param {() => void} reload
  */
 function told(before, now, mine, reload) {
 	const fields = /** @type {[keyof ApiKey, string][]} */ ([
@@ -103,10 +76,9 @@ function told(before, now, mine, reload) {
 		["status", "Status"],
 	]);
 	const differing = fields.filter(([name]) => shown(before[name]) !== shown(now[name]));
-	return el(
-		"div",
-		{ class: "notice warn" },
-		el("p", {}, el("strong", {}, "Somebody else changed this key while you were editing it. Nothing was saved.")),
+	return div(
+		"notice warn",
+		p("", el("strong", {}, "Somebody else changed this key while you were editing it. Nothing was saved.")),
 		el(
 			"dl",
 			{},
@@ -124,11 +96,7 @@ function told(before, now, mine, reload) {
 			]),
 			differing.length === 0 && [el("dt", {}, "Its secrets or its notes")],
 		),
-		el(
-			"p",
-			{},
-			"Save again to make your changes to the key as it is now: only the fields that you changed are written.",
-		),
-		button("Drop my changes", reload, { class: "button small" }),
+		p("", "Save again to make your changes to the key as it is now: only the fields that you changed are written."),
+		button("Drop my changes", reload, "small"),
 	);
 }

@@ -1,18 +1,15 @@
 /** The fields of a key, for creating and editing, and each error of the API at its field. */
 
 import { Problem } from "./api.js";
-import { el, uniqueId } from "./dom.js";
+import { div, el, p, uniqueId } from "./dom.js";
 import { button } from "./parts.js";
 import { grouped, reads, whyNot } from "./scopes.js";
 import { DAY, exactly, span } from "./time.js";
 
 /**
  * A field with its label, its hint, and room for its error.
- *
- * @param {string} name As the API calls it.
- * @param {string} label
- * @param {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} control
- * @param {string | Node} [hint]
+ * @param {string} name As the API calls it. @param {string} label
+ * @param {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} control @param {string | Node} [hint]
  */
 export function field(name, label, control, hint) {
 	const id = uniqueId(name);
@@ -29,12 +26,19 @@ export function field(name, label, control, hint) {
 }
 
 /**
- * Several controls under one legend.
- *
- * @param {string} name
- * @param {string} legend
- * @param {...Child} content
+ * A choice of one of several values.
+ * @param {string[][]} options Values, and what they are called. @param {string | null | undefined} chosen
+ * @param {Record<string, unknown>} [attributes]
  */
+export function choice(options, chosen, attributes = {}) {
+	return el(
+		"select",
+		attributes,
+		options.map(([value, label]) => el("option", { value, selected: value === chosen }, label)),
+	);
+}
+
+/** Several controls under one legend. @param {string} name @param {string} legend @param {...Child} content */
 export function group(name, legend, ...content) {
 	const id = uniqueId(name);
 	return el(
@@ -48,9 +52,7 @@ export function group(name, legend, ...content) {
 
 /**
  * Shows an error of the API at the fields that it names, and what it says otherwise above the buttons.
- *
- * @param {HTMLFormElement} form
- * @param {unknown} error
+ * @param {HTMLFormElement} form @param {unknown} error
  */
 export function showErrors(form, error) {
 	clearErrors(form);
@@ -83,25 +85,32 @@ export function clearErrors(form) {
 }
 
 /**
- * Lets a form's button do `action`, once at a time, and shows what goes wrong.
- *
- * @param {HTMLFormElement} form
- * @param {() => Promise<void>} action
+ * A form: its fields, room for what goes wrong, a button that does `action` once at a time, and a way out.
+ * @param {Child[]} content @param {string} label @param {(form: HTMLFormElement) => Promise<unknown>} action
+ * @param {Child} cancel @param {{tone?: string, look?: string}} [options]
  */
-export function onSubmit(form, action) {
+export function formOf(content, label, action, cancel, { tone = "primary", look = "form" } = {}) {
+	const submit = el("button", { class: `button ${tone}`, type: "submit" }, label);
+	const form = el(
+		"form",
+		{ class: look, novalidate: true },
+		content,
+		el("p", { class: "form-error", role: "alert" }),
+		div("actions", submit, cancel),
+	);
 	form.addEventListener("submit", async (event) => {
 		event.preventDefault();
-		const submit = form.querySelector("button[type=submit]");
-		if (!submit || submit.getAttribute("aria-busy") === "true") return;
+		if (submit.getAttribute("aria-busy") === "true") return;
 		clearErrors(form);
 		submit.setAttribute("aria-busy", "true");
 		try {
-			await action();
+			await action(form);
 		} catch (error) {
 			showErrors(form, error);
 		}
 		submit.removeAttribute("aria-busy");
 	});
+	return form;
 }
 
 /** @param {string} message */
@@ -114,12 +123,7 @@ function capitalized(text) {
 	return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
-/**
- * Name and description.
- *
- * @param {{name: string, description: string}} values
- * @param {string} [hint]
- */
+/** Name and description. @param {{name: string, description: string}} values @param {string} [hint] */
 export function texts(
 	{ name, description },
 	hint = "What uses the key, such as “CI of the website”. One key for each program and place.",
@@ -141,9 +145,7 @@ export function texts(
 
 /**
  * When the key ends. `undefined` leaves it to the plan.
- *
- * @param {Caller} caller
- * @param {Limits} limits
+ * @param {Caller} caller @param {Limits} limits
  * @param {string | null | undefined} now What it is so far; undefined for a new key.
  * @param {string} [wanted] Of an address, such as `30d`.
  */
@@ -153,7 +155,7 @@ export function expiry(caller, limits, now, wanted) {
 		caller.expires_at ? (Date.parse(caller.expires_at) - Date.now()) / 1_000 : Infinity,
 	);
 	const mayBeNone = !limits.expiry_required && longest === Infinity;
-	/** @type {[string, string][]} */
+	/** @type {string[][]} */
 	const options = [];
 	if (now !== undefined) options.push(["keep", now ? `Unchanged: ${exactly(now)}` : "Unchanged: no expiry"]);
 	for (const days of [7, 30, 90, 365]) {
@@ -163,11 +165,7 @@ export function expiry(caller, limits, now, wanted) {
 	if (mayBeNone && now !== null) options.push(["never", "No expiry"]);
 	const usual = now !== undefined ? "keep" : "90d";
 	const chosen = [wanted, usual, "30d", "7d", "date"].find((value) => options.some(([option]) => option === value));
-	const select = el(
-		"select",
-		{},
-		options.map(([value, label]) => el("option", { value, selected: value === chosen }, label)),
-	);
+	const select = choice(options, chosen);
 	const date = el("input", { type: "datetime-local", "aria-label": "Expires on", hidden: true });
 	const hint = el("span", {});
 	const end = () => {
@@ -195,16 +193,13 @@ export function expiry(caller, limits, now, wanted) {
 
 /**
  * The choice of scopes: none at first, by resource; what can't be granted says why.
- *
- * @param {Caller} caller
- * @param {ScopeCatalog} catalog
- * @param {string[]} chosen
+ * @param {Caller} caller @param {ScopeCatalog} catalog @param {string[]} chosen
  */
 export function scopeChoice(caller, catalog, chosen) {
 	/** @type {HTMLInputElement[]} */
 	const boxes = [];
 	/** @param {string} name @param {Child} description */
-	const choice = (name, description) => {
+	const scope = (name, description) => {
 		const why = whyNot(caller, name, catalog.roles);
 		const id = uniqueId("scope");
 		const isChosen = chosen.includes(name);
@@ -218,10 +213,10 @@ export function scopeChoice(caller, catalog, chosen) {
 		boxes.push(box);
 		return el(
 			"label",
-			{ class: "choice" },
+			"choice",
 			box,
 			el("code", {}, name),
-			el("span", { class: "about", id }, description, why && el("span", { class: "why" }, why)),
+			el("span", { class: "about", id }, description, why && el("span", "why", why)),
 		);
 	};
 	const listed = new Set([...catalog.items, ...catalog.roles].map(({ name }) => name));
@@ -229,16 +224,16 @@ export function scopeChoice(caller, catalog, chosen) {
 	const groups = [
 		...grouped(catalog.items).map(([resource, scopes]) => ({
 			title: resource === "keys" ? "API keys" : capitalized(resource || "general"),
-			choices: scopes.map(({ name, description }) => choice(name, description)),
+			choices: scopes.map(({ name, description }) => scope(name, description)),
 		})),
 		{
 			title: "Roles",
-			choices: catalog.roles.map(({ name, grants }) => choice(name, `Includes ${grants.join(", ")}.`)),
+			choices: catalog.roles.map(({ name, grants }) => scope(name, `Includes ${grants.join(", ")}.`)),
 		},
 		{
 			title: "Wildcards",
 			choices: others.map((name) =>
-				choice(
+				scope(
 					name,
 					name === "*" ? "Everything, also what is added later." : "All of this resource, also what is added later.",
 				),
@@ -254,38 +249,27 @@ export function scopeChoice(caller, catalog, chosen) {
 				? "None chosen. A key without scopes is accepted, and may do nothing that needs one."
 				: `${chosenNow} chosen.`;
 	};
-	/** @param {(name: string) => boolean} wanted */
-	const preset = (wanted) => () => {
-		const names = new Set(catalog.items.map(({ name }) => name));
-		for (const box of boxes) box.checked = !box.disabled && names.has(box.value) && wanted(box.value);
-		tell();
+	/** @param {string} label @param {(name: string) => boolean} wanted */
+	const preset = (label, wanted) => {
+		const choose = () => {
+			const names = new Set(catalog.items.map(({ name }) => name));
+			for (const box of boxes) box.checked = !box.disabled && names.has(box.value) && wanted(box.value);
+			tell();
+		};
+		return button(label, choose, "small");
 	};
 	const node = group(
 		"scopes",
 		"Scopes",
-		el("p", { class: "hint" }, "What the key may do. Choose only what the program needs."),
-		el(
-			"div",
-			{ class: "presets" },
-			button(
-				"Read only",
-				preset((name) => reads(name) && !name.startsWith("keys:")),
-				{ class: "button small" },
-			),
-			button(
-				"Everything",
-				preset(() => true),
-				{ class: "button small" },
-			),
-			button(
-				"None",
-				preset(() => false),
-				{ class: "button small" },
-			),
+		p("hint", "What the key may do. Choose only what the program needs."),
+		div(
+			"presets",
+			preset("Read only", (name) => reads(name) && !name.startsWith("keys:")),
+			preset("Everything", () => true),
+			preset("None", () => false),
 		),
-		el(
-			"div",
-			{ class: "choices" },
+		div(
+			"choices",
 			groups.map(({ title, choices }) => {
 				const id = uniqueId("group");
 				return el("div", { role: "group", "aria-labelledby": id }, el("p", { id, class: "title" }, title), choices);

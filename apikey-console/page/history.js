@@ -1,6 +1,6 @@
 /** What was done to a key, and what was done with it. */
 
-import { el, theirs } from "./dom.js";
+import { div, el, fill, p, theirs } from "./dom.js";
 import { button, failure, table } from "./parts.js";
 import { ago } from "./time.js";
 import { shown } from "./words.js";
@@ -29,15 +29,10 @@ export const ACTIONS = {
 	"organization.resumed": "Resumed organization",
 };
 
-/**
- * The audit trail of a key or a service account.
- *
- * @param {Context} ctx
- * @param {string} target
- */
+/** The audit trail of a key or a service account. @param {Context} ctx @param {string} target */
 export async function audit(ctx, target) {
-	const list = el("ol", { class: "history" });
-	return paged(ctx, "audit-events", { target }, list, (/** @type {AuditEvent} */ event) =>
+	const list = el("ol", "history");
+	const more = await paged(ctx, "audit-events", { target }, list, (event) =>
 		el(
 			"li",
 			{},
@@ -45,22 +40,18 @@ export async function audit(ctx, target) {
 			" by ",
 			ctx.people.actor(event.actor),
 			" ",
-			el("span", { class: "muted" }, ago(event.at)),
+			el("span", "muted", ago(event.at)),
 			differences(event),
 		),
 	);
+	return [list, more];
 }
 
-/**
- * The requests of a key, where the service keeps them.
- *
- * @param {Context} ctx
- * @param {string} path The key's.
- */
+/** The requests of a key, where the service keeps them. @param {Context} ctx @param {string} path The key's. */
 export async function requests(ctx, path) {
 	const rows = el("tbody", {});
 	const columns = ["Time", "Request", "Answer", "From"];
-	const content = await paged(ctx, `${path}/activity`, {}, rows, (/** @type {Activity} */ request) =>
+	const more = await paged(ctx, `${path}/activity`, {}, rows, (request) =>
 		table.row(columns, [
 			ago(request.at),
 			el("code", {}, request.method, " ", request.route ?? ""),
@@ -69,60 +60,46 @@ export async function requests(ctx, path) {
 		]),
 	);
 	if (rows.childElementCount === 0)
-		return el(
-			"p",
-			{ class: "muted" },
-			"None. Requests are listed one by one where the service keeps a record of them.",
-		);
+		return p("muted", "None. Requests are listed one by one where the service keeps a record of them.");
 	return [
 		el(
 			"div",
 			{ class: "scroll", tabindex: "0", role: "region", "aria-label": "Recent requests" },
 			table("Recent requests", columns, rows, "plain"),
 		),
-		...content.slice(1),
+		more,
 	];
 }
 
 /**
  * A list that grows by a page at a time.
- *
- * @template T
- * @param {Context} ctx
- * @param {string} path
- * @param {Record<string, string>} query
- * @param {HTMLElement} list
- * @param {(item: T) => Node} draw
- * @param {string} [limit]
+ * @template {string} P @param {Context} ctx @param {P} path @param {Record<string, string>} query
+ * @param {HTMLElement} list @param {(item: Listed<P>) => Node} draw @param {string} [limit]
  */
 export async function paged(ctx, path, query, list, draw, limit = PAGE) {
 	let cursor = "";
-	const place = el("div", {});
+	const place = div("");
 	const more = async () => {
-		const page = await ctx.call("GET", path, { query: { ...query, cursor, limit } });
+		const page = await ctx.call("GET", /** @type {string} */ (path), { query: { ...query, cursor, limit } });
 		if (path === "api-keys") ctx.people.know(page.items);
 		list.append(...page.items.map(draw));
 		cursor = page.next_cursor ?? "";
-		place.replaceChildren(...(cursor ? [button("Show older", older, { class: "button small" })] : []));
+		fill(place, cursor && button("Show older", older, "small"));
 	};
 	const older = () => more().catch((error) => place.replaceChildren(failure(error, older)));
 	await more();
-	return [list, place];
+	return place;
 }
 
-/**
- * What an action changed, as far as it says anything to a reader.
- *
- * @param {AuditEvent} event
- */
+/** What an action changed, as far as it says anything to a reader. @param {AuditEvent} event */
 export function differences({ action, before, after }) {
 	const reason = after?.reason;
-	if (action === "key.revoked" && reason) return el("p", { class: "muted" }, "Reason: ", theirs(String(reason)));
+	if (action === "key.revoked" && reason) return p("muted", "Reason: ", theirs(String(reason)));
 	if (!before || !after || action !== "key.updated") return null;
 	const names = Object.keys(after).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
 	return el(
 		"ul",
-		{ class: "differences" },
+		"differences",
 		names.map((name) =>
 			el(
 				"li",

@@ -1,9 +1,8 @@
 /** One key: everything that the service knows of it, and what can be done with it. */
 
-import { openDialog } from "./dialog.js";
-import { el, theirs } from "./dom.js";
+import { div, el, p, theirs } from "./dom.js";
 import { audit, requests } from "./history.js";
-import { button, copyButton, details, failure, head, loaded, panel, trail } from "./parts.js";
+import { button, copyButton, details, head, link, loaded, panel, part, trail } from "./parts.js";
 import { remove, revoke } from "./revoke.js";
 import { rotate, secrets } from "./rotate.js";
 import { go, href } from "./router.js";
@@ -13,41 +12,33 @@ import { badge, isOver } from "./status.js";
 import { agoExactly, exactly, lastUsed } from "./time.js";
 import { usage } from "./usage.js";
 
-/** @param {Context} ctx @param {string} id @returns {Promise<View>} */
+/** @param {Context} ctx @param {string} id */
 export async function showKey(ctx, id) {
 	const path = `api-keys/${encodeURIComponent(id)}`;
 	const [key, catalog] = await Promise.all([ctx.call("GET", path), ctx.call("GET", "scopes")]);
 	ctx.people.know([key]);
 	const mayChange = can(ctx.caller, "keys:write");
-	const content = el(
-		"div",
-		{ class: "page" },
-		trail(["keys"], "API keys"),
+	const content = div(
+		"page",
+		trail(link(["keys"], "API keys")),
 		head(
 			theirs(key.name),
-			[badge(key.status), el("code", {}, key.hint), key.environment && el("span", { class: "tag" }, key.environment)],
+			[badge(key.status), el("code", {}, key.hint), key.environment && el("span", "tag", key.environment)],
 			mayChange && actions(ctx, key),
 		),
-		key.description && el("p", { class: "description" }, theirs(key.description)),
+		key.description && p("description", theirs(key.description)),
 		state(ctx, key),
-		el(
-			"div",
-			{ class: "columns" },
-			el(
-				"div",
-				{ class: "main" },
-				panel(
-					"Usage",
-					loaded(() => usage(ctx, `${path}/usage`)),
-				),
+		div(
+			"columns",
+			div(
+				"main",
+				part("Usage", () => usage(ctx, `${path}/usage`)),
 				!isOver(key) && panel("Secrets", secrets(ctx, key, mayChange)),
-				panel(
-					"Recent requests",
-					loaded(() => requests(ctx, path)),
-				),
+				part("Recent requests", () => requests(ctx, path)),
 				panel(
 					"History",
 					loaded(() => audit(ctx, id)),
+					link(["audit"], "What it did to other keys", "more", { actor: `key:${id}` }),
 				),
 			),
 			el(
@@ -61,17 +52,11 @@ export async function showKey(ctx, id) {
 	return { title: key.name, content: [content] };
 }
 
-/**
- * What stands out in the key's state, and what to do about it.
- *
- * @param {Context} ctx
- * @param {ApiKey} key
- */
+/** What stands out in the key's state, and what to do about it. @param {Context} ctx @param {ApiKey} key */
 function state(ctx, key) {
 	if (key.revoked_at) {
-		return el(
-			"p",
-			{ class: "notice bad" },
+		return p(
+			"notice bad",
 			"Revoked on ",
 			exactly(key.revoked_at),
 			" by ",
@@ -81,9 +66,8 @@ function state(ctx, key) {
 		);
 	}
 	if (key.disabled_at) {
-		return el(
-			"p",
-			{ class: "notice warn" },
+		return p(
+			"notice warn",
 			"Disabled on ",
 			exactly(key.disabled_at),
 			" by ",
@@ -92,15 +76,10 @@ function state(ctx, key) {
 		);
 	}
 	if (key.status === "expired")
-		return el("p", { class: "notice" }, "Expired. Edit the key to give it a later end, or create a new one.");
-	if (key.status === "not_yet_valid")
-		return el("p", { class: "notice" }, "Refused until ", exactly(key.not_before ?? ""), ".");
+		return p("notice", "Expired. Edit the key to give it a later end, or create a new one.");
+	if (key.status === "not_yet_valid") return p("notice", "Refused until ", exactly(key.not_before ?? ""), ".");
 	if (key.status === "rotating")
-		return el(
-			"p",
-			{ class: "notice" },
-			"Two secrets are accepted. End the old one as soon as nothing uses it any more.",
-		);
+		return p("notice", "Two secrets are accepted. End the old one as soon as nothing uses it any more.");
 	return null;
 }
 
@@ -109,55 +88,37 @@ function actions(ctx, key) {
 	const path = `api-keys/${key.id}`;
 	/** @param {string} verb @param {string} done */
 	const change = (verb, done) => async () => {
-		try {
-			await ctx.call("POST", `${path}/${verb}`);
-			ctx.say(done);
-		} catch (error) {
-			ctx.say(/** @type {Error} */ (error).message);
-		}
+		ctx.say(done, await ctx.call("POST", `${path}/${verb}`));
 		await ctx.reload();
 	};
 	const duplicate = async () => {
-		try {
-			const made = await ctx.call("POST", `${path}/duplicate`);
-			await showSecret(ctx, made, "Key duplicated");
-			go(href(["keys", made.key.id]));
-		} catch (error) {
-			const { close } = openDialog(ctx, "The key was not duplicated", [
-				failure(error),
-				el(
-					"div",
-					{ class: "actions" },
-					button("Close", () => close()),
-				),
-			]);
-		}
+		const made = await ctx.call("POST", `${path}/duplicate`);
+		await showSecret(ctx, made, "Key duplicated");
+		go(href(["keys", made.key.id]));
 	};
 	if (isOver(key)) {
-		return el(
-			"div",
-			{ class: "actions" },
+		return div(
+			"actions",
 			button("Duplicate", duplicate),
-			button("Delete…", () => remove(ctx, key), { class: "button danger" }),
+			button("Delete…", () => remove(ctx, key), "danger"),
 		);
 	}
 	const isLive = key.status !== "expired" && !key.disabled_at;
-	return el(
-		"div",
-		{ class: "actions" },
+	return div(
+		"actions",
 		isLive && button("Rotate…", () => rotate(ctx, key)),
-		el("a", { class: "button", href: href(["keys", key.id, "edit"]) }, "Edit"),
+		link(["keys", key.id, "edit"], "Edit", "button"),
 		button("Duplicate", duplicate),
 		key.disabled_at
 			? button("Enable", change("enable", "The key was enabled."))
 			: button("Disable", change("disable", "The key was disabled. Enable it to let it in again.")),
-		button("Revoke…", () => revoke(ctx, key), { class: "button danger" }),
+		button("Revoke…", () => revoke(ctx, key), "danger"),
 	);
 }
 
 /** @param {Context} ctx @param {ApiKey} key */
 function facts(ctx, key) {
-	/** @type {[string, Child | Child[]][]} */
+	/** @type {[string, Children][]} */
 	const known = [
 		["Id", [el("code", {}, key.id), copyButton(() => key.id, "the id")]],
 		["Owner", ctx.people.owner(key)],
@@ -166,33 +127,27 @@ function facts(ctx, key) {
 		["Accepted from", key.not_before ? agoExactly(key.not_before) : null],
 		["Expires", key.expires_at ? agoExactly(key.expires_at) : "Never"],
 		["Last used", key.last_used_at ? agoExactly(key.last_used_at) : lastUsed(null)],
-		[
-			"Notes",
-			Object.keys(key.metadata).length > 0
-				? el("pre", { class: "notes" }, JSON.stringify(key.metadata, null, 2))
-				: null,
-		],
+		["Notes", Object.keys(key.metadata).length > 0 ? el("pre", "notes", JSON.stringify(key.metadata, null, 2)) : null],
 	];
 	return details(known);
 }
 
 /** @param {ApiKey} key @param {ScopeCatalog} catalog */
 function scopes(key, catalog) {
-	if (key.scopes.length === 0)
-		return el("p", { class: "muted" }, "None: the key is accepted, and may do nothing that needs a scope.");
+	if (key.scopes.length === 0) return p("muted", "None: the key is accepted, and may do nothing that needs a scope.");
 	return el(
 		"ul",
-		{ class: "granted" },
-		key.scopes.map((/** @type {string} */ name) => {
-			const known = catalog.items.find((/** @type {Scope} */ scope) => scope.name === name);
-			const role = catalog.roles.find((/** @type {Role} */ one) => one.name === name);
-			const includes = catalog.items.filter((/** @type {Scope} */ scope) => covers([name], scope.name)).length;
+		"granted",
+		key.scopes.map((name) => {
+			const known = catalog.items.find((scope) => scope.name === name);
+			const role = catalog.roles.find((one) => one.name === name);
+			const includes = catalog.items.filter((scope) => covers([name], scope.name)).length;
 			const about =
 				known?.description ??
 				(role
 					? `Includes ${role.grants.join(", ")}.`
 					: `Everything it covers: ${includes} scopes now, and what is added later.`);
-			return el("li", {}, el("code", { class: "scope" }, name), el("span", { class: "muted" }, about));
+			return el("li", {}, el("code", "scope", name), el("span", "muted", about));
 		}),
 	);
 }

@@ -2,10 +2,12 @@
 
 import { apiBase } from "./api.js";
 import { attention, SHOWN } from "./attention.js";
-import { end, someoneLeft } from "./bulk.js";
-import { exportButton } from "./csv.js";
-import { el, nodes, theirs } from "./dom.js";
-import { button, copyButton, failure, head, loaded, table } from "./parts.js";
+import { turn } from "./bulk.js";
+import { exportButton, listed } from "./csv.js";
+import { div, el, p, theirs } from "./dom.js";
+import { choice } from "./form.js";
+import { button, copyButton, found, head, link, loaded, table } from "./parts.js";
+import { end, someoneLeft } from "./revoke.js";
 import { current, href, note } from "./router.js";
 import { can, scopeList } from "./scopes.js";
 import { ALL, badge, word } from "./status.js";
@@ -18,7 +20,7 @@ const COLUMNS = ["Name", "Status", "Scopes", "Owner", "Created", "Last used", "E
 /** How long the page waits for the next letter before it searches. */
 const TYPING_MS = 250;
 
-/** @param {Context} ctx @param {URLSearchParams} query @returns {Promise<View>} */
+/** @param {Context} ctx @param {URLSearchParams} query */
 export async function showKeys(ctx, query) {
 	const [page, limits, accounts, catalog] = await Promise.all([
 		read(ctx, query),
@@ -26,40 +28,25 @@ export async function showKeys(ctx, query) {
 		ctx.call("GET", "service-accounts", { query: { limit: "200" } }),
 		ctx.call("GET", "scopes"),
 	]);
-	const place = el("div", { class: "results", "aria-live": "polite" });
-	let wanted = 0;
+	const { place, show } = found(results(ctx, query, page));
 	/** @param {URLSearchParams} changed @param {boolean} replace */
-	const search = async (changed, replace) => {
+	const search = (changed, replace) => {
 		changed.delete("cursor");
 		note(href(["keys"], changed), { replace });
-		wanted += 1;
-		const mine = wanted;
-		place.setAttribute("aria-busy", "true");
-		let content;
-		try {
-			content = results(ctx, changed, await read(ctx, changed));
-		} catch (error) {
-			if (/** @type {Error} */ (error).name === "AbortError") return;
-			content = [failure(error, () => search(changed, true))];
-		}
-		if (mine !== wanted) return;
-		place.removeAttribute("aria-busy");
-		place.replaceChildren(...nodes(content));
+		show(async () => results(ctx, changed, await read(ctx, changed)));
 	};
-	place.replaceChildren(...nodes(results(ctx, query, page)));
-	const source = () => ({ path: "api-keys", query: asOfApi(current().query) });
+	const source = () => listed(ctx, "api-keys", asOfApi(current().query));
 	const isFresh = !isFiltered(query) && !query.get("cursor") && page.items.length === 0;
-	const content = el(
-		"div",
-		{ class: "page" },
+	const content = div(
+		"page",
 		head(
 			"API keys",
 			use(limits),
 			!isFresh && exportButton(ctx, "API keys", source, EXPORTED),
 			can(ctx.caller, "keys:admin") && button("Somebody left…", () => someoneLeft(ctx)),
 			can(ctx.caller, "keys:write")
-				? el("a", { class: "button primary", href: href(["keys", "new"]) }, "Create key")
-				: el("p", { class: "muted" }, "Your key can look, but not make changes."),
+				? link(["keys", "new"], "Create key", "button primary")
+				: p("muted", "Your key can look, but not make changes."),
 		),
 		!isFresh && loaded(() => attention(ctx, query.get("show"))),
 		!isFresh && filters(ctx, query, accounts.items, catalog.environments, search),
@@ -79,9 +66,7 @@ async function read(ctx, query) {
 
 /**
  * What the API is asked for. What the reader chose goes before what a list of what needs attention asks for.
- *
- * @param {URLSearchParams} query
- * @returns {Record<string, string>}
+ * @param {URLSearchParams} query @returns {Record<string, string>}
  */
 function asOfApi(query) {
 	const { show = "", cursor: _, ...rest } = Object.fromEntries(query);
@@ -108,7 +93,6 @@ const EXPORTED = [
 /**
  * A whole secret, pasted to find its key, stays out of the address and of the server's log: its last four characters find
  * the key as well.
- *
  * @param {string} text
  */
 function hint(text) {
@@ -120,21 +104,14 @@ function isFiltered(query) {
 	return FILTERS.some((name) => query.get(name));
 }
 
-/**
- * Says how much of the plan is in use.
- *
- * @param {Limits} limits
- */
+/** Says how much of the plan is in use. @param {Limits} limits */
 export function use({ keys: { used, allowed } }) {
 	if (allowed !== null && allowed !== undefined) return `${used} of ${allowed} keys in use`;
 	return used === 1 ? "1 key in use" : `${used} keys in use`;
 }
 
 /**
- * @param {Context} ctx
- * @param {URLSearchParams} query
- * @param {ServiceAccount[]} accounts
- * @param {string[]} environments
+ * @param {Context} ctx @param {URLSearchParams} query @param {ServiceAccount[]} accounts @param {string[]} environments
  * @param {(changed: URLSearchParams, replace: boolean) => void} search
  */
 function filters(ctx, query, accounts, environments, search) {
@@ -163,47 +140,31 @@ function filters(ctx, query, accounts, environments, search) {
 			typing = setTimeout(() => location.hash === here && search(changed(), true), TYPING_MS);
 		},
 	});
-	/** @param {string} name @param {string} label @param {[string, string][]} options */
-	const choice = (name, label, options) => {
+	/** @param {string} name @param {string} label @param {string[][]} options */
+	const filter = (name, label, options) => {
 		const value = query.get(name) ?? "";
-		const known = options.some(([option]) => option === value)
-			? options
-			: [...options, /** @type {[string, string]} */ ([value, value])];
-		const select = el(
-			"select",
-			{ name, "aria-label": label, onchange: () => search(changed(), false) },
-			known.map(([option, shown]) => el("option", { value: option, selected: option === value }, shown)),
-		);
-		return select;
+		const known = options.some(([option]) => option === value) ? options : [...options, [value, value]];
+		return choice(known, value, { name, "aria-label": label, onchange: () => search(changed(), false) });
 	};
 	form.append(
 		text,
-		choice("show", "Attention", [
-			["", "All keys"],
-			...Object.entries(SHOWN).map(([name, { label }]) => /** @type {[string, string]} */ ([name, label])),
-		]),
-		choice("status", "Status", [
-			["", "Any status"],
-			...ALL.map((status) => /** @type {[string, string]} */ ([status, word(status)])),
-		]),
-		choice("created_by", "Created by", [
+		filter("show", "Attention", [["", "All keys"], ...Object.entries(SHOWN).map(([name, { label }]) => [name, label])]),
+		filter("status", "Status", [["", "Any status"], ...ALL.map((status) => [status, word(status)])]),
+		filter("created_by", "Created by", [
 			["", "Created by anyone"],
 			[ctx.caller.actor, "Created by me"],
 		]),
 	);
 	if (environments.length > 1 || query.get("environment")) {
 		form.append(
-			choice("environment", "Environment", [
-				["", "Any environment"],
-				...environments.map((name) => /** @type {[string, string]} */ ([name, name])),
-			]),
+			filter("environment", "Environment", [["", "Any environment"], ...environments.map((name) => [name, name])]),
 		);
 	}
 	if (accounts.length > 0 || query.get("service_account")) {
 		form.append(
-			choice("service_account", "Service account", [
+			filter("service_account", "Service account", [
 				["", "Any account"],
-				...accounts.map(({ id, name }) => /** @type {[string, string]} */ ([id, name])),
+				...accounts.map(({ id, name }) => [id, name]),
 			]),
 		);
 	}
@@ -224,8 +185,8 @@ function results(ctx, query, page) {
 			el(
 				"nav",
 				{ class: "pages", "aria-label": "Pages" },
-				isLater && el("a", { class: "button small", href: href(["keys"], first) }, "Newest"),
-				page.next_cursor && el("a", { class: "button small", href: href(["keys"], next) }, "Older keys"),
+				isLater && link(["keys"], "Newest", "button small", first),
+				page.next_cursor && link(["keys"], "Older keys", "button small", next),
 			),
 	];
 }
@@ -237,28 +198,31 @@ export function keyTable(rows, columns = COLUMNS) {
 
 /**
  * The keys, with boxes to choose several of them for those who may end them.
- *
- * @param {Context} ctx
- * @param {ApiKey[]} keys
+ * @param {Context} ctx @param {ApiKey[]} keys
  */
 function selectable(ctx, keys) {
 	const rows = keys.map((key) => keyRow(ctx, key));
 	const body = el("tbody", {}, rows);
 	if (!can(ctx.caller, "keys:admin")) return keyTable(body);
 	const boxes = keys.map(({ name }) => el("input", { type: "checkbox", "aria-label": `Select ${name}` }));
-	for (const [index, box] of boxes.entries()) rows[index]?.prepend(el("td", { class: "pick" }, box));
+	for (const [index, box] of boxes.entries()) rows[index]?.prepend(el("td", "pick", box));
 	const all = el("input", { type: "checkbox", "aria-label": "Select all on this page" });
 	const count = el("strong", {});
 	const chosen = () => keys.filter((_, index) => boxes[index]?.checked);
-	const revoke = () => {
-		const selections = chosen().map(({ id }) => ({ key_id: id }));
-		end(ctx, "Revoke the selected keys", selections, false);
-	};
+	const revoke = () =>
+		end(
+			ctx,
+			"Revoke the selected keys",
+			chosen().map(({ id }) => ({ key_id: id })),
+			false,
+		);
 	const bar = el(
 		"div",
 		{ class: "selection", role: "group", "aria-label": "Selected keys", hidden: true },
 		count,
-		button("Revoke…", revoke, { class: "button small danger" }),
+		button("Disable…", () => turn(ctx, chosen(), "disable"), "small"),
+		button("Enable…", () => turn(ctx, chosen(), "enable"), "small"),
+		button("Revoke…", revoke, "small danger"),
 	);
 	const tell = () => {
 		bar.hidden = chosen().length === 0;
@@ -272,20 +236,15 @@ function selectable(ctx, keys) {
 	body.addEventListener("change", tell);
 	const list = keyTable(body, [all, ...COLUMNS]);
 	list.classList.add("picks");
-	return el("div", {}, bar, list);
+	return div("", bar, list);
 }
 
 /** @param {Context} ctx @param {ApiKey} key */
 export function keyRow(ctx, key) {
 	const row = table.row(COLUMNS, [
 		[
-			el("a", { class: "name", href: href(["keys", key.id]) }, theirs(key.name)),
-			el(
-				"span",
-				{ class: "under" },
-				el("code", {}, key.hint),
-				key.environment && el("span", { class: "tag" }, key.environment),
-			),
+			link(["keys", key.id], theirs(key.name), "name"),
+			el("span", "under", el("code", {}, key.hint), key.environment && el("span", "tag", key.environment)),
 		],
 		badge(key.status),
 		scopeList(key.scopes, 2),
@@ -301,17 +260,14 @@ export function keyRow(ctx, key) {
 /** @param {Context} ctx */
 function welcome(ctx) {
 	const line = `curl -H "Authorization: Bearer $API_KEY" ${new URL("api-keys", apiBase).href} \\\n  -H "Content-Type: application/json" -d '{"name": "my first key"}'`;
-	return el(
-		"div",
-		{ class: "panel empty" },
+	return div(
+		"panel empty",
 		el("h2", {}, "No keys yet"),
-		el("p", {}, "A key lets a program call this service. Give it a name and the scopes that the program needs."),
-		can(ctx.caller, "keys:write") &&
-			el("p", {}, el("a", { class: "button primary", href: href(["keys", "new"]) }, "Create a key")),
-		el("p", { class: "muted" }, "Or from a terminal:"),
-		el(
-			"div",
-			{ class: "code" },
+		p("", "A key lets a program call this service. Give it a name and the scopes that the program needs."),
+		can(ctx.caller, "keys:write") && p("", link(["keys", "new"], "Create a key", "button primary")),
+		p("muted", "Or from a terminal:"),
+		div(
+			"code",
 			el("pre", {}, line),
 			copyButton(() => line, "the curl line"),
 		),
@@ -319,11 +275,10 @@ function welcome(ctx) {
 }
 
 function nothingFound() {
-	return el(
-		"div",
-		{ class: "panel empty" },
+	return div(
+		"panel empty",
 		el("h2", {}, "No key matches"),
-		el("p", {}, "Search looks at names, descriptions, ids and hints, and doesn't see other parts of a secret."),
-		el("p", {}, el("a", { class: "button", href: href(["keys"]) }, "Show all keys")),
+		p("", "Search looks at names, descriptions, ids and hints, and doesn't see other parts of a secret."),
+		p("", link(["keys"], "Show all keys", "button")),
 	);
 }

@@ -1,9 +1,8 @@
 /** The organization's usage by environment and account, and the limits of its plan. */
 
-import { offered } from "./csv.js";
-import { openDialog } from "./dialog.js";
-import { el, theirs } from "./dom.js";
-import { button, details, head, loaded, panel, table } from "./parts.js";
+import { exportButton } from "./csv.js";
+import { div, el, theirs } from "./dom.js";
+import { details, head, link, panel, part, table } from "./parts.js";
 import { go, href } from "./router.js";
 import { DAY, span } from "./time.js";
 import { usage } from "./usage.js";
@@ -11,9 +10,9 @@ import { usage } from "./usage.js";
 /** How many accounts are counted one by one. */
 const ACCOUNTS = "50";
 
-/** @typedef {{name: string, query: Record<string, string>}} Part */
+const YEAR = "The days of the last year on which there were requests.";
 
-/** @param {Context} ctx @param {URLSearchParams} query @returns {Promise<View>} */
+/** @param {Context} ctx @param {URLSearchParams} query */
 export async function showUsage(ctx, query) {
 	const [limits, { environments }, accounts] = await Promise.all([
 		ctx.call("GET", "limits"),
@@ -23,8 +22,8 @@ export async function showUsage(ctx, query) {
 	/** @type {Part[]} */
 	const parts = [
 		{ name: "Everything", query: {} },
-		...environments.map((/** @type {string} */ environment) => ({ name: environment, query: { environment } })),
-		...accounts.items.map((/** @type {ServiceAccount} */ { id, name }) => ({ name, query: { service_account: id } })),
+		...environments.map((environment) => ({ name: environment, query: { environment } })),
+		...accounts.items.map(({ id, name }) => ({ name, query: { service_account: id } })),
 	];
 	const asked = Object.fromEntries(query);
 	const chosen = parts.find(
@@ -35,31 +34,17 @@ export async function showUsage(ctx, query) {
 		{ "aria-label": "Usage of", onchange: () => go(href(["usage"], parts[choice.selectedIndex]?.query)) },
 		parts.map((part) => el("option", { selected: part === chosen }, part.name)),
 	);
-	const content = el(
-		"div",
-		{ class: "page" },
-		head(
-			"Usage",
-			null,
-			choice,
-			button("Export…", () => exported(ctx, chosen)),
-		),
-		el(
-			"div",
-			{ class: "columns" },
-			el(
-				"div",
-				{},
-				panel(
-					theirs(chosen.name),
-					loaded(() => usage(ctx, "usage", chosen.query, true)),
-				),
-				panel(
-					"By environment and account, 30 days",
-					loaded(() => compared(ctx, parts)),
-				),
+	const content = div(
+		"page",
+		head("Usage", null, choice, exportButton(ctx, `usage of ${chosen.name}`, months(ctx, chosen), EXPORTED, YEAR)),
+		div(
+			"columns",
+			div(
+				"",
+				part(theirs(chosen.name), () => usage(ctx, "usage", chosen.query, true)),
+				part("By environment and account, 30 days", () => compared(ctx, parts)),
 			),
-			el("div", {}, panel("Limits", plan(limits))),
+			div("", panel("Limits", plan(limits))),
 		),
 	);
 	return { title: "Usage", content: [content] };
@@ -77,7 +62,7 @@ async function compared(ctx, parts) {
 	const names = ["Of", "Accepted", "Refused", "Share"];
 	const rows = counted.map(({ name, query, ok, refused }) =>
 		table.row(names, [
-			el("a", { href: href(["usage"], query) }, theirs(name)),
+			link(["usage"], theirs(name), "", query),
 			ok.toLocaleString("en"),
 			refused.toLocaleString("en"),
 			el("meter", { min: 0, max: most, value: ok + refused, "aria-label": `Share of ${name}` }),
@@ -108,25 +93,24 @@ function plan({
 	]);
 }
 
-/**
- * The days of a year, as CSV.
- *
- * @param {Context} ctx
- * @param {Part} part
- */
-async function exported(ctx, { name, query }) {
-	const today = Math.ceil(Date.now() / (DAY * 1_000)) * DAY * 1_000;
-	const from = new Date(today - 366 * DAY * 1_000).toISOString();
-	const { buckets } = await ctx.call("GET", "usage", { query: { ...query, bucket: "day", from } });
-	/** @type {[string, (bucket: UsageBucket) => unknown][]} */
-	const columns = [
-		["Day (UTC)", ({ start }) => start.slice(0, 10)],
-		["Accepted", ({ ok }) => ok],
-		["Refused", ({ refused }) => refused],
-	];
-	const { close } = openDialog(ctx, "Export", [
-		el("p", {}, "The days of the last year on which there were requests."),
-		...offered(ctx, `usage of ${name}`, columns, buckets),
-		button("Close", () => close()),
-	]);
+/** @type {[string, (bucket: UsageBucket) => unknown][]} */
+const EXPORTED = [
+	["Day (UTC)", ({ start }) => start.slice(0, 10)],
+	["Accepted", ({ ok }) => ok],
+	["Refused", ({ refused }) => refused],
+];
+
+/** The days of the last year, a month at a time. @param {Context} ctx @param {Part} part @returns {() => Pages<UsageBucket>} */
+function months(ctx, { query }) {
+	return () => {
+		const day = DAY * 1_000;
+		const end = Math.ceil(Date.now() / day) * day;
+		return async (cursor, signal) => {
+			const from = Number(cursor) || end - 366 * day;
+			const to = Math.min(from + 31 * day, end);
+			const span = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
+			const { buckets } = await ctx.call("GET", "usage", { query: { ...query, ...span, bucket: "day" }, signal });
+			return { items: buckets, next_cursor: to < end ? String(to) : null };
+		};
+	};
 }

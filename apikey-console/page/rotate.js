@@ -1,7 +1,7 @@
 /** Rotation: a new secret, and how long the old one lives on. */
 
 import { ask } from "./dialog.js";
-import { el, theirs } from "./dom.js";
+import { div, el, p, theirs } from "./dom.js";
 import { group } from "./form.js";
 import { button } from "./parts.js";
 import { showSecret } from "./secret.js";
@@ -19,37 +19,27 @@ const OVERLAPS = [
 
 const USUAL = DAY;
 
-/**
- * Asks how to rotate a key, does it, and shows the new secret.
- *
- * @param {Context} ctx
- * @param {ApiKey} key
- */
+/** Asks how to rotate a key, does it, and shows the new secret. @param {Context} ctx @param {ApiKey} key */
 export function rotate(ctx, key) {
 	const older = key.secrets.length > 1;
 	const content = [
-		el(
-			"p",
-			{},
+		p(
+			"",
 			"The key gets a new secret, and keeps its id, scopes and history. Programs that use it need the new secret before the old one ends.",
 		),
-		older && el("p", { class: "notice warn" }, "An earlier rotation is still under way. Its old secret ends now."),
+		older && p("notice warn", "An earlier rotation is still under way. Its old secret ends now."),
 		overlapChoice("How long does the old secret still work?"),
 	];
 	ask(ctx, "Rotate key", "Rotate key", content, async (form, close) => {
 		const made = await ctx.call("POST", `api-keys/${key.id}/rotate`, { body: overlap(form) });
 		close();
 		await showSecret(ctx, made, "Key rotated");
-		ctx.say("The key was rotated.");
+		ctx.say("The key was rotated.", made);
 		await ctx.reload();
 	});
 }
 
-/**
- * The overlap that a form has, as the API takes it.
- *
- * @param {HTMLFormElement} form
- */
+/** The overlap that a form has, as the API takes it. @param {HTMLFormElement} form */
 export function overlap(form) {
 	const chosen = new FormData(form).get("overlap");
 	return { overlap_seconds: chosen === "null" ? null : Number(chosen) };
@@ -60,15 +50,9 @@ export function overlapChoice(legend) {
 	const now = Date.now();
 	const choices = OVERLAPS.map(([label, seconds]) => {
 		const input = el("input", { type: "radio", name: "overlap", value: String(seconds), checked: seconds === USUAL });
-		return el(
-			"label",
-			{ class: "choice" },
-			input,
-			el("span", {}, label),
-			el("span", { class: "about" }, consequence(seconds, now)),
-		);
+		return el("label", "choice", input, el("span", {}, label), el("span", "about", consequence(seconds, now)));
 	});
-	return group("overlap_seconds", legend, el("div", { class: "choices" }, choices));
+	return group("overlap_seconds", legend, div("choices", choices));
 }
 
 /** @param {number | null} seconds @param {number} now */
@@ -80,33 +64,24 @@ function consequence(seconds, now) {
 
 /**
  * A key's secrets that are accepted, and the end of an overlap.
- *
- * @param {Context} ctx
- * @param {ApiKey} key
- * @param {boolean} mayChange
+ * @param {Context} ctx @param {ApiKey} key @param {boolean} mayChange
  */
 export function secrets(ctx, key, mayChange) {
 	const end = async () => {
-		try {
-			await ctx.call("POST", `api-keys/${key.id}/end-overlap`);
-			ctx.say("The old secret was ended.");
-		} catch (error) {
-			ctx.say(/** @type {Error} */ (error).message);
-		}
+		ctx.say("The old secret was ended.", await ctx.call("POST", `api-keys/${key.id}/end-overlap`));
 		await ctx.reload();
 	};
 	const [newest, ...older] = key.secrets;
 	return el(
 		"ul",
-		{ class: "secrets" },
+		"secrets",
 		newest &&
 			el(
 				"li",
 				{},
-				el("div", {}, el("strong", {}, "Current secret "), el("code", {}, theirs(key.hint))),
-				el(
-					"p",
-					{ class: "muted" },
+				div("", el("strong", {}, "Current secret "), el("code", {}, theirs(key.hint))),
+				p(
+					"muted",
 					"Made ",
 					ago(newest.created_at),
 					newest.last_used_at ? ["; last used ", ago(newest.last_used_at)] : "; never used",
@@ -117,15 +92,9 @@ export function secrets(ctx, key, mayChange) {
 			el(
 				"li",
 				{},
-				el(
-					"div",
-					{},
-					el("strong", {}, "Old secret"),
-					mayChange && button("End it now", end, { class: "button small danger" }),
-				),
-				el(
-					"p",
-					{ class: "muted" },
+				div("", el("strong", {}, "Old secret"), mayChange && button("End it now", end, "small danger")),
+				p(
+					"muted",
 					secret.last_used_at ? ["Last used ", ago(secret.last_used_at)] : "Not used since it is counted",
 					secret.superseded_at && ["; replaced ", ago(secret.superseded_at)],
 					secret.ends_at
@@ -134,6 +103,6 @@ export function secrets(ctx, key, mayChange) {
 				),
 			),
 		),
-		key.secrets.length === 0 && el("li", {}, el("p", { class: "muted" }, "No secret of this key is accepted.")),
+		key.secrets.length === 0 && el("li", {}, p("muted", "No secret of this key is accepted.")),
 	);
 }

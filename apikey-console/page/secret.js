@@ -2,16 +2,12 @@
 
 import { apiBase } from "./api.js";
 import { openDialog } from "./dialog.js";
-import { el, theirs } from "./dom.js";
+import { div, el, p, theirs } from "./dom.js";
 import { button, copyButton } from "./parts.js";
 
 /**
  * Shows a secret until it is stored. Ends when the dialog does.
- *
- * @param {Context} ctx
- * @param {IssuedKey} issued
- * @param {string} title
- * @returns {Promise<void>}
+ * @param {Context} ctx @param {IssuedKey} issued @param {string} title @returns {Promise<void>}
  */
 export function showSecret(ctx, { key, secret }, title) {
 	return new Promise((resolve) => {
@@ -22,18 +18,9 @@ export function showSecret(ctx, { key, secret }, title) {
 		const line = (label, text, more = null) => {
 			const shown = el("pre", { tabindex: "0", "aria-label": label });
 			places.push([shown, text]);
-			return el(
-				"div",
-				{ class: "line" },
-				el("h3", {}, label),
-				el(
-					"div",
-					{ class: "code" },
-					shown,
-					more,
-					copyButton(() => text(secret), label),
-				),
-			);
+			const copy = copyButton(() => text(secret), label);
+			copy.autofocus = more !== null;
+			return div("line", el("h3", {}, label), div("code", shown, more, copy));
 		};
 		let isShown = false;
 		const draw = () => {
@@ -46,12 +33,11 @@ export function showSecret(ctx, { key, secret }, title) {
 				reveal.textContent = isShown ? "Hide" : "Reveal";
 				draw();
 			},
-			{ class: "button small" },
+			"small",
 		);
 		const lines = [
-			el(
-				"p",
-				{},
+			p(
+				"",
 				"This is the only time that the secret of ",
 				el("strong", {}, theirs(key.name)),
 				" is shown. Store it now, in a secret manager or where its program reads it. If it gets lost, rotate the key.",
@@ -70,16 +56,12 @@ export function showSecret(ctx, { key, secret }, title) {
 
 /**
  * A dialog with what is shown only once: it stays until the reader says that it is stored.
- *
- * @param {Context} ctx
- * @param {string} title
- * @param {Child[]} content
- * @param {string} label
- * @param {() => void} onclose
+ * @param {Context} ctx @param {string} title @param {Child[]} content @param {string} label @param {() => void} onclose
  */
 export function untilStored(ctx, title, content, label, onclose) {
 	const box = el("input", { type: "checkbox" });
-	const done = button("Done", () => close(), { class: "button primary", disabled: true });
+	const done = button("Done", () => close(), "primary");
+	done.disabled = true;
 	const hint = el("p", { class: "hint", role: "status" }, "Tick the box to close this.");
 	box.addEventListener("change", () => {
 		done.disabled = !box.checked;
@@ -88,11 +70,7 @@ export function untilStored(ctx, title, content, label, onclose) {
 	const { dialog, close } = openDialog(
 		ctx,
 		title,
-		[
-			content,
-			el("label", { class: "choice" }, box, el("span", {}, label)),
-			el("div", { class: "actions" }, done, hint),
-		].flat(),
+		[content, el("label", "choice", box, el("span", {}, label)), div("actions", done, hint)].flat(),
 		{
 			class: "secret",
 			mayClose: () => box.checked,

@@ -1,83 +1,56 @@
 /** Signing in with a key. */
 
 import { call, Problem } from "./api.js";
-import { el, uniqueId } from "./dom.js";
+import { div, el, p } from "./dom.js";
+import { field, formOf } from "./form.js";
 
 /**
  * The form that asks for a key.
- *
- * @param {string} heading What the service is called.
- * @param {string} why Said above the form.
+ * @param {string} heading What the service is called. @param {string} why Said above the form.
  * @param {() => Promise<void>} then
  */
 export function signIn(heading, why, then) {
-	const id = uniqueId("key");
-	const field = el("input", {
-		id,
+	const input = el("input", {
 		type: "password",
 		autocomplete: "current-password",
 		autocapitalize: "off",
 		spellcheck: "false",
 		required: true,
-		"aria-describedby": `${id}-hint ${id}-error`,
 	});
-	const error = el("p", { class: "error", id: `${id}-error`, role: "alert" });
-	const submit = el("button", { class: "button primary wide", type: "submit" }, "Sign in");
-	const form = el(
-		"form",
-		{ class: "panel", novalidate: true },
+	const content = [
 		el("h1", {}, heading ? `Sign in to ${heading}` : "Sign in"),
-		why && el("p", { class: "notice" }, why),
-		el(
-			"div",
-			{ class: "field" },
-			el("label", { for: id }, "API key"),
-			// Password managers store a password under a name.
-			el("input", { type: "text", autocomplete: "username", value: "API key", hidden: true, tabindex: "-1" }),
-			field,
-			el(
-				"p",
-				{ class: "hint", id: `${id}-hint` },
-				"A key that may see or manage API keys. You stay signed in for up to 8 hours.",
-			),
-			error,
-		),
-		submit,
-		el(
-			"details",
-			{},
-			el("summary", {}, "Where do I find a key?"),
-			el(
-				"p",
-				{},
-				"The service printed its first key when it was first started. Otherwise, ask whoever manages its keys for one with the scope ",
-				el("code", {}, "keys:read"),
-				", or ",
-				el("code", {}, "keys:admin"),
-				" to manage everything.",
-			),
+		why && p("notice", why),
+		// Password managers store a password under a name.
+		el("input", { type: "text", autocomplete: "username", value: "API key", hidden: true, tabindex: "-1" }),
+		field("key", "API key", input, "A key that may see or manage API keys. You stay signed in for up to 8 hours."),
+	];
+	const help = el(
+		"details",
+		{},
+		el("summary", {}, "Where do I find a key?"),
+		p(
+			"",
+			"The service printed its first key when it was first started. Otherwise, ask whoever manages its keys for one with the scope ",
+			el("code", {}, "keys:read"),
+			", or ",
+			el("code", {}, "keys:admin"),
+			" to manage everything.",
 		),
 	);
-	form.addEventListener("submit", async (event) => {
-		event.preventDefault();
-		if (submit.getAttribute("aria-busy") === "true") return;
-		error.textContent = "";
-		field.removeAttribute("aria-invalid");
-		submit.setAttribute("aria-busy", "true");
+	const submit = async () => {
 		try {
-			if (!field.value.trim()) throw new Problem(422, "invalid", "");
-			await call("POST", "session", { body: { key: field.value.trim() } });
-			field.value = "";
+			if (!input.value.trim()) throw new Problem(422, "invalid", "");
+			await call("POST", "session", { body: { key: input.value.trim() } });
+			input.value = "";
 			await then();
 		} catch (problem) {
-			error.textContent = explained(problem);
-			field.setAttribute("aria-invalid", "true");
-			field.focus();
-			field.select();
+			input.setAttribute("aria-invalid", "true");
+			input.focus();
+			input.select();
+			throw new Error(explained(problem));
 		}
-		submit.removeAttribute("aria-busy");
-	});
-	return el("div", { class: "sign-in" }, form);
+	};
+	return div("sign-in", formOf(content, "Sign in", submit, help, { tone: "primary wide", look: "panel" }));
 }
 
 /** @param {unknown} problem */

@@ -31,11 +31,7 @@ export function mark(tone, label, meaning) {
 	return el("span", { class: `badge ${tone}`, title: meaning }, label);
 }
 
-/**
- * Will a key never be let in again?
- *
- * @param {ApiKey} key
- */
+/** Will a key never be let in again? @param {ApiKey} key */
 export function isOver(key) {
 	return key.status === "revoked";
 }

@@ -18,11 +18,7 @@ const UNITS = [
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
-/**
- * Says how long ago or ahead a moment is, such as "3 minutes ago".
- *
- * @param {string} moment
- */
+/** Says how long ago or ahead a moment is, such as "3 minutes ago". @param {string} moment */
 export function fromNow(moment) {
 	const seconds = (Date.parse(moment) - Date.now()) / 1_000;
 	for (const [unit, length] of UNITS) {
@@ -32,59 +28,35 @@ export function fromNow(moment) {
 	return seconds > 0 ? "in less than a minute" : "just now";
 }
 
-/**
- * Says a moment exactly, in the reader's time zone.
- *
- * @param {string | number | Date} moment
- */
+/** Says a moment exactly, in the reader's time zone. @param {string | number | Date} moment */
 export function exactly(moment) {
 	return exact.format(new Date(moment));
 }
 
-/**
- * A moment in words, with the exact one beside it for those who ask.
- *
- * @param {string} moment
- */
+/** A moment in words, with the exact one beside it for those who ask. @param {string} moment */
 export function ago(moment) {
 	return el("time", { datetime: moment, title: exactly(moment) }, fromNow(moment));
 }
 
-/**
- * The same, with the exact moment written out.
- *
- * @param {string} moment
- */
+/** The same, with the exact moment written out. @param {string} moment */
 export function agoExactly(moment) {
-	return el("time", { datetime: moment }, exactly(moment), el("span", { class: "muted" }, ` (${fromNow(moment)})`));
+	return el("time", { datetime: moment }, exactly(moment), el("span", "muted", ` (${fromNow(moment)})`));
 }
 
-/**
- * When something was last used; never is a state of its own.
- *
- * @param {string | null} moment
- */
+/** When something was last used; never is a state of its own. @param {string | null} moment */
 export function lastUsed(moment) {
-	return moment ? ago(moment) : el("span", { class: "muted" }, "Never used");
+	return moment ? ago(moment) : el("span", "muted", "Never used");
 }
 
-/**
- * When a key expires, marked where that is soon.
- *
- * @param {string | null} moment
- */
+/** When a key expires, marked where that is soon. @param {string | null} moment */
 export function expiry(moment) {
-	if (!moment) return el("span", { class: "muted" }, "Never");
+	if (!moment) return el("span", "muted", "Never");
 	const left = Date.parse(moment) - Date.now();
 	const isSoon = left > 0 && left < 14 * DAY * 1_000;
 	return el("span", { class: isSoon ? "soon" : null }, isSoon && "Soon: ", ago(moment));
 }
 
-/**
- * Says a span of time, such as "90 days".
- *
- * @param {number} seconds
- */
+/** Says a span of time, such as "90 days". @param {number} seconds */
 export function span(seconds) {
 	for (const [unit, length] of UNITS.filter(([unit]) => unit !== "month")) {
 		if (seconds >= length && seconds % length === 0)

@@ -1,7 +1,7 @@
 /** How much a key was used: in the last day, week and month. */
 
 import { chart } from "./chart.js";
-import { el } from "./dom.js";
+import { div, el, p } from "./dom.js";
 import { button } from "./parts.js";
 import { DAY, HOUR } from "./time.js";
 
@@ -18,15 +18,7 @@ const USUAL_HOURS = 7 * 24;
 /** So many hours are read: the API has no more at a time. */
 const HOURS = 31 * 24;
 
-/** @typedef {{at: number, ok: number, refused: number}} Count */
-
-/**
- * The last hours, oldest first.
- *
- * @param {Context} ctx
- * @param {string} path
- * @param {Record<string, string>} query
- */
+/** The last hours, oldest first. @param {Context} ctx @param {string} path @param {Record<string, string>} query */
 export async function hourly(ctx, path, query) {
 	const hour = HOUR * 1_000;
 	const from = new Date((Math.ceil(Date.now() / hour) - HOURS) * hour).toISOString();
@@ -34,11 +26,7 @@ export async function hourly(ctx, path, query) {
 	return spread(hours, HOUR);
 }
 
-/**
- * The hours that are spikes, of those with a week before them.
- *
- * @param {Count[]} hours
- */
+/** The hours that are spikes, of those with a week before them. @param {Count[]} hours */
 export function spikes(hours) {
 	const totals = hours.map(({ ok, refused }) => ok + refused);
 	const found = hours.filter((_, index) => {
@@ -52,11 +40,7 @@ export function spikes(hours) {
 
 /**
  * Usage in the last day, week and month.
- *
- * @param {Context} ctx
- * @param {string} path
- * @param {Record<string, string>} [query]
- * @param {boolean} [withSpikes]
+ * @param {Context} ctx @param {string} path @param {Record<string, string>} [query] @param {boolean} [withSpikes]
  */
 export async function usage(ctx, path, query = {}, withSpikes = false) {
 	const [hours, days] = await Promise.all([
@@ -71,38 +55,31 @@ export async function usage(ctx, path, query = {}, withSpikes = false) {
 		{ name: "7 days", bars: named(month.slice(-7), weekday, day, spikeDays) },
 		{ name: "30 days", bars: named(month, day, day, spikeDays) },
 	];
-	const place = el("div", {});
+	const place = div("");
 	/** @param {number} chosen */
 	const show = (chosen) => {
 		const { name, bars } = /** @type {typeof spans[0]} */ (spans[chosen]);
 		const ok = sum(bars.map((bar) => bar.ok));
 		const refused = sum(bars.map((bar) => bar.refused));
-		const total = el(
-			"p",
-			{ class: "totals" },
-			el("span", { class: "legend ok" }, el("strong", {}, ok.toLocaleString("en")), " accepted"),
-			el(
-				"span",
-				{ class: "legend refused" },
-				el("strong", {}, refused.toLocaleString("en")),
-				" refused for a missing scope",
-			),
+		const total = p(
+			"totals",
+			el("span", "legend ok", el("strong", {}, ok.toLocaleString("en")), " accepted"),
+			el("span", "legend refused", el("strong", {}, refused.toLocaleString("en")), " refused for a missing scope"),
 		);
 		const drawn =
 			ok + refused === 0
-				? el("p", { class: "muted" }, `No requests in the last ${name}.`)
+				? p("muted", `No requests in the last ${name}.`)
 				: chart(bars, `Requests in the last ${name}: ${ok} accepted, ${refused} refused.`);
 		place.replaceChildren(total, drawn);
 		for (const [index, tab] of tabs.entries()) tab.setAttribute("aria-pressed", String(index === chosen));
 	};
-	const tabs = spans.map(({ name }, index) => button(name, () => show(index), { class: "button small" }));
+	const tabs = spans.map(({ name }, index) => button(name, () => show(index), "small"));
 	show(0);
 	return [
 		el("div", { class: "spans", role: "group", "aria-label": "Span of time" }, tabs),
 		place,
-		el(
-			"p",
-			{ class: "hint" },
+		p(
+			"hint",
 			"Counted within seconds. Days are days of UTC.",
 			withSpikes &&
 				` ▲ marks spikes: hours, and days with such an hour, of at least ${SPIKE_REQUESTS.toLocaleString("en")} requests and ${SPIKE_FACTOR} times the median of the 7 days before.`,
@@ -110,14 +87,9 @@ export async function usage(ctx, path, query = {}, withSpikes = false) {
 	];
 }
 
-/**
- * Fills in the spans of time in which nothing was counted.
- *
- * @param {Usage} counted
- * @param {number} length
- */
+/** Fills in the spans of time in which nothing was counted. @param {Usage} counted @param {number} length */
 function spread({ from, to, buckets }, length) {
-	const found = new Map(buckets.map((/** @type {UsageBucket} */ bucket) => [Date.parse(bucket.start), bucket]));
+	const found = new Map(buckets.map((bucket) => [Date.parse(bucket.start), bucket]));
 	const all = [];
 	for (let at = Date.parse(from); at < Date.parse(to); at += length * 1_000) {
 		all.push({ at, ok: found.get(at)?.ok ?? 0, refused: found.get(at)?.refused ?? 0 });
@@ -126,9 +98,7 @@ function spread({ from, to, buckets }, length) {
 }
 
 /**
- * @param {Count[]} counts
- * @param {Intl.DateTimeFormat} short
- * @param {Intl.DateTimeFormat} long
+ * @param {Count[]} counts @param {Intl.DateTimeFormat} short @param {Intl.DateTimeFormat} long
  * @param {Set<unknown>} marked
  */
 function named(counts, short, long, marked) {

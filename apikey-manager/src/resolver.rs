@@ -368,6 +368,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn given_an_answer_of_a_server_that_has_fallen_behind_when_looked_up_then_it_is_an_error_found_or_not() {
+        let store = Arc::new(Slow { turns: Semaphore::new(100), asked: Mutex::default(), panics: AtomicUsize::new(0) });
+        let state = State::new();
+        let resolver = StoreResolver::new(store, Arc::clone(&state), Handle::current());
+        let key = [digest(true, 1)];
+        assert!(resolver.look_up(&key).await.is_err(), "it has not joined");
+        // The store answers at revision 1.
+        state.join(Revision::new(1));
+        assert_eq!(resolver.look_up(&key).await.unwrap().len(), 1);
+        state.raise(Revision::new(2));
+        for digests in [key, [digest(false, 1)]] {
+            let error = resolver.look_up(&digests).await.unwrap_err();
+            assert!(error.to_string().contains("fallen behind"), "{error}");
+        }
+        state.forget();
+        assert!(resolver.look_up(&[digest(true, 1)]).await.is_err(), "it has lost its place");
+    }
+
+    #[tokio::test]
     async fn given_a_row_that_cannot_be_read_when_others_are_in_its_batch_then_it_fails_alone() {
         let (store, resolver) = slow(0);
         let first = occupy(&store, &resolver).await;

@@ -93,6 +93,7 @@ pub(crate) async fn open(file: SqliteConnectOptions, options: &SqlOptions) -> Re
         true => path.to_owned(),
         false => std::path::absolute(path).map_err(sqlx::Error::Io)?,
     };
+    refuse_network(&path)?;
     let file = file
         .filename(&path)
         .create_if_missing(false)
@@ -118,6 +119,37 @@ pub(crate) async fn open(file: SqliteConnectOptions, options: &SqlOptions) -> Re
     let readers = pool.max_connections(count).connect_lazy_with(file);
     let pools = Pools::Sqlite { writer, readers, files };
     Ok(Database::new(pools, Lanes::of_file(count), names, options.timeout))
+}
+
+/// Processes on several machines would neither exclude each other nor see each other's changes.
+#[cfg(target_os = "linux")]
+fn refuse_network(path: &Path) -> Result<(), ConnectError> {
+    // A file that can't be asked is none that can be opened, which says so itself.
+    let Ok(system) = rustix::fs::statfs(path) else { return Ok(()) };
+    #[expect(clippy::useless_conversion, reason = "the width of the field is the platform's")]
+    let name = network_name(i64::from(system.f_type) & 0xffff_ffff);
+    match name {
+        None => Ok(()),
+        Some(name) => Err(ConnectError::Unsuitable(format!("it is on {name}, and must be on a disk of this machine"))),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_network(_: &Path) -> Result<(), ConnectError> {
+    Ok(())
+}
+
+/// The name of a network file system by its number (`linux/magic.h`, and the kernel's `fs/smb`).
+#[cfg(target_os = "linux")]
+fn network_name(number: i64) -> Option<&'static str> {
+    match number {
+        0x6969 => Some("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
+        0x00c3_6400 => Some("Ceph"),
+        0x5346_414f | 0x6b41_4653 => Some("AFS"),
+        0x0102_1997 => Some("9P"),
+        _ => None,
+    }
 }
 
 /// Returns two connections to the same file, which are the caller's alone.
@@ -164,4 +196,21 @@ async fn connect_patiently(
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_numbers_of_file_systems_when_named_then_those_of_a_network_are_refused() {
+        assert_eq!(network_name(0x6969), Some("NFS"));
+        assert_eq!(network_name(i64::from(0xff53_4d42_u32 as i32) & 0xffff_ffff), Some("SMB"));
+        // ext4, tmpfs, btrfs, overlay.
+        for local in [0xef53, 0x0102_1994, 0x9123_683e, 0x794c_7630] {
+            assert_eq!(network_name(local), None, "{local:x}");
+        }
+        assert!(refuse_network(Path::new("/")).is_ok());
+    }
 }

@@ -25,11 +25,15 @@ pub(crate) async fn on_each_database(test: impl AsyncFn(&Bed)) {
     let url = format!("sqlite:{}", Path::join(folder.path(), "keys.db").display());
     test(&Bed { url, _folder: Some(folder) }).await;
     if let Some(server) = PrivatePostgres::shared() {
-        test(&Bed { url: server.create_database(), _folder: None }).await;
+        test(&Bed::on(server.create_database())).await;
     }
 }
 
 impl Bed {
+    pub(crate) fn on(url: String) -> Self {
+        Bed { url, _folder: None }
+    }
+
     /// Another process would do the same.
     pub(crate) async fn store(&self) -> SqlStore {
         SqlStore::connect(&self.url).await.unwrap()

@@ -77,7 +77,9 @@ async fn given_an_account_or_an_organization_when_it_ends_and_comes_back_then_it
         there.suspend_organization(&host()).await.unwrap();
         assert_eq!(refusal(&here, &key).await, 401);
         assert!(!caller.is_live());
-        here.resume_organization(&host()).await.unwrap();
+        let resumed = receipt_of(async |actor| here.resume_organization(&actor).await).await;
+        let again = receipt_of(async |actor| here.resume_organization(&actor).await).await;
+        assert!(again.revision > resumed.revision);
         let caller = admit(&there, &key).await;
         here.delete_account(&host(), &account.id).await.unwrap();
         assert!(!caller.is_live());

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use apikey_manager::{Fleet, KeyStore, ManageError, NewKey, OnStoreLoss};
+use apikey_testkit::PrivatePostgres;
 
-use crate::bed::{admit, host, issue, on_each_database, receipt_of, refusal};
+use crate::bed::{Bed, admit, host, issue, on_each_database, receipt_of, refusal, request};
+
+const SHORTEST: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn given_a_manager_without_requests_when_it_ends_a_key_then_others_follow_and_nobody_waits_for_it() {
@@ -63,6 +66,41 @@ async fn given_processes_on_a_database_when_one_wants_to_be_alone_then_it_serves
         assert!(bed.store().await.fleet().nodes().await.unwrap().1.is_empty(), "a row of one that has left");
     })
     .await;
+}
+
+#[tokio::test]
+async fn given_a_stalled_runtime_when_it_goes_on_then_the_lease_was_renewed_meanwhile() {
+    on_each_database(async |bed| {
+        let keys = bed.builder().await.fleet(Fleet::new().lease(SHORTEST)).build().unwrap();
+        let key = issue(&keys, NewKey::new("k")).await;
+        let caller = admit(&keys, &key).await;
+        // This test's runtime has one thread, which does nothing else for longer than a lease.
+        std::thread::sleep(2 * SHORTEST);
+        assert!(caller.require_live().is_ok());
+        keys.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_a_database_that_is_lost_when_leases_end_then_only_who_may_serve_stale_answers_does() {
+    let Some(mut server) = PrivatePostgres::start() else { return };
+    let bed = Bed::on(server.create_database());
+    let strict = bed.builder().await.fleet(Fleet::new().lease(SHORTEST)).build().unwrap();
+    let stale = Fleet::new().lease(SHORTEST).on_store_loss(OnStoreLoss::ServeStale(Duration::from_secs(120)));
+    let lenient = bed.builder().await.fleet(stale).build().unwrap();
+    let key = issue(&strict, NewKey::new("k")).await;
+    for keys in [&strict, &lenient] {
+        admit(keys, &key).await;
+    }
+    let longest = bed.store().await.fleet().nodes().await.unwrap().1.iter().map(|row| row.lease).max();
+    assert_eq!(longest, Some(SHORTEST + Duration::from_secs(120)), "others know");
+    server.kill();
+    while request(&strict, &key).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    admit(&lenient, &key).await;
+    assert!(strict.readiness().await.is_err() && lenient.revoke(&host(), key.id(), "").await.is_err());
 }
 
 #[tokio::test]

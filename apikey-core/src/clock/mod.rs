@@ -262,6 +262,26 @@ mod tests {
     }
 
     #[test]
+    fn given_a_servers_time_when_set_then_the_wall_clock_follows_it_and_is_never_behind() {
+        let clock = Clock::system();
+        let hour = Duration::from_secs(3_600);
+        let asked = clock.now();
+        let server = clock.wall() + hour;
+        clock.set_by_server(server, asked);
+        let (wall, limit) = (clock.wall(), server + Duration::from_secs(60));
+        assert!((server..limit).contains(&wall), "{wall} of {server}");
+        assert!(clock.clone().wall() >= wall, "clones share it");
+        // A time that agrees, as far as can be told, moves nothing.
+        let early = Tick(clock.now().0 - Duration::from_secs(30).as_nanos() as u64);
+        let before = clock.wall();
+        clock.set_by_server(before + Duration::from_millis(1), early);
+        assert!(clock.wall() < before + Duration::from_secs(20));
+        // A failover may set it back.
+        clock.set_by_server(server.saturating_sub(2 * hour), clock.now());
+        assert!(clock.wall() < server);
+    }
+
+    #[test]
     fn given_a_later_point_when_asked_how_long_since_then_zero() {
         let later = Tick::FIRST.saturating_add(Duration::from_secs(5));
         assert_eq!(Tick::FIRST.saturating_since(later), Duration::ZERO);

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use apikey_core::{Claims, KeyStatus, Resolution, TestKeys, TrustGate};
+use apikey_core::{Claims, KeyStatus, OrganizationId, Resolution, TestKeys, TrustGate};
 use tokio::sync::watch;
 
 use crate::support::{Request, admit, begin, poll, reason, refusal};
@@ -137,4 +137,66 @@ async fn given_a_caller_when_the_gate_is_closed_then_no_commit_is_allowed() {
     assert!(caller.is_live(), "nothing is known against it");
     keys.revoke(&key);
     assert_eq!(caller.require_live().unwrap_err().status(), 401);
+}
+
+#[tokio::test]
+async fn given_keys_in_doubt_when_settled_then_those_in_use_are_named_and_only_the_valid_may_commit() {
+    let keys = TestKeys::new();
+    let authenticator = keys.authenticator();
+    let [held, dead, idle] = [(); 3].map(|()| keys.key(["a"]));
+    let with_held = admit(&authenticator, &Request::of(&held)).await;
+    let with_dead = admit(&authenticator, &Request::of(&dead)).await;
+    drop(admit(&authenticator, &Request::of(&idle)).await);
+    let mut doubts = authenticator.doubt(None);
+    doubts.sort_by_key(|doubt| doubt.key().key_id() != held.id());
+    assert_eq!(doubts.iter().map(|doubt| doubt.key().key_id()).collect::<Vec<_>>(), [held.id(), dead.id()]);
+    for caller in [&with_held, &with_dead] {
+        assert!(caller.is_live(), "what is under way goes on");
+        assert_eq!(caller.require_live().unwrap_err().status(), 503);
+    }
+    // Neither a refresh nor a doubt that is older lifts it.
+    authenticator.refresh(held.id());
+    assert_eq!(with_held.require_live().unwrap_err().status(), 503);
+    let newer = authenticator.doubt(None);
+    doubts.drain(..1).for_each(|doubt| authenticator.confirm(doubt));
+    assert_eq!(with_held.require_live().unwrap_err().status(), 503);
+    for doubt in newer {
+        match doubt.key().key_id() == held.id() {
+            true => authenticator.confirm(doubt),
+            false => authenticator.revoke_secret(dead.id(), &doubt.key().secret_digest()),
+        }
+    }
+    assert!(with_held.require_live().is_ok());
+    assert_eq!(with_dead.require_live().unwrap_err().status(), 401);
+    // Each is looked up again before it is next accepted.
+    let before = keys.resolver_calls();
+    for key in [&held, &idle] {
+        admit(&authenticator, &Request::of(key)).await;
+    }
+    assert_eq!(keys.resolver_calls(), before + 2);
+}
+
+#[tokio::test]
+async fn given_an_organization_in_doubt_when_others_are_asked_then_they_are_not() {
+    let keys = TestKeys::new();
+    let authenticator = keys.authenticator();
+    let of = |name: &str| {
+        let organization = OrganizationId::new(name).unwrap();
+        keys.key_with(|claims| claims.with_organization(organization))
+    };
+    let (ours, theirs) = (of("ours"), of("theirs"));
+    let callers =
+        [admit(&authenticator, &Request::of(&ours)).await, admit(&authenticator, &Request::of(&theirs)).await];
+    let doubts = authenticator.doubt(Some(&OrganizationId::new("ours").unwrap()));
+    assert_eq!(doubts.iter().map(|doubt| doubt.key().key_id()).collect::<Vec<_>>(), [ours.id()]);
+    assert_eq!(callers.map(|caller| caller.require_live().is_ok()), [false, true]);
+}
+
+#[test]
+fn given_a_weak_handle_when_the_last_other_is_gone_then_there_is_no_authenticator() {
+    let keys = TestKeys::new();
+    let weak = keys.authenticator().downgrade();
+    assert!(weak.upgrade().is_some());
+    drop(keys);
+    assert!(weak.upgrade().is_none());
 }

@@ -9,6 +9,7 @@ mod node;
 mod receipts;
 mod recheck;
 mod state;
+mod telemetry;
 
 use std::{sync::Arc, time::Duration};
 

@@ -7,7 +7,12 @@ use apikey_fleet::{Change, Effect, Moment, Node, NodeId, NodeRow, Schedule, Sett
 use futures_util::FutureExt;
 use tokio::{runtime, time::timeout};
 
-use super::{clock, recheck::Recheck, state::State};
+use super::{
+    clock,
+    recheck::Recheck,
+    state::State,
+    telemetry::{self, Renewal},
+};
 use crate::{
     resolver::StoreResolver,
     store::{FleetStore, Invalidation, KeyStore, StoreError, StoreState},
@@ -174,6 +179,12 @@ impl Driver {
         let state = Arc::clone(&self.served.state);
         let Some(authenticator) = self.served.authenticator.upgrade() else { return state.stop() };
         let counts = effects.iter().any(|effect| matches!(effect, Effect::Release { .. }));
+        let renewal = match effects.first() {
+            _ if !counts => Renewal::Lost,
+            Some(Effect::Flush { .. }) => Renewal::Joined,
+            _ => Renewal::Counted,
+        };
+        telemetry::renewed(renewal, clock::now().saturating_since(began));
         for effect in effects {
             match effect {
                 Effect::Withdraw => state.withdraw(),
@@ -188,7 +199,10 @@ impl Driver {
                     state.raise(to);
                     self.invalidate(&authenticator, changes);
                 }
-                Effect::Hold(lease) => state.hold(lease),
+                Effect::Hold(lease) => {
+                    state.hold(lease);
+                    telemetry::holds(Moment::from_nanos(lease.to_bits()).saturating_since(clock::now()));
+                }
                 Effect::Release { began } => state.release(began),
                 Effect::Ask(statement) => {
                     // Its failure is seen at the next renewal, which asks again.
@@ -220,6 +234,7 @@ impl Driver {
 
     fn fail(&mut self, failed: &Failed, began: Moment) {
         self.node.give_up();
+        telemetry::renewed(Renewal::Failed, clock::now().saturating_since(began));
         let why = match failed {
             Failed::Store(error) => crate::manager::describe(error),
             Failed::Late => "the store takes longer than a lease lasts".to_owned(),

@@ -9,7 +9,7 @@ use std::{
 use apikey_fleet::{Moment, Progress, Revision, Wait};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Membership, Part, alone, clock};
+use super::{Membership, Part, alone, clock, telemetry};
 use crate::store::StoreError;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -120,6 +120,7 @@ impl Membership {
                     return Ok(None);
                 }
                 (Progress::Done(receipt), _) => {
+                    telemetry::received(begun.elapsed(), receipt.waited_out.len());
                     return Ok(Some(Receipt {
                         revision,
                         nodes: receipt.nodes,

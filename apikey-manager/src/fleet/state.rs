@@ -142,16 +142,16 @@ impl State {
     ///
     /// The floor is raised before the effects of the change are applied. A lookup in between is only judged more strictly
     /// than it need be, so that the two need no common lock.
-    pub(super) fn raise(&self, to: Revision) {
+    pub(crate) fn raise(&self, to: Revision) {
         self.lock().frontier.raise(to);
     }
 
     /// The same holds here: lookups that begin before the cache is emptied don't fill it.
-    pub(super) fn join(&self, at: Revision) {
+    pub(crate) fn join(&self, at: Revision) {
         self.lock().frontier.join(at);
     }
 
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.lock().frontier.forget();
     }
 

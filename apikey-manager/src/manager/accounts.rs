@@ -195,15 +195,17 @@ impl KeyManager {
         self.run(async move |shared: Arc<Shared>| {
             let mut operation = Operation::begin(shared, actor, Level::Admin).await?;
             let before = operation.account(&id).await?;
-            if before.disabled.is_none() {
-                return Ok(before);
-            }
+            let is_enabled = before.disabled.is_none();
             for key in operation.heads_of(&id).await? {
-                if !key.is_over(operation.now) {
+                if !is_enabled && !key.is_over(operation.now) {
                     operation.may_hand_out_head(&key)?;
                     operation.lineage(&key.id, Made::Widening);
                 }
                 operation.refresh(&key.id);
+            }
+            if is_enabled {
+                operation.commit().await?;
+                return Ok(before);
             }
             let mut account = before.clone();
             account.disabled = None;

@@ -52,15 +52,14 @@ impl KeyManager {
             let mut operation = Operation::begin(shared, actor, Level::Admin).await?;
             operation.standing.needs_host()?;
             let mut organization = operation.transaction.organization().await?;
-            if organization.suspended.take().is_none() {
-                return Ok(organization);
-            }
             for key in operation.transaction.ids(&KeyFilter::default(), operation.now).await? {
                 operation.refresh(&key);
             }
-            operation.affect_callers();
-            operation.change(Change::SetOrganization(organization.clone()));
-            operation.audit(Action::OrganizationResumed, organization.id.as_str(), None, None)?;
+            if organization.suspended.take().is_some() {
+                operation.affect_callers();
+                operation.change(Change::SetOrganization(organization.clone()));
+                operation.audit(Action::OrganizationResumed, organization.id.as_str(), None, None)?;
+            }
             operation.commit().await?;
             Ok(organization)
         })

@@ -119,13 +119,13 @@ impl Opened {
     async fn file(path: &Path) -> Self {
         let url = format!("sqlite:{}", path.display());
         let store = SqlStore::connect(&url).await.unwrap();
-        let keys = KeyManager::builder(store.clone()).format(format()).build().unwrap();
+        let keys = KeyManager::builder(store.clone()).format(format()).alone().build().unwrap();
         Opened { keys, store, pool: sqlx::SqlitePool::connect(&url).await.unwrap() }
     }
 
     async fn close(self) {
         self.pool.close().await;
-        self.store.close().await;
+        self.keys.shutdown().await;
     }
 
     /// Checks what holds for the whole file, whatever the changes were.

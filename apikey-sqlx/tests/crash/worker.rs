@@ -51,7 +51,7 @@ async fn the_process_that_is_killed() {
     let (Ok(file), Ok(seed)) = (std::env::var(FILE), std::env::var(SEED)) else { return };
     let seed = seed.parse().unwrap();
     let store = SqlStore::connect(&format!("sqlite:{file}")).await.unwrap();
-    let keys = KeyManager::builder(store).format(format()).build().unwrap();
+    let keys = KeyManager::builder(store).format(format()).alone().build().unwrap();
     let tasks = (0..TASKS).map(|task| tokio::spawn(work(keys.clone(), seed, task)));
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();

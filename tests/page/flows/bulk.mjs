@@ -64,6 +64,43 @@ test(
   { once: true },
 );
 
+test(
+  "selected keys are disabled and enabled after a preview, and those that can't be stay as they are",
+  async (visit) => {
+    visit.expected.push(/net::ERR_FAILED/);
+    const [one, two] = [await visit.issue("turn one"), await visit.issue("turn two")];
+    const { key: over } = await visit.issue("turn over");
+    await visit.api("POST", `api-keys/${over.id}/revoke`, { reason: "a test" });
+    const statuses = () => Promise.all([visit.status(one.secret), visit.status(two.secret)]);
+    const page = await visit.signIn("#/keys?q=turn");
+    await page.getByLabel("Select all on this page").check();
+    await page.getByRole("button", { name: "Disable…" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("2 keys will be refused until enabled again:").waitFor();
+    await dialog.getByText("1 key can't be disabled, or already is.").waitFor();
+    await assertAccessible(visit, page, "disabling several keys");
+    assert.deepEqual(await statuses(), [200, 200]);
+    let steps = 0;
+    await page.route("**/disable", (route) => {
+      steps += 1;
+      return steps === 2 ? route.abort() : route.continue();
+    });
+    await dialog.getByRole("button", { name: "Disable 2 keys" }).click();
+    await dialog.getByText("1 of 2 were disabled, and stay so.").waitFor();
+    await dialog.getByRole("button", { name: "Try again" }).click();
+    await dialog.getByText("2 keys were disabled.").waitFor();
+    assert.deepEqual(await statuses(), [401, 401]);
+    await dialog.getByRole("button", { name: "Close" }).click();
+    await page.getByText("Disabled", { exact: true }).nth(2).waitFor();
+    await page.getByLabel("Select all on this page").check();
+    await page.getByRole("button", { name: "Enable…" }).click();
+    await dialog.getByRole("button", { name: "Enable 2 keys" }).click();
+    await dialog.getByText("2 keys were enabled.").waitFor();
+    assert.deepEqual(await statuses(), [200, 200]);
+  },
+  { once: true },
+);
+
 test("whatever somebody made ends with them", async (visit) => {
   const leaver = await visit.issue("the leaver", ["*"]);
   const [theirs, kept] = [

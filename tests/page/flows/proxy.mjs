@@ -44,6 +44,16 @@ test("a key's life behind a proxy that rewrites paths", async (visit) => {
     await page.getByText("Revoked on").waitFor();
     const [{ path }] = await visit.context.cookies(`${origin}/acme/keys/v1/whoami`);
     assert.equal(path, "/acme/keys/v1");
+    for (const [room, text] of [
+      ["Service accounts", "No service accounts yet"],
+      ["Usage", "Longest lifetime"],
+      ["Audit trail", "Reason: a test"],
+      ["Keys", "behind a proxy"],
+    ]) {
+      await page.getByRole("link", { name: room, exact: true }).click();
+      await page.getByText(text).first().waitFor();
+    }
+    await page.getByRole("link", { name: /Never used/ }).waitFor();
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByRole("button", { name: "Sign in" }).waitFor();
     assert.deepEqual(await visit.context.cookies(), []);

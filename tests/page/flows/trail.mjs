@@ -70,3 +70,35 @@ test(
   },
   { once: true },
 );
+
+test(
+  "a year's usage is exported a month at a time, and a month that fails is asked for again",
+  async (visit) => {
+    const page = await visit.signIn("#/usage");
+    const asked = [];
+    await page.route("**/v1/usage?*", async (route) => {
+      const query = new URL(route.request().url()).searchParams;
+      const [from, to] = [query.get("from"), query.get("to")];
+      // Screens ask without an end.
+      if (!to) return route.continue();
+      asked.push([from, to]);
+      if (asked.length === 2) return route.fulfill({ status: 503, body: "{}" });
+      await route.fulfill({ json: { from, to, ok: 1, refused: 0, buckets: [{ start: from, ok: 1, refused: 0 }] } });
+    });
+    await page.getByRole("button", { name: "Export…" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("button", { name: "Try again" }).click();
+    await dialog.getByText("12 rows.").waitFor();
+    assert.deepEqual(asked[1], asked[2]);
+    asked.splice(1, 1);
+    const days = (Date.parse(asked.at(-1)[1]) - Date.parse(asked[0][0])) / 86_400_000;
+    assert.equal(days, 366);
+    for (const [n, [from]] of asked.entries()) if (n > 0) assert.equal(from, asked[n - 1][1], "no gap, no overlap");
+    const download = page.waitForEvent("download");
+    await dialog.getByRole("button", { name: "Save as CSV" }).click();
+    const csv = readFileSync(await (await download).path(), "utf8");
+    assert.equal(csv.split("\r\n")[0], "Day (UTC),Accepted,Refused");
+    assert.equal(csv.trim().split("\r\n").length, 13);
+  },
+  { once: true },
+);
