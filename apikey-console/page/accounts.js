@@ -11,9 +11,9 @@ import { overlap, overlapChoice } from "./rotate.js";
 import { go, href } from "./router.js";
 import { can } from "./scopes.js";
 import { untilStored } from "./secret.js";
-import { mark } from "./status.js";
 import { ago, agoExactly } from "./time.js";
 import { usage } from "./usage.js";
+import { mark } from "./words.js";
 
 /** @param {Context} ctx */
 export async function showAccounts(ctx) {

@@ -31,28 +31,16 @@ export class Problem extends Error {
 
 /**
  * Calls the API and returns the JSON of its answer, or null if it has none.
- * @template T @param {string} method @param {string} path Below `v1/`. @param {CallOptions} [options]
- * @returns {Promise<T>}
+ * @param {string} method @param {string} path Below `v1/`. @param {CallOptions} [options] @returns {Promise<any>}
  */
-export async function call(method, path, options = {}) {
-	return /** @type {T} */ ((await callFor(method, path, options)).data);
-}
-
-/**
- * Calls the API and returns the entity tag along with the JSON.
- * @param {string} method @param {string} path @param {CallOptions} [options]
- * @returns {Promise<{data: any, etag: string | null}>}
- */
-export async function callFor(method, path, { query, body, etag, signal } = {}) {
+export async function call(method, path, { query, body, etag, signal } = {}) {
 	const url = new URL(path, apiBase);
 	for (const [name, value] of Object.entries(query ?? {})) {
 		if (value) url.searchParams.set(name, value);
 	}
 	/** @type {Record<string, string>} */
 	const headers = { Accept: "application/json" };
-	if (body !== undefined) {
-		headers["Content-Type"] = method === "PATCH" ? "application/merge-patch+json" : "application/json";
-	}
+	if (body) headers["Content-Type"] = `application/${method === "PATCH" ? "merge-patch+" : ""}json`;
 	if (etag) headers["If-Match"] = etag;
 	const timeout = AbortSignal.timeout(LONGEST_MS);
 	let response;
@@ -61,10 +49,9 @@ export async function callFor(method, path, { query, body, etag, signal } = {}) 
 		response = await fetch(url, {
 			method,
 			headers,
-			body: body === undefined ? null : JSON.stringify(body),
+			body: body ? JSON.stringify(body) : null,
 			signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
 			cache: "no-store",
-			credentials: "same-origin",
 			redirect: "error",
 		});
 		text = await response.text();
@@ -74,7 +61,7 @@ export async function callFor(method, path, { query, body, etag, signal } = {}) 
 	}
 	const data = parsed(text);
 	if (!response.ok) throw problem(response, data);
-	return { data, etag: response.headers.get("ETag") };
+	return data;
 }
 
 /** @param {string} method @param {boolean} isLate */

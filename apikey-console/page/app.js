@@ -105,7 +105,7 @@ class ApikeyConsole extends HTMLElement {
 		if (!this.#caller) return;
 		const { key, actor } = this.#caller;
 		// Whoever the host has signed in signs out there.
-		const signOut = key && button("Sign out", () => this.#signOut(), "small quiet");
+		const signOut = key && button("Sign out", () => this.#signOut(), "small");
 		const title = key ? "Signed in with this key" : "Signed in";
 		fill(this.#who, el("span", { class: "name", title }, theirs(key?.name ?? actor)), signOut);
 	}

@@ -4,8 +4,7 @@ import { openDialog } from "./dialog.js";
 import { div, el, fill, p } from "./dom.js";
 import { formOf } from "./form.js";
 import { button, failure } from "./parts.js";
-import { isOver } from "./status.js";
-import { reached } from "./words.js";
+import { isOver, reached } from "./words.js";
 
 /** How many names a preview has. */
 const SHOWN = 20;

@@ -54,7 +54,7 @@ export function group(name, legend, ...content) {
  * Shows an error of the API at the fields that it names, and what it says otherwise above the buttons.
  * @param {HTMLFormElement} form @param {unknown} error
  */
-export function showErrors(form, error) {
+function showErrors(form, error) {
 	clearErrors(form);
 	const rest = /** @type {string[]} */ ([]);
 	const errors = error instanceof Problem ? error.errors : [];
@@ -78,7 +78,7 @@ export function showErrors(form, error) {
 }
 
 /** @param {HTMLFormElement} form */
-export function clearErrors(form) {
+function clearErrors(form) {
 	for (const text of form.querySelectorAll(".error, .form-error")) text.textContent = "";
 	for (const place of form.querySelectorAll(".invalid")) place.classList.remove("invalid");
 	for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");

@@ -8,9 +8,9 @@ import { rotate, secrets } from "./rotate.js";
 import { go, href } from "./router.js";
 import { can, covers } from "./scopes.js";
 import { showSecret } from "./secret.js";
-import { badge, isOver } from "./status.js";
 import { agoExactly, exactly, lastUsed } from "./time.js";
 import { usage } from "./usage.js";
+import { badge, isOver } from "./words.js";
 
 /** @param {Context} ctx @param {string} id */
 export async function showKey(ctx, id) {

@@ -10,8 +10,8 @@ import { button, copyButton, found, head, link, loaded, table } from "./parts.js
 import { end, someoneLeft } from "./revoke.js";
 import { current, href, note } from "./router.js";
 import { can, scopeList } from "./scopes.js";
-import { ALL, badge, word } from "./status.js";
 import { ago, expiry, lastUsed } from "./time.js";
+import { ALL, badge, word } from "./words.js";
 
 const PAGE = "50";
 const FILTERS = ["q", "show", "status", "environment", "service_account", "created_by"];

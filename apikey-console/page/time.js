@@ -19,7 +19,7 @@ const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 /** Says how long ago or ahead a moment is, such as "3 minutes ago". @param {string} moment */
-export function fromNow(moment) {
+function fromNow(moment) {
 	const seconds = (Date.parse(moment) - Date.now()) / 1_000;
 	for (const [unit, length] of UNITS) {
 		const least = unit === "month" ? 2 * length : length;

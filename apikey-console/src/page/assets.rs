@@ -30,7 +30,7 @@ macro_rules! files {
 }
 
 /// All files except the shell.
-const FILES: [(&str, &str); 31] = files![
+const FILES: [(&str, &str); 30] = files![
     "accounts.js",
     "api.js",
     "app.js",
@@ -58,7 +58,6 @@ const FILES: [(&str, &str); 31] = files![
     "scopes.js",
     "secret.js",
     "sign-in.js",
-    "status.js",
     "time.js",
     "usage.js",
     "words.js",

@@ -1,33 +1,58 @@
 /** The page behind a proxy that serves it at a longer path than the service knows. */
 
 import assert from "node:assert/strict";
-import { createServer, request } from "node:http";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test, Visit } from "../harness.mjs";
 import { takeSecret } from "../steps.mjs";
 
-/** A proxy that takes `prefix` off paths, and answers nothing else. */
-async function proxied(prefix, origin) {
-  const { hostname, port } = new URL(origin);
-  const server = createServer((asked, answer) => {
-    if (!asked.url.startsWith(`${prefix}/`)) return answer.writeHead(404).end();
-    const path = asked.url.slice(prefix.length);
-    const options = { hostname, port, path, method: asked.method, agent: false };
-    const passed = request({ ...options, headers: { ...asked.headers, connection: "close" } }, (given) => {
-      const { connection: _, ...headers } = given.headers;
-      answer.writeHead(given.statusCode, headers);
-      given.pipe(answer);
-    });
-    passed.on("error", () => answer.destroy());
-    asked.pipe(passed);
-  });
+/** `NGINX` may say where it is. */
+const NGINX = [process.env.NGINX, "/usr/sbin/nginx", "/usr/bin/nginx"].find((path) => path && existsSync(path));
+
+/** A port that was free a moment ago: nginx does not choose one. */
+async function freePort() {
+  const server = createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return server;
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
-test("a key's life behind a proxy that rewrites paths", async (visit) => {
+/** Starts nginx, which takes `prefix` off paths. Returns its origin, and how to stop it. */
+async function proxied(prefix, origin) {
+  const folder = mkdtempSync(join(tmpdir(), "nginx-"));
+  const port = await freePort();
+  const places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (name) => `${name}_temp_path ${folder}/${name};`,
+  );
+  const lines = [
+    `daemon off; master_process off; pid ${folder}/pid; error_log stderr crit; events {}`,
+    `http { access_log off; ${places.join(" ")}`,
+    `server { listen 127.0.0.1:${port}; location ${prefix}/ { proxy_pass ${origin}/; proxy_set_header Host $http_host; } } }`,
+  ];
+  writeFileSync(join(folder, "nginx.conf"), lines.join("\n"));
+  const nginx = spawn(NGINX, ["-p", folder, "-c", join(folder, "nginx.conf")], { stdio: "inherit" });
+  const ended = new Promise((resolve) => nginx.on("exit", resolve));
+  const stop = async () => {
+    nginx.kill();
+    await ended;
+    rmSync(folder, { recursive: true });
+  };
+  const address = `http://127.0.0.1:${port}`;
+  for (let attempt = 0; !(await fetch(address).catch(() => null)); attempt += 1) {
+    assert.ok(attempt < 100 && nginx.exitCode === null, "nginx does not listen");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return { origin: address, stop };
+}
+
+test("the main screens, and a key's life, behind nginx that rewrites paths", async (visit) => {
+  if (!NGINX && process.env.CI !== "true") return console.log("skipped: no nginx (NGINX may say where it is)");
   const { page: address, key } = visit.service.proxied;
-  const server = await proxied("/acme", new URL(address).origin);
-  const origin = `http://127.0.0.1:${server.address().port}`;
+  const { origin, stop } = await proxied("/acme", new URL(address).origin);
   const behind = new Visit({ page: `${origin}/acme/keys/`, origin, key }, visit.browser, visit.context);
   try {
     const page = await behind.signIn("#/keys/new");
@@ -59,7 +84,6 @@ test("a key's life behind a proxy that rewrites paths", async (visit) => {
     assert.deepEqual(await visit.context.cookies(), []);
     assert.deepEqual(behind.complaints, []);
   } finally {
-    server.closeAllConnections();
-    server.close();
+    await stop();
   }
 });

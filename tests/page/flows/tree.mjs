@@ -1,5 +1,5 @@
 /**
- * What a screen reader is told while a key is created and revoked, as committed in `snapshots`. `UPDATE=1` writes it anew, to
+ * What a screen reader is told while keys are created and revoked, as committed in `snapshots`. `UPDATE=1` writes it anew, to
  * be read before it is committed.
  */
 
@@ -35,3 +35,20 @@ test("a screen reader is told all of creating and revoking a key", async (visit)
   await page.getByText("This is not the key's name.").waitFor();
   await assertTree(page.getByRole("dialog"), "revoke", visit.service);
 });
+
+test(
+  "a screen reader is told what the end of several keys hits, and what is wrong in the form",
+  async (visit) => {
+    for (const name of ["told one", "told two"]) await visit.issue(name);
+    const page = await visit.signIn("#/keys?q=told");
+    await page.getByLabel("Select all on this page").check();
+    await page.getByRole("button", { name: "Revoke…" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("told one").waitFor();
+    await dialog.getByText("told two").waitFor();
+    await dialog.getByRole("button", { name: "Revoke 2 keys" }).click();
+    await dialog.getByText("Say why").waitFor();
+    await assertTree(dialog, "several", visit.service);
+  },
+  { once: true },
+);
