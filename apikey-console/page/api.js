@@ -30,7 +30,8 @@ export class Problem extends Error {
  */
 
 /**
- * Calls the API and returns the JSON of its answer, or null if it has none.
+ * Calls the API and returns the JSON of its answer, or null if it has none. A change of a service with several processes
+ * has `fleet` beside it, which says where it holds.
  * @param {string} method @param {string} path Below `v1/`. @param {CallOptions} [options] @returns {Promise<any>}
  */
 export async function call(method, path, { query, body, etag, signal } = {}) {
@@ -61,7 +62,15 @@ export async function call(method, path, { query, body, etag, signal } = {}) {
 	}
 	const data = parsed(text);
 	if (!response.ok) throw problem(response, data);
-	return data;
+	const fleet = receipt(response.headers.get("Fleet-Receipt"));
+	return fleet ? { ...data, fleet } : data;
+}
+
+/** Reads a dictionary of structured fields: `revision=7, nodes=3, waited-out=("0f…")`. @param {string | null} field */
+function receipt(field) {
+	if (!field) return null;
+	const waited_out = [...field.matchAll(/"(\w+)"/g)].map(([, node]) => node);
+	return { nodes: Number(/\bnodes=(\d+)/.exec(field)?.[1]), waited_out };
 }
 
 /** @param {string} method @param {boolean} isLate */

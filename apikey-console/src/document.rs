@@ -5,7 +5,8 @@ use http::{Method, StatusCode};
 use utoipa::{
     OpenApi, PartialSchema,
     openapi::{
-        self, Components, ContentBuilder, ObjectBuilder, Ref, RefOr, Required, ResponseBuilder, Server, Type,
+        self, Components, ContentBuilder, Header, HeaderBuilder, ObjectBuilder, Ref, RefOr, Required, ResponseBuilder,
+        Server, Type,
         path::{Operation, ParameterBuilder, ParameterIn, PathItem},
         schema::Schema,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -116,6 +117,15 @@ const REFUSALS: [Refusal; 13] = [
     refusal(StatusCode::GATEWAY_TIMEOUT, "UnknownOutcome", When::Changing, "Whether the change was made is not known."),
 ];
 
+/// The header of a change that holds in several processes.
+fn receipt() -> Header {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let description = "Where the change holds, if keys can be cached elsewhere: a dictionary of structured fields \
+        (RFC 9651), with the change's `revision`, the number of processes `nodes`, and as `waited-out` the ids of those that \
+        gave no sign of life until their leases had ended.";
+    HeaderBuilder::new().schema(Some(text)).description(Some(description)).build()
+}
+
 /// The document without its routes.
 pub(crate) fn empty() -> openapi::OpenApi {
     let mut document = Document::openapi();
@@ -208,6 +218,13 @@ pub(crate) fn complete(operation: &mut Operation, path: &str, declaration: &Decl
         if applies {
             let response = RefOr::Ref(Ref::from_response_name(refusal.name));
             operation.responses.responses.insert(refusal.status.as_u16().to_string(), response);
+        }
+    }
+    if declaration.is_change && is_guarded {
+        for (status, response) in &mut operation.responses.responses {
+            if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
+                response.headers.insert("Fleet-Receipt".to_owned(), RefOr::T(receipt()));
+            }
         }
     }
     operation.security = Some(match &declaration.needs {

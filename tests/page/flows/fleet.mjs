@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "../harness.mjs";
 
-/** Adds to what the API answers to these paths on how many processes the change holds. */
+/** Answers to these paths say that the change holds on so many processes. */
 function shared(page, pattern, nodes, ...silent) {
   return page.route(pattern, async (route) => {
     if (route.request().method() === "GET") return route.continue();
@@ -11,8 +11,9 @@ function shared(page, pattern, nodes, ...silent) {
     const headers = { ...route.request().headers(), "sec-fetch-site": "same-origin" };
     const response = await route.fetch({ headers });
     assert.ok(response.ok(), `${response.status()}`);
-    const answer = JSON.parse((await response.text()) || "{}");
-    await route.fulfill({ json: { ...answer, fleet: { revision: 7, nodes, waited_out: silent.shift() ?? [] } } });
+    const out = (silent.shift() ?? []).map((node) => `"${node}"`).join(" ");
+    const receipt = `revision=7, nodes=${nodes}${out && `, waited-out=(${out})`}`;
+    await route.fulfill({ response, headers: { ...response.headers(), "fleet-receipt": receipt } });
   });
 }
 
