@@ -12,12 +12,14 @@
 //!     -d '{"name":"hello.txt","content":"hello, world"}' http://127.0.0.1:3000/files
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/files
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/admin/files/hello.txt
-//! $ READER=$(KEY_OUTPUT=stdout cargo run -q -p actix-quickstart -- issue reader files:read)
+//! $ READER=$(KEY_OUTPUT=stdout cargo run -q -p actix-quickstart -- keys issue reader files:read)
 //! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/files
 //! ```
 
 use std::num::NonZeroU32;
-use std::{collections::BTreeMap, collections::btree_map::Entry, env, io, net::TcpListener, time::Duration};
+use std::{
+    collections::BTreeMap, collections::btree_map::Entry, env, io, net::TcpListener, process::ExitCode, time::Duration,
+};
 
 use actix_apikey::{ApiKey, ApiKeyMiddleware, Checksum, KeyFormat, KeyOutput, Problem, RequireScope, mount, scopes};
 use actix_cors::Cors;
@@ -28,10 +30,12 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, Json, JsonConfig, Path, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, ResponseError};
-use anyhow::{Context, bail};
+use anyhow::Context;
+use apikey_cli::KeysCommand;
 use apikey_console::{Console, Page};
 use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
+use clap::{Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 use tokio::{select, signal, sync::Mutex, time::timeout};
 use tracing_subscriber::filter::LevelFilter;
@@ -77,59 +81,61 @@ fn routes(keys: &KeyManager, client_timeout: Duration) -> impl Fn(&mut ServiceCo
     }
 }
 
+/// A file service behind API keys. Without a command it serves
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Manage API keys
+    Keys(KeysCommand),
+}
+
 #[actix_web::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
     // Standard output is reserved for the address and, on request, for keys.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     // The service itself. All keys belong to one organization here. In a service with customers, each customer is an
     // organization.
-    let host = Actor::host("service", OrganizationId::new("main")?)?;
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => {
-            let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
-            let client_timeout = Duration::from_secs(seconds.get().into());
-            // Bound before a key is created, so that no key is lost if the address is in use.
-            let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
-            let address = listener.local_addr()?;
-            let keys = open_keys().await?.build()?;
-            // The first key has all scopes. It is created once in the life of the database, if it can be shown.
-            if let Err(error) = output.check() {
-                tracing::info!(%error, "no first key is made; the command `issue` makes keys");
-            } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
-                key.show(&output)?;
-            }
-            let routes = routes(&keys, client_timeout);
-            // Any web page may call the service if its user provides a key, because browsers send none by themselves.
-            let cors = || Cors::default().allow_any_origin().send_wildcard().allow_any_method().expose_any_header();
-            let headers = ["authorization", "content-type", "if-match", "if-none-match"];
-            let server = HttpServer::new(move || App::new().configure(&routes).wrap(cors().allowed_headers(headers)))
-                .client_request_timeout(client_timeout)
-                .client_disconnect_timeout(client_timeout)
-                .shutdown_signal(stop_signal()?)
-                .shutdown_timeout(10);
-            println!("manage keys at http://{address}/keys/");
-            println!("listening on http://{address}");
-            server.listen(listener)?.run().await?;
-            // Writes the remaining usage.
-            keys.shutdown().await;
-        }
-        ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
-            output.check().context("KEY_OUTPUT")?;
-            let key = open_keys()
-                .await?
-                .without_requests()
-                .build()?
-                .issue(&host, NewKey::new(name).scopes(scopes.iter().copied()))
-                .await?;
-            eprintln!("issued {} to {name}", key.id());
-            key.show(&output)?;
-        }
-        _ => bail!("usage: actix-quickstart [issue NAME [SCOPE]...]"),
+    let organization = OrganizationId::new("main")?;
+    if let Some(Command::Keys(command)) = arguments.command {
+        let keys = open_keys().await?.without_requests().build()?;
+        return Ok(command.run(&keys, &organization).await);
     }
-    Ok(())
+    let host = Actor::host("service", organization)?;
+    let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+    let client_timeout = Duration::from_secs(seconds.get().into());
+    // Bound before a key is created, so that no key is lost if the address is in use.
+    let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
+    let address = listener.local_addr()?;
+    let keys = open_keys().await?.build()?;
+    // The first key has all scopes. It is created once in the life of the database, if it can be shown.
+    if let Err(error) = output.check() {
+        tracing::info!(%error, "no first key is made; the command `keys issue` makes keys");
+    } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
+        key.show(&output)?;
+    }
+    let routes = routes(&keys, client_timeout);
+    // Any web page may call the service if its user provides a key, because browsers send none by themselves.
+    let cors = || Cors::default().allow_any_origin().send_wildcard().allow_any_method().expose_any_header();
+    let headers = ["authorization", "content-type", "if-match", "if-none-match"];
+    let server = HttpServer::new(move || App::new().configure(&routes).wrap(cors().allowed_headers(headers)))
+        .client_request_timeout(client_timeout)
+        .client_disconnect_timeout(client_timeout)
+        .shutdown_signal(stop_signal()?)
+        .shutdown_timeout(10);
+    println!("manage keys at http://{address}/keys/");
+    println!("listening on http://{address}");
+    server.listen(listener)?.run().await?;
+    // Writes the remaining usage.
+    keys.shutdown().await;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Limits the time of a request with its body. actix limits the head alone.

@@ -9,7 +9,7 @@
 //! ```console
 //! $ curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
 //!     -d '{"id":"card-1842","reason":"lost"}' http://127.0.0.1:3000/revocations
-//! $ AUTHORIZER=$(KEY_OUTPUT=stdout cargo run -q -p authority-api -- issue production-authorizer authorizer)
+//! $ AUTHORIZER=$(KEY_OUTPUT=stdout cargo run -q -p authority-api -- keys issue production-authorizer authorizer)
 //! $ curl -H "Authorization: Bearer $AUTHORIZER" http://127.0.0.1:3000/revocations/card-1842/check
 //! $ curl -H "Authorization: Bearer $AUTHORIZER" http://127.0.0.1:3000/revocation-list
 //! $ curl http://127.0.0.1:3000/.well-known/jwks.json
@@ -19,13 +19,15 @@ mod authority;
 mod routes;
 mod signer;
 
-use std::{env, io, net::TcpListener, num::NonZeroU32, time::Duration};
+use std::{env, io, net::TcpListener, num::NonZeroU32, process::ExitCode, time::Duration};
 
 use actix_apikey::{Alphabet, Checksum, KeyFormat, KeyOutput};
 use actix_web::{App, HttpServer};
-use anyhow::{Context, bail};
+use anyhow::Context;
+use apikey_cli::KeysCommand;
 use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
+use clap::{Parser, Subcommand};
 use tokio::{select, signal};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -38,8 +40,22 @@ async fn open_keys(url: &str) -> anyhow::Result<KeyManagerBuilder> {
     Ok(keys.authenticator(|authenticator| authenticator.realm("authority")))
 }
 
+/// A list of revoked ids behind API keys. Without a command it serves
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Manage API keys
+    Keys(KeysCommand),
+}
+
 #[actix_web::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
     // Standard output is reserved for the address and, on request, for keys.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
@@ -47,43 +63,35 @@ async fn main() -> anyhow::Result<()> {
     let database = setting("DATABASE_URL", "sqlite:api-keys.db");
     // The service itself. All keys belong to one organization here. In a service with customers, each customer is an
     // organization.
-    let host = Actor::host("service", OrganizationId::new("main")?)?;
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => {
-            let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
-            let client_timeout = Duration::from_secs(seconds.get().into());
-            // Bound before a key is created, so that no key is lost if the address is in use.
-            let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
-            let keys = open_keys(&database).await?.build()?;
-            let authority = authority::Authority::open(&database, env::var("SIGNING_KEY").ok()).await?;
-            // The first key has all scopes. It is created once in the life of the database, if it can be shown.
-            if let Err(error) = output.check() {
-                tracing::info!(%error, "no first key is made; the command `issue` makes keys");
-            } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["admin"])).await? {
-                key.show(&output)?;
-            }
-            let routes = routes::routes(&keys, authority, client_timeout);
-            let server = HttpServer::new(move || App::new().configure(&routes))
-                .client_request_timeout(client_timeout)
-                .client_disconnect_timeout(client_timeout)
-                .shutdown_signal(stop_signal()?)
-                .shutdown_timeout(10);
-            println!("listening on http://{}", listener.local_addr()?);
-            server.listen(listener)?.run().await?;
-            // Writes the remaining usage.
-            keys.shutdown().await;
-        }
-        ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
-            output.check().context("KEY_OUTPUT")?;
-            let key = NewKey::new(name).scopes(scopes.iter().copied());
-            let key = open_keys(&database).await?.without_requests().build()?.issue(&host, key).await?;
-            eprintln!("issued {} to {name}", key.id());
-            key.show(&output)?;
-        }
-        _ => bail!("usage: authority-api [issue NAME [SCOPE]...]"),
+    let organization = OrganizationId::new("main")?;
+    if let Some(Command::Keys(command)) = arguments.command {
+        let keys = open_keys(&database).await?.without_requests().build()?;
+        return Ok(command.run(&keys, &organization).await);
     }
-    Ok(())
+    let host = Actor::host("service", organization)?;
+    let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+    let client_timeout = Duration::from_secs(seconds.get().into());
+    // Bound before a key is created, so that no key is lost if the address is in use.
+    let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
+    let keys = open_keys(&database).await?.build()?;
+    let authority = authority::Authority::open(&database, env::var("SIGNING_KEY").ok()).await?;
+    // The first key has all scopes. It is created once in the life of the database, if it can be shown.
+    if let Err(error) = output.check() {
+        tracing::info!(%error, "no first key is made; the command `keys issue` makes keys");
+    } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["admin"])).await? {
+        key.show(&output)?;
+    }
+    let routes = routes::routes(&keys, authority, client_timeout);
+    let server = HttpServer::new(move || App::new().configure(&routes))
+        .client_request_timeout(client_timeout)
+        .client_disconnect_timeout(client_timeout)
+        .shutdown_signal(stop_signal()?)
+        .shutdown_timeout(10);
+    println!("listening on http://{}", listener.local_addr()?);
+    server.listen(listener)?.run().await?;
+    // Writes the remaining usage.
+    keys.shutdown().await;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Completes on Ctrl-C or SIGTERM. actix's own handler would cut off requests on Ctrl-C.

@@ -12,16 +12,18 @@
 //!     -d '{"name":"hello.txt","content":"hello, world"}' http://127.0.0.1:3000/files
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/files
 //! $ curl -i -X DELETE -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/admin/files/hello.txt
-//! $ READER=$(KEY_OUTPUT=stdout cargo run -q -p axum-quickstart -- issue reader files:read)
+//! $ READER=$(KEY_OUTPUT=stdout cargo run -q -p axum-quickstart -- keys issue reader files:read)
 //! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/files
 //! ```
 
 use std::time::Duration;
 use std::{
-    collections::BTreeMap, collections::btree_map::Entry, env, io, net::TcpListener, num::NonZeroU32, sync::Arc,
+    collections::BTreeMap, collections::btree_map::Entry, env, io, net::TcpListener, num::NonZeroU32,
+    process::ExitCode, sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use apikey_cli::KeysCommand;
 use apikey_console::{Console, Page};
 use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
@@ -30,6 +32,7 @@ use axum::http::{StatusCode, header::*};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use axum_apikey::{ApiKey, ApiKeyLayer, Checksum, KeyFormat, KeyOutput, LingerLayer, Problem, RequireScope, scopes};
+use clap::{Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 use tokio::{select, signal, sync::Mutex};
 use tower_http::{cors::CorsLayer, timeout::TimeoutLayer};
@@ -76,47 +79,49 @@ fn app(keys: &KeyManager, client_timeout: Duration) -> Router {
         .layer(LingerLayer::new())
 }
 
+/// A file service behind API keys. Without a command it serves
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Manage API keys
+    Keys(KeysCommand),
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
     // Standard output is reserved for the address and, on request, for keys.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     // The service itself. All keys belong to one organization here. In a service with customers, each customer is an
     // organization.
-    let host = Actor::host("service", OrganizationId::new("main")?)?;
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => {
-            let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
-            let client_timeout = Duration::from_secs(seconds.get().into());
-            // Bound before a key is created, so that no key is lost if the address is in use.
-            let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
-            let keys = open_keys().await?.build()?;
-            // The first key has all scopes. It is created once in the life of the database, if it can be shown.
-            if let Err(error) = output.check() {
-                tracing::info!(%error, "no first key is made; the command `issue` makes keys");
-            } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
-                key.show(&output)?;
-            }
-            serve(listener, app(&keys, client_timeout), client_timeout).await?;
-            // Writes the remaining usage.
-            keys.shutdown().await;
-        }
-        ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
-            output.check().context("KEY_OUTPUT")?;
-            let key = open_keys()
-                .await?
-                .without_requests()
-                .build()?
-                .issue(&host, NewKey::new(name).scopes(scopes.iter().copied()))
-                .await?;
-            eprintln!("issued {} to {name}", key.id());
-            key.show(&output)?;
-        }
-        _ => bail!("usage: axum-quickstart [issue NAME [SCOPE]...]"),
+    let organization = OrganizationId::new("main")?;
+    if let Some(Command::Keys(command)) = arguments.command {
+        let keys = open_keys().await?.without_requests().build()?;
+        return Ok(command.run(&keys, &organization).await);
     }
-    Ok(())
+    let host = Actor::host("service", organization)?;
+    let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+    let client_timeout = Duration::from_secs(seconds.get().into());
+    // Bound before a key is created, so that no key is lost if the address is in use.
+    let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
+    let keys = open_keys().await?.build()?;
+    // The first key has all scopes. It is created once in the life of the database, if it can be shown.
+    if let Err(error) = output.check() {
+        tracing::info!(%error, "no first key is made; the command `keys issue` makes keys");
+    } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
+        key.show(&output)?;
+    }
+    serve(listener, app(&keys, client_timeout), client_timeout).await?;
+    // Writes the remaining usage.
+    keys.shutdown().await;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Serves until shutdown. `axum::serve` would wait for slow clients without a limit.

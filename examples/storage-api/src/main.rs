@@ -11,7 +11,7 @@
 //!     -d '{"description":"the website"}' http://127.0.0.1:3000/v1/environments/website
 //! $ curl -X PUT -H "Authorization: Bearer $KEY" \
 //!     -d 'hello, world' http://127.0.0.1:3000/v1/environments/website/files/hello.txt/content
-//! $ READER=$(KEY_OUTPUT=stdout cargo run -q -p storage-api -- issue website-reader files:read)
+//! $ READER=$(KEY_OUTPUT=stdout cargo run -q -p storage-api -- keys issue website-reader files:read)
 //! $ curl -H "Authorization: Bearer $READER" http://127.0.0.1:3000/v1/environments/website/files/hello.txt/content
 //! $ curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/keys/v1/api-keys
 //! ```
@@ -19,13 +19,15 @@
 mod routes;
 mod store;
 
-use std::{env, io, net::TcpListener, num::NonZeroU32, time::Duration};
+use std::{env, io, net::TcpListener, num::NonZeroU32, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
+use apikey_cli::KeysCommand;
 use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
 use axum::Router;
 use axum_apikey::{Checksum, KeyFormat, KeyOutput};
+use clap::{Parser, Subcommand};
 use tokio::{select, signal};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -43,8 +45,22 @@ async fn open_keys(environment: &'static str, other: &str) -> anyhow::Result<Key
         .authenticator(move |authenticator| authenticator.realm("storage").environments([environment])))
 }
 
+/// A storage service behind API keys. Without a command it serves
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Manage API keys
+    Keys(KeysCommand),
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
     let log: LevelFilter = setting("LOG", "info").parse().context("LOG")?;
     // Standard output is reserved for the address and, on request, for keys.
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
@@ -57,36 +73,28 @@ async fn main() -> anyhow::Result<()> {
     // The service itself. The keys of an environment belong to one organization, so that even in a shared database,
     // administrators can't see the other environment's keys. In a service with customers, each customer is an
     // organization in each environment.
-    let host = Actor::host("service", OrganizationId::new(environment)?)?;
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => {
-            let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
-            let client_timeout = Duration::from_secs(seconds.get().into());
-            // Bound before a key is created, so that no key is lost if the address is in use.
-            let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
-            let keys = open_keys(environment, other).await?.build()?;
-            // The first key has all scopes. It is created once in the life of the database, if it can be shown.
-            if let Err(error) = output.check() {
-                tracing::info!(%error, "no first key is made; the command `issue` makes keys");
-            } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
-                key.show(&output)?;
-            }
-            let service = routes::Service { environment, keys: keys.clone(), host, kept: Default::default() };
-            serve(listener, routes::app(service, client_timeout), client_timeout).await?;
-            // Writes the remaining usage.
-            keys.shutdown().await;
-        }
-        ["issue", name, ref scopes @ ..] if !name.starts_with('-') => {
-            output.check().context("KEY_OUTPUT")?;
-            let key = NewKey::new(name).scopes(scopes.iter().copied());
-            let key = open_keys(environment, other).await?.without_requests().build()?.issue(&host, key).await?;
-            eprintln!("issued {} to {name}", key.id());
-            key.show(&output)?;
-        }
-        _ => bail!("usage: storage-api [issue NAME [SCOPE]...]"),
+    let organization = OrganizationId::new(environment)?;
+    if let Some(Command::Keys(command)) = arguments.command {
+        let keys = open_keys(environment, other).await?.without_requests().build()?;
+        return Ok(command.run(&keys, &organization).await);
     }
-    Ok(())
+    let host = Actor::host("service", organization)?;
+    let seconds: NonZeroU32 = setting("CLIENT_TIMEOUT", "30").parse().context("CLIENT_TIMEOUT")?;
+    let client_timeout = Duration::from_secs(seconds.get().into());
+    // Bound before a key is created, so that no key is lost if the address is in use.
+    let listener = TcpListener::bind(setting("ADDR", "127.0.0.1:3000")).context("ADDR")?;
+    let keys = open_keys(environment, other).await?.build()?;
+    // The first key has all scopes. It is created once in the life of the database, if it can be shown.
+    if let Err(error) = output.check() {
+        tracing::info!(%error, "no first key is made; the command `keys issue` makes keys");
+    } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
+        key.show(&output)?;
+    }
+    let service = routes::Service { environment, keys: keys.clone(), host, kept: Default::default() };
+    serve(listener, routes::app(service, client_timeout), client_timeout).await?;
+    // Writes the remaining usage.
+    keys.shutdown().await;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Serves until shutdown. `axum::serve` would wait for slow clients without a limit.

@@ -149,7 +149,7 @@ fn given_a_key_that_may_not_grant_when_it_issues_keys_then_it_is_refused() {
 
 #[test]
 fn given_a_mistyped_role_when_a_key_is_issued_then_it_is_named() {
-    let (status, _, err) = Folder::new().launch_with(&["issue", "one", "autorizer"], &[]).end();
-    assert_eq!(status.code(), Some(1));
+    let (status, _, err) = Folder::new().launch_with(&["keys", "issue", "one", "autorizer"], &[]).end();
+    assert_eq!(status.code(), Some(2));
     assert!(err.iter().any(|line| line.contains("scopes[0]") && line.contains("autorizer")), "{err:?}");
 }

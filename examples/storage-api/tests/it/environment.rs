@@ -81,7 +81,7 @@ fn given_a_shared_database_when_test_s_keys_are_managed_then_live_s_are_not_ther
 #[test]
 fn given_an_environment_that_is_not_known_when_started_then_it_ends_and_says_so() {
     let folder = Folder::new();
-    for arguments in [&[][..], &["issue", "reader"]] {
+    for arguments in [&[][..], &["keys", "issue", "reader"]] {
         let settings = [("ADDR", "127.0.0.1:0"), ("ENVIRONMENT", "staging")];
         let (status, out, err) = folder.launch_with(arguments, &settings).end();
         assert_eq!((status.code(), out.len()), (Some(1), 0), "{err:?}");
