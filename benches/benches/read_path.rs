@@ -12,8 +12,9 @@ use apikey_benches::{
     keys::{self, Order},
     rounds::{median, ready_now, turn},
 };
-use tower::Service;
-use tower_apikey::{Scope, ScopeSet};
+use apikey_manager::{Actor, Fleet, KeyManager, KeyManagerBuilder, MemoryStore, NewKey, OrganizationId};
+use tower::{Layer, Service};
+use tower_apikey::{ApiKeyLayer, KeyFormat, Scope, ScopeSet};
 
 /// Requests in a turn. Few, so that preparing a turn doesn't evict the tables from the caches.
 const BATCH: usize = 64;
@@ -33,8 +34,58 @@ fn main() {
     for count in [1, 10_000] {
         two_threads(count, runs, turns * BATCH);
     }
+    println!("\na process that holds a lease beside one that needs none: ns a call");
+    for count in [1, 10_000] {
+        lease(count, runs, turns);
+    }
     println!();
     scope_check(runs);
+}
+
+/// The manager's own authenticators, so that usage is counted, too.
+fn lease(count: usize, runs: usize, turns: usize) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let managed = |fleet: Option<Fleet>| {
+        runtime.block_on(async {
+            let format = KeyFormat::builder("bench").build().expect("a format");
+            let builder = KeyManager::builder(MemoryStore::new())
+                .format(format)
+                .authenticator(move |builder| builder.cache_capacity(2 * count + 1_000));
+            let builder = fleet.into_iter().fold(builder, KeyManagerBuilder::fleet);
+            let manager = builder.build().expect("a manager");
+            let host = Actor::host("bench", OrganizationId::new("bench").expect("an id")).expect("an actor");
+            let mut service = ApiKeyLayer::new(manager.authenticator()).layer(Bare);
+            let mut keys = Vec::with_capacity(count);
+            for n in 0..count {
+                let issued = manager.issue(&host, NewKey::new(format!("key {n}"))).await.expect("a key");
+                keys.push(issued.secret().expose_secret().to_owned());
+                service.call(keys::request(&keys[n])).await.expect("no error");
+            }
+            (manager, service, keys)
+        })
+    };
+    let (mut plain, mut leased) = (managed(None), managed(Some(Fleet::new())));
+    let mut order = Order::new(count as u64);
+    let mut results = [const { Vec::new() }; 2];
+    for _ in 0..runs {
+        let mut nanos = [0.0; 2];
+        for number in 0..turns {
+            let drawn: Vec<_> = (0..BATCH).map(|_| order.below(count)).collect();
+            for place in 0..2 {
+                let contender = (place + number) % 2;
+                let (_, service, keys) = if contender == 0 { &mut plain } else { &mut leased };
+                let requests = drawn.iter().map(|n| keys::request(&keys[*n])).collect();
+                nanos[contender] += turn(service, requests).as_nanos() as f64;
+            }
+        }
+        for (result, nanos) in results.iter_mut().zip(nanos) {
+            result.push(nanos / (turns * BATCH) as f64);
+        }
+    }
+    let ratio = median(&mut results[1].iter().zip(&results[0]).map(|(a, b)| a / b).collect::<Vec<_>>());
+    let [plain, leased] = results.map(|mut result| median(&mut result));
+    println!("{count:>9}  without {plain:>5.0}  with {leased:>5.0}   with/without {ratio:.2}");
 }
 
 fn one_thread(count: usize, runs: usize, turns: usize) {
