@@ -173,7 +173,9 @@ impl Database {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool, is_own } => {
                 if *is_own {
-                    pool.close().await;
+                    // A listener has a connection of the pool, which would be waited for. One that waits hears of the end.
+                    let deaf = async { *self.ear.lock().await = crate::hints::postgres::Ear::Deaf };
+                    tokio::join!(pool.close(), deaf);
                 }
             }
         }
