@@ -52,6 +52,7 @@ mod backoff;
 mod error;
 mod events;
 mod fleet;
+mod floor;
 mod idempotency;
 mod import;
 mod limits;

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::timeout};
 
 use crate::{
-    fleet::State,
+    floor::Floor,
     store::{Found, FoundKey, KeyStore, Lookup, StoreError},
 };
 
@@ -31,7 +31,7 @@ where
 {
     store: Arc<S>,
     /// Tells how old an answer may be.
-    state: Arc<State>,
+    floor: Arc<Floor>,
     queue: Arc<Mutex<Queue>>,
     /// The runtime of statements. The caller's may end before a connection that was opened on it.
     runtime: Handle,
@@ -66,8 +66,8 @@ impl Find for dyn KeyStore {
 
 impl<S: Find + ?Sized> StoreResolver<S> {
     /// Runs its statements on `runtime`.
-    pub(crate) fn new(store: Arc<S>, state: Arc<State>, runtime: Handle) -> Self {
-        StoreResolver { store, state, queue: Arc::default(), runtime }
+    pub(crate) fn new(store: Arc<S>, floor: Arc<Floor>, runtime: Handle) -> Self {
+        StoreResolver { store, floor, queue: Arc::default(), runtime }
     }
 
     /// Looks up secrets of requests under way. A server that has fallen behind is an error.
@@ -79,7 +79,7 @@ impl<S: Find + ?Sized> StoreResolver<S> {
     }
 
     fn begin_load(&self) -> Result<Load, BoxError> {
-        self.state.begin_load().ok_or_else(|| "this process does not know what others have changed".into())
+        self.floor.begin_load().ok_or_else(|| "this process does not know what others have changed".into())
     }
 
     /// Queues a lookup, and spawns a task for the queue if there is a free statement.
@@ -324,7 +324,7 @@ mod tests {
     fn slow(turns: usize) -> (Arc<Slow>, StoreResolver<Slow>) {
         let store =
             Arc::new(Slow { turns: Semaphore::new(turns), asked: Mutex::default(), panics: AtomicUsize::new(0) });
-        (Arc::clone(&store), StoreResolver::new(store, State::only(), Handle::current()))
+        (Arc::clone(&store), StoreResolver::new(store, Floor::only(), Handle::current()))
     }
 
     fn found(digest: &KeyDigest) -> FoundKey {
@@ -370,19 +370,19 @@ mod tests {
     #[tokio::test]
     async fn given_an_answer_of_a_server_that_has_fallen_behind_when_looked_up_then_it_is_an_error_found_or_not() {
         let store = Arc::new(Slow { turns: Semaphore::new(100), asked: Mutex::default(), panics: AtomicUsize::new(0) });
-        let state = State::new();
-        let resolver = StoreResolver::new(store, Arc::clone(&state), Handle::current());
+        let floor = Arc::<Floor>::default();
+        let resolver = StoreResolver::new(store, Arc::clone(&floor), Handle::current());
         let key = [digest(true, 1)];
         assert!(resolver.look_up(&key).await.is_err(), "it has not joined");
         // The store answers at revision 1.
-        state.join(Revision::new(1));
+        floor.join(Revision::new(1));
         assert_eq!(resolver.look_up(&key).await.unwrap().len(), 1);
-        state.raise(Revision::new(2));
+        floor.raise(Revision::new(2));
         for digests in [key, [digest(false, 1)]] {
             let error = resolver.look_up(&digests).await.unwrap_err();
             assert!(error.to_string().contains("fallen behind"), "{error}");
         }
-        state.forget();
+        floor.forget();
         assert!(resolver.look_up(&[digest(true, 1)]).await.is_err(), "it has lost its place");
     }
 

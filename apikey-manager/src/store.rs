@@ -456,6 +456,12 @@ enum Kind {
 }
 
 impl StoreError {
+    /// Formats the error and its cause.
+    pub(crate) fn described(&self) -> String {
+        let cause = self.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("{self}{cause}")
+    }
+
     /// The store can't be reached, is too slow, or is read-only. Nothing was changed.
     #[must_use]
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

@@ -33,7 +33,7 @@ pub(super) fn spawn(state: Arc<State>, store: Arc<dyn KeyStore>, runtime: &Handl
                     tracing::error!(target: "apikey", why, "no request is accepted");
                     state.fail(began, why.to_owned());
                 }
-                Err(error) => state.fail(began, crate::manager::describe(&error)),
+                Err(error) => state.fail(began, error.described()),
             }
             let _ = tokio::time::timeout(TRIES_EVERY, state.woken()).await;
         }

@@ -141,7 +141,7 @@ impl Membership {
 
     /// Tells that this process has committed the change with this revision, before its effects are applied here.
     pub(crate) fn has_committed(&self, revision: u64) {
-        self.state.raise(apikey_fleet::Revision::new(revision));
+        self.state.floor().raise(apikey_fleet::Revision::new(revision));
     }
 
     /// Checks whether requests with cached keys are accepted, and waits for a moment if they are not yet.

@@ -53,7 +53,7 @@ pub(super) fn spawn(served: Served) -> Result<(), StoreError> {
                     // The next run has another id, and joins with an empty cache.
                     Err(_) => {
                         served.state.withdraw();
-                        served.state.forget();
+                        served.state.floor().forget();
                         tracing::error!(target: "apikey", "the renewal of the lease panicked");
                         tokio::time::sleep(AFTER_A_PANIC).await;
                     }
@@ -190,13 +190,13 @@ impl Driver {
                 Effect::Withdraw => state.withdraw(),
                 Effect::Flush { joined } => {
                     match joined {
-                        Some(revision) => state.join(revision),
-                        None => state.forget(),
+                        Some(revision) => state.floor().join(revision),
+                        None => state.floor().forget(),
                     }
                     self.recheck.add(authenticator.doubt(None));
                 }
                 Effect::Apply { changes, to } => {
-                    state.raise(to);
+                    state.floor().raise(to);
                     self.invalidate(&authenticator, changes);
                 }
                 Effect::Hold(lease) => {
@@ -236,7 +236,7 @@ impl Driver {
         self.node.give_up();
         telemetry::renewed(Renewal::Failed, clock::now().saturating_since(began));
         let why = match failed {
-            Failed::Store(error) => crate::manager::describe(error),
+            Failed::Store(error) => error.described(),
             Failed::Late => "the store takes longer than a lease lasts".to_owned(),
             Failed::Uncounted(uncounted) => uncounted.to_string(),
             Failed::NotAlone => "another process uses the database alone; end it, or let it join".to_owned(),

@@ -11,14 +11,16 @@ use std::{
 };
 
 use apikey_core::TrustGate;
-use apikey_fleet::{Arrival, Frontier, Lease, Load, Moment, NodeId, Revision};
+use apikey_fleet::{Arrival, Lease, Moment, NodeId, Revision};
 use tokio::sync::{Notify, watch};
 
 use super::clock;
+use crate::floor::Floor;
 
 /// Shared by requests, changes and the thread that renews.
 pub(crate) struct State {
     lease: AtomicU64,
+    floor: Arc<Floor>,
     shared: Mutex<Shared>,
     /// The last renewal that succeeded or failed.
     renewed: watch::Sender<Renewed>,
@@ -28,7 +30,6 @@ pub(crate) struct State {
 }
 
 struct Shared {
-    frontier: Frontier,
     /// The latest request that waits for a renewal.
     wanted: Option<Arrival>,
     own: Option<NodeId>,
@@ -45,11 +46,11 @@ struct Renewed {
 
 impl State {
     /// A process that has not joined.
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(floor: Arc<Floor>) -> Arc<Self> {
         Arc::new(State {
+            floor,
             lease: AtomicU64::new(Lease::NONE.to_bits()),
             shared: Mutex::new(Shared {
-                frontier: Frontier::default(),
                 wanted: None,
                 own: None,
                 is_stopped: false,
@@ -61,16 +62,9 @@ impl State {
         })
     }
 
-    /// A process that needs no lease, because nobody else can open its store.
-    pub(crate) fn only() -> Arc<Self> {
-        let state = State::new();
-        state.open_for_ever();
-        state
-    }
-
     /// Opens a process that needs no lease.
     pub(super) fn open_for_ever(&self) {
-        self.join(Revision::ZERO);
+        self.floor.join(Revision::ZERO);
         self.hold(Lease::until(Moment::from_nanos(u64::MAX)));
         self.release(clock::now());
     }
@@ -80,9 +74,8 @@ impl State {
         Lease::from_bits(self.lease.load(Ordering::Acquire)).covers(now)
     }
 
-    /// Returns what a lookup needs that begins now, or `None` while this process has not joined.
-    pub(crate) fn begin_load(&self) -> Option<Load> {
-        self.lock().frontier.begin_load()
+    pub(super) fn floor(&self) -> &Floor {
+        &self.floor
     }
 
     /// Waits for a renewal that begins from now on. Returns `false` if it fails.
@@ -136,23 +129,6 @@ impl State {
 
     pub(super) fn withdraw(&self) {
         self.lease.store(Lease::NONE.to_bits(), Ordering::Release);
-    }
-
-    /// An answer of the store that is older is not used from now on.
-    ///
-    /// The floor is raised before the effects of the change are applied. A lookup in between is only judged more strictly
-    /// than it need be, so that the two need no common lock.
-    pub(crate) fn raise(&self, to: Revision) {
-        self.lock().frontier.raise(to);
-    }
-
-    /// The same holds here: lookups that begin before the cache is emptied don't fill it.
-    pub(crate) fn join(&self, at: Revision) {
-        self.lock().frontier.join(at);
-    }
-
-    pub(crate) fn forget(&self) {
-        self.lock().frontier.forget();
     }
 
     pub(super) fn hold(&self, lease: Lease) {

@@ -17,6 +17,7 @@ use crate::{
     activity::{ActivityLog, ActivitySettings},
     events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
     fleet::{Fleet, Gate, Membership, Part, State},
+    floor::Floor,
     limits::{Limits, LimitsOf},
     resolver::{LOOKUPS, StoreResolver},
     rights::management_scopes,
@@ -320,8 +321,9 @@ impl KeyManagerBuilder {
             None if store.fleet().is_shared() => Part::member(&Fleet::new())?,
             _ => Part::Only,
         };
-        let state = if matches!(part, Part::Only) { State::only() } else { State::new() };
-        let resolver = Arc::new(StoreResolver::new(Arc::clone(&store), Arc::clone(&state), runtime.clone()));
+        let floor = if matches!(part, Part::Only) { Floor::only() } else { Arc::default() };
+        let resolver = Arc::new(StoreResolver::new(Arc::clone(&store), Arc::clone(&floor), runtime.clone()));
+        let state = State::new(floor);
         // Many lookups share one statement, so far more of them may wait than a store could answer one by one.
         let mut builder = configure(Authenticator::builder(Arc::clone(&resolver)).resolver_concurrency(LOOKUPS));
         if !matches!(part, Part::Only) {

@@ -195,7 +195,7 @@ impl KeyManager {
         let store = Arc::clone(&self.0.store);
         // On a task, so that callers that go away neither cancel nor repeat it.
         let check = self.0.runtime.spawn(async move {
-            let result = store.check().await.map_err(|error| describe(&error));
+            let result = store.check().await.map_err(|error| error.described());
             checked.insert((Instant::now(), result)).1.clone()
         });
         check.await.map_err(StoreError::unavailable)?.map_err(StoreError::unavailable)
@@ -245,12 +245,6 @@ impl KeyManager {
             },
         }
     }
-}
-
-/// Formats an error and its causes.
-pub(crate) fn describe(error: &StoreError) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("{error}{cause}")
 }
 
 impl fmt::Debug for KeyManager {
