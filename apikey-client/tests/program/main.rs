@@ -2,6 +2,10 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
+mod interrupted;
+mod keyring;
+mod terminal;
+
 use std::{
     env, fs,
     io::Write,
@@ -19,10 +23,13 @@ use tokio::{net::TcpListener, runtime::Runtime};
 
 /// A service with one key, and a home without a keyring for the program.
 struct Stand {
-    runtime: Runtime,
+    /// Runs the service.
+    _runtime: Runtime,
     home: TempDir,
     host: String,
     key: String,
+    /// The address of a D-Bus session, where a keyring may be.
+    bus: String,
 }
 
 impl Stand {
@@ -50,15 +57,15 @@ impl Stand {
             tokio::spawn(async move { axum::serve(elsewhere, Router::new().route("/", get(authorization))).await });
             (host, key)
         });
-        Stand { runtime, home: tempfile::tempdir().unwrap(), host, key }
+        let bus = "unix:path=/nonexistent".to_owned();
+        Stand { _runtime: runtime, home: tempfile::tempdir().unwrap(), host, key, bus }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(["--host", &self.host]).args(arguments);
         command.env("HOME", self.home.path()).env("XDG_CONFIG_HOME", self.home.path());
-        // No keyring is there.
-        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").env_remove("REGISTRY_API_KEY");
+        command.env("DBUS_SESSION_BUS_ADDRESS", &self.bus).env_remove("REGISTRY_API_KEY");
         command
     }
 
@@ -77,19 +84,44 @@ impl Stand {
         assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     }
 
+    /// Runs the program under strace, which kills it at the `step`-th of the system calls `call`.
+    fn run_killed_at(&self, arguments: &[&str], input: &str, call: &str, step: usize) -> Output {
+        let plain = self.command(arguments);
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={call}:signal=KILL:when={step}")]);
+        traced.arg(plain.get_program()).args(plain.get_args());
+        traced.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child = traced.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
     fn key_file(&self) -> PathBuf {
         let files = fs::read_dir(self.home.path().join("registry")).unwrap().map(|entry| entry.unwrap().path());
         files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "key")).unwrap()
     }
 
     fn note(&self) -> String {
-        fs::read_to_string(self.key_file().with_extension("rotation")).unwrap()
+        let files = fs::read_dir(self.home.path().join("registry")).unwrap().map(|entry| entry.unwrap().path());
+        let note = files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "rotation"));
+        fs::read_to_string(note.unwrap()).unwrap()
     }
 }
 
 fn program() -> PathBuf {
     // target/debug/deps/program-… is this test, target/debug/examples/registry the program.
     env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/registry")
+}
+
+/// Returns `false`, and says so, if a program that a test needs is missing.
+fn has(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).any(|folder| folder.join(program).exists());
+    if !found {
+        assert!(env::var("CI").as_deref() != Ok("true"), "CI=true, and there is no {program}");
+        eprintln!("skipped: no {program}");
+    }
+    found
 }
 
 fn text(output: &Output) -> String {
@@ -192,45 +224,4 @@ fn given_a_signed_in_program_when_it_signs_out_then_the_key_is_forgotten_and_rev
     assert_eq!(stand.run(&["logout", "--revoke"], "").status.code(), Some(0));
     let again = stand.run(&["login", "--with-token", "--insecure-storage"], &stand.key);
     assert_eq!(again.status.code(), Some(1), "{}", text(&again));
-}
-
-/// The program is killed at each of its system calls that change something in turn, and the stored key must work after each.
-#[test]
-fn given_rotation_when_killed_at_any_step_then_the_stored_key_is_valid() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        assert!(env::var("CI").as_deref() != Ok("true"), "CI=true, and there is no strace");
-        eprintln!("skipped: no strace");
-        return;
-    }
-    let stand = Stand::new();
-    stand.sign_in();
-    // Those that change a file or the service. Each is a step of its own.
-    let calls = ["ftruncate", "fsync", "rename", "connect", "sendto"];
-    let (mut killed, mut noted) = (0, 0);
-    for (call, step) in calls.iter().flat_map(|call| (1..=6).map(move |step| (call, step))) {
-        let mut plain = stand.command(&["rotate"]);
-        let mut traced = Command::new("strace");
-        traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={call}:signal=KILL:when={step}")]);
-        traced.arg(plain.get_program()).args(plain.get_args());
-        traced.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let output = traced.output().unwrap();
-        let status = stand.run(&["status"], "");
-        assert_eq!(status.status.code(), Some(0), "at {call} {step}: {}", text(&status));
-        if output.status.success() {
-            continue;
-        }
-        killed += 1;
-        if !stand.note().is_empty() {
-            noted += 1;
-            assert!(text(&status).contains("interrupted"), "{}", text(&status));
-            if noted % 2 == 0 {
-                let output = plain.output().unwrap();
-                assert!(output.status.success(), "at {call} {step}: {}", text(&output));
-                assert_eq!(stand.note(), "");
-            }
-        }
-    }
-    println!("killed {killed} times, {noted} of them with a rotation under way");
-    assert!(noted >= 3, "{noted} of {killed}");
-    drop(stand.runtime);
 }

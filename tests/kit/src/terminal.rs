@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, tcgetattr},
+};
 
 /// A program that waits longer for its next step than this hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -88,6 +91,20 @@ impl Terminal {
                 Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
                 Err(_) => panic!("{text:?} is not shown: {:?}", self.seen),
             }
+        }
+    }
+
+    /// Waits until the terminal shows nothing that is typed, as for a password.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it goes on showing it.
+    pub fn wait_until_hidden(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let is_shown = || tcgetattr(&self.keyboard).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO));
+        while is_shown() {
+            assert!(Instant::now() < deadline, "the terminal shows what is typed: {:?}", self.seen);
+            thread::sleep(Duration::from_millis(5));
         }
     }
 
