@@ -24,7 +24,7 @@ pub(crate) struct Database {
     pub(crate) names: Names,
     pub(crate) timeout: Duration,
     #[cfg(feature = "postgres")]
-    pub(crate) ear: tokio::sync::Mutex<crate::hints::postgres::Ear>,
+    pub(crate) ear: tokio::sync::Mutex<crate::ear::Ear>,
 }
 
 pub(crate) enum Pools {
@@ -174,7 +174,7 @@ impl Database {
             Pools::Postgres { pool, is_own } => {
                 if *is_own {
                     // A listener has a connection of the pool, which would be waited for. One that waits hears of the end.
-                    let deaf = async { *self.ear.lock().await = crate::hints::postgres::Ear::Deaf };
+                    let deaf = async { *self.ear.lock().await = crate::ear::Ear::Deaf };
                     tokio::join!(pool.close(), deaf);
                 }
             }

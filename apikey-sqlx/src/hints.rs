@@ -8,11 +8,18 @@ use std::time::Duration;
 use apikey_fleet::Revision;
 
 use crate::database::{Database, Pools};
+#[cfg(feature = "postgres")]
+use crate::ear::Ear;
 
 #[cfg(feature = "sqlite")]
 const FILE_ASKED_EVERY: Duration = Duration::from_millis(20);
 #[cfg(feature = "postgres")]
 const SERVER_ASKED_EVERY: Duration = Duration::from_millis(250);
+/// One for all schemas of a database: a hint too many does no harm.
+#[cfg(feature = "postgres")]
+const CHANNEL: &str = "apikey_change";
+#[cfg(feature = "postgres")]
+const HEARD_WITHIN: Duration = Duration::from_millis(500);
 
 pub(crate) async fn changed(database: &Database, known: Revision) {
     match &database.pools {
@@ -21,13 +28,15 @@ pub(crate) async fn changed(database: &Database, known: Revision) {
         #[cfg(feature = "postgres")]
         Pools::Postgres { pool, .. } => {
             let mut ear = database.ear.lock().await;
-            ear.open(database, pool).await;
+            if matches!(*ear, Ear::Untested) {
+                *ear = listen(database, pool).await;
+            }
             match &mut *ear {
                 // What was committed before this began to listen is not heard.
-                postgres::Ear::Hears(_) if differs(database, known).await => {}
-                postgres::Ear::Hears(listener) => {
+                Ear::Hears(_) if differs(database, known).await => {}
+                Ear::Hears(listener) => {
                     if !matches!(listener.try_recv().await, Ok(Some(_))) {
-                        *ear = postgres::Ear::Untested;
+                        *ear = Ear::Untested;
                     }
                 }
                 _ => poll(database, known, SERVER_ASKED_EVERY).await,
@@ -52,51 +61,27 @@ async fn differs(database: &Database, known: Revision) -> bool {
 pub(crate) async fn tell(database: &Database) {
     if matches!(database.pools, Pools::Postgres { .. }) {
         // Its failure delays them until their next renewals.
-        let _ = database.look_up(database.names.query("SELECT pg_notify($1, '')").bind(postgres::CHANNEL)).await;
+        let _ = database.look_up(database.names.query("SELECT pg_notify($1, '')").bind(CHANNEL)).await;
     }
 }
 
+/// Listens, and finds out whether a notification arrives.
 #[cfg(feature = "postgres")]
-pub(crate) mod postgres {
-    use sqlx::{PgPool, postgres::PgListener};
-
-    use super::*;
-
-    /// One for all schemas of a database: a hint too many does no harm.
-    pub(super) const CHANNEL: &str = "apikey_change";
-    const HEARD_WITHIN: Duration = Duration::from_millis(500);
-
-    /// Whether notifications arrive.
-    #[derive(Default)]
-    pub(crate) enum Ear {
-        #[default]
-        Untested,
-        Hears(PgListener),
-        Deaf,
-    }
-
-    impl Ear {
-        /// Listens, and finds out whether a notification arrives.
-        pub(super) async fn open(&mut self, database: &Database, pool: &PgPool) {
-            if !matches!(self, Ear::Untested) {
-                return;
-            }
-            let tested = async {
-                let mut listener = PgListener::connect_with(pool).await.ok()?;
-                listener.listen(CHANNEL).await.ok()?;
-                tell(database).await;
-                listener.recv().await.ok()?;
-                Some(listener)
-            };
-            *self = match tokio::time::timeout(HEARD_WITHIN, tested).await {
-                Ok(Some(listener)) => Ear::Hears(listener),
-                // A server that could not be reached is tried again.
-                Ok(None) => Ear::Untested,
-                Err(_) => {
-                    tracing::info!(target: "apikey", "no notification arrives, so the server is asked for changes instead");
-                    Ear::Deaf
-                }
-            };
+async fn listen(database: &Database, pool: &sqlx::PgPool) -> Ear {
+    let tested = async {
+        let mut listener = sqlx::postgres::PgListener::connect_with(pool).await.ok()?;
+        listener.listen(CHANNEL).await.ok()?;
+        tell(database).await;
+        listener.recv().await.ok()?;
+        Some(listener)
+    };
+    match tokio::time::timeout(HEARD_WITHIN, tested).await {
+        Ok(Some(listener)) => Ear::Hears(listener),
+        // A server that could not be reached is tried again.
+        Ok(None) => Ear::Untested,
+        Err(_) => {
+            tracing::info!(target: "apikey", "no notification arrives, so the server is asked for changes instead");
+            Ear::Deaf
         }
     }
 }

@@ -81,6 +81,8 @@ mod database;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod dialect;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "postgres")]
+mod ear;
 mod error;
 #[cfg(feature = "sqlite")]
 mod files;
