@@ -1,5 +1,7 @@
 //! Several processes on one database: what one ends is ended in all when its answer comes, and what one adds is there.
 
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
+
 use std::{
     thread,
     time::{Duration, Instant},
@@ -20,13 +22,15 @@ use crate::{
 /// The number of requests with each ended key, at each process.
 const PROBES: usize = 60;
 
-/// The ways of ending a key, each as the requests that the console is sent.
-const ENDS: [fn(&str) -> Vec<(&'static str, String, serde_json::Value)>; 5] = [
-    |id| vec![("POST", format!("/keys/v1/api-keys/{id}/revoke"), json!({"reason": "leaked"}))],
-    |id| vec![("POST", format!("/keys/v1/api-keys/{id}/disable"), json!(null))],
-    |id| vec![("DELETE", format!("/keys/v1/api-keys/{id}"), json!(null))],
-    |id| vec![("POST", format!("/keys/v1/api-keys/{id}/rotate"), json!({"overlap_seconds": 0}))],
-    |id| vec![("POST", "/keys/v1/api-keys/bulk-revoke".to_owned(), json!({"key_id": id}))],
+/// The method, path and body of the request that ends a key.
+type Way = fn(&str) -> (&'static str, String, serde_json::Value);
+
+const WAYS: [Way; 5] = [
+    |id| ("POST", format!("/keys/v1/api-keys/{id}/revoke"), json!({"reason": "leaked"})),
+    |id| ("POST", format!("/keys/v1/api-keys/{id}/disable"), json!(null)),
+    |id| ("DELETE", format!("/keys/v1/api-keys/{id}"), json!(null)),
+    |id| ("POST", format!("/keys/v1/api-keys/{id}/rotate"), json!({"overlap_seconds": 0})),
+    |id| ("POST", "/keys/v1/api-keys/bulk-revoke".to_owned(), json!({"key_id": id})),
 ];
 
 struct Group {
@@ -59,15 +63,12 @@ impl Group {
 
     /// Ends a key in the given way. Returns the receipt.
     fn end(&self, address: &str, id: &str, way: usize) -> String {
-        let mut receipt = String::new();
-        for (method, path, body) in ENDS[way % ENDS.len()](id) {
-            let request = Request::new(method, &path);
-            let request = if body.is_null() { request } else { request.json(body.to_string()) };
-            let answer = self.send(address, request);
-            assert!((200..300).contains(&answer.status), "{method} {path}: {answer:?}");
-            receipt = answer.header("fleet-receipt").unwrap_or_else(|| panic!("no receipt: {answer:?}")).to_owned();
-        }
-        receipt
+        let (method, path, body) = WAYS[way % WAYS.len()](id);
+        let request = Request::new(method, &path);
+        let request = if body.is_null() { request } else { request.json(body.to_string()) };
+        let answer = self.send(address, request);
+        assert!((200..300).contains(&answer.status), "{method} {path}: {answer:?}");
+        answer.header("fleet-receipt").unwrap_or_else(|| panic!("no receipt: {answer:?}")).to_owned()
     }
 }
 
@@ -113,7 +114,7 @@ fn end_keys_in_every_way(folder: Folder, url: String) {
     }
 
     // Ended while all are well.
-    for way in 0..3 * ENDS.len() {
+    for way in 0..3 * WAYS.len() {
         let (id, secret) = group.issue(&all[way % 3].address, &format!("well {way}"));
         all.iter().for_each(|service| assert_eq!(status_of(service, API.list.0, &secret), 200));
         let receipt = group.end(&all[(way + 1) % 3].address, &id, way);
@@ -122,7 +123,7 @@ fn end_keys_in_every_way(folder: Folder, url: String) {
     }
 
     // Ended while one is stopped: the receipt waits for its lease, and it lets nothing in when it wakes.
-    let issued: Vec<_> = (0..3 * ENDS.len()).map(|n| group.issue(&first.address, &format!("stopped {n}"))).collect();
+    let issued: Vec<_> = (0..3 * WAYS.len()).map(|n| group.issue(&first.address, &format!("stopped {n}"))).collect();
     for (_, secret) in &issued {
         all.iter().for_each(|service| assert_eq!(status_of(service, API.list.0, secret), 200));
     }
