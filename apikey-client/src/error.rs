@@ -14,7 +14,7 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// No key is found in the environment, the keyring or the file.
-    #[error("not signed in to {host}: run `login`{}", or_set(variable.as_deref()))]
+    #[error("not signed in to {host}{}: run `login`{}", unless_in(keyring.as_ref()), or_set(variable.as_deref()))]
     #[non_exhaustive]
     NotSignedIn {
         /// The host, such as `https://registry.example`.
@@ -107,6 +107,13 @@ impl Error {
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
         Error::Http(error)
+    }
+}
+
+fn unless_in(keyring: Option<&keyring_core::Error>) -> &'static str {
+    match keyring {
+        Some(_) => ", unless the key is in the keyring, which can't be asked",
+        None => "",
     }
 }
 

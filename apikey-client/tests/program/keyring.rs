@@ -105,7 +105,7 @@ fn given_a_keyring_that_is_gone_when_used_then_the_error_says_so() {
     drop(session);
     let status = stand.run(&["status"], "");
     assert_eq!(status.status.code(), Some(4));
-    assert!(text(&status).contains("Failed to connect"), "{}", text(&status));
+    assert!(text(&status).contains("unless the key is in the keyring, which can't be asked"), "{}", text(&status));
 }
 
 #[test]
