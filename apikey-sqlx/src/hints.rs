@@ -57,11 +57,15 @@ async fn differs(database: &Database, known: Revision) -> bool {
 }
 
 /// Tells other processes of a committed change.
-#[cfg(feature = "postgres")]
 pub(crate) async fn tell(database: &Database) {
-    if matches!(database.pools, Pools::Postgres { .. }) {
-        // Its failure delays them until their next renewals.
-        let _ = database.look_up(database.names.query("SELECT pg_notify($1, '')").bind(CHANNEL)).await;
+    match &database.pools {
+        #[cfg(feature = "sqlite")]
+        Pools::Sqlite { .. } => {}
+        #[cfg(feature = "postgres")]
+        Pools::Postgres { .. } => {
+            // Its failure delays them until their next renewals.
+            let _ = database.look_up(database.names.query("SELECT pg_notify($1, '')").bind(CHANNEL)).await;
+        }
     }
 }
 

@@ -80,9 +80,9 @@ mod connection;
 mod database;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod dialect;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[cfg(feature = "postgres")]
 mod ear;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod error;
 #[cfg(feature = "sqlite")]
 mod files;
@@ -92,6 +92,7 @@ mod fleet;
 mod found;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod hints;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod history;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod lanes;

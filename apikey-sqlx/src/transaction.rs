@@ -168,7 +168,6 @@ impl Transaction for SqlTransaction {
         match applied.await {
             Ok(revision) => {
                 change.commit().await.map_err(error::commit_failed)?;
-                #[cfg(feature = "postgres")]
                 if !changes.invalidations.is_empty() {
                     hints::tell(&database).await;
                 }
