@@ -215,12 +215,12 @@ fn given_processes_that_start_at_once_when_a_key_ends_then_each_follows() {
     let folder = Folder::new();
     let url = format!("sqlite:{}", folder.path().join("shared.db").display());
     let mut group = Group { folder, url, admin: String::new() };
-    let services = [(); 8].map(|()| group.folder.launch_with(&[], &group.settings())).map(Launch::ready);
+    let services = [(); 16].map(|()| group.folder.launch_with(&[], &group.settings())).map(Launch::ready);
     group.admin = services.iter().find_map(|service| service.key.clone()).unwrap();
     let (id, secret) = group.issue(&services[0].address, "one");
     services.iter().for_each(|service| assert_eq!(status_of(service, API.list.0, &secret), 200));
-    let receipt = group.end(&services[7].address, &id, 0);
-    assert!(receipt.contains("nodes=8") && !receipt.contains("waited-out"), "{receipt}");
+    let receipt = group.end(&services[15].address, &id, 0);
+    assert!(receipt.contains("nodes=16") && !receipt.contains("waited-out"), "{receipt}");
     services.iter().for_each(|service| assert_eq!(status_of(service, API.list.0, &secret), 401));
     services.into_iter().for_each(Service::stop);
 }

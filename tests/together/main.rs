@@ -6,3 +6,4 @@ mod bed;
 mod ends;
 mod parts;
 mod places;
+mod streams;
