@@ -58,6 +58,48 @@ async fn given_a_key_in_use_elsewhere_when_it_ends_in_any_way_then_it_is_dead_th
     .await;
 }
 
+#[tokio::test]
+async fn given_two_who_end_keys_at_once_when_each_waits_for_the_other_then_both_have_receipts() {
+    on_each_database(async |bed| {
+        let (here, there) = (bed.manager().await, bed.manager().await);
+        for n in 0..10 {
+            let keys =
+                [issue(&here, NewKey::new(format!("a{n}"))).await, issue(&there, NewKey::new(format!("b{n}"))).await];
+            for key in &keys {
+                let _ = (admit(&here, key).await, admit(&there, key).await);
+            }
+            let (one, other) = tokio::join!(
+                receipt_of(async |actor| here.revoke(&actor, keys[0].id(), "").await),
+                receipt_of(async |actor| there.revoke(&actor, keys[1].id(), "").await),
+            );
+            assert!(one.waited_out.is_empty() && other.waited_out.is_empty() && one.revision != other.revision);
+            // The same key at both is no conflict, either.
+            let _ = tokio::join!(
+                receipt_of(async |actor| here.revoke(&actor, keys[0].id(), "").await),
+                receipt_of(async |actor| there.revoke(&actor, keys[0].id(), "").await),
+            );
+            for key in &keys {
+                assert_eq!([refusal(&here, key).await, refusal(&there, key).await], [401, 401]);
+            }
+        }
+        // Whoever hangs up while a change waits for its receipt has made it nevertheless.
+        let key = issue(&here, NewKey::new("hung up")).await;
+        admit(&there, &key).await;
+        let actor = host();
+        let revocation = here.revoke(&actor, key.id(), "");
+        assert!(tokio::time::timeout(Duration::ZERO, revocation).await.is_err(), "it takes a moment");
+        let revoked = async {
+            while crate::bed::request(&there, &key).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, revoked).await.is_ok(), "it was not made");
+        here.shutdown().await;
+        there.shutdown().await;
+    })
+    .await;
+}
+
 fn everything() -> BulkRevocation {
     BulkRevocation::new(Selection::Everything)
 }
