@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use actix_web::error::{JsonPayloadError, QueryPayloadError};
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use apikey_core::adapter::problem_json;
 
@@ -31,6 +32,32 @@ impl Problem {
     }
 }
 
+/// The answer to a body that can't be read, with the code `invalid_body`: 422 if it is JSON of another shape, 415 if it
+/// isn't declared as JSON, 413 if it is too large, and otherwise 400.
+///
+/// ```
+/// # use actix_apikey::Problem;
+/// # use actix_web::web::JsonConfig;
+/// let json = JsonConfig::default().error_handler(|error, _| Problem::from(error).into());
+/// ```
+impl From<JsonPayloadError> for Problem {
+    fn from(error: JsonPayloadError) -> Self {
+        let status = match &error {
+            JsonPayloadError::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            JsonPayloadError::Deserialize(error) if error.is_data() => StatusCode::UNPROCESSABLE_ENTITY,
+            error => error.status_code(),
+        };
+        Problem::new(status, "invalid_body", error.to_string())
+    }
+}
+
+/// The answer to parameters that can't be read: 422 with the code `invalid_parameters`.
+impl From<QueryPayloadError> for Problem {
+    fn from(error: QueryPayloadError) -> Self {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameters", error.to_string())
+    }
+}
+
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         self.status
@@ -51,9 +78,34 @@ impl fmt::Display for Problem {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::body::to_bytes;
+    use actix_web::{App, body::to_bytes, test, web};
 
     use super::*;
+
+    #[actix_web::test]
+    async fn given_input_that_can_t_be_read_when_answered_then_each_kind_has_its_status() {
+        let json = web::JsonConfig::default().limit(20).error_handler(|error, _| Problem::from(error).into());
+        let query = web::QueryConfig::default().error_handler(|error, _| Problem::from(error).into());
+        let take = async |_: web::Json<[u8; 1]>| "";
+        let ask = async |_: web::Query<Vec<(String, u8)>>| "";
+        let app =
+            App::new().app_data(json).app_data(query).route("/", web::post().to(take)).route("/", web::get().to(ask));
+        let app = test::init_service(app).await;
+        let json = ("content-type", "application/json");
+        let post = |body: &'static str| test::TestRequest::post().uri("/").insert_header(json).set_payload(body);
+        for (request, status, code) in [
+            (post("["), 400, "invalid_body"),
+            (post("{}"), 422, "invalid_body"),
+            (post("[1, 2, 3, 4, 5, 6, 7, 8]"), 413, "invalid_body"),
+            (post("[1]").insert_header(("content-type", "text/plain")), 415, "invalid_body"),
+            (test::TestRequest::get().uri("/?page=many"), 422, "invalid_parameters"),
+        ] {
+            let response = test::call_service(&app, request.to_request()).await;
+            let answered = response.status();
+            let body = String::from_utf8(test::read_body(response).await.to_vec()).unwrap();
+            assert!(answered == status && body.contains(&format!(r#""code":"{code}""#)), "{answered}: {body}");
+        }
+    }
 
     #[actix_web::test]
     async fn given_a_problem_when_answered_then_it_is_as_the_middleware_refuses() {

@@ -15,6 +15,9 @@ pub(crate) struct BulkRevoke {
     /// Also revoke keys that those keys (or that actor) issued, and end secrets that they obtained by rotating others
     #[arg(long)]
     descendants: bool,
+    /// Leave the keys of service accounts, and what only those made
+    #[arg(long)]
+    keep_accounts: bool,
     /// The reason, for the audit trail
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
@@ -59,8 +62,10 @@ impl Selected {
 impl BulkRevoke {
     pub(crate) async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
         let (keys, actor) = (context.keys, &context.actor);
-        let revocation =
-            BulkRevocation::new(self.selection.selection()).descendants(self.descendants).reason(self.reason);
+        let revocation = BulkRevocation::new(self.selection.selection())
+            .descendants(self.descendants)
+            .keep_accounts(self.keep_accounts)
+            .reason(self.reason);
         let preview = keys.preview_revocation(actor, revocation.clone()).await?;
         let total = size(&preview) + preview.remaining;
         if self.dry_run {

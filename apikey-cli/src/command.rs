@@ -15,6 +15,7 @@ use crate::{
     import::Import,
     keys::{Issue, KeyArgument, ListKeys, Revoke, Rotate},
     show,
+    trace::Trace,
     upkeep::Prune,
 };
 
@@ -70,6 +71,8 @@ enum Command {
     Usage(ShowUsage),
     /// List the requests of a key, newest first
     Activity(ListActivity),
+    /// Show what a key did, from where, and what it changed: after a leak
+    Trace(Trace),
     /// List who changed what, newest first
     Audit(ListAudit),
     /// Manage service accounts, which own keys
@@ -135,6 +138,7 @@ impl KeysCommand {
             Command::Import(import) => import.run(&context).await,
             Command::Usage(usage) => usage.run(&context).await,
             Command::Activity(activity) => activity.run(&context).await,
+            Command::Trace(trace) => trace.run(&context).await,
             Command::Audit(audit) => audit.run(&context).await,
             Command::Accounts(accounts) => accounts.run(&context).await,
             Command::Prune(prune) => prune.run(&context).await,

@@ -67,6 +67,7 @@ mod import;
 mod keys;
 mod moment;
 mod show;
+mod trace;
 mod upkeep;
 
 pub use self::command::KeysCommand;

@@ -16,7 +16,7 @@ use crate::{answer, credentials::Credentials, error::Error, host::Host};
 /// ```no_run
 /// # async fn list(credentials: apikey_client::Credentials) -> Result<(), apikey_client::Error> {
 /// let client = credentials.client().await?;
-/// let files = client.send(client.get("/files?page=2")?).await?.text().await?;
+/// let files = client.fetch(client.get("/files?page=2")?).await?.text().await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -91,5 +91,13 @@ impl Client {
         self.host.check(request.url())?;
         request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
         answer::typed(self.http.execute(request).await?)
+    }
+    /// Sends a request with the key, and returns the answer if it is a success.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send), and [`Refused`](Error::Refused) with the problem's detail (RFC 9457) for all other answers.
+    pub async fn fetch(&self, request: RequestBuilder) -> Result<Response, Error> {
+        answer::successful(self.send(request).await?).await
     }
 }

@@ -1,17 +1,22 @@
 //! The sub-commands of clap that a product's own program has over [`Credentials`].
 
-use std::{error::Error as StdError, process::ExitCode, time::Duration};
+use std::{
+    error::Error as StdError,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Subcommand;
 
 use crate::{
-    credentials::Credentials,
+    credentials::{Credentials, FoundKey},
     error::Error,
     login::{KeySource, Login},
     place::Storage,
 };
 
-/// `login`, `status`, `logout` and `rotate`, to be flattened into a program's own sub-commands.
+/// `login`, `status`, `token`, `logout` and `rotate`, to be flattened into a program's own sub-commands.
 ///
 /// [`run`](Self::run) prints the outcome and returns the exit code: 0, 1 for a failure, 2 for wrong usage, 4 if not signed in.
 #[derive(Clone, Debug, Subcommand)]
@@ -29,12 +34,17 @@ pub enum AuthCommand {
     },
     /// Show where the key is kept, its beginning and end, and whose it is
     Status,
+    /// Print the key, for a program that takes it from its standard input or its environment
+    Token,
     /// Forget the stored key
     #[non_exhaustive]
     Logout {
         /// Revoke the key as well: nobody can use it any more
         #[arg(long)]
         revoke: bool,
+        /// Revoke without asking
+        #[arg(long, short, requires = "revoke")]
+        yes: bool,
     },
     /// Replace the stored key by a new one
     #[non_exhaustive]
@@ -70,7 +80,12 @@ impl AuthCommand {
                 format!("signed in with {name:?} of {}; the key is in {place}", caller.organization)
             }
             AuthCommand::Status => credentials.status().await?.to_string(),
-            AuthCommand::Logout { revoke } => {
+            AuthCommand::Token => credentials.key().await?.key.expose_secret().to_owned(),
+            AuthCommand::Logout { revoke, yes } => {
+                if revoke && !yes {
+                    let FoundKey { key, place } = credentials.key().await?;
+                    confirm(&format!("Revokes {}, the key in {place}.", credentials.hint(&key)))?;
+                }
                 credentials.logout(revoke).await?;
                 if revoke { "signed out; the key is revoked".to_owned() } else { "signed out".to_owned() }
             }
@@ -80,6 +95,17 @@ impl AuthCommand {
             }
         })
     }
+}
+
+/// Asks whether to go on with what can't be undone.
+fn confirm(what: &str) -> Result<(), Error> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Error::Usage(format!("{what} This can't be undone: confirm it with --yes")));
+    }
+    eprint!("{what} This can't be undone. Type yes to go on: ");
+    let mut answer = String::new();
+    io::stderr().flush().and_then(|()| io::stdin().read_line(&mut answer)).map_err(Error::Input)?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(Error::Declined) }
 }
 
 impl Error {

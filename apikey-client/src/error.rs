@@ -49,8 +49,11 @@ pub enum Error {
         /// The system's error.
         source: io::Error,
     },
+    /// The person at the terminal did not confirm what can't be undone.
+    #[error("not confirmed; nothing was changed")]
+    Declined,
     /// The terminal or standard input can't be read.
-    #[error("the key can't be read")]
+    #[error("the input can't be read")]
     Input(#[source] io::Error),
     /// The service rejects the key (401).
     #[error("the service rejects the key: run `login` with a valid one")]

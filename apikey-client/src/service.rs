@@ -6,7 +6,7 @@ use apikey_core::{PlaintextKey, ScopeSet, Timestamp};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::{answer, client::Client, credentials::Credentials, error::Error};
+use crate::{client::Client, credentials::Credentials, error::Error};
 
 /// The caller, as the service's `whoami` sees it.
 #[derive(Clone, Debug, Deserialize)]
@@ -46,7 +46,7 @@ struct Issued {
 
 pub(crate) async fn whoami(credentials: &Credentials, client: &Client) -> Result<Caller, Error> {
     let request = client.get(&credentials.operation("whoami"))?;
-    Ok(answer::successful(client.send(request).await?).await?.json().await?)
+    Ok(client.fetch(request).await?.json().await?)
 }
 
 pub(crate) async fn self_rotate(
@@ -56,11 +56,11 @@ pub(crate) async fn self_rotate(
 ) -> Result<PlaintextKey, Error> {
     let request = client.request(Method::POST, &credentials.operation("self-rotate"))?;
     let request = request.json(&Rotation { overlap_seconds: overlap.as_secs() });
-    let issued: Issued = answer::successful(client.send(request).await?).await?.json().await?;
+    let issued: Issued = client.fetch(request).await?.json().await?;
     PlaintextKey::try_from(issued.secret).map_err(|_| Error::Usage("the service's answer holds no key".to_owned()))
 }
 
 pub(crate) async fn self_revoke(credentials: &Credentials, client: &Client) -> Result<(), Error> {
     let request = client.request(Method::POST, &credentials.operation("self-revoke"))?;
-    answer::successful(client.send(request).await?).await.map(drop)
+    client.fetch(request).await.map(drop)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use apikey_core::KeyFormat;
+use apikey_core::{KeyFormat, PlaintextKey};
 
 use crate::{
     credentials::{Credentials, FoundKey},
@@ -33,14 +33,18 @@ impl Credentials {
     /// Those of [`key`](Credentials::key), and [`Rejected`](Error::Rejected) if the service rejects the key.
     pub async fn status(&self) -> Result<Status, Error> {
         let FoundKey { key, place } = self.key().await?;
+        let caller = service::whoami(self, &self.client_with(&key)?).await?;
+        Ok(Status { host: self.origin()?, place, hint: self.hint(&key), caller })
+    }
+
+    /// Returns the beginning and the end of a key.
+    pub(crate) fn hint(&self, key: &PlaintextKey) -> String {
         let parsed =
             self.formats.iter().find_map(|format| Some((format, format.check(key.expose_secret().as_bytes()).ok()?)));
-        let hint = match parsed {
-            Some((format, parsed)) => format.hint(&key, parsed.environment()),
-            None => KeyFormat::legacy(1..=512).map(|format| format.hint(&key, None)).unwrap_or_default(),
-        };
-        let caller = service::whoami(self, &self.client_with(&key)?).await?;
-        Ok(Status { host: self.origin()?, place, hint, caller })
+        match parsed {
+            Some((format, parsed)) => format.hint(key, parsed.environment()),
+            None => KeyFormat::legacy(1..=512).map(|format| format.hint(key, None)).unwrap_or_default(),
+        }
     }
 }
 
@@ -51,7 +55,10 @@ impl fmt::Display for Status {
         if let Some(key) = &caller.key {
             write!(f, " with {:?}", key.name)?;
         }
-        write!(f, " of {}\n  key: {hint} from {place}\n  scopes: {}", caller.organization, caller.scopes)?;
+        write!(f, " of {}\n  key: {hint} from {place}", caller.organization)?;
+        if !caller.scopes.is_empty() {
+            write!(f, "\n  scopes: {}", caller.scopes)?;
+        }
         if let Some(end) = caller.expires_at {
             write!(f, "\n  expires: {end}")?;
         }

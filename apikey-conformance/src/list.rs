@@ -167,6 +167,7 @@ macro_rules! test_store {
                 a_nodes_row_never_falls_back,
                 marks_of_another_history_are_not_acknowledged,
                 rows_are_swept_and_replaced,
+                the_roster_tells_of_each_node,
                 detached_connections_see_the_same_store,
             }
             markers {
@@ -174,6 +175,18 @@ macro_rules! test_store {
                 one_of_ten_sets_the_marker,
                 a_marker_advances_only_from_its_value,
                 ten_that_advance_a_marker_make_each_step_once,
+            }
+            alerts {
+                an_alert_is_written_once_with_its_change,
+                alerts_are_listed_newest_first,
+                an_alert_is_acknowledged_once,
+                thresholds_are_kept_for_each_organization,
+                every_field_of_a_webhook_is_kept,
+                an_alert_goes_to_each_receiver_that_wants_it,
+                a_delivery_is_claimed_by_one_for_a_time,
+                twenty_that_claim_at_once_share,
+                a_delivery_is_as_its_last_attempt_left_it,
+                old_alerts_are_pruned,
             }
             requests {
                 a_request_is_remembered_once,

@@ -3,7 +3,8 @@
 import { saveButton, toCsv } from "./csv.js";
 import { ask } from "./dialog.js";
 import { div, el, p, theirs } from "./dom.js";
-import { field, texts } from "./form.js";
+import { texts } from "./fields.js";
+import { field } from "./form.js";
 import { audit, paged } from "./history.js";
 import { keyRow, keyTable } from "./keys.js";
 import { button, copyButton, head, link, panel, part, table, trail } from "./parts.js";
@@ -194,7 +195,7 @@ async function remove(ctx, account, path) {
 /** @param {Context} ctx @param {ServiceAccount} account @param {string} path */
 async function rotateAll(ctx, account, path) {
 	const text = `Each key of the account that is let in gets a new secret: all of them (at most ${await reach(ctx, account)}) or, if anything fails, none.`;
-	const content = [p("", text), overlapChoice("How long do the old secrets still work?")];
+	const content = [p("", text), await overlapChoice(ctx, "How long do the old secrets still work?")];
 	ask(ctx, "Rotate all keys", "Rotate all", content, async (form) => {
 		const made = await ctx.call("POST", `${path}/rotate-all`, { body: overlap(form) });
 		if (made.items.length === 0) throw new Error("The account has no key to rotate.");

@@ -3,17 +3,13 @@
  * address names, and says what happens.
  */
 
-import { showAccount, showAccounts } from "./accounts.js";
+import { Alerts } from "./alerts.js";
 import { call, Problem } from "./api.js";
-import { showAudit } from "./audit.js";
-import { showCreate } from "./create.js";
 import { tell } from "./dialog.js";
 import { div, el, fill, p, theirs } from "./dom.js";
-import { showEdit } from "./edit.js";
-import { showKey } from "./key.js";
 import { showKeys } from "./keys.js";
-import { showUsage } from "./organization.js";
-import { button, failure, link } from "./parts.js";
+import { later } from "./later.js";
+import { button, failure, head, link } from "./parts.js";
 import { People } from "./people.js";
 import { current, href } from "./router.js";
 import { can } from "./scopes.js";
@@ -30,8 +26,10 @@ const MESSAGE_MS = 6_000;
 const ROOMS = [
 	["keys", "Keys"],
 	["accounts", "Service accounts"],
+	["alerts", "Alerts"],
 	["usage", "Usage"],
 	["audit", "Audit trail"],
+	["fleet", "Processes"],
 ];
 
 /**
@@ -44,6 +42,7 @@ class ApikeyConsole extends HTMLElement {
 	#message = el("div", { class: "message", role: "status", "aria-live": "polite" });
 	#who = div("who");
 	#nav = el("nav", { "aria-label": "Console", hidden: true });
+	#open = el("span", { class: "count", hidden: true });
 	/** @type {AbortController | null} */
 	#loading = null;
 	/** @type {(() => boolean) | null} */
@@ -178,12 +177,13 @@ class ApikeyConsole extends HTMLElement {
 			view = await this.#view(ctx);
 		} catch (error) {
 			if (screen !== this.#screen) return;
-			view = { title: "Something went wrong", content: [this.#failed(error)] };
+			view = this.#failed(error);
 		} finally {
 			clearTimeout(patience);
 		}
 		if (screen !== this.#screen) return;
 		this.#navigate();
+		if (!this.#nav.hidden) ctx.alerts.open().catch(() => {});
 		this.#main.replaceChildren(...view.content);
 		this.#entitle(view.title);
 		if (!isFirst) {
@@ -196,18 +196,28 @@ class ApikeyConsole extends HTMLElement {
 	#navigate() {
 		const [room = "keys"] = current().path;
 		this.#nav.hidden = !this.#caller || !can(this.#caller, "keys:read");
-		const links = ROOMS.map(([name, label]) =>
-			el("a", { href: href([name]), "aria-current": name === room && "page" }, label),
+		const rooms = ROOMS.filter(([name]) => name !== "fleet" || this.#caller?.operator);
+		const links = rooms.map(([name, label]) =>
+			el("a", { href: href([name]), "aria-current": name === room && "page" }, label, name === "alerts" && this.#open),
 		);
 		this.#nav.replaceChildren(...links);
 	}
 
-	/** @param {unknown} error */
+	/** Says how many alerts are open. @param {List<Alert>} open */
+	#count({ items, next_cursor }) {
+		this.#open.hidden = items.length === 0;
+		const count = next_cursor ? `${items.length}+` : items.length;
+		fill(this.#open, el("span", "visually-hidden", " "), count, el("span", "visually-hidden", " open"));
+	}
+
+	/** @param {unknown} error @returns {View} */
 	#failed(error) {
 		const isMissing = error instanceof Problem && error.status === 404;
 		const text = isMissing ? "There is no such page or key. It may have been deleted." : error;
 		const back = p("", link(["keys"], "Back to the keys"));
-		return div("page", failure(text, isMissing ? null : () => this.#show()), back);
+		const title = isMissing ? "Not found" : "Something went wrong";
+		const content = div("page", head(title, null), failure(text, isMissing ? null : () => this.#show()), back);
+		return { title, content: [content] };
 	}
 
 	/** @param {Context} ctx */
@@ -216,13 +226,22 @@ class ApikeyConsole extends HTMLElement {
 		const [room = "keys", id, what] = path;
 		if (!can(ctx.caller, "keys:read")) return noRights(ctx.caller);
 		if (room === "keys" && !id) return showKeys(ctx, query);
-		if (room === "keys" && id === "new" && !what) return showCreate(ctx, query);
-		if (room === "keys" && id && what === "edit") return showEdit(ctx, id);
-		if (room === "keys" && id && !what) return showKey(ctx, id);
-		if (room === "accounts" && id && !what) return showAccount(ctx, id);
-		if (room === "accounts" && !id) return showAccounts(ctx);
-		if (room === "usage" && !id) return showUsage(ctx, query);
-		if (room === "audit" && !id) return showAudit(ctx, query);
+		// Other screens are loaded when they are first opened.
+		if (room === "keys" && id === "new" && !what) return (await later(import("./create.js"))).showCreate(ctx, query);
+		if (room === "keys" && id && what === "edit") return (await later(import("./edit.js"))).showEdit(ctx, id);
+		if (room === "keys" && id && what === "trace") return (await later(import("./trace.js"))).showTrace(ctx, id, query);
+		if (room === "keys" && id && !what) return (await later(import("./key.js"))).showKey(ctx, id);
+		if (room === "accounts" && id && !what) return (await later(import("./accounts.js"))).showAccount(ctx, id);
+		if (room === "accounts" && !id) return (await later(import("./accounts.js"))).showAccounts(ctx);
+		if (room === "alerts" && !id) return (await later(import("./alert-list.js"))).showAlerts(ctx, query);
+		if (room === "alerts" && id === "settings") return (await later(import("./alert-settings.js"))).showSettings(ctx);
+		if (room === "alerts" && id === "webhooks") {
+			const { showWebhook, showWebhooks } = await later(import("./webhooks.js"));
+			return what ? showWebhook(ctx, what) : showWebhooks(ctx);
+		}
+		if (room === "usage" && !id) return (await later(import("./organization.js"))).showUsage(ctx, query);
+		if (room === "audit" && !id) return (await later(import("./audit.js"))).showAudit(ctx, query);
+		if (room === "fleet" && !id) return (await later(import("./fleet.js"))).showFleet(ctx);
 		throw new Problem(404, "not_found", "There is no such page.");
 	}
 
@@ -245,6 +264,7 @@ class ApikeyConsole extends HTMLElement {
 			call: asked,
 			caller: /** @type {Caller} */ (this.#caller),
 			people: new People(asked),
+			alerts: new Alerts(asked, (open) => this.#count(open)),
 			root: /** @type {ShadowRoot} */ (this.shadowRoot),
 			say: (text, answer) => this.#say(text, answer),
 			reload: () => (isShown() ? this.#show({ isFirst: true }) : Promise.resolve()),

@@ -1,7 +1,8 @@
 /** A new key. The address may fill in the form: `?name=CI&scope=files:read&expires=30d&account=…`. */
 
 import { div, p } from "./dom.js";
-import { choice, expiry, field, formOf, scopeChoice, texts } from "./form.js";
+import { expiry, scopeChoice, texts } from "./fields.js";
+import { choice, field, formOf } from "./form.js";
 import { use } from "./keys.js";
 import { head, link, trail } from "./parts.js";
 import { go, href } from "./router.js";
@@ -48,7 +49,8 @@ export async function showCreate(ctx, query) {
 		isFull &&
 			p(
 				"notice warn",
-				"The plan has no room for another key. Revoke one that isn't used any more, and then create this one.",
+				`${limits.keys.used} of ${limits.keys.allowed} keys; your plan allows ${limits.keys.allowed}. `,
+				"Revoke one that isn't used any more, or get a larger plan, and then create this one.",
 			),
 		form,
 	);

@@ -38,37 +38,43 @@ export function listed(ctx, path, query) {
 }
 
 /**
- * A button that reads pages to their end, and offers them as CSV and as a table to print.
+ * A button that exports a list.
  * @template T @param {Context} ctx @param {string} name Of the file. @param {() => Pages<T>} source
  * @param {[string, (item: T) => unknown][]} columns @param {string} [about]
  */
 export function exportButton(ctx, name, source, columns, about) {
-	return button("Export…", () => {
-		const pages = source();
-		const stop = new AbortController();
-		const place = el("div", { class: "form", "aria-live": "polite" });
-		tell(ctx, "Export", [place], () => stop.abort());
-		/** @type {T[]} */
-		const items = [];
-		let cursor = "";
-		const read = async () => {
-			try {
-				do {
-					place.replaceChildren(
-						p("", `${items.length.toLocaleString("en")} read…`),
-						el("progress", { "aria-label": "Reading" }),
-					);
-					const page = await pages(cursor, stop.signal);
-					for (const item of page.items) items.push(item);
-					cursor = page.next_cursor ?? "";
-				} while (cursor);
-				fill(place, about && p("", about), offered(ctx, name, columns, items));
-			} catch (error) {
-				if (!stop.signal.aborted) place.replaceChildren(failure(error, read));
-			}
-		};
-		read();
-	});
+	return button("Export…", () => exportAll(ctx, name, source(), columns, about));
+}
+
+/**
+ * Reads pages to their end, and offers them as CSV and as a table to print.
+ * @template T @param {Context} ctx @param {string} name @param {Pages<T>} pages
+ * @param {[string, (item: T) => unknown][]} columns @param {string} [about]
+ */
+export function exportAll(ctx, name, pages, columns, about) {
+	const stop = new AbortController();
+	const place = el("div", { class: "form", "aria-live": "polite" });
+	tell(ctx, "Export", [place], () => stop.abort());
+	/** @type {T[]} */
+	const items = [];
+	let cursor = "";
+	const read = async () => {
+		try {
+			do {
+				place.replaceChildren(
+					p("", `${items.length.toLocaleString("en")} read…`),
+					el("progress", { "aria-label": "Reading" }),
+				);
+				const page = await pages(cursor, stop.signal);
+				for (const item of page.items) items.push(item);
+				cursor = page.next_cursor ?? "";
+			} while (cursor);
+			fill(place, about && p("", about), offered(ctx, name, columns, items));
+		} catch (error) {
+			if (!stop.signal.aborted) place.replaceChildren(failure(error, read));
+		}
+	};
+	read();
 }
 
 /**

@@ -2,7 +2,8 @@
 
 import { Problem } from "./api.js";
 import { div, el, p, theirs } from "./dom.js";
-import { expiry, formOf, scopeChoice, texts } from "./form.js";
+import { expiry, scopeChoice, texts } from "./fields.js";
+import { formOf } from "./form.js";
 import { button, head, link, trail } from "./parts.js";
 import { go, href } from "./router.js";
 import { shown } from "./words.js";

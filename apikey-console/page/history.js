@@ -25,6 +25,11 @@ export const ACTIONS = {
 	"service_account.disabled": "Disabled account",
 	"service_account.enabled": "Enabled account",
 	"service_account.deleted": "Deleted account",
+	"alert_settings.updated": "Changed alert settings",
+	"webhook.created": "Created webhook",
+	"webhook.updated": "Changed webhook",
+	"webhook.secret_rotated": "Rotated webhook's secret",
+	"webhook.deleted": "Deleted webhook",
 	"organization.suspended": "Suspended organization",
 	"organization.resumed": "Resumed organization",
 };
@@ -52,12 +57,7 @@ export async function requests(ctx, path) {
 	const rows = el("tbody", {});
 	const columns = ["Time", "Request", "Answer", "From"];
 	const more = await paged(ctx, `${path}/activity`, {}, rows, (request) =>
-		table.row(columns, [
-			ago(request.at),
-			el("code", {}, request.method, " ", request.route ?? ""),
-			request.status,
-			theirs([request.address, request.user_agent].filter(Boolean).join(" · ")),
-		]),
+		table.row(columns, [ago(request.at), asked(request), request.status, from(request)]),
 	);
 	if (rows.childElementCount === 0)
 		return p("muted", "None. Requests are listed one by one where the service keeps a record of them.");
@@ -69,6 +69,16 @@ export async function requests(ctx, path) {
 		),
 		more,
 	];
+}
+
+/** @param {Activity} request */
+export function asked({ method, route }) {
+	return el("code", {}, method, " ", route ?? "");
+}
+
+/** @param {Activity} request */
+export function from({ address, user_agent }) {
+	return theirs([address, user_agent].filter(Boolean).join(" · "));
 }
 
 /**

@@ -1,12 +1,13 @@
 /** One key: everything that the service knows of it, and what can be done with it. */
 
+import { openOf } from "./alert-list.js";
 import { div, el, p, theirs } from "./dom.js";
 import { audit, requests } from "./history.js";
 import { button, copyButton, details, head, link, loaded, panel, part, trail } from "./parts.js";
 import { remove, revoke } from "./revoke.js";
 import { rotate, secrets } from "./rotate.js";
 import { go, href } from "./router.js";
-import { can, covers } from "./scopes.js";
+import { can, covers, withoutScopes } from "./scopes.js";
 import { showSecret } from "./secret.js";
 import { agoExactly, exactly, lastUsed } from "./time.js";
 import { usage } from "./usage.js";
@@ -15,7 +16,7 @@ import { badge, isOver } from "./words.js";
 /** @param {Context} ctx @param {string} id */
 export async function showKey(ctx, id) {
 	const path = `api-keys/${encodeURIComponent(id)}`;
-	const [key, catalog] = await Promise.all([ctx.call("GET", path), ctx.call("GET", "scopes")]);
+	const [key, catalog, alerts] = await Promise.all([ctx.call("GET", path), ctx.call("GET", "scopes"), openOf(ctx, id)]);
 	ctx.people.know([key]);
 	const mayChange = can(ctx.caller, "keys:write");
 	const content = div(
@@ -28,13 +29,18 @@ export async function showKey(ctx, id) {
 		),
 		key.description && p("description", theirs(key.description)),
 		state(ctx, key),
+		alerts,
 		div(
 			"columns",
 			div(
 				"main",
 				part("Usage", () => usage(ctx, `${path}/usage`)),
 				!isOver(key) && panel("Secrets", secrets(ctx, key, mayChange)),
-				part("Recent requests", () => requests(ctx, path)),
+				panel(
+					"Recent requests",
+					loaded(() => requests(ctx, path)),
+					link(["keys", id, "trace"], "What it did, from where, and what it changed", "more"),
+				),
 				panel(
 					"History",
 					loaded(() => audit(ctx, id)),
@@ -97,9 +103,10 @@ function actions(ctx, key) {
 		go(href(["keys", made.key.id]));
 	};
 	if (isOver(key)) {
+		const alike = new URLSearchParams([["name", key.name], ...key.scopes.map((scope) => ["scope", scope])]);
 		return div(
 			"actions",
-			button("Duplicate", duplicate),
+			link(["keys", "new"], "Create another", "button", alike),
 			button("Delete…", () => remove(ctx, key), "danger"),
 		);
 	}
@@ -134,7 +141,7 @@ function facts(ctx, key) {
 
 /** @param {ApiKey} key @param {ScopeCatalog} catalog */
 function scopes(key, catalog) {
-	if (key.scopes.length === 0) return p("muted", "None: the key is accepted, and may do nothing that needs a scope.");
+	if (key.scopes.length === 0) return p("muted", `None. ${withoutScopes(catalog.items)}`);
 	return el(
 		"ul",
 		"granted",

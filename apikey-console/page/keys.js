@@ -1,15 +1,14 @@
 /** The list of keys: found by status, environment, account, creator and text. */
 
 import { apiBase } from "./api.js";
-import { attention, SHOWN } from "./attention.js";
-import { turn } from "./bulk.js";
-import { exportButton, listed } from "./csv.js";
+import { asked, attention, SHOWN } from "./attention.js";
 import { div, el, p, theirs } from "./dom.js";
 import { choice } from "./form.js";
+import { later } from "./later.js";
 import { button, copyButton, found, head, link, loaded, table } from "./parts.js";
-import { end, someoneLeft } from "./revoke.js";
+import { picks } from "./picks.js";
 import { current, href, note } from "./router.js";
-import { can, scopeList } from "./scopes.js";
+import { can, hasScopes, scopeList } from "./scopes.js";
 import { ago, expiry, lastUsed } from "./time.js";
 import { ALL, badge, word } from "./words.js";
 
@@ -35,15 +34,19 @@ export async function showKeys(ctx, query) {
 		note(href(["keys"], changed), { replace });
 		show(async () => results(ctx, changed, await read(ctx, changed)));
 	};
-	const source = () => listed(ctx, "api-keys", asOfApi(current().query));
+	const save = async () => {
+		const { exportAll, listed } = await later(import("./csv.js"));
+		exportAll(ctx, "API keys", listed(ctx, "api-keys", await asOfApi(ctx, current().query)), EXPORTED);
+	};
+	const left = async () => (await later(import("./revoke.js"))).someoneLeft(ctx);
 	const isFresh = !isFiltered(query) && !query.get("cursor") && page.items.length === 0;
 	const content = div(
-		"page",
+		hasScopes(catalog) ? "page" : "page plain",
 		head(
 			"API keys",
 			use(limits),
-			!isFresh && exportButton(ctx, "API keys", source, EXPORTED),
-			can(ctx.caller, "keys:admin") && button("Somebody left…", () => someoneLeft(ctx)),
+			!isFresh && button("Export…", save),
+			can(ctx.caller, "keys:admin") && button("Somebody left…", left),
 			can(ctx.caller, "keys:write")
 				? link(["keys", "new"], "Create key", "button primary")
 				: p("muted", "Your key can look, but not make changes."),
@@ -58,7 +61,7 @@ export async function showKeys(ctx, query) {
 /** @param {Context} ctx @param {URLSearchParams} query @returns {Promise<ApiKeyPage>} */
 async function read(ctx, query) {
 	const page = await ctx.call("GET", "api-keys", {
-		query: { ...asOfApi(query), cursor: query.get("cursor"), limit: PAGE },
+		query: { ...(await asOfApi(ctx, query)), cursor: query.get("cursor"), limit: PAGE },
 	});
 	ctx.people.know(page.items);
 	return page;
@@ -66,11 +69,11 @@ async function read(ctx, query) {
 
 /**
  * What the API is asked for. What the reader chose goes before what a list of what needs attention asks for.
- * @param {URLSearchParams} query @returns {Record<string, string>}
+ * @param {Context} ctx @param {URLSearchParams} query @returns {Promise<Record<string, string>>}
  */
-function asOfApi(query) {
+async function asOfApi(ctx, query) {
 	const { show = "", cursor: _, ...rest } = Object.fromEntries(query);
-	return { ...SHOWN[show]?.query(), ...rest };
+	return { ...(await asked(ctx, show)), ...rest };
 }
 
 /** @type {[string, (key: ApiKey) => unknown][]} */
@@ -204,36 +207,22 @@ function selectable(ctx, keys) {
 	const rows = keys.map((key) => keyRow(ctx, key));
 	const body = el("tbody", {}, rows);
 	if (!can(ctx.caller, "keys:admin")) return keyTable(body);
-	const boxes = keys.map(({ name }) => el("input", { type: "checkbox", "aria-label": `Select ${name}` }));
-	for (const [index, box] of boxes.entries()) rows[index]?.prepend(el("td", "pick", box));
-	const all = el("input", { type: "checkbox", "aria-label": "Select all on this page" });
-	const count = el("strong", {});
-	const chosen = () => keys.filter((_, index) => boxes[index]?.checked);
-	const revoke = () =>
-		end(
-			ctx,
-			"Revoke the selected keys",
-			chosen().map(({ id }) => ({ key_id: id })),
-			false,
-		);
-	const bar = el(
-		"div",
-		{ class: "selection", role: "group", "aria-label": "Selected keys", hidden: true },
-		count,
-		button("Disable…", () => turn(ctx, chosen(), "disable"), "small"),
-		button("Enable…", () => turn(ctx, chosen(), "enable"), "small"),
-		button("Revoke…", revoke, "small danger"),
-	);
-	const tell = () => {
-		bar.hidden = chosen().length === 0;
-		count.textContent = `${chosen().length} selected`;
-		all.checked = chosen().length === keys.length;
+	/** @param {() => ApiKey[]} chosen */
+	const actions = (chosen) => {
+		/** @param {"disable" | "enable"} verb */
+		const turn = async (verb) => (await later(import("./bulk.js"))).turn(ctx, chosen(), verb);
+		const revoke = async () => {
+			const selections = chosen().map(({ id }) => ({ key_id: id }));
+			(await later(import("./revoke.js"))).end(ctx, "Revoke the selected keys", selections, false);
+		};
+		return [
+			button("Disable…", () => turn("disable"), "small"),
+			button("Enable…", () => turn("enable"), "small"),
+			button("Revoke…", revoke, "small danger"),
+		];
 	};
-	all.addEventListener("change", () => {
-		for (const box of boxes) box.checked = all.checked;
-		tell();
-	});
-	body.addEventListener("change", tell);
+	const { add, all, bar } = picks("Selected keys", actions);
+	for (const [index, key] of keys.entries()) add(/** @type {HTMLElement} */ (rows[index]), key.name, key);
 	const list = keyTable(body, [all, ...COLUMNS]);
 	list.classList.add("picks");
 	return div("", bar, list);
@@ -244,7 +233,13 @@ export function keyRow(ctx, key) {
 	const row = table.row(COLUMNS, [
 		[
 			link(["keys", key.id], theirs(key.name), "name"),
-			el("span", "under", el("code", {}, key.hint), key.environment && el("span", "tag", key.environment)),
+			el(
+				"span",
+				"under",
+				el("code", {}, key.hint),
+				key.environment && el("span", "tag", key.environment),
+				ctx.alerts.marks(key.id),
+			),
 		],
 		badge(key.status),
 		scopeList(key.scopes, 2),

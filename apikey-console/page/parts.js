@@ -1,6 +1,7 @@
 /** What screens are made of: buttons, messages, and parts that are loaded by themselves. */
 
 import { div, el, fill, p } from "./dom.js";
+import { anew, NotLoaded } from "./later.js";
 import { href } from "./router.js";
 
 /**
@@ -62,7 +63,9 @@ async function copied(text, near) {
 /** A message about what went wrong. @param {unknown} error @param {(() => void) | null} [retry] */
 export function failure(error, retry = null) {
 	const text = error instanceof Error ? error.message : String(error);
-	return el("div", { class: "notice bad", role: "alert" }, p("", text), retry && button("Try again", retry, "small"));
+	const again = error instanceof NotLoaded ? button("Load the page again", anew, "small") : null;
+	const way = again ?? (retry && button("Try again", retry, "small"));
+	return el("div", { class: "notice bad", role: "alert" }, p("", text), way);
 }
 
 /** A part of a screen that is loaded by itself, and fails by itself. @param {() => Promise<Children>} load */
@@ -140,7 +143,9 @@ export function trail(...links) {
  * @param {string} caption @param {Child[]} columns @param {HTMLElement} rows @param {string} [name]
  */
 export function table(caption, columns, rows, name = "list") {
-	const heads = columns.map((column) => el("th", { scope: "col" }, column));
+	const heads = columns.map((column) =>
+		el("th", { scope: "col", "data-label": typeof column === "string" && column }, column),
+	);
 	return el(
 		"table",
 		{ class: name },

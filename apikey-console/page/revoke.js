@@ -91,7 +91,7 @@ export async function someoneLeft(ctx) {
 	ask(ctx, "Somebody left", "Show what they made", content, async (_, close) => {
 		close();
 		const label = who.selectedOptions[0]?.textContent ?? who.value;
-		end(ctx, `Everything that ${label} made`, [{ created_by: who.value }], true);
+		end(ctx, `Everything that ${label} made`, [{ created_by: who.value }], true, true);
 	});
 }
 
@@ -110,9 +110,13 @@ async function known(ctx) {
 	return [...found, ctx.caller.actor];
 }
 
-/** @param {Context} ctx @param {string} title @param {Selected[]} selections @param {boolean} withDescendants */
-export function end(ctx, title, selections, withDescendants) {
+/**
+ * @param {Context} ctx @param {string} title @param {Selected[]} selections @param {boolean} withDescendants
+ * @param {boolean} [isPerson] The machines may stay.
+ */
+export function end(ctx, title, selections, withDescendants, isPerson = false) {
 	const box = el("input", { type: "checkbox", checked: withDescendants });
+	const kept = el("input", { type: "checkbox" });
 	const reason = el("input", { type: "text", autocomplete: "off", placeholder: "Such as: left the company" });
 	const typed = el("input", { type: "text", autocomplete: "off", inputmode: "numeric" });
 	const preview = el("div", { class: "form", "aria-live": "polite" });
@@ -124,38 +128,50 @@ export function end(ctx, title, selections, withDescendants) {
 			box,
 			el("span", {}, "Also what these keys made: keys that they created, and secrets that they got by rotating keys"),
 		),
+		isPerson && el("label", "choice", kept, el("span", {}, "Keep the keys of service accounts")),
 		field("reason", "Reason", reason, "For the audit trail."),
 		field("count", "Type the number of keys to confirm", typed),
 	];
 	let count = 0;
+	const extent = () => ({ descendants: box.checked, keep_accounts: kept.checked });
+	// What the preview shows, which is what is revoked. A preview that another choice has overtaken is not shown.
+	let shown = extent();
+	let looks = 0;
 	const { dialog, form, submit } = plan(ctx, title, content, "danger solid", async () => {
 		if (!reason.value.trim()) throw new Error("Say why, for those who read the audit trail.");
 		if (Number(typed.value.replace(/\D/g, "") || NaN) !== count) throw new Error(`Type ${count} to confirm.`);
-		const how = { descendants: box.checked, reason: reason.value.trim() };
+		const how = { ...shown, reason: reason.value.trim() };
 		await revokeAll(ctx, dialog, form, selections, how, count);
 	});
-	const look = async () => {
+	const again = async () => {
+		const look = ++looks;
+		const asked = extent();
 		submit.disabled = true;
 		preview.replaceChildren(p("muted", "Looking what this hits…"));
 		try {
-			const reach = await previewed(ctx, selections, box.checked);
+			const reach = await previewed(ctx, selections, asked);
+			if (look !== looks) return;
+			shown = asked;
 			count = reach.ids.length + reach.remaining;
 			fill(preview, ...described(ctx, reach, count));
 			submit.textContent = `Revoke ${keys(count)}`;
 			submit.disabled = count + reach.rotated.length === 0;
 		} catch (error) {
-			preview.replaceChildren(failure(error, look));
+			if (look === looks) preview.replaceChildren(failure(error, again));
 		}
 	};
-	box.addEventListener("change", look);
-	look();
+	for (const choice of [box, kept]) choice.addEventListener("change", again);
+	again();
 }
 
-/** @param {Context} ctx @param {Selected[]} selections @param {boolean} descendants @returns {Promise<Reach>} */
-async function previewed(ctx, selections, descendants) {
+/**
+ * @typedef {{descendants: boolean, keep_accounts: boolean}} Extent
+ * @param {Context} ctx @param {Selected[]} selections @param {Extent} extent @returns {Promise<Reach>}
+ */
+async function previewed(ctx, selections, extent) {
 	const all = reach();
 	for (const selection of selections)
-		add(all, await ctx.call("POST", "api-keys/bulk-revoke", { body: { ...selection, descendants, dry_run: true } }));
+		add(all, await ctx.call("POST", "api-keys/bulk-revoke", { body: { ...selection, ...extent, dry_run: true } }));
 	return all;
 }
 
@@ -192,7 +208,7 @@ function described(ctx, { ids, rotated, widened }, count) {
 
 /**
  * @param {Context} ctx @param {HTMLDialogElement} dialog @param {HTMLFormElement} form @param {Selected[]} selections
- * @param {{descendants: boolean, reason: string}} how @param {number} count
+ * @param {Extent & {reason: string}} how @param {number} count
  */
 async function revokeAll(ctx, dialog, form, selections, how, count) {
 	const left = [...selections];

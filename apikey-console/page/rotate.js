@@ -20,7 +20,7 @@ const OVERLAPS = [
 const USUAL = DAY;
 
 /** Asks how to rotate a key, does it, and shows the new secret. @param {Context} ctx @param {ApiKey} key */
-export function rotate(ctx, key) {
+export async function rotate(ctx, key) {
 	const older = key.secrets.length > 1;
 	const content = [
 		p(
@@ -28,7 +28,7 @@ export function rotate(ctx, key) {
 			"The key gets a new secret, and keeps its id, scopes and history. Programs that use it need the new secret before the old one ends.",
 		),
 		older && p("notice warn", "An earlier rotation is still under way. Its old secret ends now."),
-		overlapChoice("How long does the old secret still work?"),
+		await overlapChoice(ctx, "How long does the old secret still work?"),
 	];
 	ask(ctx, "Rotate key", "Rotate key", content, async (form, close) => {
 		const made = await ctx.call("POST", `api-keys/${key.id}/rotate`, { body: overlap(form) });
@@ -45,11 +45,17 @@ export function overlap(form) {
 	return { overlap_seconds: chosen === "null" ? null : Number(chosen) };
 }
 
-/** @param {string} legend */
-export function overlapChoice(legend) {
+/** What the plan allows. @param {Context} ctx @param {string} legend */
+export async function overlapChoice(ctx, legend) {
+	return overlapUpTo(legend, (await ctx.call("GET", "limits")).longest_overlap_seconds ?? Infinity);
+}
+
+/** @param {string} legend @param {number} longest In seconds. */
+export function overlapUpTo(legend, longest) {
 	const now = Date.now();
-	const choices = OVERLAPS.map(([label, seconds]) => {
-		const input = el("input", { type: "radio", name: "overlap", value: String(seconds), checked: seconds === USUAL });
+	const choices = OVERLAPS.filter(([, seconds]) => (seconds ?? Infinity) <= longest).map(([label, seconds]) => {
+		const checked = seconds === (longest < USUAL ? 0 : USUAL);
+		const input = el("input", { type: "radio", name: "overlap", value: String(seconds), checked });
 		return el("label", "choice", input, el("span", {}, label), el("span", "about", consequence(seconds, now)));
 	});
 	return group("overlap_seconds", legend, div("choices", choices));

@@ -1,9 +1,9 @@
-/** What keys may do: the catalog in groups, and what a caller may pass on. */
+/** What keys may do: which scopes cover which, and how a list of them is shown. */
 
 import { el } from "./dom.js";
 
 /** The resource of the scopes that manage keys. */
-const MANAGEMENT = "keys";
+export const MANAGEMENT = "keys";
 
 /** Does one of the grants, such as `files:*`, cover a scope? @param {string[]} grants @param {string} scope */
 export function covers(grants, scope) {
@@ -16,37 +16,17 @@ export function can(caller, scope) {
 	return covers(caller.scopes, scope);
 }
 
-/**
- * Says why the caller may not pass on a grant, or null if they may.
- * @param {Caller} caller @param {string} grant @param {Role[]} roles
- */
-export function whyNot(caller, grant, roles) {
-	const role = roles.find(({ name }) => name === grant);
-	const grants = role ? role.grants : [grant];
-	const beyond = grants.find((one) => !covers(caller.scopes, one));
-	if (beyond) return role ? `Your key lacks ${beyond}, which this role includes.` : "Your key lacks this scope.";
-	const manages = grants.some((one) => one === "*" || one.split(":")[0] === MANAGEMENT);
-	return manages && !can(caller, "keys:admin") ? "Only keys with keys:admin may grant this." : null;
+/** Does the service have scopes of its own? @param {ScopeCatalog} catalog */
+export function hasScopes({ items, roles }) {
+	return roles.length > 0 || items.some(({ name }) => !name.startsWith(`${MANAGEMENT}:`));
 }
 
-/**
- * The catalog by resource; the scopes that manage keys come last.
- * @param {Scope[]} scopes @returns {[string, Scope[]][]}
- */
-export function grouped(scopes) {
-	/** @type {Map<string, Scope[]>} */
-	const groups = new Map();
-	for (const scope of scopes) {
-		const resource = scope.name.includes(":") ? String(scope.name.split(":")[0]) : "";
-		groups.set(resource, [...(groups.get(resource) ?? []), scope]);
-	}
-	const place = (/** @type {string} */ resource) => (resource === MANAGEMENT ? 2 : resource === "" ? 1 : 0);
-	return [...groups].sort(([a], [b]) => place(a) - place(b) || a.localeCompare(b));
-}
-
-/** Does a scope only read? @param {string} scope */
-export function reads(scope) {
-	return /:(read|list|get|view)$/.test(scope);
+/** Says what a key without scopes may do. @param {Scope[]} scopes Those that there are. */
+export function withoutScopes(scopes) {
+	const isPlain = scopes.every(({ name }) => name.startsWith(`${MANAGEMENT}:`));
+	return isPlain
+		? "Here only managing keys needs a scope."
+		: "A key without scopes is accepted, and may do nothing that needs one.";
 }
 
 /** A key's scopes, the first few of them. @param {string[]} scopes @param {number} most */

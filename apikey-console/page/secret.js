@@ -5,17 +5,33 @@ import { openDialog } from "./dialog.js";
 import { div, el, p, theirs } from "./dom.js";
 import { button, copyButton } from "./parts.js";
 
-/**
- * Shows a secret until it is stored. Ends when the dialog does.
- * @param {Context} ctx @param {IssuedKey} issued @param {string} title @returns {Promise<void>}
- */
+/** Shows a key's secret until it is stored. @param {Context} ctx @param {IssuedKey} issued @param {string} title */
 export function showSecret(ctx, { key, secret }, title) {
+	const about = [
+		"This is the only time that the secret of ",
+		el("strong", {}, theirs(key.name)),
+		" is shown. Store it now, in a secret manager or where its program reads it. If it gets lost, rotate the key.",
+	];
+	return shownOnce(ctx, title, [p("", about)], secret, [
+		["Secret", (text) => text],
+		["For a .env file", (text) => `API_KEY=${text}`],
+		["Try it", (text) => `curl -H "Authorization: Bearer ${text}" ${new URL("whoami", apiBase).href}`],
+	]);
+}
+
+/**
+ * Shows a secret until it is stored, in lines that can be copied. Ends when the dialog does.
+ * @param {Context} ctx @param {string} title @param {Child[]} about @param {string} secret
+ * @param {[string, (shown: string) => string][]} texts What the lines are called, and what they say.
+ * @returns {Promise<void>}
+ */
+export function shownOnce(ctx, title, about, secret, texts) {
 	return new Promise((resolve) => {
 		const masked = `${secret.slice(0, secret.lastIndexOf("_") + 1)}${"•".repeat(16)}`;
 		/** @type {[HTMLElement, (shown: string) => string][]} */
 		const places = [];
-		/** @param {string} label @param {(shown: string) => string} text @param {HTMLElement | null} [more] */
-		const line = (label, text, more = null) => {
+		/** @param {string} label @param {(shown: string) => string} text @param {HTMLElement | null} more */
+		const line = (label, text, more) => {
 			const shown = el("pre", { tabindex: "0", "aria-label": label });
 			places.push([shown, text]);
 			const copy = copyButton(() => text(secret), label);
@@ -35,19 +51,9 @@ export function showSecret(ctx, { key, secret }, title) {
 			},
 			"small",
 		);
-		const lines = [
-			p(
-				"",
-				"This is the only time that the secret of ",
-				el("strong", {}, theirs(key.name)),
-				" is shown. Store it now, in a secret manager or where its program reads it. If it gets lost, rotate the key.",
-			),
-			line("Secret", (text) => text, reveal),
-			line("For a .env file", (text) => `API_KEY=${text}`),
-			line("Try it", (text) => `curl -H "Authorization: Bearer ${text}" ${new URL("whoami", apiBase).href}`),
-		];
+		const lines = texts.map(([label, text], index) => line(label, text, index === 0 ? reveal : null));
 		draw();
-		untilStored(ctx, title, lines, "I have stored it", () => {
+		untilStored(ctx, title, [...about, ...lines], "I have stored it", () => {
 			for (const [place] of places) place.textContent = "";
 			resolve();
 		});

@@ -16,6 +16,7 @@ const UNITS = [
 ];
 
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const precise = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 /** Says how long ago or ahead a moment is, such as "3 minutes ago". @param {string} moment */
@@ -33,6 +34,11 @@ export function exactly(moment) {
 	return exact.format(new Date(moment));
 }
 
+/** Says a moment to the second, in the reader's time zone. @param {string} moment */
+export function precisely(moment) {
+	return el("time", { datetime: moment }, precise.format(new Date(moment)));
+}
+
 /** A moment in words, with the exact one beside it for those who ask. @param {string} moment */
 export function ago(moment) {
 	return el("time", { datetime: moment, title: exactly(moment) }, fromNow(moment));
@@ -48,12 +54,9 @@ export function lastUsed(moment) {
 	return moment ? ago(moment) : el("span", "muted", "Never used");
 }
 
-/** When a key expires, marked where that is soon. @param {string | null} moment */
+/** When a key expires. @param {string | null} moment */
 export function expiry(moment) {
-	if (!moment) return el("span", "muted", "Never");
-	const left = Date.parse(moment) - Date.now();
-	const isSoon = left > 0 && left < 14 * DAY * 1_000;
-	return el("span", { class: isSoon ? "soon" : null }, isSoon && "Soon: ", ago(moment));
+	return moment ? ago(moment) : el("span", "muted", "Never");
 }
 
 /** Says a span of time, such as "90 days". @param {number} seconds */

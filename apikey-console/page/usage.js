@@ -3,52 +3,26 @@
 import { chart } from "./chart.js";
 import { div, el, p } from "./dom.js";
 import { button } from "./parts.js";
-import { DAY, HOUR } from "./time.js";
+import { hourly, spikes, spread } from "./spikes.js";
+import { DAY } from "./time.js";
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short", timeZone: "UTC" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 const moment = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
-/** An hour is a spike from this many requests on, and this many times the median of the hours before it. */
-const SPIKE_REQUESTS = 1_000;
-const SPIKE_FACTOR = 10;
-const USUAL_HOURS = 7 * 24;
-
-/** So many hours are read: the API has no more at a time. */
-const HOURS = 31 * 24;
-
-/** The last hours, oldest first. @param {Context} ctx @param {string} path @param {Record<string, string>} query */
-export async function hourly(ctx, path, query) {
-	const hour = HOUR * 1_000;
-	const from = new Date((Math.ceil(Date.now() / hour) - HOURS) * hour).toISOString();
-	const hours = await ctx.call("GET", path, { query: { ...query, bucket: "hour", from } });
-	return spread(hours, HOUR);
-}
-
-/** The hours that are spikes, of those with a week before them. @param {Count[]} hours */
-export function spikes(hours) {
-	const totals = hours.map(({ ok, refused }) => ok + refused);
-	const found = hours.filter((_, index) => {
-		const total = totals[index] ?? 0;
-		if (index < USUAL_HOURS || total < SPIKE_REQUESTS) return false;
-		const usual = totals.slice(index - USUAL_HOURS, index).sort((a, b) => a - b);
-		return total >= SPIKE_FACTOR * (usual[USUAL_HOURS / 2] ?? 0);
-	});
-	return new Set(found.map(({ at }) => at));
-}
-
 /**
  * Usage in the last day, week and month.
  * @param {Context} ctx @param {string} path @param {Record<string, string>} [query] @param {boolean} [withSpikes]
  */
 export async function usage(ctx, path, query = {}, withSpikes = false) {
-	const [hours, days] = await Promise.all([
+	const [hours, days, settings] = await Promise.all([
 		hourly(ctx, path, query),
 		ctx.call("GET", path, { query: { ...query, bucket: "day" } }),
+		withSpikes ? ctx.alerts.settings() : null,
 	]);
 	const month = spread(days, DAY);
-	const marked = withSpikes ? spikes(hours) : new Set();
+	const marked = settings ? spikes(hours, settings) : new Set();
 	const spikeDays = new Set([...marked].map((at) => at - (at % (DAY * 1_000))));
 	const spans = [
 		{ name: "24 hours", bars: named(hours.slice(-24), clock, moment, marked) },
@@ -81,20 +55,10 @@ export async function usage(ctx, path, query = {}, withSpikes = false) {
 		p(
 			"hint",
 			"Counted within seconds. Days are days of UTC.",
-			withSpikes &&
-				` ▲ marks spikes: hours, and days with such an hour, of at least ${SPIKE_REQUESTS.toLocaleString("en")} requests and ${SPIKE_FACTOR} times the median of the 7 days before.`,
+			settings?.spike_factor &&
+				` ▲ marks spikes: hours, and days with such an hour, of at least ${settings.spike_minimum.toLocaleString("en")} requests and ${settings.spike_factor} times the median of the 7 days before.`,
 		),
 	];
-}
-
-/** Fills in the spans of time in which nothing was counted. @param {Usage} counted @param {number} length */
-function spread({ from, to, buckets }, length) {
-	const found = new Map(buckets.map((bucket) => [Date.parse(bucket.start), bucket]));
-	const all = [];
-	for (let at = Date.parse(from); at < Date.parse(to); at += length * 1_000) {
-		all.push({ at, ok: found.get(at)?.ok ?? 0, refused: found.get(at)?.refused ?? 0 });
-	}
-	return all;
 }
 
 /**

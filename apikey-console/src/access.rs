@@ -68,6 +68,8 @@ async fn authenticate(State(config): State<Arc<Config>>, request: Request, next:
         }
         Ok(None) => {
             let layer = ApiKeyLayer::new(config.keys.authenticator()).on_revoked(OnRevoked::Finish);
+            let describe = Arc::clone(&config.describe);
+            let layer = layer.describe_requests(move |headers, extensions| describe(headers, extensions));
             let mut keyed = layer.lingering(config.lingering.clone()).layer(next);
             match keyed.call(Request::from_parts(parts, body)).await {
                 Ok(response) => response.map(Body::new),
@@ -113,10 +115,10 @@ async fn admit(State((config, declaration)): State<Guard>, request: Request, nex
     let Some(actor) = actor else { return Failure::from(Problem::forbidden()).into_response() };
     let receipts = Receipts::default();
     let caller = Caller::new(&config, actor.with_receipts(&receipts), key.clone(), &parts);
-    let lacks = match &declaration.needs {
-        Needs::Scope(scope) if !config.keys.has_scope(&caller.actor, scope) => Some(scope.clone()),
-        _ => None,
-    };
+    if matches!(declaration.needs, Needs::Operators(_)) && !caller.is_operator() {
+        return Problem::not_found().into_response();
+    }
+    let lacks = declaration.needs.scope().filter(|scope| !config.keys.has_scope(&caller.actor, scope)).cloned();
     parts.extensions.insert(caller);
     let admitted = match lacks {
         Some(scope) => Err(Failure::Unmet(Unmet::Scope(scope))),

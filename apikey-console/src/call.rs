@@ -58,6 +58,11 @@ impl Caller {
         &self.config.keys
     }
 
+    /// Returns `true` if the caller is of the organization that operates the service.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.config.operators.as_ref() == Some(self.actor.organization())
+    }
+
     /// Returns the address of `resource`, a path below the API's root.
     pub(crate) fn location(&self, resource: &str) -> String {
         format!("{}{resource}", self.root)
@@ -92,6 +97,19 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let id = Path::<String>::from_request_parts(parts, state).await.ok();
         id.and_then(|Path(id)| id.parse().ok()).map(PathId).ok_or_else(|| Problem::not_found().into())
+    }
+}
+
+/// The two ids in the path.
+pub(crate) struct PathIds<T, U>(pub(crate) T, pub(crate) U);
+
+impl<S: Send + Sync, T: FromStr, U: FromStr> FromRequestParts<S> for PathIds<T, U> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let ids = Path::<(String, String)>::from_request_parts(parts, state).await.ok();
+        let ids = ids.and_then(|Path((one, other))| Some(PathIds(one.parse().ok()?, other.parse().ok()?)));
+        ids.ok_or_else(|| Problem::not_found().into())
     }
 }
 

@@ -16,6 +16,17 @@ pub(crate) enum Needs {
     /// A key or a login, with any scopes.
     Credential,
     Scope(Scope),
+    /// This scope, in the organization that operates the service. For any other, there is no such route.
+    Operators(Scope),
+}
+
+impl Needs {
+    pub(crate) fn scope(&self) -> Option<&Scope> {
+        match self {
+            Needs::Scope(scope) | Needs::Operators(scope) => Some(scope),
+            Needs::Nothing | Needs::Credential => None,
+        }
+    }
 }
 
 /// A route's declaration.

@@ -40,14 +40,16 @@ const SENT_AGAIN: &str = "Makes it safe to send the request again. Within a day,
 #[openapi(
     info(
         title = "API keys",
-        description = "Manages API keys: issue, list, change, rotate, disable, revoke and delete them, and read their usage and audit trail.",
+        description = "Manages API keys: issue, list, change, rotate, disable, revoke and delete them, read their usage and audit trail, and receive alerts about them.",
     ),
     tags(
         (name = "keys", description = "The life of a key."),
         (name = "service accounts", description = "Owners of keys that are not people."),
         (name = "usage", description = "Usage of keys and of the plan."),
+        (name = "alerts", description = "What an organization is told about its keys, and the webhooks that receive it."),
         (name = "audit", description = "Changes of keys, and who made them."),
         (name = "caller", description = "The caller, and the scopes that it can grant."),
+        (name = "fleet", description = "The processes of the service, for those who operate it."),
         (name = "session", description = "Signing in to the page."),
         (name = "service", description = "Public."),
     ),
@@ -67,7 +69,7 @@ enum When {
     Always,
     /// Routes that require a credential.
     Guarded,
-    /// Routes with an id in their path.
+    /// Routes with an id in their path, and those that don't exist for everybody.
     Named,
     /// Routes that read the store.
     Reading,
@@ -167,7 +169,7 @@ pub(crate) fn complete(operation: &mut Operation, path: &str, declaration: &Decl
             .name("id")
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
-            .description(Some("The id of a key or a service account."))
+            .description(Some("The id of the resource."))
             .schema(Some(Ref::from_schema_name("Id")))
             .build();
         operation.parameters.get_or_insert_with(Vec::new).insert(0, RefOr::T(id));
@@ -205,11 +207,12 @@ pub(crate) fn complete(operation: &mut Operation, path: &str, declaration: &Decl
         let applies = match refusal.when {
             When::Always => true,
             When::Guarded => is_guarded,
-            When::Named => has_id,
+            // A service may offer no webhooks.
+            When::Named => has_id || path.starts_with("/webhooks") || matches!(declaration.needs, Needs::Operators(_)),
             // `/scopes` is answered from the configuration.
             When::Reading => {
-                (!declaration.is_change || is_versioned)
-                    && matches!(declaration.needs, Needs::Scope(_))
+                (!declaration.is_change || is_versioned || path.ends_with("/test"))
+                    && declaration.needs.scope().is_some()
                     && path != "/scopes"
             }
             When::Changing => declaration.is_change,
@@ -227,9 +230,9 @@ pub(crate) fn complete(operation: &mut Operation, path: &str, declaration: &Decl
             }
         }
     }
-    operation.security = Some(match &declaration.needs {
-        Needs::Nothing => Vec::new(),
-        Needs::Credential => vec![SecurityRequirement::new(SCHEME, [""; 0])],
-        Needs::Scope(scope) => vec![SecurityRequirement::new(SCHEME, [Scope::as_str(scope)])],
+    let scope = declaration.needs.scope().map(Scope::as_str);
+    operation.security = Some(match is_guarded {
+        true => vec![SecurityRequirement::new(SCHEME, scope)],
+        false => Vec::new(),
     });
 }

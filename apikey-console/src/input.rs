@@ -5,7 +5,9 @@
 
 use std::{fmt, marker::PhantomData, str::FromStr, time::Duration};
 
-use apikey_manager::{Action, Bucket, Cursor, KeySort, MAX_PAGE, Overlap, PageRequest, Patch, Status};
+use apikey_manager::{
+    Action, Bucket, Cursor, DeliveryState, Event, KeySort, MAX_PAGE, Overlap, PageRequest, Patch, Status,
+};
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Unexpected, Visitor, value::StrDeserializer},
@@ -366,6 +368,15 @@ pub(crate) fn bucket<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 pub(crate) fn sort<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<KeySort>, D::Error> {
     let all = [(KeySort::Created, "created_at"), (KeySort::Expiry, "expires_at"), (KeySort::LastUse, "last_used_at")];
     one_of(deserializer, all)
+}
+
+/// Parses the name of an event.
+pub(crate) fn event<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    one_of(deserializer, Event::NAMES.into_iter().map(|name| (name.to_owned(), name)))
+}
+
+pub(crate) fn delivery_state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DeliveryState>, D::Error> {
+    one_of(deserializer, DeliveryState::ALL.into_iter().map(|state| (state, state.as_str())))
 }
 
 /// Parses a boolean in a query.

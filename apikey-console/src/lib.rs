@@ -37,6 +37,7 @@
 //! | `api-keys/bulk-revoke`, `self-revoke`, `self-rotate` | revoke many keys; revoke or rotate the caller's own |
 //! | `service-accounts`, `service-accounts/{id}` | the same for service accounts; `disable`, `enable`, `rotate-all` |
 //! | `usage`, `limits`, `audit-events`, `scopes`, `whoami` | usage, the plan, the audit trail, grantable scopes, the caller |
+//! | `fleet` | with [`Console::operators`]: the processes of the service |
 //! | `session` | with a [`Page`]: sign in, sign out |
 //! | `health`, `openapi.json` | public |
 //!

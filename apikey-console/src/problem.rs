@@ -203,7 +203,10 @@ impl From<ManageError> for Failure {
                 Problem::new(StatusCode::PRECONDITION_FAILED, code, "The resource has changed since it was read.")
                     .into()
             }
-            ManageError::WrongState { .. } => Problem::new(StatusCode::CONFLICT, code, sentence(&told)).into(),
+            ManageError::WrongState { .. } | ManageError::NotParked => {
+                Problem::new(StatusCode::CONFLICT, code, sentence(&told)).into()
+            }
+            ManageError::WebhooksNotOffered => Problem::new(StatusCode::NOT_FOUND, code, sentence(&told)).into(),
             ManageError::AlreadyDone { keys } => {
                 let detail = "This was done before, with the same Idempotency-Key. Secrets aren't kept: rotate a key to get a new one.";
                 let mut problem = Problem::new(StatusCode::CONFLICT, code, detail);
@@ -214,8 +217,9 @@ impl From<ManageError> for Failure {
                 let detail = "This Idempotency-Key was used for a request with another body.";
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).into()
             }
-            ManageError::LimitReached { used, allowed, .. } => {
-                let mut problem = Problem::new(StatusCode::CONFLICT, code, sentence(&told));
+            ManageError::LimitReached { of, used, allowed } => {
+                let told = format!("{used} of {allowed} {of}; your plan allows {allowed}.");
+                let mut problem = Problem::new(StatusCode::CONFLICT, code, told);
                 (problem.body.used, problem.body.allowed) = (Some(used), Some(allowed));
                 problem.into()
             }
@@ -355,6 +359,8 @@ mod tests {
             (ManageError::Invalid(Vec::new()), 422, "invalid"),
             (ManageError::NotFound(Missing::Key), 404, "not_found"),
             (ManageError::NotFound(Missing::ServiceAccount), 404, "not_found"),
+            (ManageError::WebhooksNotOffered, 404, "webhooks_not_offered"),
+            (ManageError::NotParked, 409, "not_parked"),
             (Forbidden::Needs("keys:admin").into(), 403, "insufficient_scope"),
             (Forbidden::NotLive.into(), 403, "forbidden"),
             (Forbidden::BeyondScopes("files:write".to_owned()).into(), 403, "forbidden"),

@@ -1,6 +1,6 @@
 //! The formats of texts in the OpenAPI document.
 
-use apikey_manager::{Action, text_pattern};
+use apikey_manager::{Action, Event, text_pattern};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
@@ -28,7 +28,7 @@ macro_rules! texts {
 }
 
 texts! {
-    /// The id of a key or a service account.
+    /// The id of a resource.
     Id = "^[A-Za-z0-9._:-]{1,64}$", 1 to 64;
     /// A scope such as `files:read`, a wildcard such as `files:*` or `*`, or a role.
     Grant = r"^(\*|[A-Za-z0-9._:-]{1,120}|[A-Za-z0-9._:-]{1,118}:\*)$", 1 to 120;
@@ -60,3 +60,18 @@ impl PartialSchema for ActionName {
 }
 
 impl ToSchema for ActionName {}
+
+/// The name of an event, such as `key.expiring`.
+pub(crate) struct EventName;
+
+impl PartialSchema for EventName {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("What an alert tells of."))
+            .enum_values(Some(Event::NAMES))
+            .into()
+    }
+}
+
+impl ToSchema for EventName {}

@@ -10,22 +10,27 @@ use std::{
 };
 
 use apikey_core::BoxError;
-use apikey_manager::{Actor, KeyManager};
+use apikey_manager::{Actor, KeyManager, OrganizationId};
 use axum::{Router, body::Body as AnyBody};
 use bytes::{Buf, Bytes};
 use http::{
-    HeaderValue, Request, Response, StatusCode,
+    Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode,
     header::{ALLOW, CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS},
     request::Parts,
 };
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tower::util::MapResponse;
-use tower_apikey::{FinishLayer, LingerLayer, Lingering};
+use tower_apikey::{FinishLayer, LingerLayer, Lingering, RequestDescription};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{config::Config, page::Page, routes, session::Sessions};
+use crate::{
+    config::{Config, by_template},
+    page::Page,
+    routes,
+    session::Sessions,
+};
 
 /// A tower service that manages keys: a REST API under `v1`, for keys with `keys:read`, `keys:write` or `keys:admin`,
 /// and for users that the host has logged in.
@@ -74,7 +79,9 @@ impl Console {
             page: None,
             sessions: None,
             self_rotation: true,
+            operators: None,
             lingering: Lingering::new(),
+            describe: Arc::new(by_template),
         })
     }
 
@@ -167,7 +174,7 @@ impl Console {
         self.with(|config| config.origins.push(origin.as_ref().trim_end_matches('/').to_owned()))
     }
 
-    /// Also serves the page for people, who sign in with a key.
+    /// Also serves the page for people, who sign in with a key, or [with the host](Page::sign_in).
     ///
     /// ```
     /// # use apikey_console::{Console, Page};
@@ -178,7 +185,7 @@ impl Console {
     #[must_use]
     pub fn page(self, page: Page) -> Self {
         self.with(|config| {
-            config.sessions = Some(Sessions::new(&page));
+            config.sessions = page.sign_in.is_none().then(|| Sessions::new(&page));
             config.page = Some(page);
         })
     }
@@ -191,10 +198,37 @@ impl Console {
         self.with(|config| config.self_rotation = self_rotation)
     }
 
+    /// Names the organization of those who operate the service. Its callers with `keys:read` see all processes on the
+    /// database, with `GET v1/fleet` and on the page. For all others the route doesn't exist. The default is nobody.
+    ///
+    /// ```
+    /// # use apikey_console::Console;
+    /// # use apikey_manager::{KeyManager, OrganizationId};
+    /// # fn build(keys: &KeyManager) -> Result<Console, Box<dyn std::error::Error>> {
+    /// Ok(Console::new(keys).operators(OrganizationId::new("acme-operations")?))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn operators(self, organization: OrganizationId) -> Self {
+        self.with(|config| config.operators = Some(organization))
+    }
+
     /// Sets the bounds for reading the bodies of rejected requests, so that their clients receive the answer.
     #[must_use]
     pub fn lingering(self, lingering: Lingering) -> Self {
         self.with(|config| config.lingering = lingering)
+    }
+
+    /// Sets how a request is described to the record of what its key did, if the manager keeps one. The default is the
+    /// template of its route, such as `/v1/api-keys/{id}`.
+    ///
+    /// Pass what `ApiKeyLayer::describe_requests` is given for the service's own routes: it knows the client's address.
+    #[must_use]
+    pub fn describe_requests(
+        self,
+        describe: impl Fn(&HeaderMap, &Extensions) -> RequestDescription + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| config.describe = Arc::new(describe))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{Moment, NodeId, NodeRow, Revision, Settings};
 /// let mut wait = Wait::new(Revision::new(7), second(100), None);
 /// assert!(!wait.answer(Revision::new(6), &[]), "a server that doesn't know the change");
 /// assert!(wait.answer(Revision::new(7), &[row(1, 7), row(2, 6), row(3, 6)]));
+/// assert!(wait.awaited().eq([NodeId::new(2), NodeId::new(3)]));
 /// // Node 1 has acknowledged. The others are asked for again until they have, or until their leases have ended.
 /// assert_eq!(wait.progress(second(100)), Progress::Waiting { until: Moment::from_nanos(112_500_000_000) });
 /// assert!(wait.answer(Revision::new(7), &[row(1, 7), row(2, 7), row(3, 6)]));
@@ -93,6 +94,11 @@ impl Wait {
             Some(awaited) => awaited.retain(|(id, _)| rows.iter().any(|row| row.id == *id && lags(row))),
         }
         true
+    }
+
+    /// Returns the nodes that are waited for; none before the first answer.
+    pub fn awaited(&self) -> impl Iterator<Item = NodeId> {
+        self.awaited.iter().flatten().map(|(id, _)| *id)
     }
 
     /// Returns how far the wait is. `now` is a reading of the same clock as before.

@@ -115,6 +115,16 @@ actions! {
     OrganizationSuspended = "organization.suspended",
     /// An organization was resumed.
     OrganizationResumed = "organization.resumed",
+    /// The thresholds of alerts were changed.
+    AlertSettingsUpdated = "alert_settings.updated",
+    /// A webhook was created.
+    WebhookCreated = "webhook.created",
+    /// A webhook's address, description, events or state was changed.
+    WebhookUpdated = "webhook.updated",
+    /// A webhook's secret was rotated.
+    WebhookSecretRotated = "webhook.secret_rotated",
+    /// A webhook was deleted.
+    WebhookDeleted = "webhook.deleted",
 }
 
 names!(Action, "an action");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::chance;
+
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -16,11 +18,7 @@ impl Backoff {
     pub(crate) fn next(&mut self) -> Duration {
         let span = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
-        let mut random = [0; 4];
-        // Without randomness, the delay is the whole span.
-        let jitter =
-            getrandom::fill(&mut random).map_or(1.0, |()| f64::from(u32::from_le_bytes(random)) / 4_294_967_296.0);
-        span.mul_f64(0.5 + jitter / 2.0)
+        span.mul_f64(1.0 - chance::part() / 2.0)
     }
 
     pub(crate) fn reset(&mut self) {

@@ -73,12 +73,19 @@ pub enum ManageError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The change was made, but not every process on the database is known to follow it: the store did not tell which
-    /// there are, or one of them is [`alone`](crate::KeyManagerBuilder::alone). Repeat the operation: it then waits again.
+    /// there are, or one of them is [`alone`](crate::KeyManagerBuilder::alone). Repeat a revocation or another change of a
+    /// key's state: it then waits again. After a deletion or a rotation, repeat the revocation of any key.
     #[error("the change was made, but {reason}")]
     Unconfirmed {
         /// Why.
         reason: String,
     },
+    /// The service sends no webhooks; see [`KeyManagerBuilder::webhooks`](crate::KeyManagerBuilder::webhooks).
+    #[error("this service offers no webhooks")]
+    WebhooksNotOffered,
+    /// Only a delivery that was given up can be retried.
+    #[error("only a delivery that was given up can be retried")]
+    NotParked,
     /// The runtime is shutting down. Whether the change was made is not known.
     #[error("the runtime is shutting down")]
     Stopped,
@@ -106,6 +113,8 @@ impl ManageError {
             ManageError::Store(error) if error.is_conflict() => "conflict",
             ManageError::Store(error) if error.is_unknown() => "unknown_outcome",
             ManageError::Unconfirmed { .. } => "unconfirmed",
+            ManageError::WebhooksNotOffered => "webhooks_not_offered",
+            ManageError::NotParked => "not_parked",
             ManageError::Stopped => "unknown_outcome",
             ManageError::Limits(_) | ManageError::Generate(_) | ManageError::Random(_) | ManageError::Store(_) => {
                 "unavailable"
@@ -128,6 +137,12 @@ pub enum Missing {
     Key,
     /// A service account.
     ServiceAccount,
+    /// An alert.
+    Alert,
+    /// A webhook.
+    Webhook,
+    /// A delivery of a webhook.
+    Delivery,
 }
 
 impl fmt::Display for Missing {
@@ -135,6 +150,9 @@ impl fmt::Display for Missing {
         f.write_str(match self {
             Missing::Key => "key",
             Missing::ServiceAccount => "service account",
+            Missing::Alert => "alert",
+            Missing::Webhook => "webhook",
+            Missing::Delivery => "delivery",
         })
     }
 }
@@ -147,6 +165,8 @@ pub enum Limited {
     Keys,
     /// Service accounts.
     ServiceAccounts,
+    /// Webhooks, of which an organization may have 20.
+    Webhooks,
 }
 
 impl fmt::Display for Limited {
@@ -154,6 +174,7 @@ impl fmt::Display for Limited {
         f.write_str(match self {
             Limited::Keys => "keys",
             Limited::ServiceAccounts => "service accounts",
+            Limited::Webhooks => "webhooks",
         })
     }
 }

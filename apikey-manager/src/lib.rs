@@ -47,8 +47,11 @@
 mod account;
 mod activity;
 mod actor;
+mod alerts;
 mod audit;
 mod backoff;
+mod chance;
+mod courier;
 mod error;
 mod events;
 mod fleet;
@@ -65,6 +68,7 @@ mod record;
 mod resolver;
 mod rights;
 mod store;
+mod sweep;
 #[cfg(test)]
 mod test_store;
 mod usage;
@@ -74,18 +78,24 @@ mod writer;
 pub use account::ServiceAccount;
 pub use activity::{ActivityLog, ActivitySettings};
 pub use actor::{Actor, ActorError, Rights};
+pub use alerts::{
+    Alert, AlertFilter, AlertId, AlertQuery, AlertSettings, Claim, Claimed, Delivery, DeliveryId, DeliveryQuery,
+    DeliveryState, NewAlert, Receiver, Settled, Webhook, WebhookAnswer, WebhookId, WebhookIdError, WebhookMessage,
+    WebhookSecret, WebhookSender,
+};
 pub use apikey_core::{
     ActorId, IdError, KeyId, OrganizationId, ServiceAccountId, Timestamp, TimestampError, text::pattern as text_pattern,
 };
 pub use audit::{Action, AuditEvent};
 pub use error::{Busy, Forbidden, Limited, ManageError, Missing};
-pub use events::{Due, Event, Retention, Spike, SpikeThreshold, Thresholds, due};
-pub use fleet::{Fleet, OnStoreLoss, Receipt, Receipts};
+pub use events::{Due, Event, Spike, SpikeThreshold, Thresholds, due};
+pub use fleet::{Fleet, FleetNode, FleetStatus, FleetWait, OnStoreLoss, Receipt, Receipts};
 pub use import::{ImportKey, ImportProgress, RowError};
 pub use limits::Limits;
 pub use manager::{
     AccountUpdate, BuildError, BulkRevocation, BulkRevoked, Expiry, IssuedKey, KeyManager, KeyManagerBuilder,
-    KeyUpdate, LimitsInUse, NewAccount, NewKey, Overlap, PageRequest, Patch, ReadSettings, Usage,
+    KeyUpdate, LimitsInUse, NewAccount, NewKey, NewWebhook, Overlap, PageRequest, Patch, ReadSettings, Usage,
+    WebhookUpdate,
 };
 pub use memory::MemoryStore;
 pub use names::UnknownName;
@@ -98,8 +108,9 @@ pub use query::{
 pub use record::{KeyHead, KeyRecord, Revocation, SecretRecord, Status};
 pub use rights::{KEYS_ADMIN, KEYS_READ, KEYS_WRITE, management_scopes};
 pub use store::{
-    Change, Changes, Counts, FleetStore, Found, FoundKey, Invalidation, KeyState, KeyStore, Lineage, Lookup, Made,
-    Remembered, StoreError, StoreState, Transaction,
+    AlertStore, Change, Changes, Counts, FleetStore, Found, FoundKey, Invalidation, KeyState, KeyStore, Lineage,
+    Lookup, Made, Remembered, SeenNode, StoreError, StoreState, Transaction,
 };
+pub use sweep::Retention;
 pub use usage::UsageSettings;
 pub use validate::FieldError;

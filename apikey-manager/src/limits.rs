@@ -22,6 +22,7 @@ pub struct Limits {
     pub(crate) longest_lifetime: Option<Duration>,
     pub(crate) default_lifetime: Option<Duration>,
     pub(crate) expiry_required: bool,
+    pub(crate) longest_overlap: Option<Duration>,
 }
 
 impl Limits {
@@ -67,6 +68,14 @@ impl Limits {
         self
     }
 
+    /// Sets the longest overlap of a rotation. With zero, each rotation ends the old secret now, and keys can't rotate
+    /// themselves.
+    #[must_use]
+    pub fn longest_overlap(mut self, overlap: Duration) -> Self {
+        self.longest_overlap = Some(overlap);
+        self
+    }
+
     /// Returns the largest number of keys.
     #[must_use]
     pub fn allowed_keys(&self) -> Option<u64> {
@@ -89,6 +98,12 @@ impl Limits {
     #[must_use]
     pub fn lifetime_unless_set(&self) -> Option<Duration> {
         self.default_lifetime
+    }
+
+    /// Returns the longest overlap of a rotation.
+    #[must_use]
+    pub fn allowed_overlap(&self) -> Option<Duration> {
+        self.longest_overlap
     }
 
     /// Returns `true` if every new key must expire.

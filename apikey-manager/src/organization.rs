@@ -1,7 +1,7 @@
 //! Organizations, which own keys. The host provides their ids. A store keeps only whether they are suspended.
 
 use apikey_core::{ActorId, OrganizationId, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The record of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl OrganizationRecord {
 }
 
 /// The time at which something was disabled, and who did it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switched {
     /// The moment.
     pub at: Timestamp,

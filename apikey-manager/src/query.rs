@@ -35,7 +35,7 @@ pub struct Cursor {
 /// The error for a text that is not a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor from a page")]
-pub struct CursorError(());
+pub struct CursorError(pub(crate) ());
 
 impl Cursor {
     /// Returns `true` if the cursor can be written as text and parsed again.
@@ -350,6 +350,8 @@ pub struct ReachQuery {
     /// `true` to follow [`Lineage`](crate::Lineage) from those keys, and from the actor of [`Selection::CreatedBy`], to
     /// the keys that they issued and the secrets that they made, recursively.
     pub descendants: bool,
+    /// `true` to leave out the keys of service accounts, with all that they made.
+    pub keep_accounts: bool,
     /// The time at which secrets are valid.
     pub now: Timestamp,
     /// The key to end last. A caller that revokes itself needs its key until the rest is done.
@@ -437,7 +439,7 @@ pub struct Activity {
     pub at: Timestamp,
     /// The method.
     pub method: String,
-    /// The template of the route, such as `/files/{name}`. Never the path, which may contain secrets.
+    /// The template of the route, such as `/files/{name}`, or the path if the service describes its requests by paths.
     pub route: Option<String>,
     /// The status of the response.
     pub status: u16,
@@ -487,6 +489,9 @@ pub struct Prune {
     pub usage_before: Option<Timestamp>,
     /// Deletes activity from before this time.
     pub activity_before: Option<Timestamp>,
+    /// Deletes alerts from before this time with their deliveries, except [those](crate::Event::is_lasting) that would be
+    /// written again as long as the key exists.
+    pub alerts_before: Option<Timestamp>,
     /// Deletes audit events from before this time.
     pub audit_before: Option<Timestamp>,
 }
@@ -498,6 +503,8 @@ pub struct Pruned {
     pub usage: u64,
     /// Requests.
     pub activity: u64,
+    /// Alerts.
+    pub alerts: u64,
     /// Audit events.
     pub audit: u64,
 }
@@ -507,3 +514,4 @@ pub(crate) const DEFAULT_PAGE: usize = 50;
 
 /// An hour.
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3_600);

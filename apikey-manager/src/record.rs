@@ -1,7 +1,7 @@
 //! The record of a key, and the status that follows from it.
 
 use apikey_core::{ActorId, JsonObject, KeyDigest, KeyId, OrganizationId, ScopeSet, ServiceAccountId, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::names::names;
 use crate::organization::Switched;
@@ -54,7 +54,7 @@ pub struct KeyRecord {
 }
 
 /// The part of a [`KeyRecord`] that decides rights and states: everything except description, metadata and secrets.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KeyHead {
     /// The key's public id.
@@ -162,7 +162,7 @@ pub struct SecretRecord {
 }
 
 /// The revocation of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
     /// The moment.
     pub at: Timestamp,

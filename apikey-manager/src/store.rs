@@ -1,6 +1,7 @@
 //! The contract of a store. The manager decides every rule about rights, limits and states between [`KeyStore::begin`]
 //! and [`Transaction::commit`].
 
+mod alerts;
 mod fleet;
 
 use std::{error::Error, fmt};
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 
 use crate::{
     account::ServiceAccount,
+    alerts::{AlertId, AlertSettings, DeliveryId, NewAlert, Webhook, WebhookId},
     audit::AuditEvent,
     organization::{OrganizationRecord, Switched},
     query::{
@@ -21,7 +23,10 @@ use crate::{
     record::{KeyHead, KeyRecord, Revocation, SecretRecord},
 };
 
-pub use self::fleet::{FleetStore, Invalidation, StoreState};
+pub use self::{
+    alerts::AlertStore,
+    fleet::{FleetStore, Invalidation, SeenNode, StoreState},
+};
 
 /// A store of keys.
 ///
@@ -139,6 +144,9 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Returns the part that processes agree through.
     fn fleet(&self) -> &dyn FleetStore;
 
+    /// Returns the part that keeps alerts.
+    fn alerts(&self) -> &dyn AlertStore;
+
     /// Checks whether the store can be read and written.
     async fn check(&self) -> Result<(), StoreError>;
 
@@ -187,6 +195,12 @@ pub trait Transaction: Send {
 
     /// Returns a marker's value.
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Returns the organization's thresholds, if it has set any.
+    async fn alert_settings(&mut self) -> Result<Option<AlertSettings>, StoreError>;
+
+    /// Returns the organization's webhooks, oldest first.
+    async fn webhooks(&mut self) -> Result<Vec<Webhook>, StoreError>;
 
     /// Returns what the organization remembers of a request.
     async fn remembered(&mut self, request: &str) -> Result<Option<Remembered>, StoreError>;
@@ -255,6 +269,21 @@ pub enum Change {
     },
     /// Adds an audit event.
     Audit(AuditEvent),
+    /// Adds an alert and its deliveries: to the host if it is for the host, and to each of the organization's webhooks
+    /// that wants it. An alert whose reference is known is not added.
+    Alert(Box<NewAlert>),
+    /// Acknowledges an open alert, which must exist. An acknowledged one stays as it is.
+    AcknowledgeAlert(AlertId, Switched),
+    /// Acknowledges the open alerts about these keys, as far as their event has one of these names.
+    CloseAlerts(Vec<KeyId>, &'static [&'static str], Switched),
+    /// Sets the organization's thresholds.
+    SetAlertSettings(AlertSettings),
+    /// Adds a webhook of version 1, or replaces its record of the previous version.
+    SetWebhook(Box<Webhook>),
+    /// Deletes a webhook and its deliveries.
+    DeleteWebhook(WebhookId),
+    /// Makes a parked delivery pending again, due at this time, with the attempts that it had. It must be parked.
+    RetryDelivery(DeliveryId, Timestamp),
 }
 
 /// The state of a key, apart from its windows.

@@ -21,7 +21,7 @@ use crate::{
         UsageBucket, UsageQuery,
     },
     record::KeyRecord,
-    store::{Change, Changes, Counts, FleetStore, KeyStore, Lookup, StoreError, Transaction},
+    store::{AlertStore, Change, Changes, Counts, FleetStore, KeyStore, Lookup, StoreError, Transaction},
 };
 
 /// A failure of the store.
@@ -86,6 +86,10 @@ impl TestStore {
 impl KeyStore for TestStore {
     fn fleet(&self) -> &dyn FleetStore {
         self.memory.fleet()
+    }
+
+    fn alerts(&self) -> &dyn AlertStore {
+        self.memory.alerts()
     }
 
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {

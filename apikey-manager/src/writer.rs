@@ -13,10 +13,17 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use crate::{backoff::Backoff, store::StoreError};
+use crate::{
+    backoff::Backoff,
+    chance::{self, shortened},
+    store::StoreError,
+};
 
 /// The longest time of a write. The outcome of a longer one is unknown, and the write is repeated.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest time between a collection that no write was due for and the write. It is drawn at random, because all
+/// processes collect at the end of an hour.
+pub(crate) const COLLECTED_FOR: Duration = Duration::from_secs(45);
 /// The number of attempts at shutdown.
 const LAST_ATTEMPTS: usize = 4;
 
@@ -25,8 +32,13 @@ pub(crate) trait Outbox: Send + Sync + 'static {
     /// The name of the data in the log.
     const NAME: &'static str;
 
-    /// Returns the time until the next write.
+    /// Returns the longest time until the next write.
     fn interval(&self) -> Duration;
+
+    /// Returns the time until data must be collected although no write is due. It is written [soon after](COLLECTED_FOR).
+    fn collected_within(&self) -> Option<Duration> {
+        None
+    }
 
     /// Completes when the writer should wake early.
     fn grows(&self) -> impl Future<Output = ()> + Send;
@@ -116,18 +128,23 @@ impl<O> Drop for Writer<O> {
 async fn run<O: Outbox>(shared: Arc<Shared<O>>) {
     let outbox = &shared.outbox;
     let mut backoff = Backoff::default();
-    let mut next = Instant::now() + outbox.interval();
+    // Shortened at random, so that processes that started together don't write together.
+    let mut next = Instant::now() + shortened(outbox.interval());
     let mut not_before = Instant::now();
     loop {
+        let collected_at = outbox.collected_within().map(|within| Instant::now() + within);
         tokio::select! {
-            () = sleep_until(next) => {}
+            () = sleep_until(collected_at.map_or(next, |at| next.min(at))) => {}
             () = outbox.grows() => {}
         }
         outbox.collect();
         let now = Instant::now();
         let is_due = now >= next;
+        if !is_due && collected_at.is_some_and(|at| at <= now) {
+            next = next.min(now + COLLECTED_FOR.mul_f64(chance::part()));
+        }
         if is_due {
-            next = now + outbox.interval();
+            next = now + shortened(outbox.interval());
             next = if not_before > now { next.min(not_before) } else { next };
         }
         if now < not_before || !(is_due || outbox.is_filling()) {

@@ -13,7 +13,7 @@ use apikey_core::{
     scopes,
 };
 use apikey_manager::{
-    ActivitySettings, Actor, Bucket, Due, Event, IssuedKey, KeyManager, KeyManagerBuilder, KeyStore, ManageError,
+    ActivitySettings, Actor, Alert, Bucket, Due, IssuedKey, KeyManager, KeyManagerBuilder, KeyStore, ManageError,
     MemoryStore, NewAccount, NewKey, OrganizationId, Overlap, PageRequest, UsageOf, UsageSettings,
 };
 
@@ -158,9 +158,9 @@ async fn given_a_handler_when_keys_are_issued_and_revoked_then_it_is_told_of_wha
     let told = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&told);
     let service = Service::new(|builder| {
-        builder.on_event(move |event: Event| {
-            log.lock().unwrap().push(format!("{} {}", event.name(), event.key().name));
-            async {}
+        builder.on_alert(move |alert: Alert| {
+            log.lock().unwrap().push(format!("{} {}", alert.event.name(), alert.event.key().name));
+            async { Ok(()) }
         })
     });
     let key = service.issue(NewKey::new("one")).await;

@@ -98,7 +98,7 @@ CREATE TABLE @lineage (
     -- The digest of the secret that was made.
     digest {bytes}
 ){table};
-CREATE INDEX #lineage_actor ON @lineage (organization, actor);
+CREATE INDEX #lineage_actor ON @lineage (actor, organization);
 
 -- The ids of deleted keys, which can't be used again.
 CREATE TABLE @deleted_key (
@@ -203,8 +203,80 @@ CREATE TABLE @node (
     -- The revision up to which the process has said that its cache reflects the changes.
     applied {int} NOT NULL,
     -- Counts its renewals.
-    beat {int} NOT NULL
+    beat {int} NOT NULL,
+    -- The database's time of the latest one. Operators read it, and nothing else does.
+    beat_at {int} NOT NULL
 ){table};
+
+-- The log of alerts. Its numbers grow in the order of commits of one organization.
+CREATE TABLE @alert (
+    id {counter},
+    organization {text} NOT NULL,
+    key_id {text} NOT NULL,
+    event {text} NOT NULL,
+    -- Equal for equal events, so that each is written once.
+    reference {text} NOT NULL UNIQUE,
+    at {int} NOT NULL,
+    -- The event, as JSON.
+    body {text} NOT NULL,
+    acknowledged_at {int},
+    acknowledged_by {text}
+){table};
+CREATE INDEX #alert_page ON @alert (organization, id);
+CREATE INDEX #alert_key ON @alert (organization, key_id, id);
+CREATE INDEX #alert_open ON @alert (organization, id) WHERE acknowledged_at IS NULL;
+CREATE INDEX #alert_open_key ON @alert (key_id) WHERE acknowledged_at IS NULL;
+CREATE INDEX #alert_at ON @alert (at);
+
+-- The thresholds of organizations that have set their own, as JSON.
+CREATE TABLE @alert_settings (
+    organization {text} NOT NULL PRIMARY KEY,
+    settings {text} NOT NULL
+){keyed_table};
+
+CREATE TABLE @webhook (
+    id {text} NOT NULL PRIMARY KEY,
+    organization {text} NOT NULL,
+    url {text} NOT NULL,
+    description {text} NOT NULL,
+    -- The events that are sent, each between spaces; empty for all.
+    events {text} NOT NULL,
+    disabled {int} NOT NULL,
+    -- Messages are signed with it, so it can't be a digest.
+    secret {text} NOT NULL,
+    previous_secret {text},
+    previous_ends_at {int},
+    created_at {int} NOT NULL,
+    created_by {text} NOT NULL,
+    version {int} NOT NULL
+){table};
+CREATE INDEX #webhook_page ON @webhook (organization, created_at, id);
+
+-- The outbox: an alert's delivery to each receiver.
+CREATE TABLE @delivery (
+    id {counter},
+    organization {text} NOT NULL,
+    alert_id {int} NOT NULL,
+    event {text} NOT NULL,
+    -- `host`, or the id of a webhook.
+    receiver {text} NOT NULL,
+    created_at {int} NOT NULL,
+    -- `pending`, `delivered` or `parked`.
+    state {text} NOT NULL,
+    attempts {int} NOT NULL,
+    -- The time of the next attempt, while it is pending.
+    due_at {int},
+    claimed_by {text},
+    claimed_until {int},
+    last_at {int},
+    last_status {int},
+    last_error {text},
+    UNIQUE (alert_id, receiver)
+){table};
+CREATE INDEX #delivery_due ON @delivery (due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX #delivery_claim ON @delivery (claimed_by) WHERE claimed_by IS NOT NULL;
+CREATE INDEX #delivery_page ON @delivery (receiver, id);
+CREATE INDEX #delivery_at ON @delivery (created_at);
 
 CREATE TABLE @audit (
     id {text} NOT NULL PRIMARY KEY,

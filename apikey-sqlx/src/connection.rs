@@ -26,6 +26,8 @@ pub(crate) struct Connection {
     link: Option<Link>,
     state: State,
     patience: Duration,
+    /// `false` if statements must not have names, by which their plans would be kept.
+    keeps_plans: bool,
     turn: Arc<OwnedSemaphorePermit>,
 }
 
@@ -100,25 +102,27 @@ macro_rules! postgres_query {
 
 impl Connection {
     /// `patience` is the time limit of a statement.
-    pub(crate) fn new(link: Link, patience: Duration, turn: Arc<OwnedSemaphorePermit>) -> Self {
-        Connection { link: Some(link), state: State::Idle, patience, turn }
+    pub(crate) fn new(link: Link, patience: Duration, keeps_plans: bool, turn: Arc<OwnedSemaphorePermit>) -> Self {
+        Connection { link: Some(link), state: State::Idle, patience, keeps_plans, turn }
     }
 
-    pub(crate) async fn fetch(&mut self, query: Query<'_>) -> Result<Vec<Row>, Failure> {
+    pub(crate) async fn fetch(&mut self, mut query: Query<'_>) -> Result<Vec<Row>, Failure> {
         if query.has_nul() {
             return Ok(Vec::new());
         }
+        query.is_kept &= self.keeps_plans;
         let Asked { link, patience, before } = self.ask()?;
         let answer = timeout(patience, link.fetch(query)).await;
         self.hear(before, answer)
     }
 
     /// Returns the number of changed rows.
-    pub(crate) async fn execute(&mut self, query: Query<'_>) -> Result<u64, Failure> {
+    pub(crate) async fn execute(&mut self, mut query: Query<'_>) -> Result<u64, Failure> {
         if query.has_nul() {
             let reason = "text with a NUL character can't be stored";
             return Err(Failure::Database(sqlx::Error::Encode(reason.into())));
         }
+        query.is_kept &= self.keeps_plans;
         let Asked { link, patience, before } = self.ask()?;
         let answer = timeout(patience, link.execute(query)).await;
         self.hear(before, answer)
@@ -204,13 +208,13 @@ struct Asked<'c> {
 impl Drop for Connection {
     fn drop(&mut self) {
         let Some(link) = self.link.take() else { return };
-        let (patience, turn) = (self.patience, Arc::clone(&self.turn));
+        let (patience, keeps_plans, turn) = (self.patience, self.keeps_plans, Arc::clone(&self.turn));
         // Pools take connections back in a task.
         let Ok(runtime) = Handle::try_current() else { return link.close_now() };
         match self.state {
             State::Idle => drop(link),
             State::Changing | State::Failed => {
-                let mut changed = Connection { link: Some(link), state: State::Unknown, patience, turn };
+                let mut changed = Connection { link: Some(link), state: State::Unknown, patience, keeps_plans, turn };
                 runtime.spawn(async move { changed.undo().await });
             }
             State::Unknown => link.close(&runtime, turn),

@@ -7,6 +7,8 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 #[cfg(feature = "sqlite")]
 use crate::files::Files;
+#[cfg(feature = "postgres")]
+use crate::sessions::{self, Sessions};
 use crate::{
     connection::{Connection, Link},
     error::{self, Failure},
@@ -31,7 +33,7 @@ pub(crate) enum Pools {
     #[cfg(feature = "sqlite")]
     Sqlite { writer: sqlx::SqlitePool, readers: sqlx::SqlitePool, files: Arc<Files> },
     #[cfg(feature = "postgres")]
-    Postgres { pool: sqlx::PgPool, is_own: bool },
+    Postgres { pool: sqlx::PgPool, is_own: bool, sessions: Sessions },
 }
 
 /// An open transaction, which is rolled back on drop.
@@ -75,7 +77,7 @@ impl Database {
         let mut tries = 1..TRIES;
         loop {
             let rows = match self.connect(lane, &turn).await {
-                Ok(mut connection) => connection.fetch(query.clone()).await,
+                Ok(mut connection) => self.read_on(&mut connection, query.clone()).await,
                 Err(failure) => Err(failure),
             };
             match rows {
@@ -83,6 +85,20 @@ impl Database {
                 rows => return rows.map_err(error::failed),
             }
         }
+    }
+
+    async fn read_on(&self, connection: &mut Connection, query: Query<'_>) -> Result<Vec<Row>, Failure> {
+        #[cfg(feature = "postgres")]
+        if let Pools::Postgres { sessions: sessions @ Sessions::Lent, .. } = self.pools {
+            connection.begin(sessions::begin(sessions, self.timeout)).await?;
+            let rows = connection.fetch(query).await;
+            match &rows {
+                Ok(_) => connection.commit().await?,
+                Err(_) => connection.rollback().await,
+            }
+            return rows;
+        }
+        connection.fetch(query).await
     }
 
     /// Begins a transaction. On a broken connection nothing has begun, and the next one is tried.
@@ -107,8 +123,8 @@ impl Database {
                 Ok(Change { connection, files: Some(Arc::clone(files)) })
             }
             #[cfg(feature = "postgres")]
-            Pools::Postgres { .. } => {
-                connection.begin(begin_on_server(self.timeout)).await?;
+            Pools::Postgres { sessions, .. } => {
+                connection.begin(sessions::begin(*sessions, self.timeout)).await?;
                 Ok(Change {
                     connection,
                     #[cfg(feature = "sqlite")]
@@ -160,7 +176,11 @@ impl Database {
         let link = timeout(self.timeout, acquired).await.unwrap_or(Err(Failure::Late("no connection was made")))?;
         // The database times out first and gives the reason.
         let patience = self.timeout.saturating_add(self.timeout / 4);
-        Ok(Connection::new(link, patience, Arc::clone(turn)))
+        #[cfg(feature = "postgres")]
+        let keeps_plans = !matches!(self.pools, Pools::Postgres { sessions: Sessions::Lent, .. });
+        #[cfg(not(feature = "postgres"))]
+        let keeps_plans = true;
+        Ok(Connection::new(link, patience, keeps_plans, Arc::clone(turn)))
     }
 
     pub(crate) async fn close(&self) {
@@ -171,7 +191,7 @@ impl Database {
                 writer.close().await;
             }
             #[cfg(feature = "postgres")]
-            Pools::Postgres { pool, is_own } => {
+            Pools::Postgres { pool, is_own, .. } => {
                 if *is_own {
                     // A listener has a connection of the pool, which would be waited for. One that waits hears of the end.
                     let deaf = async { *self.ear.lock().await = crate::ear::Ear::Deaf };
@@ -211,19 +231,4 @@ impl Change {
     pub(crate) async fn rollback(mut self) {
         self.connection.rollback().await;
     }
-}
-
-/// Begins a change, also on a service's pool. Rows are locked, so read committed is enough and nothing has to be
-/// retried. `READ WRITE` is not set, because it would override a server that has been made read-only.
-#[cfg(feature = "postgres")]
-fn begin_on_server(timeout: Duration) -> String {
-    let millis = timeout.as_millis();
-    format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; \
-         SET LOCAL statement_timeout = {millis}; \
-         SET LOCAL lock_timeout = {millis}; \
-         SET LOCAL idle_in_transaction_session_timeout = {}; \
-         SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local')",
-        3 * millis,
-    )
 }

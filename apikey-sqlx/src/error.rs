@@ -28,7 +28,7 @@ pub enum ConnectError {
         reason: &'static str,
     },
     /// The database can't be used for keys: it is too old, read-only, recovering, not the primary, not in UTF-8, or
-    /// behind a transaction pooler.
+    /// behind a pooler that refuses transactions.
     #[error("the database can't be used: {0}")]
     Unsuitable(String),
     /// The tables are not of this version.
@@ -152,7 +152,8 @@ pub(crate) fn is_broken(failure: &Failure) -> bool {
     match failure {
         Failure::Database(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed) => true,
         Failure::Database(sqlx::Error::Database(said)) => {
-            said.code().is_some_and(|code| code.len() == 5 && code.starts_with("57P"))
+            // A pooler tells with 08 that it has lost its server.
+            said.code().is_some_and(|code| code.len() == 5 && (code.starts_with("57P") || code.starts_with("08")))
         }
         _ => false,
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use apikey_core::Timestamp;
 use apikey_fleet::{Beat, Change as Recorded, Mark, NodeId, NodeRow, Nonce, OwnRow, Revision, Snapshot, Sweep};
-use apikey_manager::{FleetStore, Invalidation, StoreError, StoreState};
+use apikey_manager::{FleetStore, Invalidation, SeenNode, StoreError, StoreState};
 use async_trait::async_trait;
 
 use crate::{
@@ -22,9 +22,12 @@ impl FleetStore for SqlStore {
         let names = &self.database.names;
         let millis = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
         // A statement may be executed long after it was abandoned, so a beat never decreases.
-        let write = "INSERT INTO @node AS n (id, lease_ms, applied, beat) VALUES ($1, $2, 0, $3) \
-                     ON CONFLICT (id) DO UPDATE SET beat = excluded.beat WHERE n.beat < excluded.beat";
-        let write = names.query(write).bind(hex(id.get())).bind(millis).bind(beat.get());
+        let write = format!(
+            "INSERT INTO @node AS n (id, lease_ms, applied, beat, beat_at) VALUES ($1, $2, 0, $3, {}) \
+             ON CONFLICT (id) DO UPDATE SET beat = excluded.beat, beat_at = excluded.beat_at WHERE n.beat < excluded.beat",
+            time(names.dialect)
+        );
+        let write = names.query(&write).bind(hex(id.get())).bind(millis).bind(beat.get());
         let replaced = replaces.map(|id| names.query("DELETE FROM @node WHERE id = $1").bind(hex(id.get())));
         let work = async |change: &mut Change| {
             change.execute(write).await?;
@@ -38,15 +41,15 @@ impl FleetStore for SqlStore {
 
     async fn snapshot(&self, id: NodeId, since: Option<Revision>) -> Result<StoreState, StoreError> {
         let names = &self.database.names;
-        let (writable, time) = match names.dialect {
+        let writable = match names.dialect {
             #[cfg(feature = "sqlite")]
-            Dialect::Sqlite => ("1", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
+            Dialect::Sqlite => "1",
             #[cfg(feature = "postgres")]
-            Dialect::Postgres => (
-                "CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only')::bool THEN 0 ELSE 1 END::bigint",
-                "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-            ),
+            Dialect::Postgres => {
+                "CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only')::bool THEN 0 ELSE 1 END::bigint"
+            }
         };
+        let time = time(names.dialect);
         // One statement is one snapshot.
         let read = format!(
             "SELECT f.revision, f.nonce, {writable} AS writable, {time} AS time, n.beat, n.applied, \
@@ -77,19 +80,23 @@ impl FleetStore for SqlStore {
     async fn nodes(&self) -> Result<(Revision, Vec<NodeRow>), StoreError> {
         let read = "SELECT f.revision, n.id, n.lease_ms, n.applied, n.beat FROM @fleet f LEFT JOIN @node n ON 1 = 1";
         let rows = self.database.look_up(self.database.names.query(read)).await?;
-        let mut nodes = Vec::with_capacity(rows.len());
-        let mut head = None;
-        for row in &rows {
-            head = Some(Revision::new(row.get("revision")?));
-            let Some(id) = row.get("id")? else { continue };
-            nodes.push(NodeRow {
-                id: NodeId::new(from_hex(id)?),
-                lease: Duration::from_millis(row.get("lease_ms")?),
-                applied: Revision::new(row.get("applied")?),
-                beat: Beat::new(row.get("beat")?),
-            });
-        }
-        Ok((head.ok_or_else(|| corrupt("no revision"))?, nodes))
+        read_nodes(&rows, |_, node| Ok(node))
+    }
+
+    async fn roster(&self) -> Result<(Revision, Vec<SeenNode>), StoreError> {
+        let names = &self.database.names;
+        let read = format!(
+            "SELECT f.revision, n.id, n.lease_ms, n.applied, n.beat, {} - n.beat_at AS silent, \
+             (SELECT COUNT(*) FROM @change c WHERE c.revision > n.applied AND c.targets <> '[]') AS behind \
+             FROM @fleet f LEFT JOIN @node n ON 1 = 1 ORDER BY n.id",
+            time(names.dialect)
+        );
+        let rows = self.database.fetch(names.query(&read)).await?;
+        read_nodes(&rows, |row, node| {
+            // Less than nothing if the clock was set back.
+            let silent = u64::try_from(row.get::<i64>("silent")?).unwrap_or_default();
+            Ok(SeenNode::new(node, row.get("behind")?, Duration::from_millis(silent)))
+        })
     }
 
     async fn sweep(&self, Sweep { id, beat }: Sweep) -> Result<bool, StoreError> {
@@ -109,6 +116,37 @@ impl FleetStore for SqlStore {
     fn detached(&self) -> Box<dyn FleetStore> {
         Box::new(SqlStore::new(detached(&self.database)))
     }
+}
+
+/// The database's clock, in milliseconds.
+fn time(dialect: Dialect) -> &'static str {
+    match dialect {
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+    }
+}
+
+/// Reads the latest revision and each node, of which `read` makes what is asked for.
+fn read_nodes<T>(
+    rows: &[Row],
+    read: impl Fn(&Row, NodeRow) -> Result<T, StoreError>,
+) -> Result<(Revision, Vec<T>), StoreError> {
+    let mut nodes = Vec::with_capacity(rows.len());
+    let mut head = None;
+    for row in rows {
+        head = Some(Revision::new(row.get("revision")?));
+        let Some(id) = row.get("id")? else { continue };
+        let node = NodeRow {
+            id: NodeId::new(from_hex(id)?),
+            lease: Duration::from_millis(row.get("lease_ms")?),
+            applied: Revision::new(row.get("applied")?),
+            beat: Beat::new(row.get("beat")?),
+        };
+        nodes.push(read(row, node)?);
+    }
+    Ok((head.ok_or_else(|| corrupt("no revision"))?, nodes))
 }
 
 fn read_state(rows: &[Row]) -> Result<StoreState, StoreError> {
@@ -143,7 +181,7 @@ fn detached(database: &Database) -> Database {
         #[cfg(feature = "sqlite")]
         Pools::Sqlite { writer, readers, files } => crate::sqlite::detached(writer, readers, files, timeout),
         #[cfg(feature = "postgres")]
-        Pools::Postgres { pool, .. } => crate::postgres::detached(pool, timeout),
+        Pools::Postgres { pool, sessions, .. } => crate::postgres::detached(pool, *sessions, timeout),
     };
     Database::new(pools, lanes, database.names.clone(), timeout)
 }

@@ -1,7 +1,8 @@
 //! Hints that something has changed, so that a process need not wait for its next renewal. Nothing depends on them.
 //!
 //! SQLite is asked for its revision every few milliseconds, which costs less than a thousandth of a processor.
-//! PostgreSQL notifies, unless a pooler or a proxy loses the notifications; then it is asked, too.
+//! PostgreSQL notifies, unless a pooler or a proxy loses the notifications; then it is asked, too. A session that a pooler
+//! lends must not listen: the notifications would reach whoever has it next.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use apikey_fleet::Revision;
 
 use crate::database::{Database, Pools};
 #[cfg(feature = "postgres")]
-use crate::ear::Ear;
+use crate::{ear::Ear, sessions::Sessions};
 
 #[cfg(feature = "sqlite")]
 const FILE_ASKED_EVERY: Duration = Duration::from_millis(20);
@@ -25,6 +26,8 @@ pub(crate) async fn changed(database: &Database, known: Revision) {
     match &database.pools {
         #[cfg(feature = "sqlite")]
         Pools::Sqlite { .. } => poll(database, known, FILE_ASKED_EVERY).await,
+        #[cfg(feature = "postgres")]
+        Pools::Postgres { sessions: Sessions::Lent, .. } => poll(database, known, SERVER_ASKED_EVERY).await,
         #[cfg(feature = "postgres")]
         Pools::Postgres { pool, .. } => {
             let mut ear = database.ear.lock().await;

@@ -46,11 +46,15 @@
 //!
 //! `connect` refuses a database whose encoding is not UTF-8, and a server that is not a writable primary.
 //!
-//! A pooler between the store and the server must pool sessions. Transaction pooling, as by PgBouncer with `pool_mode =
-//! transaction`, is not supported yet: the store prepares statements, which belong to a session. `connect` refuses such
-//! a pooler if it sees one session lent to two connections; while other clients are busy it may miss that. No setting
-//! of the store outlives its transaction in a pooler's session. Lasting settings are parameters of the session's start,
-//! which poolers refuse or ignore.
+//! A pooler between the store and the server may pool sessions or transactions, as PgBouncer does with `pool_mode =
+//! transaction`; `connect` refuses one that pools statements. Behind a pooler of transactions each statement runs in a
+//! transaction of its own that begins with its settings, no statement has a name, and changes of other processes are
+//! polled for, because nobody can listen. A lookup takes four round trips instead of one. `connect` recognizes such a
+//! pooler if it sees a session change, or one lent to two connections. [`SqlOptions::transaction_pooling`] is for where
+//! other clients, or many poolers behind one address, may hide that.
+//!
+//! No setting of the store outlives its transaction in a pooler's session. Lasting settings are parameters of the
+//! session's start, which poolers refuse or ignore.
 //!
 //! # SQLite
 //!
@@ -70,6 +74,8 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod activity;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod alerts;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod changes;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -112,6 +118,8 @@ mod reach;
 mod reads;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod row;
+#[cfg(feature = "postgres")]
+mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

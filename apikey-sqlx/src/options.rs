@@ -24,6 +24,7 @@ pub struct SqlOptions {
     pub(crate) max_connections: Option<u32>,
     pub(crate) migrate: bool,
     pub(crate) timeout: Duration,
+    pub(crate) is_behind_pooler: bool,
 }
 
 impl Default for SqlOptions {
@@ -42,6 +43,7 @@ impl SqlOptions {
             max_connections: None,
             migrate: true,
             timeout: Duration::from_secs(10),
+            is_behind_pooler: false,
         }
     }
 
@@ -85,6 +87,17 @@ impl SqlOptions {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Says that a pooler between the store and PostgreSQL lends a session for each transaction, as PgBouncer does with
+    /// `pool_mode = transaction`. In a URL, the parameter `statement-cache-capacity=0` says the same.
+    ///
+    /// `connect` finds such a pooler by itself: its connections see sessions change, or see each other's. Say it where
+    /// that can't be seen, as with a session for every client that happens to be connected.
+    #[must_use]
+    pub fn transaction_pooling(mut self) -> Self {
+        self.is_behind_pooler = true;
         self
     }
 

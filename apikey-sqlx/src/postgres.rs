@@ -12,15 +12,22 @@ use crate::{
     lanes::Lanes,
     options::SqlOptions,
     query::Names,
+    sessions::{Sessions, settings},
 };
 
 const CONNECTIONS: u32 = 12;
 /// One for each kind of statement. Mostly one is open.
 const DETACHED: u32 = 3;
 const OLDEST: i32 = 140_000;
-/// Poolers' error for a start parameter that they don't support.
-const PROTOCOL_VIOLATION: &str = "08P01";
-/// The number of times that two connections are asked for their sessions.
+/// The parameter of a URL by which users of sqlx say that a pooler lends sessions.
+const NO_CACHE: &str = "statement-cache-capacity=0";
+/// Poolers' errors for a start parameter that they don't support: a violation of the protocol, or the class of features that
+/// are missing.
+const REFUSED_PARAMETER: [&str; 2] = ["08P01", "0A"];
+/// The number of connections that are asked for their sessions if a pooler may be there. More than there are poolers behind
+/// one address, so that two of them meet at one pooler.
+const WITNESSES: usize = 12;
+/// The number of times that they are asked.
 const MEETINGS: usize = 3;
 
 /// The parameters that a URL may set. sqlx logs unknown ones with their values.
@@ -60,11 +67,11 @@ pub(crate) async fn connect(url: &str, options: &SqlOptions) -> Result<Database,
         .extra_float_digits(None);
     // Connected without the pool, which would retry a server that refuses.
     let (server, mut first) = reach(server, options.timeout).await?;
-    check(&mut first).await?;
-    let _ = first.close().await;
-    refuse_poolers_of_transactions(&server, options.timeout).await?;
+    check(&mut first, options.timeout).await?;
+    let is_told = options.is_behind_pooler || parameters.split('&').any(|parameter| parameter == NO_CACHE);
+    let sessions = sessions(&server, first, is_told, options.timeout).await?;
     let pool = pool(options.max_connections.unwrap_or(CONNECTIONS), options.timeout);
-    Ok(database(pool.connect_lazy_with(server), true, names, options))
+    Ok(database(pool.connect_lazy_with(server), true, sessions, names, options))
 }
 
 /// Returns the options of the store's own pools.
@@ -86,24 +93,25 @@ fn pool(connections: u32, timeout: Duration) -> PoolOptions<Postgres> {
 }
 
 /// Returns a small pool to the same server, whose connections are the caller's alone.
-pub(crate) fn detached(pool_of_store: &PgPool, timeout: Duration) -> (Pools, Lanes) {
+pub(crate) fn detached(pool_of_store: &PgPool, sessions: Sessions, timeout: Duration) -> (Pools, Lanes) {
     let server = pool_of_store.connect_options().as_ref().clone();
     let pool = pool(DETACHED, timeout).connect_lazy_with(server);
-    (Pools::Postgres { pool, is_own: true }, Lanes::of_server(DETACHED))
+    (Pools::Postgres { pool, is_own: true, sessions }, Lanes::of_server(DETACHED))
 }
 
 /// Uses a service's pool.
 pub(crate) async fn open(pool: PgPool, options: &SqlOptions) -> Result<Database, ConnectError> {
     let names = options.names(Dialect::Postgres)?;
-    check(&mut *pool.acquire().await?).await?;
-    refuse_poolers_of_transactions(&pool.connect_options(), options.timeout).await?;
-    Ok(database(pool, false, names, options))
+    let (server, mut first) = reach(pool.connect_options().as_ref().clone(), options.timeout).await?;
+    check(&mut first, options.timeout).await?;
+    let sessions = sessions(&server, first, options.is_behind_pooler, options.timeout).await?;
+    Ok(database(pool, false, sessions, names, options))
 }
 
 /// `is_own` is `true` if the pool is the store's and is closed with it.
-fn database(pool: PgPool, is_own: bool, names: Names, options: &SqlOptions) -> Database {
+fn database(pool: PgPool, is_own: bool, sessions: Sessions, names: Names, options: &SqlOptions) -> Database {
     let lanes = Lanes::of_server(pool.options().get_max_connections());
-    Database::new(Pools::Postgres { pool, is_own }, lanes, names, options.timeout)
+    Database::new(Pools::Postgres { pool, is_own, sessions }, lanes, names, options.timeout)
 }
 
 /// Opens a connection with the settings of the store's own sessions, and returns the options for more.
@@ -113,7 +121,9 @@ fn database(pool: PgPool, is_own: bool, names: Names, options: &SqlOptions) -> D
 async fn reach(server: PgConnectOptions, timeout: Duration) -> Result<(PgConnectOptions, PgConnection), ConnectError> {
     let own = server.clone().options(settings(timeout));
     match connect_to(&own, timeout).await {
-        Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some(PROTOCOL_VIOLATION) => {
+        Err(sqlx::Error::Database(refused))
+            if refused.code().is_some_and(|code| REFUSED_PARAMETER.iter().any(|refusal| code.starts_with(refusal))) =>
+        {
             let connection = connect_to(&server, timeout).await?;
             Ok((server, connection))
         }
@@ -122,8 +132,12 @@ async fn reach(server: PgConnectOptions, timeout: Duration) -> Result<(PgConnect
 }
 
 async fn connect_to(server: &PgConnectOptions, timeout: Duration) -> Result<PgConnection, sqlx::Error> {
-    let connection = tokio::time::timeout(timeout, PgConnection::connect_with(server)).await;
-    connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    within(timeout, PgConnection::connect_with(server)).await
+}
+
+/// A pooler that has no session left accepts a connection, and lets its first statement wait.
+async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(timeout, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// The facts about a server that decide whether it can be used.
@@ -164,57 +178,93 @@ impl Server {
     }
 }
 
-async fn check(connection: &mut PgConnection) -> Result<(), ConnectError> {
-    match Server::of(connection).await?.unsuitable() {
+async fn check(connection: &mut PgConnection, timeout: Duration) -> Result<(), ConnectError> {
+    match within(timeout, Server::of(connection)).await?.unsuitable() {
         None => Ok(()),
         Some(reason) => Err(ConnectError::Unsuitable(reason)),
     }
 }
 
-async fn refuse_poolers_of_transactions(server: &PgConnectOptions, timeout: Duration) -> Result<(), ConnectError> {
-    let met = tokio::time::timeout(timeout.min(Duration::from_secs(3)), meet(server)).await;
-    // A failed check is not suspicious.
-    if !matches!(met, Ok(Ok(true))) {
-        return Ok(());
+/// Finds out who has a connection's session between two transactions, unless it `is_told` that others do. `first` is a
+/// connection with the settings of the store's own sessions, if the server has taken them.
+async fn sessions(
+    server: &PgConnectOptions,
+    mut first: PgConnection,
+    is_told: bool,
+    timeout: Duration,
+) -> Result<Sessions, ConnectError> {
+    let is_lent = is_told || {
+        let has_taken = within(timeout, has_settings(&mut first)).await?;
+        let limit = timeout.min(Duration::from_secs(3));
+        match meet(server, 2, limit).await {
+            Ok(false) if !has_taken => meet(server, WITNESSES, limit).await.unwrap_or(true),
+            Ok(shares) => shares,
+            // There are no connections left, or they are slow. Only a server itself, or a pooler of sessions, takes settings.
+            Err(_) => !has_taken,
+        }
+    };
+    let _ = first.close().await;
+    if !is_lent {
+        return Ok(Sessions::Own);
     }
-    let reason =
-        "it is behind a pooler of transactions; connect to the server itself, or have the pooler pool sessions";
-    Err(ConnectError::Unsuitable(reason.to_owned()))
+    // Twice, because a pooler reports its own troubles with the same code.
+    if within(timeout, transact(server)).await.is_err() {
+        match within(timeout, transact(server)).await {
+            Err(sqlx::Error::Database(_)) => {
+                let reason =
+                    "it is behind a pooler that refuses transactions; have the pooler pool transactions or sessions";
+                return Err(ConnectError::Unsuitable(reason.to_owned()));
+            }
+            transacted => transacted?,
+        }
+    }
+    tracing::info!(target: "apikey", "a pooler lends sessions of the server, so each statement has a transaction");
+    Ok(Sessions::Lent)
 }
 
-/// Returns `true` if two connections share a session, which a pooler then lends for each transaction. `false` proves
-/// nothing: another client may have been faster.
-async fn meet(server: &PgConnectOptions) -> Result<bool, sqlx::Error> {
-    let (mut one, mut other) = (PgConnection::connect_with(server).await?, PgConnection::connect_with(server).await?);
-    let (mut of_one, mut of_other) = (HashSet::new(), HashSet::new());
+/// Returns `true` if the settings of the connection's start are in force.
+async fn has_settings(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let asked = "SELECT current_setting('enable_seqscan')::bool OR current_setting('enable_hashjoin')::bool";
+    sqlx::raw_sql(asked).fetch_one(connection).await?.try_get::<bool, _>(0).map(|is_usual| !is_usual)
+}
+
+/// Returns `true` if a connection's session changes, or if connections share one: a pooler lends sessions. `false` proves
+/// nothing, because other clients may have taken part, and there may be several poolers.
+async fn meet(server: &PgConnectOptions, connections: usize, timeout: Duration) -> Result<bool, sqlx::Error> {
+    let mut witnesses = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        witnesses.push((connect_to(server, timeout).await?, HashSet::new()));
+    }
     for _ in 0..MEETINGS {
-        of_one.insert(session(&mut one).await?);
-        of_other.insert(session(&mut other).await?);
+        for (connection, sessions) in &mut witnesses {
+            // Twice, because connections that take turns may each have the same one of as many sessions.
+            for _ in 0..2 {
+                sessions.insert(within(timeout, session(connection)).await?);
+            }
+        }
     }
-    let _ = (one.close().await, other.close().await);
-    Ok(!of_one.is_disjoint(&of_other))
+    let changes = witnesses.iter().any(|(_, sessions)| sessions.len() > 1);
+    let all: HashSet<_> = witnesses.iter().flat_map(|(_, sessions)| sessions).collect();
+    let shares = changes || all.len() < connections;
+    for (connection, _) in witnesses {
+        let _ = connection.close().await;
+    }
+    Ok(shares)
 }
 
-/// The identity of a connection's session: its process and its start.
-async fn session(connection: &mut PgConnection) -> Result<(i32, String), sqlx::Error> {
+/// The identity of a connection's session: its process and, if its role may see it, its start.
+async fn session(connection: &mut PgConnection) -> Result<(i32, Option<String>), sqlx::Error> {
     let asked = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
     let row = sqlx::raw_sql(asked).fetch_one(connection).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Time limits and planner settings. Only index scans and nested loops are enabled: with stale statistics, as after an
-/// import, the planner would read whole tables for one key, or spend a hundred times a lookup's time on compiling it.
-fn settings(timeout: Duration) -> [(&'static str, String); 6] {
-    let millis = timeout.as_millis().to_string();
-    let off = || "off".to_owned();
-    [
-        ("statement_timeout", millis.clone()),
-        ("lock_timeout", millis),
-        ("enable_hashjoin", off()),
-        ("enable_mergejoin", off()),
-        ("enable_seqscan", off()),
-        ("jit", off()),
-    ]
+async fn transact(server: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnection::connect_with(server).await?;
+    for statement in ["BEGIN", "SELECT 1", "COMMIT"] {
+        sqlx::raw_sql(statement).execute(&mut connection).await?;
+    }
+    connection.close().await
 }
 
 /// Waits for the advisory lock with this number and holds it until the change ends.

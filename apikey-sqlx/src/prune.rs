@@ -27,6 +27,15 @@ pub(crate) async fn prune(database: &Database, prune: &Prune, now: Timestamp) ->
         let rows = "DELETE FROM @activity WHERE id IN (SELECT id FROM @activity WHERE at < $1 LIMIT $2)";
         pruned.activity = remove(database, rows, before.as_millis(), false).await?;
     }
+    if let Some(before) = prune.alerts_before {
+        let rows = "DELETE FROM @delivery WHERE id IN (SELECT id FROM @delivery WHERE created_at < $1 LIMIT $2)";
+        remove(database, rows, before.as_millis(), false).await?;
+        // What would be written again stays: see `Event::is_lasting`.
+        let rows = "DELETE FROM @alert WHERE id IN (SELECT a.id FROM @alert a WHERE a.at < $1 AND NOT \
+                    (a.event IN ('key.expiring', 'key.unused', 'key.rotation_due') \
+                    AND EXISTS (SELECT 1 FROM @key k WHERE k.id = a.key_id)) LIMIT $2)";
+        pruned.alerts = remove(database, rows, before.as_millis(), false).await?;
+    }
     if let Some(before) = prune.audit_before {
         let rows = "DELETE FROM @audit WHERE id IN (SELECT id FROM @audit WHERE at < $1 LIMIT $2)";
         pruned.audit = remove(database, rows, before.as_millis(), true).await?;

@@ -1,11 +1,13 @@
 //! The store: each read is one statement, each change one transaction.
 
+mod alerts;
+
 use std::{fmt, sync::Arc};
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditQuery, Counts, Cursor, FleetStore, KeyQuery, KeyRecord,
-    KeyStore, Lookup, OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, ServiceAccount,
+    AccountQuery, Activity, ActivityQuery, AlertStore, AuditEvent, AuditQuery, Counts, Cursor, FleetStore, KeyQuery,
+    KeyRecord, KeyStore, Lookup, OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, ServiceAccount,
     ServiceAccountId, StoreError, Transaction, UsageBatch, UsageBucket, UsageQuery,
 };
 use async_trait::async_trait;
@@ -196,6 +198,10 @@ impl KeyStore for SqlStore {
                 .bind(from),
         };
         self.database.change(async |change| Ok(change.execute(advance).await? == 1)).await
+    }
+
+    fn alerts(&self) -> &dyn AlertStore {
+        self
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -4,13 +4,13 @@ use std::{collections::HashSet, sync::Arc};
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    ActorId, Changes, Counts, KeyFilter, KeyHead, KeyRecord, OrganizationId, OrganizationRecord, Reach, ReachQuery,
-    Remembered, ServiceAccount, ServiceAccountId, StoreError, Transaction,
+    ActorId, AlertSettings, Changes, Counts, KeyFilter, KeyHead, KeyRecord, OrganizationId, OrganizationRecord, Reach,
+    ReachQuery, Remembered, ServiceAccount, ServiceAccountId, StoreError, Transaction, Webhook,
 };
 use async_trait::async_trait;
 
 use crate::{
-    changes,
+    alerts, changes,
     database::{Change, Database},
     error::{self, Failure},
     hints, history,
@@ -148,6 +148,17 @@ impl Transaction for SqlTransaction {
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {
         let query = reads::marker(&self.database.names, name);
         reads::read_marker(&fetch(&mut self.change, query).await?)
+    }
+
+    async fn alert_settings(&mut self) -> Result<Option<AlertSettings>, StoreError> {
+        let query = alerts::settings(&self.database.names, std::slice::from_ref(&self.organization));
+        let set = alerts::read_settings(&fetch(&mut self.change, query).await?)?;
+        Ok(set.into_iter().map(|(_, settings)| settings).next())
+    }
+
+    async fn webhooks(&mut self) -> Result<Vec<Webhook>, StoreError> {
+        let query = alerts::webhooks(&self.database.names, &self.organization);
+        alerts::read_webhooks(&fetch(&mut self.change, query).await?)
     }
 
     async fn remembered(&mut self, request: &str) -> Result<Option<Remembered>, StoreError> {

@@ -34,7 +34,10 @@ async fn given_a_login_when_something_is_read_then_the_actor_s_rights_count() {
         let scopes = json!(["files:*", "keys:admin", "keys:read", "keys:write"]);
         assert_eq!(
             caller,
-            json!({"actor": "alice", "organization": "acme", "scopes": scopes, "expires_at": null, "key": null})
+            json!({
+                "actor": "alice", "organization": "acme", "scopes": scopes, "expires_at": null, "operator": true,
+                "key": null,
+            })
         );
         let answer = stand.get("/keys/v1/whoami").header("cookie", "session=mallory").send().await;
         assert_eq!((answer.status, code(&answer).as_str()), (401, "missing_credential"));

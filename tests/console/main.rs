@@ -8,6 +8,7 @@ mod audit;
 #[path = "../contract/chromium.rs"]
 mod chromium;
 mod embedded;
+mod fleet;
 mod journey;
 mod login;
 mod matrix;

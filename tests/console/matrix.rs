@@ -1,6 +1,6 @@
 //! Access rights: every route of the served document, called by every kind of caller.
 
-use apikey_manager::{NewAccount, ServiceAccountId};
+use apikey_manager::{AlertFilter, NewAccount, NewWebhook, PageRequest, ServiceAccountId, WebhookId};
 use serde_json::{Value, json};
 
 use crate::stand::{Stand, code, fields, json as parsed, on_each, secret_of};
@@ -24,6 +24,10 @@ enum Of {
     /// The id of a key, which may already be deleted.
     KeyOrNone,
     Account,
+    Alert,
+    Webhook,
+    /// The ids of a webhook and of one of its deliveries, which was not given up.
+    Delivery,
 }
 
 /// A route, as the document describes it.
@@ -69,6 +73,9 @@ fn row(document: &Value, path: &str, method: &str, operation: &Value) -> Row {
         "/api-keys/{id}/usage" => Of::KeyOrNone,
         _ if path.starts_with("/api-keys/") => Of::Key,
         _ if path.starts_with("/service-accounts/") => Of::Account,
+        _ if path.starts_with("/alerts/") => Of::Alert,
+        _ if path.contains("{delivery_id}") => Of::Delivery,
+        _ if path.starts_with("/webhooks/") => Of::Webhook,
         _ => panic!("what is {path} of?"),
     };
     let takes =
@@ -83,7 +90,7 @@ fn row(document: &Value, path: &str, method: &str, operation: &Value) -> Row {
         needs,
         of,
         body: operation.get("requestBody").map(|body| smallest(document, body)),
-        done: done.unwrap(),
+        done: if of == Of::Delivery { 409 } else { done.unwrap() },
         takes_precondition: takes("If-Match"),
         takes_idempotency_key: takes("Idempotency-Key"),
     }
@@ -102,6 +109,7 @@ fn smallest(document: &Value, body: &Value) -> Value {
     let required = schema["required"].as_array().into_iter().flatten();
     let member = move |name: &Value| match name.as_str().unwrap() {
         "name" => ("name".to_owned(), json!("x")),
+        "url" => ("url".to_owned(), json!("https://example.com/hook")),
         "overlap_seconds" => ("overlap_seconds".to_owned(), minimum.clone()),
         other => panic!("a value for {other}"),
     };
@@ -111,7 +119,7 @@ fn smallest(document: &Value, body: &Value) -> Value {
 impl Row {
     async fn ask(&self, stand: &Stand, secret: Option<&str>, id: &str) -> support::wire::Answer {
         let span = if self.path.ends_with("usage") { "?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z" } else { "" };
-        let path = format!("/keys/v1{}{span}", self.path.replace("{id}", id));
+        let path = format!("/keys/v1{}{span}", self.path_of(id));
         let mut request = stand.request(&self.method, &path);
         if let Some(secret) = secret {
             request = request.key(secret);
@@ -122,11 +130,29 @@ impl Row {
         request.send().await
     }
 
+    fn path_of(&self, id: &str) -> String {
+        let (id, delivery) = id.split_once(' ').unwrap_or((id, id));
+        self.path.replace("{id}", id).replace("{delivery_id}", delivery)
+    }
+
     /// Returns the id of a new object in `organization`.
     async fn target(&self, stand: &Stand, organization: &str) -> String {
         match self.of {
             Of::Key | Of::KeyOrNone => stand.issue(organization, &["files:read"]).await.id().to_string(),
             Of::Account => account(stand, organization).await.to_string(),
+            Of::Alert => {
+                stand.issue(organization, &["files:read"]).await;
+                let host = stand.host(organization);
+                let alerts = stand.keys.alerts(&host, AlertFilter::default(), PageRequest::first()).await.unwrap();
+                alerts.items[0].id.to_string()
+            }
+            Of::Webhook => webhook(stand, organization).await.to_string(),
+            Of::Delivery => {
+                let (webhook, host) = (webhook(stand, organization).await, stand.host(organization));
+                stand.issue(organization, &["files:read"]).await;
+                let deliveries = stand.keys.deliveries(&host, &webhook, None, PageRequest::first()).await.unwrap();
+                format!("{webhook} {}", deliveries.items[0].id)
+            }
             Of::None => String::new(),
         }
     }
@@ -134,6 +160,15 @@ impl Row {
 
 async fn account(stand: &Stand, organization: &str) -> ServiceAccountId {
     stand.keys.create_account(&stand.host(organization), NewAccount::new("ci")).await.unwrap().id
+}
+
+/// An organization has one webhook at a time, as it may have few.
+async fn webhook(stand: &Stand, organization: &str) -> WebhookId {
+    let host = stand.host(organization);
+    for old in stand.keys.list_webhooks(&host).await.unwrap() {
+        stand.keys.delete_webhook(&host, &old.id).await.unwrap();
+    }
+    stand.keys.create_webhook(&host, NewWebhook::new("https://example.com/hook")).await.unwrap().id
 }
 
 /// Returns the scopes that imply this one.
@@ -152,7 +187,7 @@ async fn given_every_route_when_sent_what_it_does_not_declare_then_it_refuses() 
         let admin = stand.admin().await;
         for row in matrix(&stand).await {
             let id = row.target(&stand, "acme").await;
-            let path = format!("/keys/v1{}", row.path.replace("{id}", &id));
+            let path = format!("/keys/v1{}", row.path_of(&id));
             let ask = |query: &str, body: &Value| {
                 let request = stand.request(&row.method, &format!("{path}{query}")).key(&admin);
                 if row.method == "GET" { request } else { request.json(body) }
@@ -242,7 +277,10 @@ async fn given_something_of_another_organization_when_named_then_it_is_as_if_the
         for row in matrix(&stand).await.into_iter().filter(|row| row.of != Of::None) {
             let theirs = row.target(&stand, "globex").await;
             // An id of the same length that doesn't exist.
-            let nobody = theirs[..theirs.len() - 1].to_owned() + if theirs.ends_with('0') { "1" } else { "0" };
+            let nobody = match row.of {
+                Of::Alert => "alt_00000000000999999999".to_owned(),
+                _ => theirs[..theirs.len() - 1].to_owned() + if theirs.ends_with('0') { "1" } else { "0" },
+            };
             let stranger = row.ask(&stand, Some(&admin), &theirs).await;
             let unknown = row.ask(&stand, Some(&admin), &nobody).await;
             let told = format!("{} {}: {stranger:?}", row.method, row.path);

@@ -1,10 +1,13 @@
 //! Usage, activity, limits, scopes, and `whoami`.
 
-use apikey_core::Timestamp;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use apikey_manager::Bucket;
+use apikey_console::Console;
+use apikey_core::{KeyFormat, Timestamp, adapter::RequestDescription};
+use apikey_manager::{ActivitySettings, Actor, Bucket, KeyManager, MemoryStore, NewKey, OrganizationId, PageRequest};
+use http::Request;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::stand::{fields, on_each, secret_of};
 
@@ -19,7 +22,7 @@ async fn given_a_key_when_it_asks_who_it_is_then_roles_are_expanded() {
             caller,
             json!({
                 "actor": format!("key:{}", issued.id()), "organization": "acme", "scopes": ["files:read", "reader"],
-                "expires_at": null, "key": key,
+                "expires_at": null, "operator": true, "key": key,
             })
         );
     })
@@ -37,6 +40,7 @@ async fn given_a_plan_when_asked_for_then_it_says_what_is_used_and_allowed() {
                 json!({
                     "keys": {"used": 1, "allowed": keys}, "service_accounts": {"used": 0, "allowed": accounts},
                     "longest_lifetime_seconds": null, "default_lifetime_seconds": null, "expiry_required": false,
+                    "longest_overlap_seconds": null,
                 })
             );
         }
@@ -146,6 +150,31 @@ async fn given_a_key_without_activity_when_asked_for_then_there_is_none() {
         assert_eq!(fields(&stand.get(&format!("{path}?limit=1000")).key(&admin).send().await), ["limit: out_of_range"]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn given_a_record_of_requests_when_the_console_is_asked_then_they_are_described_by_template_or_as_the_host_does()
+{
+    let format = KeyFormat::builder("acme").build().unwrap();
+    let keys = KeyManager::builder(MemoryStore::new()).format(format).activity(ActivitySettings::new());
+    let keys = keys.build().unwrap();
+    let host = Actor::host("test", OrganizationId::new("acme").unwrap()).unwrap();
+    let issued = keys.issue(&host, NewKey::new("reader").scopes(["keys:read"])).await.unwrap();
+    let path = format!("/keys/v1/api-keys/{}", issued.id());
+    let described = Console::new(&keys).describe_requests(|headers, _| {
+        RequestDescription::new().route("as described").address(headers["x-from"].to_str().unwrap())
+    });
+    for console in [Console::new(&keys), described] {
+        let request = Request::get(&path).header("x-from", "192.0.2.7");
+        let request = request.header("authorization", format!("Bearer {}", secret_of(&issued)));
+        let app = axum::Router::new().nest_service("/keys", console);
+        assert_eq!(app.oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap().status(), 200);
+    }
+    let span = Timestamp::UNIX_EPOCH..Timestamp::MAX;
+    let recorded = keys.activity(&host, issued.id(), span, PageRequest::first()).await.unwrap().items;
+    let recorded: BTreeSet<_> =
+        recorded.iter().map(|request| (request.route.as_deref().unwrap(), request.address.as_deref())).collect();
+    assert_eq!(recorded, [("/keys/v1/api-keys/{id}", None), ("as described", Some("192.0.2.7"))].into());
 }
 
 #[tokio::test]

@@ -51,6 +51,25 @@ async fn given_many_keys_when_revoked_together_then_those_selected_end() {
 }
 
 #[tokio::test]
+async fn given_keys_of_service_accounts_when_whoever_made_them_leaves_then_they_may_stay() {
+    on_each(async |stand| {
+        let admin = stand.admin().await;
+        let leaver = secret_of(&stand.issue("acme", &["keys:admin", "files:*"]).await);
+        let whoami = stand.get("/keys/v1/whoami").key(&leaver).expect(200).await;
+        let account = stand.post("/keys/v1/service-accounts").key(&leaver).json(&json!({"name": "ci"}));
+        let account = account.expect(201).await["id"].clone();
+        let (_, machine) = issue(&stand, &leaver, &json!({"name": "machine", "service_account_id": account})).await;
+        let (_, own) = issue(&stand, &leaver, &json!({"name": "own"})).await;
+        let (own, machine) = (&own["key"]["id"], &machine["key"]["id"]);
+        let of_leaver = json!({"created_by": whoami["actor"], "keep_accounts": true});
+        assert_eq!(revoke(&stand, &admin, of_leaver).await, ended(json!({"done": 1, "ids": [own]})));
+        let all = json!({"created_by": whoami["actor"], "keep_accounts": false});
+        assert_eq!(revoke(&stand, &admin, all).await, ended(json!({"done": 1, "ids": [machine]})));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn given_a_selection_that_names_nothing_when_revoked_then_it_is_refused() {
     on_each(async |stand| {
         let admin = stand.admin().await;

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some(other) => return Err(format!("{other}: there are memory, sqlite and postgres").into()),
     };
     let format = KeyFormat::builder("acme").environment("live").environment("test").build()?;
-    let keys = builder.format(format).catalog(Files::catalog()).build()?;
+    let keys = builder.format(format).catalog(Files::catalog()).webhooks(support::sender::Accepts).build()?;
     let host = Actor::host("served", OrganizationId::new("acme")?)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);

@@ -112,6 +112,7 @@ impl Stand {
             .format(format)
             .catalog(catalog())
             .clock(clock.clone())
+            .webhooks(support::sender::Accepts)
             // Tests say themselves for how long a store is held up.
             .authenticator(|authenticator| authenticator.resolver_timeout(Duration::from_secs(60)))
             .limits(async |organization| {
@@ -122,7 +123,8 @@ impl Stand {
             })
             .build()
             .unwrap();
-        let console = configure(Console::new(&keys));
+        let operators = OrganizationId::new("acme").unwrap();
+        let console = configure(Console::new(&keys).operators(operators));
         let (stop, stopped) = oneshot::channel();
         let address = match server {
             Server::Axum | Server::AxumInLayer => serve_axum(&keys, console, server, stopped).await,

@@ -22,13 +22,13 @@ mod uploads;
 pub(crate) struct Api {
     /// The prefix of keys.
     pub(crate) prefix: &'static str,
-    /// A list that is empty at first, and its scope.
+    /// A list that is empty at first, and its scope, which is empty where every key may do everything.
     pub(crate) list: (&'static str, &'static str),
-    /// The path of that list.
+    /// The body of that list.
     pub(crate) empty: &'static str,
     /// The path where any key may read its own data.
     pub(crate) whoami: &'static str,
-    /// Method, path, body and scope of a request that creates an item.
+    /// Method, path, body and scope (or none) of a request that creates an item.
     pub(crate) add: (&'static str, &'static str, &'static str, &'static str),
     /// `true` if it has a console at `/keys`.
     pub(crate) has_console: bool,

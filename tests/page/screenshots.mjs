@@ -1,22 +1,26 @@
 /**
- * The screenshots of the documentation, of the host's organization `acme`:
- * `SCREENSHOTS=1 cargo test -p apikey-tests --test console page_of_the_host`. They are written to `docs/page`.
+ * The screenshots of the documentation, of the hosts' organization `acme`:
+ * `SCREENSHOTS=1 cargo test -p apikey-tests --test console -- --exact embedded::people_manage_keys_in_a_page_of_the_host
+ * embedded::people_are_told_of_their_keys`. They are written to `docs/page`.
  */
 
 import { mkdirSync } from "node:fs";
 import { chromium } from "playwright-core";
 import sharp from "sharp";
 
-const [executablePath, address] = process.argv.slice(2);
+const [executablePath, address, , which] = process.argv.slice(2);
 const folder = new URL("../../docs/page/", import.meta.url).pathname;
 const { origin } = new URL(address);
 
 /** What is shown: the screen's address, what is clicked there, and a text that says that it is there. */
 const SCREENS = {
-  keys: ["#/keys", null, "Expiring soon"],
-  key: ["#/keys?q=website", "website, production", "What it did to other keys"],
-  usage: ["#/usage", "7 days", "Longest lifetime"],
-  audit: ["#/audit", null, "Reason: leaked in a log"],
+  told: { alerts: ["#/alerts", null, "expires in 6 days"] },
+  all: {
+    keys: ["#/keys", null, "Expiring soon"],
+    key: ["#/keys?q=website", "website, production", "What it did to other keys"],
+    usage: ["#/usage", "7 days", "Longest lifetime"],
+    audit: ["#/audit", null, "Reason: leaked in a log"],
+  },
 };
 
 const WINDOWS = [
@@ -51,8 +55,8 @@ for (const [width, height] of WINDOWS) {
     const context = await browser.newContext({ viewport: { width, height }, colorScheme });
     const page = await context.newPage();
     await page.goto(`${origin}/login?as=alice`);
-    if (made === 0) await work(page);
-    for (const [name, [screen, clicked, text]] of Object.entries(SCREENS)) {
+    if (made === 0 && which === "all") await work(page);
+    for (const [name, [screen, clicked, text]] of Object.entries(SCREENS[which])) {
       // The page itself, with the host's login.
       await page.goto(`${origin}/keys/${screen}`);
       if (clicked) await page.getByText(clicked, { exact: true }).first().click();

@@ -1,5 +1,6 @@
 /** The names that the page's modules use in their types: the API's schemas, and what screens are given. */
 
+import type { Alerts } from "../../apikey-console/page/alerts.js";
 import type { CallOptions } from "../../apikey-console/page/api.js";
 import type { People } from "../../apikey-console/page/people.js";
 import type { components } from "./api";
@@ -13,6 +14,7 @@ declare global {
   type AuditEvent = Schemas["AuditEvent"];
   type Caller = Schemas["Caller"];
   type FieldProblem = Schemas["FieldProblem"];
+  type Fleet = Schemas["Fleet"];
   type IssuedKey = Schemas["IssuedKey"];
   type KeyStatus = Schemas["KeyStatus"];
   type Limits = Schemas["Limits"];
@@ -22,6 +24,21 @@ declare global {
   type ServiceAccount = Schemas["ServiceAccount"];
   type Usage = Schemas["Usage"];
   type UsageBucket = Schemas["UsageBucket"];
+
+  /** What an alert is about, by its event. */
+  interface AlertDetails {
+    expires_at?: string;
+    expired_at?: string;
+    since?: string;
+    hour?: string;
+    requests?: number;
+    median?: number;
+  }
+
+  type Alert = Omit<Schemas["Alert"], "details"> & { details: AlertDetails };
+  type AlertSettings = Schemas["AlertSettings"];
+  type Delivery = Schemas["Delivery"];
+  type Webhook = Schemas["Webhook"];
 
   /** Where a change holds: a member of its answer, where several processes share the keys. */
   interface Receipt {
@@ -47,6 +64,10 @@ declare global {
     "GET service-accounts": List<ServiceAccount>;
     "GET audit-events": List<AuditEvent>;
     "GET usage": Usage;
+    "GET alerts": List<Alert>;
+    "GET alert-settings": AlertSettings;
+    "GET fleet": Fleet;
+    "GET webhooks": Schemas["WebhookList"];
   }
 
   /** A page of a list. */
@@ -62,7 +83,11 @@ declare global {
       ? AuditEvent
       : P extends "service-accounts"
         ? ServiceAccount
-        : Activity;
+        : P extends "alerts"
+          ? Alert
+          : P extends `${string}/deliveries`
+            ? Delivery
+            : Activity;
 
   /** Reads a page of a list. */
   type Pages<T> = (cursor: string, signal: AbortSignal) => Promise<List<T>>;
@@ -116,6 +141,7 @@ declare global {
     ): Promise<`${M} ${P}` extends keyof Answers ? Answers[`${M} ${P}`] : any>;
     caller: Caller;
     people: People;
+    alerts: Alerts;
     /** Where dialogs go. */
     root: ShadowRoot;
     /** Says what was done; the answer of the change tells on how many processes it holds. */

@@ -6,6 +6,7 @@
 pub mod calls;
 mod cast;
 pub mod challenge;
+pub mod sender;
 pub mod servers;
 pub mod stand;
 pub mod store;

@@ -8,7 +8,7 @@ use apikey_core::{
 };
 use apikey_manager::{Actor, IssuedKey, KeyManager, KeyManagerBuilder, NewKey, OrganizationId, Receipt, Receipts};
 use apikey_sqlx::SqlStore;
-use apikey_testkit::PrivatePostgres;
+use apikey_testkit::{PgBouncer, PrivatePostgres};
 use tempfile::TempDir;
 
 /// Longer than anything takes, so that a test fails instead of hanging.
@@ -16,22 +16,28 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Bed {
     pub(crate) url: String,
+    /// Around a pooler.
+    direct: String,
     _folder: Option<TempDir>,
+    _pooler: Option<PgBouncer>,
 }
 
-/// Runs `test` on a file and on a server.
+/// Runs `test` on a file, on a server, and behind a pooler that lends a session for each transaction.
 pub(crate) async fn on_each_database(test: impl AsyncFn(&Bed)) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", Path::join(folder.path(), "keys.db").display());
-    test(&Bed { url, _folder: Some(folder) }).await;
-    if let Some(server) = PrivatePostgres::shared() {
-        test(&Bed::on(server.create_database())).await;
-    }
+    test(&Bed { direct: url.clone(), url, _folder: Some(folder), _pooler: None }).await;
+    let Some(server) = PrivatePostgres::shared() else { return };
+    test(&Bed::on(server.create_database())).await;
+    let settings = ["pool_mode = transaction", "default_pool_size = 20", "server_round_robin = 1"];
+    let Some(pooler) = PgBouncer::before(server, &settings) else { return };
+    let direct = server.create_database();
+    test(&Bed { url: pooler.url_of(&direct), direct, _folder: None, _pooler: Some(pooler) }).await;
 }
 
 impl Bed {
     pub(crate) fn on(url: String) -> Self {
-        Bed { url, _folder: None }
+        Bed { direct: url.clone(), url, _folder: None, _pooler: None }
     }
 
     /// Another process would do the same.
@@ -59,7 +65,7 @@ impl Bed {
                 sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&pool).await.unwrap();
                 pool.close().await;
             }
-            None => drop(PrivatePostgres::shared().unwrap().psql(&self.url, sql)),
+            None => drop(PrivatePostgres::shared().unwrap().psql(&self.direct, sql)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use apikey_fleet::{Beat, NodeId};
 use apikey_manager::{Fleet, KeyStore, ManageError, NewKey, OnStoreLoss};
 use apikey_testkit::PrivatePostgres;
 
@@ -66,6 +67,54 @@ async fn given_processes_on_a_database_when_one_wants_to_be_alone_then_it_serves
         assert!(bed.store().await.fleet().nodes().await.unwrap().1.is_empty(), "a row of one that has left");
     })
     .await;
+}
+
+#[tokio::test]
+async fn given_a_process_that_was_killed_when_another_wants_to_be_alone_then_it_serves_once_no_lease_can_be_left() {
+    on_each_database(async |bed| {
+        let store = bed.store().await;
+        let killed = NodeId::new(7);
+        store.fleet().beat(killed, SHORTEST, Beat::new(1), None).await.unwrap();
+        let alone = bed.builder().await.alone().build().unwrap();
+        let rows = async || store.fleet().nodes().await.unwrap().1;
+        let serves = async {
+            while rows().await.iter().any(|row| row.id == killed) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            while alone.readiness().await.is_err() {}
+        };
+        tokio::time::timeout(Duration::from_secs(60), serves).await.expect("the row of the killed one is deleted");
+        // It was only stopped. When it wakes, it finds that the other is alone.
+        let member = bed.builder().await.fleet(Fleet::new().lease(SHORTEST)).build().unwrap();
+        assert!(member.readiness().await.is_err());
+        member.shutdown().await;
+        alone.shutdown().await;
+    })
+    .await;
+}
+
+/// A process that sleeps may be taken for dead by one that wants to be alone.
+#[tokio::test]
+async fn given_a_lease_that_has_ended_when_another_is_alone_then_it_is_not_renewed() {
+    let Some(mut server) = PrivatePostgres::start() else { return };
+    let bed = Bed::on(server.create_database());
+    let member = bed.builder().await.fleet(Fleet::new().lease(SHORTEST)).build().unwrap();
+    let key = issue(&member, NewKey::new("k")).await;
+    admit(&member, &key).await;
+    bed.store().await.fleet().beat(NodeId::new(7), Duration::ZERO, Beat::new(1), None).await.unwrap();
+    server.kill();
+    while request(&member, &key).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    server.restart();
+    let why = async || std::error::Error::source(&member.readiness().await.unwrap_err()).unwrap().to_string();
+    while !why().await.contains("alone") {}
+    assert_eq!(refusal(&member, &key).await, 503);
+    let store = bed.store().await;
+    store.fleet().leave(NodeId::new(7)).await.unwrap();
+    while member.readiness().await.is_err() {}
+    admit(&member, &key).await;
+    member.shutdown().await;
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::fs;
 
-use apikey_manager::{KeyFilter, PageRequest, Status};
-use serde_json::json;
+use apikey_manager::{KeyFilter, NewAccount, NewKey, PageRequest, Status};
+use serde_json::{Value, json};
 
 use crate::stand::Stand;
 
@@ -35,5 +35,22 @@ async fn given_more_keys_than_a_step_when_revoked_then_all_end_and_others_stay()
         let left = stand.service.list(&stand.host, filter, PageRequest::first()).await.unwrap();
         assert_eq!(left.items.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["live"]);
         assert!(stand.lets_in(&live).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_keys_of_service_accounts_when_whoever_made_them_left_then_they_stay_if_asked() {
+    for stand in Stand::all().await {
+        let account = stand.service.create_account(&stand.host, NewAccount::new("ci")).await.unwrap();
+        for new in [NewKey::new("own"), NewKey::new("of a machine").service_account(account.id)] {
+            stand.service.issue(&stand.host, new).await.unwrap();
+        }
+        let actor = stand.host.id().to_string();
+        let ended = |more: &[&str]| -> Value {
+            let arguments = [&["bulk-revoke", "--created-by", &actor, "--yes", "--json"], more].concat();
+            stand.run(&arguments).json()["done"].clone()
+        };
+        assert_eq!(ended(&["--keep-accounts"]), json!(1));
+        assert_eq!(ended(&[]), json!(1));
     }
 }

@@ -15,7 +15,7 @@ fn given_every_command_then_its_help_is_the_committed_one() {
     let mut text = String::new();
     let keys =
         ["issue", "list", "show", "rotate", "end-overlap", "revoke", "disable", "enable", "delete", "bulk-revoke"];
-    let others = ["import", "usage", "activity", "audit", "prune", "migrate", "check"];
+    let others = ["import", "usage", "activity", "trace", "audit", "prune", "migrate", "check"];
     let accounts = ["list", "show", "create", "disable", "enable", "rotate", "delete"];
     let mut commands: Vec<Vec<&str>> = vec![vec![], vec!["keys"]];
     commands.extend(keys.iter().chain(&others).map(|command| vec!["keys", command]));

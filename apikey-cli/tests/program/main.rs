@@ -10,3 +10,4 @@ mod imports;
 mod life;
 mod secrets;
 mod stand;
+mod trace;

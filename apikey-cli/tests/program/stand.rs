@@ -6,7 +6,7 @@ use apikey_core::{
     KeyFormat,
     adapter::{Authentication, Header, HeaderLines, RequestView},
 };
-use apikey_manager::{Actor, KeyFilter, KeyManager, KeyRecord, OrganizationId, PageRequest};
+use apikey_manager::{ActivitySettings, Actor, KeyFilter, KeyManager, KeyRecord, OrganizationId, PageRequest};
 use apikey_sqlx::SqlStore;
 use apikey_testkit::PrivatePostgres;
 use serde_json::Value;
@@ -62,7 +62,7 @@ impl Stand {
     async fn open(folder: TempDir, url: String) -> Stand {
         let format = KeyFormat::builder("acme").environment("live").environment("test").build().unwrap();
         let keys = KeyManager::builder(SqlStore::connect(&url).await.unwrap()).format(format);
-        let service = keys.build().unwrap();
+        let service = keys.activity(ActivitySettings::new()).build().unwrap();
         let host = Actor::host("service", OrganizationId::new("main").unwrap()).unwrap();
         Stand { folder, url, service, host }
     }

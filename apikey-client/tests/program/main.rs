@@ -187,6 +187,18 @@ fn given_the_environment_when_set_then_it_wins_for_its_own_host_alone() {
 }
 
 #[test]
+fn given_a_key_in_force_when_its_token_is_asked_for_then_standard_output_is_the_key_alone() {
+    let stand = Stand::new();
+    let token = || stand.command(&["token"]).output().unwrap();
+    assert_eq!(token().status.code(), Some(4));
+    stand.sign_in();
+    let output = token();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{}\n", stand.key));
+    let notices = String::from_utf8(output.stderr).unwrap();
+    assert!(notices.contains("not encrypted") && !notices.contains(&stand.key), "{notices}");
+}
+
+#[test]
 fn given_profiles_when_one_is_signed_in_then_the_other_is_not() {
     let stand = Stand::new();
     stand.sign_in();
@@ -221,7 +233,9 @@ fn given_a_signed_in_program_when_it_signs_out_then_the_key_is_forgotten_and_rev
     assert_eq!(stand.run(&["logout"], "").status.code(), Some(0));
     assert_eq!(stand.run(&["status"], "").status.code(), Some(4));
     stand.sign_in();
-    assert_eq!(stand.run(&["logout", "--revoke"], "").status.code(), Some(0));
+    assert_eq!(stand.run(&["logout", "--revoke"], "").status.code(), Some(2), "nobody can be asked");
+    assert_eq!(stand.run(&["status"], "").status.code(), Some(0));
+    assert_eq!(stand.run(&["logout", "--revoke", "--yes"], "").status.code(), Some(0));
     let again = stand.run(&["login", "--with-token", "--insecure-storage"], &stand.key);
     assert_eq!(again.status.code(), Some(1), "{}", text(&again));
 }

@@ -44,3 +44,22 @@ fn given_a_terminal_when_the_key_is_mistyped_then_it_is_not_shown_either() {
     assert!(!screen.contains(mistyped), "{screen}");
     assert_eq!(stand.run(&["status"], "").status.code(), Some(4));
 }
+
+#[test]
+fn given_a_terminal_when_revoking_then_it_asks_and_only_the_word_confirms() {
+    if !has("setsid") {
+        return;
+    }
+    let stand = Stand::new();
+    stand.sign_in();
+    for (answer, code, left) in [("y", 1, 0), ("", 1, 0), ("yes", 0, 4)] {
+        let mut terminal = Terminal::start(&stand.command(&["logout", "--revoke"]));
+        terminal.wait_for(&format!("…{}", &stand.key[stand.key.len() - 4..]));
+        terminal.wait_for("Type yes to go on: ");
+        terminal.type_line(answer);
+        let (status, screen) = terminal.end();
+        assert_eq!(status.code(), Some(code), "{answer:?}: {screen}");
+        assert_eq!(stand.run(&["status"], "").status.code(), Some(left), "{answer:?}");
+    }
+    assert_eq!(stand.run(&["login", "--with-token", "--insecure-storage"], &stand.key).status.code(), Some(1));
+}

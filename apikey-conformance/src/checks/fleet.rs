@@ -3,12 +3,14 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use apikey_fleet::{Beat, Change as Recorded, Mark, NodeId, NodeRow, Nonce, OwnRow, Revision, Sweep};
-use apikey_manager::{Changes, FleetStore, Invalidation, OrganizationId};
+use apikey_manager::{Changes, FleetStore, Invalidation, OrganizationId, SeenNode};
 
 use crate::bed::Bed;
 
 /// Longer than any store takes.
 const HINTED_WITHIN: Duration = Duration::from_secs(10);
+/// Longer than a clock's tick.
+const SILENCE: Duration = Duration::from_millis(20);
 const LEASE: Duration = Duration::from_millis(10_000);
 
 impl Bed {
@@ -35,6 +37,20 @@ impl Bed {
 
     async fn row(&self, node: NodeId) -> Option<NodeRow> {
         self.fleet().nodes().await.unwrap().1.into_iter().find(|row| row.id == node)
+    }
+
+    async fn seen(&self, nodes: [NodeId; 2]) -> [SeenNode; 2] {
+        let (head, all) = self.fleet().roster().await.unwrap();
+        let (least, _) = self.fleet().nodes().await.unwrap();
+        assert!(head <= least, "the head, beside the roster");
+        nodes.map(|node| *all.iter().find(|seen| seen.row.id == node).expect("the node, in the roster"))
+    }
+
+    /// Waits until the latest beat of each node is a while ago, by the store's clock.
+    async fn silence(&self, nodes: [NodeId; 2]) {
+        while self.seen(nodes).await.iter().any(|seen| seen.silent < SILENCE) {
+            tokio::time::sleep(SILENCE).await;
+        }
     }
 
     async fn beat(&self, node: NodeId, beat: i64) {
@@ -191,4 +207,39 @@ pub(crate) async fn detached_connections_see_the_same_store(bed: Arc<Bed>) {
     assert!(apart.changes.iter().any(|change| change.mark.revision == revision), "a change, read apart");
     detached.leave(node).await.unwrap();
     assert_eq!(bed.row(node).await, None, "a row that was deleted apart");
+}
+
+/// An operator sees each node's row, how long it has been silent, and how many changes it owes.
+pub(crate) async fn the_roster_tells_of_each_node(bed: Arc<Bed>) {
+    let (ours, node, other) = (bed.organization("ours"), bed.node(), bed.node());
+    let first = bed.announce(&ours, vec![Invalidation::Refused]).await;
+    bed.announce(&ours, Vec::new()).await;
+    let second = bed.announce(&ours, vec![Invalidation::Refused]).await;
+    let history = bed.history(node, first).await;
+    let mark = |revision| history.iter().find(|change| change.mark.revision == revision).expect("the change").mark;
+    let between = |at: Revision| at > first && at <= second;
+    let owed = history.iter().filter(|change| change.awaited && between(change.mark.revision)).count() as u64;
+    let nodes = [node, other];
+    bed.beat(node, 5).await;
+    bed.beat(other, 1).await;
+    bed.silence(nodes).await;
+    bed.fleet().acknowledge(node, mark(first)).await.unwrap();
+    bed.fleet().acknowledge(other, mark(second)).await.unwrap();
+    bed.beat(other, 2).await;
+    let [one, another] = bed.seen(nodes).await;
+    assert_eq!(Some(one.row), bed.row(node).await, "the row of a node");
+    assert_eq!(Some(another.row), bed.row(other).await, "the row of the other");
+    assert!(one.silent > another.silent, "a node that is silent, and one that is not");
+    assert!(another.silent < HINTED_WITHIN, "the time since a beat");
+    assert_eq!(one.behind, another.behind + owed, "the changes that a node owes, of those that somebody waits for");
+    bed.beat(node, 4).await;
+    let [one, another] = bed.seen(nodes).await;
+    assert!(one.silent > another.silent, "a beat that is late");
+    bed.silence(nodes).await;
+    bed.beat(node, 6).await;
+    let [one, another] = bed.seen(nodes).await;
+    assert!(one.silent < another.silent, "a node that is heard of again");
+    for node in nodes {
+        bed.fleet().leave(node).await.unwrap();
+    }
 }

@@ -147,7 +147,8 @@ fn by(key: &KeyRecord, secret: usize) -> (ActorId, Option<KeyDigest>) {
 
 pub(super) fn query(bed: &Bed, ours: &OrganizationId, selection: Selection, descendants: bool) -> ReachQuery {
     let organization = ours.clone();
-    ReachQuery { organization, selection, descendants, now: bed.now(), last: None, after: None, limit: 1_000 }
+    let (keep_accounts, now) = (false, bed.now());
+    ReachQuery { organization, selection, descendants, keep_accounts, now, last: None, after: None, limit: 1_000 }
 }
 
 fn whole(key: &KeyRecord) -> Target {
@@ -199,6 +200,29 @@ pub(crate) async fn lineage_reaches_everything_that_was_made(bed: Arc<Bed>) {
     // By the actor: the keys that it issued, and the secrets that it obtained.
     let by_child = reach(Selection::CreatedBy(ActorId::of_key(&grandchild.id)), true).await.unwrap().targets;
     assert_eq!(by_child, sorted(vec![newest(&victim), whole(&of_victim), whole(&of_deleted)]), "the line of an actor");
+    // Without the keys of service accounts, and what only those made.
+    let account = bed.account(&ours);
+    let mut line = Line { bed: &bed, ours: ours.clone(), changes: vec![Change::InsertAccount(account.clone())] };
+    let mut export = bed.key(&ours);
+    (export.created_by, export.service_account) = (ActorId::of_key(&victim.id), Some(account.id));
+    line.changes.push(Change::InsertKey(Box::new(export.clone())));
+    line.made(&by(&victim, 1), &export.id, Made::Key);
+    let of_export = line.issue(&by(&export, 0), "*");
+    bed.commit(&ours, line.changes).await.unwrap();
+    for (descendants, keep_accounts, expected) in [
+        (false, false, vec![&owners, &of_victim, &export]),
+        (false, true, vec![&owners, &of_victim]),
+        (true, false, vec![&owners, &of_victim, &of_deleted, &export, &of_export]),
+        (true, true, vec![&owners, &of_victim, &of_deleted]),
+    ] {
+        let by_victim = query(&bed, &ours, Selection::CreatedBy(ActorId::of_key(&victim.id)), descendants);
+        let targets = bed.store.reach(&ReachQuery { keep_accounts, ..by_victim }).await.unwrap().targets;
+        let expected = sorted(expected.into_iter().map(whole).collect());
+        assert_eq!(
+            targets, expected,
+            "the keys of an actor: descendants {descendants}, without accounts' {keep_accounts}"
+        );
+    }
     // The lineage of a revoked key is followed, and an ended secret is no longer a target.
     let revocation = Revocation { at: bed.now(), by: actor("carol"), reason: String::new() };
     let revoked = KeyState { version: 2, revoked: Some(revocation), ..state(&child) };

@@ -1,6 +1,7 @@
 //! The checks, one subject in each file.
 
 pub(crate) mod activity;
+pub(crate) mod alerts;
 pub(crate) mod atomicity;
 pub(crate) mod audit;
 pub(crate) mod finding;

@@ -8,10 +8,10 @@ use std::{
 
 use apikey_core::{DigestAlgorithm, JsonObject, KeyDigest, KeyId, PepperVersion, Timestamp};
 use apikey_manager::{
-    AccountQuery, Activity, ActivityQuery, AuditEvent, AuditFilter, AuditQuery, Bucket, Counts, Cursor, FleetStore,
-    Found, FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, Lookup, MemoryStore, OrganizationId,
-    OrganizationRecord, Prune, Pruned, Reach, ReachQuery, Remembered, Selection, ServiceAccount, ServiceAccountId,
-    StoreError, Transaction, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow,
+    AccountQuery, Activity, ActivityQuery, AlertStore, AuditEvent, AuditFilter, AuditQuery, Bucket, Counts, Cursor,
+    FleetStore, Found, FoundKey, KeyFilter, KeyQuery, KeyRecord, KeySort, KeyStore, Lookup, MemoryStore,
+    OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, Remembered, Selection, ServiceAccount,
+    ServiceAccountId, StoreError, Transaction, UsageBatch, UsageBucket, UsageOf, UsageQuery, UsageRow,
 };
 use async_trait::async_trait;
 use serde_json::Value;
@@ -206,6 +206,10 @@ impl KeyStore for Broken {
         self
     }
 
+    fn alerts(&self) -> &dyn AlertStore {
+        self
+    }
+
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {
         self.notes().organizations.insert(organization.clone());
         let inner = self.inner.begin(organization).await?;
@@ -304,6 +308,8 @@ impl KeyStore for Broken {
         match (self.fault, &query.selection) {
             (Fault::FollowsNoLineage, _) => query.descendants = false,
             (Fault::FollowsLineageUnasked, _) => query.descendants = true,
+            (Fault::EndsAccountsKeys, _) => query.keep_accounts = false,
+            (Fault::KeepsAccountsKeysUnasked, _) => query.keep_accounts = true,
             (Fault::ReachIgnoresLimits, _) => query.limit = ALL,
             (Fault::ReachForgetsTheLast, _) => query.last = None,
             (Fault::FiltersNoEnvironment, Selection::Environment(_))
@@ -464,7 +470,8 @@ impl KeyStore for Broken {
             let mut notes = self.notes();
             notes.usage_pruned_before = notes.usage_pruned_before.max(prune.usage_before);
         }
-        let moments = [&mut prune.usage_before, &mut prune.activity_before, &mut prune.audit_before];
+        let moments =
+            [&mut prune.usage_before, &mut prune.activity_before, &mut prune.alerts_before, &mut prune.audit_before];
         match self.fault {
             Fault::PrunesTooMuch => {
                 for moment in moments {

@@ -185,6 +185,10 @@ faults! {
     ],
     /// Lineage is followed without being requested.
     FollowsLineageUnasked: [lineage_reaches_everything_that_was_made],
+    /// Keys of service accounts are reached although they are to stay.
+    EndsAccountsKeys: [lineage_reaches_everything_that_was_made],
+    /// Keys of service accounts are never reached.
+    KeepsAccountsKeysUnasked: [lineage_reaches_everything_that_was_made],
     /// A key counts as the maker of each of its secrets, whichever secret was presented.
     FollowsAnySecret: [lineage_tells_which_secret_made_a_secret],
     /// A step has no limit.
@@ -294,7 +298,7 @@ faults! {
         younger_events_are_not_pruned,
     ],
     /// Nothing is pruned.
-    PrunesNothing: [
+    PrunesNothing: [old_alerts_are_pruned,
         usage_is_pruned_by_whole_days,
         younger_activity_is_not_pruned,
         younger_events_are_not_pruned,
@@ -371,6 +375,10 @@ faults! {
     SweepsTheLiving: [rows_are_swept_and_replaced],
     /// The row of the id before stays.
     KeepsReplacedNodes: [rows_are_swept_and_replaced],
+    /// The roster tells of each node how long another one has been silent.
+    RosterMixesNodes: [the_roster_tells_of_each_node],
+    /// The roster counts changes that nobody waits for.
+    RosterCountsEveryChange: [the_roster_tells_of_each_node],
     /// Detached connections lead elsewhere.
     DetachedIsAnother: [detached_connections_see_the_same_store],
     /// Requests are not remembered.
@@ -407,6 +415,40 @@ faults! {
     DeletesNothing: [
         a_deleted_key_is_not_found,
     ],
+    /// An alert is found in any organization.
+    AlertsReachAcross: [an_alert_is_written_once_with_its_change],
+    /// No alert is known.
+    KnowsNoAlerts: [an_alert_is_written_once_with_its_change],
+    /// Alerts are not filtered.
+    AlertFilterIgnored: [alerts_are_listed_newest_first],
+    /// Every page of alerts is the first one.
+    AlertPageIgnored: [alerts_are_listed_newest_first],
+    /// The oldest alerts come first.
+    AlertsOldestFirst: [alerts_are_listed_newest_first],
+    /// A rotated secret of a webhook is forgotten at once.
+    WebhooksForgetPreviousSecret: [every_field_of_a_webhook_is_kept],
+    /// Deliveries are not filtered by their state.
+    DeliveriesInAnyState: [a_delivery_is_as_its_last_attempt_left_it],
+    /// Disabled webhooks get deliveries.
+    SendsToDisabled: [an_alert_goes_to_each_receiver_that_wants_it],
+    /// Webhooks get every event.
+    SendsEverything: [an_alert_goes_to_each_receiver_that_wants_it],
+    /// A key's alerts are not closed.
+    ClosesNothing: [an_alert_is_acknowledged_once],
+    /// Thresholds are read for one organization only.
+    ThresholdsOfOne: [thresholds_are_kept_for_each_organization],
+    /// A claim doesn't bind others.
+    ClaimsWhatIsClaimed: [a_delivery_is_claimed_by_one_for_a_time, twenty_that_claim_at_once_share],
+    /// A claim never ends.
+    ClaimsForEver: [a_delivery_is_claimed_by_one_for_a_time],
+    /// A delivery is claimed before it is due.
+    ClaimsTooEarly: [a_delivery_is_as_its_last_attempt_left_it],
+    /// Receivers are not left out.
+    ClaimsTheExcepted: [a_delivery_is_claimed_by_one_for_a_time],
+    /// An outcome counts after the claim is over.
+    SettlesForAnybody: [a_delivery_is_claimed_by_one_for_a_time],
+    /// Claims can't be given back.
+    ReleasesNothing: [a_delivery_is_claimed_by_one_for_a_time],
     /// The store is never ready.
     CheckFails: [a_working_store_passes_its_check],
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use apikey_fleet::{Beat, Mark, NodeId, NodeRow, Nonce, Revision, Sweep};
-use apikey_manager::{FleetStore, KeyStore, MemoryStore, StoreError, StoreState};
+use apikey_manager::{FleetStore, KeyStore, MemoryStore, SeenNode, StoreError, StoreState};
 use async_trait::async_trait;
 
 use crate::{broken::Broken, fault::Fault};
@@ -69,6 +69,22 @@ impl FleetStore for Broken {
 
     async fn nodes(&self) -> Result<(Revision, Vec<NodeRow>), StoreError> {
         self.inner_fleet().nodes().await
+    }
+
+    async fn roster(&self) -> Result<(Revision, Vec<SeenNode>), StoreError> {
+        let (head, mut nodes) = self.inner_fleet().roster().await?;
+        match self.fault {
+            Fault::RosterMixesNodes => {
+                let mut silent: Vec<Duration> = nodes.iter().map(|seen| seen.silent).collect();
+                silent.reverse();
+                nodes.iter_mut().zip(silent).for_each(|(seen, silent)| seen.silent = silent);
+            }
+            Fault::RosterCountsEveryChange => {
+                nodes.iter_mut().for_each(|seen| seen.behind = head.get() - seen.row.applied.get());
+            }
+            _ => {}
+        }
+        Ok((head, nodes))
     }
 
     async fn sweep(&self, sweep: Sweep) -> Result<bool, StoreError> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
+mod alerts;
 mod broken;
 mod fault;
 mod fleet;

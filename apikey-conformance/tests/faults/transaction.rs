@@ -4,9 +4,9 @@ use std::mem;
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    ActorId, Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeySort, KeyStore, OrganizationId,
-    OrganizationRecord, Reach, ReachQuery, Remembered, SecretRecord, ServiceAccount, ServiceAccountId, StoreError,
-    Transaction,
+    ActorId, AlertSettings, AlertStore, Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeySort,
+    KeyStore, OrganizationId, OrganizationRecord, Reach, ReachQuery, Remembered, SecretRecord, ServiceAccount,
+    ServiceAccountId, StoreError, Transaction, Webhook,
 };
 use async_trait::async_trait;
 use tokio::task::yield_now;
@@ -170,6 +170,15 @@ impl Transaction for BrokenTransaction {
         marker
     }
 
+    async fn alert_settings(&mut self) -> Result<Option<AlertSettings>, StoreError> {
+        let set = self.store.alert_settings(std::slice::from_ref(&self.organization)).await?;
+        Ok(set.into_iter().map(|(_, settings)| settings).next())
+    }
+
+    async fn webhooks(&mut self) -> Result<Vec<Webhook>, StoreError> {
+        self.store.webhooks(&self.organization).await
+    }
+
     async fn remembered(&mut self, request: &str) -> Result<Option<Remembered>, StoreError> {
         let mut inner = self.inner().await?;
         let remembered = inner.remembered(request).await;
@@ -184,7 +193,13 @@ impl Transaction for BrokenTransaction {
         let mut inner = self.inner().await?;
         let Changes { changes, mut affects_callers, invalidations } = changes;
         let mut steps = Vec::new();
-        for change in changes {
+        for mut change in changes {
+            match (&mut change, store.fault) {
+                (Change::SetWebhook(webhook), Fault::SendsToDisabled) => webhook.is_disabled = false,
+                (Change::SetWebhook(webhook), Fault::SendsEverything) => webhook.events.clear(),
+                (Change::CloseAlerts(keys, ..), Fault::ClosesNothing) => keys.clear(),
+                _ => {}
+            }
             if let Some(change) = rewritten(&store, &organization, &mut *inner, &steps, change).await? {
                 steps.push(change);
             }

@@ -10,7 +10,7 @@ use flate2::{Compression, write::GzEncoder};
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
-/// The shell, a template with `{title}` and `{assets}`.
+/// The shell, a template with `{title}`, `{assets}` and `{sign-in}`.
 pub(crate) const SHELL: &str = include_str!("../../page/index.html");
 
 /// A file of the page.
@@ -30,8 +30,11 @@ macro_rules! files {
 }
 
 /// All files except the shell.
-const FILES: [(&str, &str); 30] = files![
+const FILES: [(&str, &str); 40] = files![
     "accounts.js",
+    "alert-list.js",
+    "alert-settings.js",
+    "alerts.js",
     "api.js",
     "app.js",
     "attention.js",
@@ -44,22 +47,29 @@ const FILES: [(&str, &str); 30] = files![
     "dialog.js",
     "dom.js",
     "edit.js",
+    "fields.js",
+    "fleet.js",
     "form.js",
     "history.js",
     "icon.svg",
     "key.js",
     "keys.js",
+    "later.js",
     "organization.js",
     "parts.js",
     "people.js",
+    "picks.js",
     "revoke.js",
     "rotate.js",
     "router.js",
     "scopes.js",
     "secret.js",
     "sign-in.js",
+    "spikes.js",
     "time.js",
+    "trace.js",
     "usage.js",
+    "webhooks.js",
     "words.js",
 ];
 

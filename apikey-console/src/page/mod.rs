@@ -51,6 +51,7 @@ pub(crate) use self::site::router;
 pub struct Page {
     pub(crate) title: String,
     pub(crate) theme: String,
+    pub(crate) sign_in: Option<String>,
     pub(crate) framed_by_self: bool,
     pub(crate) cookie_secure: Option<bool>,
     pub(crate) session_keys: Vec<Zeroizing<[u8; 32]>>,
@@ -63,6 +64,7 @@ impl Page {
         Page {
             title: "API keys".to_owned(),
             theme: String::new(),
+            sign_in: None,
             framed_by_self: false,
             cookie_secure: None,
             session_keys: Vec::new(),
@@ -89,6 +91,23 @@ impl Page {
     #[must_use]
     pub fn theme(mut self, css: impl Into<String>) -> Self {
         self.theme = css.into();
+        self
+    }
+
+    /// Sets the address of the host's sign-in, such as `/login`. Users without a session of the host get a link to it
+    /// instead of the form that asks for a key, and the routes of `v1/session` don't exist.
+    ///
+    /// ```
+    /// # use apikey_console::{Console, Page};
+    /// # use apikey_manager::{Actor, KeyManager};
+    /// # fn session_of(_: &http::HeaderMap) -> Option<Actor> { None }
+    /// # fn build(keys: &KeyManager) -> Console {
+    /// Console::new(keys).login(|request| session_of(&request.headers)).page(Page::new().title("Acme").sign_in("/login"))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn sign_in(mut self, address: impl Into<String>) -> Self {
+        self.sign_in = Some(address.into());
         self
     }
 
@@ -127,6 +146,7 @@ impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Page")
             .field("title", &self.title)
+            .field("sign_in", &self.sign_in)
             .field("framed_by_self", &self.framed_by_self)
             .field("cookie_secure", &self.cookie_secure)
             .field("session_keys", &self.session_keys.len())

@@ -67,7 +67,9 @@ impl Site {
         let root = public_path.map_or_else(String::new, |path| format!("{path}/"));
         let files = format!("{root}assets/{folder}/");
         let (reference, script) = (escaped(&files), format!("{files}app.js"));
-        let shell = assets::SHELL.replace("{assets}/", &reference).replace("{title}", &escaped(&page.title));
+        let sign_in = page.sign_in.as_ref().map(|address| format!(" sign-in=\"{}\"", escaped(address)));
+        let shell = assets::SHELL.replace("{assets}/", &reference).replace("{sign-in}", &sign_in.unwrap_or_default());
+        let shell = shell.replace("{title}", &escaped(&page.title));
         let etag = format!("\"{}\"", base16ct::lower::encode_string(&Sha256::digest(&shell)[..12]));
         let is_relative = public_path.is_none();
         Site { shell: shell.into(), etag, policy: policy(page.framed_by_self), folder, script, is_relative, assets }

@@ -21,6 +21,8 @@ pub(crate) struct LimitsView {
     default_lifetime_seconds: Option<u64>,
     /// `true` if every new key must expire.
     expiry_required: bool,
+    /// The longest overlap of a rotation, or null if there is no limit. With 0, each rotation ends the old secret now.
+    longest_overlap_seconds: Option<u64>,
 }
 
 /// The number in use and the number allowed.
@@ -44,6 +46,7 @@ pub(crate) async fn get(caller: Caller) -> Result<Response, Failure> {
         longest_lifetime_seconds: limits.allowed_lifetime().map(|lifetime| lifetime.as_secs()),
         default_lifetime_seconds: limits.lifetime_unless_set().map(|lifetime| lifetime.as_secs()),
         expiry_required: limits.is_expiry_required(),
+        longest_overlap_seconds: limits.allowed_overlap().map(|overlap| overlap.as_secs()),
     };
     reply::json(StatusCode::OK, &view)
 }

@@ -1,8 +1,10 @@
 //! The routes: the scope that each requires, and its handler.
 
 mod activity;
+mod alerts;
 mod api_keys;
 mod audit_events;
+mod fleet;
 mod health;
 mod key_changes;
 mod key_view;
@@ -14,6 +16,7 @@ mod service_accounts;
 mod session;
 mod usage;
 pub mod views;
+mod webhooks;
 mod whoami;
 
 use std::sync::Arc;
@@ -38,12 +41,16 @@ use crate::{
 fn all(config: &Arc<Config>) -> OpenApiRouter<Arc<Config>> {
     let (nothing, credential) = (Needs::Nothing, Needs::Credential);
     let [read, write, admin] = [KEYS_READ, KEYS_WRITE, KEYS_ADMIN].map(Needs::Scope);
+    let operators = Needs::Operators(KEYS_READ);
     let mut routes = Routes { config, router: OpenApiRouter::with_openapi(document::empty()) };
     if config.sessions.is_some() {
         routes = routes.add(&nothing, routes!(session::sign_in)).add(&nothing, routes!(session::sign_out));
     }
     if config.self_rotation {
         routes = routes.add(&credential, routes!(key_changes::self_rotate));
+    }
+    if config.operators.is_some() {
+        routes = routes.add(&operators, routes!(fleet::get));
     }
     routes
         .add(&read, routes!(api_keys::list))
@@ -72,6 +79,19 @@ fn all(config: &Arc<Config>) -> OpenApiRouter<Arc<Config>> {
         .add(&read, routes!(usage::of_organization))
         .add(&read, routes!(limits::get))
         .add(&read, routes!(audit_events::list))
+        .add(&read, routes!(alerts::list))
+        .add(&write, routes!(alerts::acknowledge))
+        .add(&read, routes!(alerts::settings))
+        .add(&admin, routes!(alerts::change_settings))
+        .add(&admin, routes!(webhooks::list))
+        .add(&admin, routes!(webhooks::create))
+        .add(&admin, routes!(webhooks::get))
+        .add(&admin, routes!(webhooks::update))
+        .add(&admin, routes!(webhooks::delete))
+        .add(&admin, routes!(webhooks::test))
+        .add(&admin, routes!(webhooks::rotate_secret))
+        .add(&admin, routes!(webhooks::deliveries))
+        .add(&admin, routes!(webhooks::retry))
         .add(&read, routes!(scopes::list))
         .add(&credential, routes!(whoami::get))
         .add(&nothing, routes!(health::health))
@@ -127,7 +147,7 @@ mod tests {
     use std::{collections::BTreeSet, env, fs};
 
     use apikey_core::KeyFormat;
-    use apikey_manager::{KeyManager, MemoryStore};
+    use apikey_manager::{KeyManager, MemoryStore, OrganizationId};
     use serde_json::Value;
     use tower_apikey::Lingering;
 
@@ -145,7 +165,11 @@ mod tests {
         let sessions = Some(Sessions::new(&page));
         let (public_path, login, page) = (None, None, Some(page));
         let origins = Vec::new();
-        let config = Config { keys, public_path, origins, login, page, sessions, self_rotation: true, lingering };
+        let describe = Arc::new(crate::config::by_template);
+        let operators = Some(OrganizationId::new("acme").unwrap());
+        let self_rotation = true;
+        let config =
+            Config { keys, public_path, origins, login, page, sessions, self_rotation, operators, lingering, describe };
         all(&Arc::new(config)).into_openapi()
     }
 

@@ -124,6 +124,9 @@ pub(crate) struct BulkRevoke {
     /// they obtained by rotating other keys, recursively.
     #[schema(default = false)]
     descendants: Option<bool>,
+    /// Leaves the keys of service accounts, and what only those made: whoever created them has left, and the machines stay.
+    #[schema(default = false)]
+    keep_accounts: Option<bool>,
     /// Changes nothing and returns what would be revoked.
     #[schema(default = false)]
     dry_run: Option<bool>,
@@ -208,6 +211,7 @@ pub(crate) async fn bulk_revoke(caller: Caller, Json(asked): Json<BulkRevoke>) -
     };
     let mut revocation = BulkRevocation::new(selection)
         .descendants(asked.descendants.unwrap_or_default())
+        .keep_accounts(asked.keep_accounts.unwrap_or_default())
         .reason(asked.reason.unwrap_or_default());
     if let Some(next) = asked.next {
         revocation = revocation.after(next);

@@ -20,6 +20,8 @@ pub(crate) struct CallerView {
     scopes: ScopeSet,
     /// The time from which the key is rejected.
     expires_at: Option<Timestamp>,
+    /// `true` if the caller's organization operates the service, and sees its processes.
+    operator: bool,
     /// The key, or null for a login.
     key: Option<CallingKey>,
 }
@@ -51,6 +53,7 @@ pub(crate) async fn get(caller: Caller) -> Result<Response, Failure> {
         organization: caller.actor.organization().to_string(),
         scopes: caller.keys().catalog().expand(caller.actor.scopes()),
         expires_at: caller.actor.expires_at(),
+        operator: caller.is_operator(),
         key,
     };
     reply::json(StatusCode::OK, &view)

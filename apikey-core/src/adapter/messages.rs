@@ -37,7 +37,12 @@ impl RequestDescription {
         RequestDescription::default()
     }
 
-    /// Sets the template of the route, such as `/files/{name}`. Never set the path: it may hold secrets.
+    /// Sets the template of the route, such as `/files/{name}`.
+    ///
+    /// # Security
+    ///
+    /// The path tells more after a leak, such as which file was deleted. Set it only if no path of the service holds a
+    /// secret, such as the token of an invitation. Never set the query.
     pub fn route(mut self, template: impl Into<Box<str>>) -> Self {
         self.route = Some(template.into());
         self

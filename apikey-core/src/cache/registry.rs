@@ -150,10 +150,10 @@ impl Registry {
         drop(entries);
     }
 
-    /// Makes the entries of `organization`, or all, doubtful, and all refusals stale. Returns the living entries, and the
-    /// stamp of the doubt.
+    /// Makes the entries of `organization`, or all, doubtful, and all refusals stale. Returns the living entries with
+    /// their ends, and the stamp of the doubt.
     #[must_use]
-    pub(crate) fn doubt(&self, organization: Option<&OrganizationId>) -> (Vec<Arc<Entry>>, u64) {
+    pub(crate) fn doubt(&self, organization: Option<&OrganizationId>) -> (Vec<(Arc<Entry>, Tick)>, u64) {
         let mut state = self.state.lock();
         state.version += 1;
         state.everything = state.version;
@@ -162,16 +162,26 @@ impl Registry {
         let all: Vec<_> = state.entries.values().flat_map(Handles::upgrade).collect();
         all.iter().filter(|entry| concerns(entry)).for_each(|entry| entry.make_doubtful());
         let stamp = state.version;
+        let ends: Vec<Tick> = all.iter().map(|entry| entry.ends()).collect();
         drop(state);
-        (all.into_iter().filter(|entry| entry.is_doubtful()).collect(), stamp)
+        (all.into_iter().zip(ends).filter(|(entry, _)| entry.is_doubtful()).collect(), stamp)
     }
 
-    /// Lifts the doubt with this stamp, unless there is a newer one.
-    pub(crate) fn confirm(&self, entry: &Entry, stamp: u64) {
+    /// Lifts the doubt with this stamp, unless there is a newer one. Moves the end of the key's window, unless it has been
+    /// moved since the doubt, and returns `true` if it did.
+    #[must_use]
+    pub(crate) fn confirm(&self, entry: &Entry, stamp: u64, (before, ends): (Tick, Tick)) -> bool {
         let state = self.state.lock();
-        if state.everything == stamp {
-            entry.lift_doubt();
+        if state.everything != stamp {
+            return false;
         }
+        // Whoever moved it since then knows better than a lookup that may have been under way.
+        let moves = entry.ends() == before && ends != before;
+        if moves {
+            entry.set_ends(ends);
+        }
+        entry.lift_doubt();
+        moves
     }
 
     /// Makes all refusals stale.

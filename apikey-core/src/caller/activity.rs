@@ -34,7 +34,8 @@ pub trait ActivitySink: Send + Sync + 'static {
 ///
 /// # Security
 ///
-/// The path and the query are left out on purpose: either may hold secrets.
+/// The path and the query are left out on purpose: either may hold secrets. A service whose paths hold none can describe its
+/// requests by them (`RequestDescription::route`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestReport<'a> {
@@ -42,7 +43,7 @@ pub struct RequestReport<'a> {
     pub at: Timestamp,
     /// The method.
     pub method: &'a str,
-    /// The template of its route, such as `/files/{name}`, if the framework knows it.
+    /// The template of its route, such as `/files/{name}`, if the framework knows it, or what the service describes it by.
     pub route: Option<&'a str>,
     /// The status of the response.
     pub status: u16,

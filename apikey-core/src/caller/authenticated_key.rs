@@ -43,7 +43,7 @@ impl AuthenticatedKey {
         AuthenticatedKey(entry)
     }
 
-    pub(crate) fn entry(&self) -> &Entry {
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
         &self.0
     }
 

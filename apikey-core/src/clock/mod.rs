@@ -24,6 +24,11 @@ pub use self::timestamp::{Timestamp, TimestampError};
 #[cfg(target_os = "linux")]
 const LAG: u64 = 20_000_000;
 
+/// The largest step back that the wall clock hides, in nanoseconds: five minutes. Corrections by a time server or by a
+/// database that answered slowly, at most as slowly as a lease lasts, are smaller; a larger step means that the clock was
+/// wrong before.
+const HIDDEN_STEP: i64 = 300_000_000_000;
+
 /// A point on a [`Clock`]'s monotonic scale, in nanoseconds.
 ///
 /// Ticks of different clocks can't be compared.
@@ -81,7 +86,7 @@ impl Clock {
     /// Returns the operating system's monotonic clock and wall clock.
     #[must_use]
     pub fn system() -> Self {
-        Clock(Kind::System(System { monotonic: Monotonic::begin(), origin: Arc::default() }))
+        Clock(Kind::System(System { monotonic: Monotonic::begin(), origin: Arc::default(), latest: Arc::default() }))
     }
 
     #[cfg(feature = "test-util")]
@@ -132,7 +137,8 @@ impl Clock {
     /// From then on the wall clock is this reading and the monotonic time since, whatever becomes of the system's.
     ///
     /// The wall clock is rather ahead of the server's, by at most the time that the question took: keys end early, never
-    /// late. A clock that agrees so far is not moved. One that is moved by hand ignores this.
+    /// late. A clock that agrees so far is not moved. [`wall`](Clock::wall) hides small steps back. A clock that is moved
+    /// by hand ignores this.
     pub fn set_by_server(&self, wall: Timestamp, asked: Tick) {
         match &self.0 {
             Kind::System(system) => system.set_by_server(wall, asked),
@@ -141,7 +147,9 @@ impl Clock {
         }
     }
 
-    /// Returns the wall clock's reading.
+    /// Returns the wall clock's reading. If the clock is set back by at most five minutes, its readings stand still until it
+    /// has caught up, so that what one process did in turn has times in this order. What the system's clock showed before a
+    /// server's time was known doesn't count.
     #[must_use]
     pub fn wall(&self) -> Timestamp {
         self.system_time().into()
@@ -173,17 +181,25 @@ struct System {
     monotonic: Monotonic,
     /// The wall time at tick zero, in nanoseconds since the Unix epoch; zero while the system's wall clock is used.
     origin: Arc<AtomicI64>,
+    /// The latest reading of the wall clock, in nanoseconds since the Unix epoch.
+    latest: Arc<AtomicI64>,
 }
 
 impl System {
     fn wall(&self) -> SystemTime {
-        match self.origin.load(Ordering::Relaxed) {
-            0 => SystemTime::now(),
-            origin => {
-                let nanos = u64::try_from(origin).unwrap_or_default().saturating_add(self.monotonic.now().0);
-                SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
-            }
-        }
+        let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        let read = match self.origin.load(Ordering::Relaxed) {
+            0 => nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+            origin => origin.saturating_add(nanos(self.monotonic.now().saturating_since(Tick(0)))),
+        };
+        let latest = self.latest.fetch_max(read, Ordering::Relaxed);
+        let shown = if latest.saturating_sub(read) > HIDDEN_STEP {
+            self.latest.store(read, Ordering::Relaxed);
+            read
+        } else {
+            read.max(latest)
+        };
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(shown).unwrap_or_default())
     }
 
     fn set_by_server(&self, wall: Timestamp, asked: Tick) {
@@ -193,7 +209,11 @@ impl System {
         let earliest = wall.saturating_sub(nanos(self.monotonic.now()));
         let latest = wall.saturating_add(1_000_000).saturating_sub(nanos(asked));
         if !(earliest..=latest).contains(&self.origin.load(Ordering::Relaxed)) {
-            self.origin.store(latest, Ordering::Relaxed);
+            let before = self.origin.swap(latest, Ordering::Relaxed);
+            if before == 0 {
+                // The system's clock is of no account from now on. If it was ahead, keys would end early until it is caught up.
+                self.latest.store(0, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -279,6 +299,34 @@ mod tests {
         // A failover may set it back.
         clock.set_by_server(server.saturating_sub(2 * hour), clock.now());
         assert!(clock.wall() < server);
+    }
+
+    #[test]
+    fn given_a_server_that_answered_slowly_when_it_answers_again_then_the_wall_clock_does_not_step_back() {
+        let clock = Clock::system();
+        let server = clock.wall();
+        // The first question took two minutes, so the clock was set ahead by as much; the next took none.
+        clock.set_by_server(server + Duration::from_secs(120), clock.now());
+        let ahead = clock.wall();
+        clock.set_by_server(server, clock.now());
+        let held = clock.wall();
+        assert!(ahead <= held && held < ahead + Duration::from_secs(5), "{ahead} {held}");
+        assert!(held <= clock.wall());
+        // It was wrong by hours, and goes on from where it should be.
+        clock.set_by_server(server + Duration::from_secs(7_200), clock.now());
+        assert!(clock.wall() > ahead);
+        clock.set_by_server(server, clock.now());
+        let (first, second) = (clock.wall(), clock.wall());
+        assert!(first <= second && second < ahead, "{first} {second}");
+    }
+
+    #[test]
+    fn given_a_system_clock_that_is_ahead_when_set_by_a_server_then_the_servers_time_is_shown_at_once() {
+        let clock = Clock::system();
+        let server = clock.wall().saturating_sub(Duration::from_secs(30));
+        clock.set_by_server(server, clock.now());
+        let shown = clock.wall();
+        assert!(server <= shown && shown < server + Duration::from_secs(20), "{shown} of {server}");
     }
 
     #[test]

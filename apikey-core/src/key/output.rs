@@ -67,9 +67,18 @@ impl KeyOutput {
     ///
     /// Those of [`check`](KeyOutput::check), and those of writing.
     pub fn show(&self, name: &str, key: &PlaintextKey) -> io::Result<()> {
-        let secret = key.expose_secret();
+        self.show_as(&format!("API key \"{name}\""), key)
+    }
+
+    /// Shows a secret of another kind. `what` says which: `password of ada@example.com`.
+    ///
+    /// # Errors
+    ///
+    /// As [`show`](KeyOutput::show).
+    pub fn show_as(&self, what: &str, secret: &PlaintextKey) -> io::Result<()> {
+        let secret = secret.expose_secret();
         match self {
-            KeyOutput::Terminal => writeln!(terminal()?, "API key \"{name}\", shown only now: {secret}"),
+            KeyOutput::Terminal => writeln!(terminal()?, "{what}, shown only now: {secret}"),
             KeyOutput::Stdout => writeln!(io::stdout(), "{secret}"),
             KeyOutput::File(path) => {
                 let mut options = OpenOptions::new();

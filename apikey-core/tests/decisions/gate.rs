@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use apikey_core::{Claims, KeyStatus, OrganizationId, Resolution, TestKeys, TrustGate};
@@ -174,6 +175,34 @@ async fn given_keys_in_doubt_when_settled_then_those_in_use_are_named_and_only_t
         admit(&authenticator, &Request::of(key)).await;
     }
     assert_eq!(keys.resolver_calls(), before + 2);
+}
+
+/// The lookup may be older than the last change of the end.
+#[tokio::test]
+async fn given_a_key_in_doubt_when_it_is_confirmed_then_its_end_is_what_was_found_unless_told_since() {
+    let second = Duration::from_secs;
+    for (what, found, told, lasts) in [
+        ("no end", None, None, 99),
+        ("found to end", Some(10), None, 9),
+        ("told to end later", Some(10), Some(60), 59),
+        ("told to end sooner", Some(60), Some(10), 9),
+        ("found to have no end, and told to end", None, Some(10), 9),
+    ] {
+        let keys = TestKeys::new();
+        let (authenticator, clock) = (keys.authenticator(), keys.clock());
+        let key = keys.key(["a"]);
+        let caller = admit(&authenticator, &Request::of(&key)).await;
+        let at = |seconds: Option<u64>| seconds.map(|seconds| clock.wall() + second(seconds));
+        let doubts = authenticator.doubt(None);
+        if told.is_some() {
+            authenticator.end_at(key.id(), None, at(told));
+        }
+        doubts.into_iter().for_each(|doubt| authenticator.confirm_until(doubt, at(found)));
+        clock.advance(second(lasts));
+        assert!(caller.is_live(), "{what}");
+        clock.advance(second(1));
+        assert_eq!(caller.is_live(), what == "no end", "{what}");
+    }
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use apikey_core::Timestamp;
 use std::time::Duration;
 
 use super::SpikeThreshold;
-use crate::record::{KeyRecord, Status};
-
-const DAY: Duration = Duration::from_secs(24 * 3_600);
+use crate::{
+    query::DAY,
+    record::{KeyRecord, Status},
+};
 
 /// When the host is notified about a key.
 ///
@@ -21,10 +22,10 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 #[must_use]
 pub struct Thresholds {
     /// Shortest first.
-    expiring: Vec<Duration>,
-    unused: Option<Duration>,
-    rotation: Option<Duration>,
-    pub(super) spike: Option<SpikeThreshold>,
+    pub(crate) expiring: Vec<Duration>,
+    pub(crate) unused: Option<Duration>,
+    pub(crate) rotation: Option<Duration>,
+    pub(crate) spike: Option<SpikeThreshold>,
 }
 
 impl Thresholds {

@@ -1,23 +1,16 @@
-//! Events for the host: [changes](Event::Issued) of keys when they happen, and [due](due) events, which one
-//! [sweep](sweep) finds for all nodes.
+//! Events: [changes](Event::Issued) of keys when they happen, and what is [due](due), which the sweep finds.
 
-mod deliver;
 mod due;
 mod spike;
-pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
 
 use std::{sync::Arc, time::Duration};
 
 use apikey_core::{OrganizationId, Timestamp};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use self::sweep::Retention;
-pub(crate) use self::{
-    deliver::Events,
-    sweep::{Sweep, SweepSettings},
-};
+pub(crate) use self::spike::{last_written_hour, usual_from};
 pub use self::{
     due::{Due, Thresholds, due},
     spike::{Spike, SpikeThreshold},
@@ -29,9 +22,9 @@ use crate::record::KeyHead;
 /// It contains the key's head alone, because the rest of the record may be large and events wait for the host's
 /// handler.
 ///
-/// Due events are delivered at least once: some are repeated after a crash or a failure of the store. Events of issued
-/// and revoked keys are delivered at most once. The audit trail is complete.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// It is told by an [`Alert`](crate::Alert). Issued and revoked keys are told of only where somebody may receive it, a handler
+/// or webhooks; the audit trail has all of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event")]
 #[non_exhaustive]
 pub enum Event {
@@ -55,7 +48,7 @@ pub enum Event {
         /// The time of expiry.
         expires_at: Timestamp,
         /// The threshold that was passed: the key expires within this time.
-        #[serde(rename = "within_seconds", serialize_with = "as_seconds")]
+        #[serde(rename = "within_seconds", serialize_with = "as_seconds", deserialize_with = "from_seconds")]
         within: Duration,
     },
     /// A key has expired.
@@ -96,6 +89,10 @@ fn as_seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_u64(span.as_secs())
 }
 
+fn from_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_secs)
+}
+
 impl Event {
     /// Returns the key as it was at the event.
     #[must_use]
@@ -131,7 +128,36 @@ impl Event {
         }
     }
 
-    fn of(key: &Arc<KeyHead>, due: Due) -> Self {
+    /// Returns `true` for the name of an event that is found again in each sweep, as long as its key exists unchanged.
+    #[must_use]
+    pub fn is_lasting(name: &str) -> bool {
+        matches!(name, "key.expiring" | "key.unused" | "key.rotation_due")
+    }
+
+    /// Every name.
+    pub const NAMES: [&'static str; 7] = [
+        "key.issued",
+        "key.revoked",
+        "key.expiring",
+        "key.expired",
+        "key.unused",
+        "key.rotation_due",
+        "key.usage_spike",
+    ];
+
+    /// Returns a text that equal events have, and only these.
+    pub(crate) fn reference(&self) -> String {
+        let moment = match self {
+            Event::Issued { .. } | Event::Revoked { .. } => String::new(),
+            Event::Expiring { expires_at, within, .. } => format!(" {} {}", expires_at.as_millis(), within.as_secs()),
+            Event::Expired { expired_at: at, .. } => format!(" {}", at.as_millis()),
+            Event::Unused { since, .. } | Event::RotationDue { since, .. } => format!(" {}", since.as_millis()),
+            Event::UsageSpike { spike, .. } => format!(" {}", spike.hour.as_millis()),
+        };
+        format!("{} {}{moment}", self.name(), self.key().id)
+    }
+
+    pub(crate) fn of(key: &Arc<KeyHead>, due: Due) -> Self {
         let key = Arc::clone(key);
         match due {
             Due::Expiring { expires_at, within } => Event::Expiring { key, expires_at, within },

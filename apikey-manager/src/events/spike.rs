@@ -1,7 +1,7 @@
 //! Spikes: hours in which a key is used far more than usual, by mistake or by a thief.
 
 use apikey_core::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::query::{Bucket, HOUR, UsageBucket};
@@ -10,7 +10,8 @@ use crate::query::{Bucket, HOUR, UsageBucket};
 const USUAL: u32 = 7 * 24;
 /// The least number of hours of a key that can have a spike.
 const LEAST: u32 = 24;
-/// How long after an hour every node has surely written its counts.
+/// How long after an hour every node has surely written its counts, which are
+/// [collected](crate::writer::COLLECTED_FOR) at its end.
 const WRITTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// The number of requests from which an hour counts as a spike.
@@ -28,8 +29,8 @@ const WRITTEN_AFTER: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct SpikeThreshold {
-    factor: u64,
-    minimum: u64,
+    pub(crate) factor: u64,
+    pub(crate) minimum: u64,
 }
 
 impl SpikeThreshold {
@@ -79,7 +80,7 @@ impl Default for SpikeThreshold {
 }
 
 /// An hour of unusually high use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Spike {
     /// The beginning of the hour.
@@ -91,13 +92,13 @@ pub struct Spike {
 }
 
 /// Returns the last hour whose counts have surely been written at `now`, and the time since when they have been.
-pub(super) fn last_written_hour(now: Timestamp) -> (Timestamp, Timestamp) {
+pub(crate) fn last_written_hour(now: Timestamp) -> (Timestamp, Timestamp) {
     let end = Bucket::Hour.start(now.saturating_sub(WRITTEN_AFTER));
     (end.saturating_sub(HOUR), end.saturating_add(WRITTEN_AFTER))
 }
 
 /// Returns the beginning of the hours that `hour` is compared with.
-pub(super) fn usual_from(hour: Timestamp, created_at: Timestamp) -> Timestamp {
+pub(crate) fn usual_from(hour: Timestamp, created_at: Timestamp) -> Timestamp {
     let first_full = Bucket::Hour.end(created_at.saturating_sub(Duration::from_millis(1)));
     hour.saturating_sub(HOUR * USUAL).max(first_full).min(hour)
 }

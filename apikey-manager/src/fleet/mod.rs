@@ -1,7 +1,8 @@
 //! Several processes on one database: this one's lease, what it hears of others, and what it waits for.
 //!
 //! `apikey-fleet` is the protocol. A thread of its own [renews](node), so that a stalled runtime of the host's costs no
-//! lease. The [state](state) is what requests see of it. A change waits for its [receipt](receipts).
+//! lease. The [state](state) is what requests see of it. A change waits for its [receipt](receipts). The
+//! [status](status) is for operators.
 
 mod alone;
 mod clock;
@@ -9,6 +10,7 @@ mod node;
 mod receipts;
 mod recheck;
 mod state;
+mod status;
 mod telemetry;
 
 use std::{sync::Arc, time::Duration};
@@ -22,8 +24,12 @@ use crate::{
     store::{KeyStore, StoreError},
 };
 
-pub use self::receipts::{Receipt, Receipts};
 pub(crate) use self::state::{Gate, State};
+use self::status::Waits;
+pub use self::{
+    receipts::{Receipt, Receipts},
+    status::{FleetNode, FleetStatus, FleetWait},
+};
 
 /// How a process keeps in step with others on its database.
 ///
@@ -34,8 +40,8 @@ pub(crate) use self::state::{Gate, State};
 /// use std::time::Duration;
 /// use apikey_manager::{Fleet, OnStoreLoss};
 ///
-/// // Accepts keys for up to ten more minutes while the database is down. A revocation waits as long for a process that
-/// // was killed.
+/// // Accepts cached keys for up to ten more minutes while the database is down. A revocation waits as long for a process
+/// // that was killed.
 /// let fleet = Fleet::new().on_store_loss(OnStoreLoss::ServeStale(Duration::from_secs(600)));
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -54,6 +60,9 @@ pub enum OnStoreLoss {
     Refuse,
     /// They are accepted for that much longer: up to a day, in whole milliseconds. Every process knows of it, and a
     /// revocation waits as long for this one if it doesn't answer.
+    ///
+    /// A key is cached for the [time to live](apikey_core::AuthenticatorBuilder::cache_ttl), a minute by default, and looked
+    /// up after that, which fails. Raise it to at least this.
     ServeStale(Duration),
 }
 
@@ -111,6 +120,8 @@ pub(crate) struct Membership {
     part: Part,
     state: Arc<State>,
     store: Arc<dyn KeyStore>,
+    clock: Clock,
+    waits: Waits,
 }
 
 impl Membership {
@@ -130,13 +141,13 @@ impl Membership {
                 store: Arc::clone(&store),
                 resolver,
                 authenticator: authenticator.downgrade(),
-                clock,
+                clock: clock.clone(),
                 runtime: runtime.clone(),
             })?,
             Part::Alone => alone::spawn(Arc::clone(&state), Arc::clone(&store), runtime),
             Part::Visitor | Part::Only => {}
         }
-        Ok(Membership { part, state, store })
+        Ok(Membership { part, state, store, clock, waits: Waits::default() })
     }
 
     /// Tells that this process has committed the change with this revision, before its effects are applied here.

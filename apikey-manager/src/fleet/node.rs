@@ -14,6 +14,7 @@ use super::{
     telemetry::{self, Renewal},
 };
 use crate::{
+    chance,
     resolver::StoreResolver,
     store::{FleetStore, Invalidation, KeyStore, StoreError, StoreState},
 };
@@ -146,7 +147,7 @@ impl Driver {
                 // The clock of leases goes on while the machine sleeps, and this one may not, so it is looked at again.
                 () = tokio::time::sleep(left.min(Duration::from_secs(1))) => {}
                 () = served.state.woken() => {}
-                () = &mut hint => schedule.hint(clock::now()),
+                () = &mut hint => schedule.hint(clock::now(), served.state.nodes(), chance::random()),
             }
         }
     }
@@ -155,9 +156,10 @@ impl Driver {
         let asked = self.served.clock.now();
         let began = clock::now();
         let statement = self.node.begin(began);
-        let is_joining = self.node.applied().is_none();
-        let answered =
-            timeout(self.served.settings.patience(), ask(self.store.as_ref(), &mut self.node, statement, is_joining));
+        let answered = timeout(
+            self.served.settings.patience(),
+            ask((self.store.as_ref(), &self.served.state), &mut self.node, statement),
+        );
         let read = match answered.await {
             Ok(Ok(StoreState { snapshot, time })) => {
                 // Drawn in any case, so that a failure changes nothing.
@@ -218,7 +220,7 @@ impl Driver {
         if std::mem::take(&mut self.is_failing) {
             tracing::info!(target: "apikey", "the lease is renewed again");
         }
-        self.schedule.succeeded(began, random());
+        self.schedule.succeeded(began, chance::random());
         self.look_for_the_dead().await;
     }
 
@@ -239,13 +241,17 @@ impl Driver {
             Failed::Store(error) => error.described(),
             Failed::Late => "the store takes longer than a lease lasts".to_owned(),
             Failed::Uncounted(uncounted) => uncounted.to_string(),
-            Failed::NotAlone => "another process uses the database alone; end it, or let it join".to_owned(),
+            Failed::NotAlone => {
+                "another process uses the database alone; end it, or let it join. If it was killed, start it so \
+                                 once more and shut it down, or delete the row whose lease_ms is 0"
+                    .to_owned()
+            }
         };
         if !std::mem::replace(&mut self.is_failing, true) {
             tracing::warn!(target: "apikey", why, "the lease was not renewed");
         }
         self.served.state.fail(began, why);
-        self.schedule.failed(clock::now(), random());
+        self.schedule.failed(clock::now(), chance::random());
     }
 
     /// Deletes rows of nodes that can hold no lease any more, since changes would wait for them.
@@ -255,10 +261,11 @@ impl Driver {
             return;
         }
         let lease = self.served.settings.leased();
-        self.looks_at = now.saturating_add(lease - lease.mul_f64(0.2 * part(random())));
+        self.looks_at = now.saturating_add(chance::shortened(lease));
         let limit = self.served.settings.patience();
         let Ok(Ok((_, rows))) = timeout(limit, self.store.nodes()).await else { return };
-        let chance = LOOKERS as f64 / rows.len().max(1) as f64;
+        self.served.state.set_nodes(rows.len());
+        let share = LOOKERS as f64 / rows.len().max(1) as f64;
         let own = self.node.id();
         let others: Vec<NodeRow> =
             rows.into_iter().filter(|row| row.id != own && !super::alone::is_alone(row)).collect();
@@ -267,7 +274,7 @@ impl Driver {
         for row in others {
             let sighting = self.sightings.entry(row.id).or_insert_with(|| Sighting::new(&row, now));
             if let Some(sweep) = sighting.look(&row, now)
-                && part(random()) < chance
+                && chance::part() < share
                 && let Ok(Ok(true)) = timeout(limit, self.store.sweep(sweep)).await
             {
                 tracing::info!(target: "apikey", node = format_args!("{:032x}", row.id.get()), "a process has ended without leaving");
@@ -278,15 +285,19 @@ impl Driver {
 
 /// Executes the two statements of a renewal.
 async fn ask(
-    store: &dyn FleetStore,
+    (store, state): (&dyn FleetStore, &State),
     node: &mut Node,
     statement: Statement,
-    is_joining: bool,
 ) -> Result<StoreState, Failed> {
     execute(store, statement).await.map_err(Failed::Store)?;
-    // Whoever is alone looks for rows after its own was written, so one of the two sees the other.
-    if is_joining && store.nodes().await.map_err(Failed::Store)?.1.iter().any(super::alone::is_alone) {
-        return Err(Failed::NotAlone);
+    // Whoever is alone looks for rows after its own was written, so one of the two sees the other. It may have swept a row
+    // whose process had no lease any more when the row was written again, but not one whose process still has it.
+    if node.applied().is_none() || !state.is_open(clock::now()) {
+        let (_, rows) = store.nodes().await.map_err(Failed::Store)?;
+        if rows.iter().any(super::alone::is_alone) {
+            return Err(Failed::NotAlone);
+        }
+        state.set_nodes(rows.len());
     }
     match node.beaten() {
         Some(Statement::Read { id, since }) => store.snapshot(id, since).await.map_err(Failed::Store),
@@ -307,14 +318,4 @@ pub(super) fn node_id() -> Result<NodeId, StoreError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(StoreError::unavailable)?;
     Ok(NodeId::new(u128::from_be_bytes(bytes)))
-}
-
-/// Without randomness, nodes that started together renew together.
-fn random() -> u32 {
-    let mut bytes = [0; 4];
-    getrandom::fill(&mut bytes).map_or(0, |()| u32::from_be_bytes(bytes))
-}
-
-fn part(random: u32) -> f64 {
-    f64::from(random) / f64::from(u32::MAX)
 }

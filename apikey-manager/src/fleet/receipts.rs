@@ -9,7 +9,7 @@ use std::{
 use apikey_fleet::{Moment, Progress, Revision, Wait};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Membership, Part, alone, clock, telemetry};
+use super::{Membership, Part, alone, clock, status::written, telemetry};
 use crate::store::StoreError;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -100,6 +100,7 @@ impl Membership {
         }
         let own = self.state.own();
         let mut wait = Wait::new(Revision::new(revision), since, own);
+        let listed = self.waits.list(Revision::new(revision), self.clock.wall());
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
@@ -111,6 +112,7 @@ impl Membership {
                     }
                     rows.retain(|row| !alone::is_alone(row));
                     let is_known = wait.answer(head, &rows);
+                    listed.waits_for(wait.awaited());
                     (!is_known).then(|| StoreError::unavailable("a server that has fallen behind answered"))
                 }
                 Err(error) => Some(error),
@@ -124,7 +126,7 @@ impl Membership {
                     return Ok(Some(Receipt {
                         revision,
                         nodes: receipt.nodes,
-                        waited_out: receipt.waited_out.iter().map(|id| format!("{:032x}", id.get())).collect(),
+                        waited_out: receipt.waited_out.into_iter().map(written).collect(),
                     }));
                 }
                 (Progress::Waiting { until }, _) => until.saturating_since(clock::now()),

@@ -72,8 +72,7 @@ async fn settle(resolver: &StoreResolver, authenticator: &WeakAuthenticator, dou
             // A row that can't be read is no reason to end anything; the next request is answered 503.
             Some(Err(_)) => authenticator.confirm(doubt),
             Some(Ok(found)) if found.status() == KeyStatus::Active => {
-                authenticator.end_at(&key, Some(&digest), found.ends_at());
-                authenticator.confirm(doubt);
+                authenticator.confirm_until(doubt, found.ends_at())
             }
             Some(Ok(_)) | None => authenticator.revoke_secret(&key, &digest),
         }

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -21,6 +21,8 @@ use crate::floor::Floor;
 pub(crate) struct State {
     lease: AtomicU64,
     floor: Arc<Floor>,
+    /// How many processes there were when this one looked last.
+    nodes: AtomicUsize,
     shared: Mutex<Shared>,
     /// The last renewal that succeeded or failed.
     renewed: watch::Sender<Renewed>,
@@ -50,6 +52,7 @@ impl State {
         Arc::new(State {
             floor,
             lease: AtomicU64::new(Lease::NONE.to_bits()),
+            nodes: AtomicUsize::new(1),
             shared: Mutex::new(Shared {
                 wanted: None,
                 own: None,
@@ -116,6 +119,15 @@ impl State {
 
     pub(super) fn take_wanted(&self) -> Option<Arrival> {
         self.lock().wanted.take()
+    }
+
+    /// Returns how many processes there are, as far as this one knows.
+    pub(crate) fn nodes(&self) -> usize {
+        self.nodes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_nodes(&self, nodes: usize) {
+        self.nodes.store(nodes, Ordering::Relaxed);
     }
 
     /// Waits until a request wants a renewal, or this process is to leave.

@@ -231,7 +231,7 @@ impl KeyManager {
     ) -> Result<Vec<IssuedKey>, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
-            overlap.check()?;
+            shared.check_overlap(&actor, overlap).await?;
             let mut operation = Operation::begin_once(shared, actor, Level::Admin).await?;
             operation.account(&id).await?;
             let mut issued = Vec::new();

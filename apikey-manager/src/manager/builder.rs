@@ -15,13 +15,16 @@ use super::{
 };
 use crate::{
     activity::{ActivityLog, ActivitySettings},
-    events::{Event, Events, Retention, Sweep, SweepSettings, Thresholds},
+    alerts::{Alert, WebhookSender},
+    courier::{Courier, Outlets},
+    events::Thresholds,
     fleet::{Fleet, Gate, Membership, Part, State},
     floor::Floor,
     limits::{Limits, LimitsOf},
     resolver::{LOOKUPS, StoreResolver},
     rights::management_scopes,
     store::{KeyStore, StoreError},
+    sweep::{Retention, Sweep, SweepSettings},
     usage::{UsageSettings, write_usage},
 };
 
@@ -66,7 +69,6 @@ impl From<InvalidLease> for BuildError {
     }
 }
 
-type Listen = Box<dyn FnOnce() -> Events + Send>;
 type Configure = Box<dyn FnOnce(AuthenticatorBuilder) -> AuthenticatorBuilder + Send>;
 
 /// Builds a [`KeyManager`].
@@ -82,7 +84,7 @@ pub struct KeyManagerBuilder {
     usage: UsageSettings,
     activity: Option<ActivitySettings>,
     sweep: SweepSettings,
-    listen: Option<Listen>,
+    outlets: Outlets,
     configure: Configure,
     part: Option<ChosenPart>,
 }
@@ -107,7 +109,7 @@ impl KeyManagerBuilder {
             usage: UsageSettings::new(),
             activity: None,
             sweep: SweepSettings::default(),
-            listen: None,
+            outlets: Outlets::default(),
             configure: Box::new(|builder| builder),
             part: None,
         }
@@ -125,7 +127,8 @@ impl KeyManagerBuilder {
     ///
     /// Two such processes would not hear of each other's revocations. One that starts while others are on the database,
     /// or one that joins while such a process is there, answers 503 and logs why. A deployment that starts the new
-    /// process before it ends the old one has two.
+    /// process before it ends the old one has two. One that was killed blocks those that join until another such process
+    /// was started and shut down.
     pub fn alone(mut self) -> Self {
         self.part = Some(ChosenPart::Alone);
         self
@@ -223,7 +226,7 @@ impl KeyManagerBuilder {
         self
     }
 
-    /// Sets the thresholds of [`Event`]s.
+    /// Sets the thresholds of alerts for organizations that have set none of their own.
     pub fn thresholds(mut self, thresholds: Thresholds) -> Self {
         self.sweep.thresholds = thresholds;
         self
@@ -236,20 +239,33 @@ impl KeyManagerBuilder {
         self
     }
 
-    /// Sets a handler of events.
+    /// Sets the host's handler of alerts, of every organization: to write a mail, or to a chat. Set it in every process that
+    /// may change keys.
+    ///
+    /// Alerts are written with what they tell of, and delivered at least once, by one of the processes: one after another,
+    /// each within 60 seconds. If the handler fails, panics or takes too long, it gets the alert again, for three days. The
+    /// [`id`](Alert::id) tells repetitions.
     ///
     /// ```
-    /// # use apikey_manager::{Event, KeyManager, MemoryStore};
-    /// let builder = KeyManager::builder(MemoryStore::new()).on_event(async |event: Event| {
-    ///     println!("{} of {}: {}", event.key().id, event.organization(), event.name()); // or write a mail
+    /// # use apikey_manager::{Alert, KeyManager, MemoryStore};
+    /// let builder = KeyManager::builder(MemoryStore::new()).on_alert(async |alert: Alert| {
+    ///     println!("{} {}: {}", alert.id, alert.event.organization(), alert.event.name()); // or write a mail
+    ///     Ok(())
     /// });
     /// ```
-    pub fn on_event<F, Fut>(mut self, handler: F) -> Self
+    pub fn on_alert<F, Fut>(mut self, handler: F) -> Self
     where
-        F: Fn(Event) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
+        F: Fn(Alert) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
     {
-        self.listen = Some(Box::new(move || Events::start(handler)));
+        self.outlets.host = Some(Arc::new(move |alert| Box::pin(handler(alert))));
+        self
+    }
+
+    /// Lets organizations have webhooks, which this sends. `apikey-webhooks` has a sender over HTTPS. Set it in every process
+    /// that may change keys.
+    pub fn webhooks(mut self, sender: impl WebhookSender) -> Self {
+        self.outlets.sender = Some(Arc::new(sender));
         self
     }
 
@@ -302,7 +318,7 @@ impl KeyManagerBuilder {
             usage,
             activity,
             sweep,
-            listen,
+            outlets,
             configure,
             part,
         } = self;
@@ -338,15 +354,16 @@ impl KeyManagerBuilder {
         }
         let builder = builder.hasher(hasher.clone()).catalog(catalog.clone()).clock(clock.clone());
         let authenticator = builder.count_usage(true).build()?;
-        let events = listen.map_or_else(Events::default, |listen| listen());
+        let courier = Arc::new(Courier::start(Arc::clone(&store), clock.clone(), outlets));
         let thresholds = sweep.thresholds.clone();
         let of_requests = (&authenticator, clock.clone());
-        let membership = Membership::begin(part, state, Arc::clone(&store), resolver, of_requests, &runtime)
-            .map_err(BuildError::Thread)?;
+        let membership =
+            Membership::begin(part, Arc::clone(&state), Arc::clone(&store), resolver, of_requests, &runtime)
+                .map_err(BuildError::Thread)?;
         let background = Background {
-            usage: write_usage(Arc::clone(&store), authenticator.clone(), usage),
+            usage: write_usage(Arc::clone(&store), authenticator.clone(), usage, state),
             activity,
-            sweep: Sweep::start(Arc::clone(&store), clock.clone(), sweep, events.clone()),
+            sweep: Sweep::start(Arc::clone(&store), clock.clone(), sweep, Arc::clone(&courier)),
         };
         Ok(KeyManager(Arc::new(Shared {
             store,
@@ -358,7 +375,7 @@ impl KeyManagerBuilder {
             knows_all_scopes,
             limits,
             clock,
-            events,
+            courier,
             thresholds,
             background,
             membership,

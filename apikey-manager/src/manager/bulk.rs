@@ -40,6 +40,7 @@ const STEP: usize = 500;
 pub struct BulkRevocation {
     selection: Selection,
     descendants: bool,
+    keep_accounts: bool,
     reason: String,
     after: Option<KeyId>,
 }
@@ -47,7 +48,7 @@ pub struct BulkRevocation {
 impl BulkRevocation {
     /// Revokes the selected keys alone.
     pub fn new(selection: Selection) -> Self {
-        BulkRevocation { selection, descendants: false, reason: String::new(), after: None }
+        BulkRevocation { selection, descendants: false, keep_accounts: false, reason: String::new(), after: None }
     }
 
     /// Sets whether descendants are revoked, too: keys that the selected ones issued or duplicated, and secrets that
@@ -55,6 +56,13 @@ impl BulkRevocation {
     /// obtained end as well. The default is `false`.
     pub fn descendants(mut self, descendants: bool) -> Self {
         self.descendants = descendants;
+        self
+    }
+
+    /// Sets whether the keys of service accounts stay, with all that they made: programs keep running when the person who
+    /// created their keys leaves. The default is `false`. That person may know the secrets: rotate the accounts.
+    pub fn keep_accounts(mut self, keep_accounts: bool) -> Self {
+        self.keep_accounts = keep_accounts;
         self
     }
 
@@ -186,6 +194,7 @@ impl Shared {
             organization: actor.organization.clone(),
             selection: revocation.selection.clone(),
             descendants: revocation.descendants,
+            keep_accounts: revocation.keep_accounts,
             now: self.now(),
             last: actor.key.clone(),
             after: revocation.after.clone(),

@@ -4,6 +4,7 @@
 //! disconnects.
 
 mod accounts;
+mod alerts;
 mod bootstrap;
 mod builder;
 mod bulk;
@@ -20,6 +21,7 @@ mod rotate;
 mod status;
 mod update;
 mod usage;
+mod webhooks;
 mod write_queue;
 
 use std::{fmt, future::Future, panic::resume_unwind, sync::Arc, time::Duration};
@@ -39,16 +41,19 @@ pub use self::{
     rotate::Overlap,
     update::{KeyUpdate, Patch},
     usage::{LimitsInUse, Usage},
+    webhooks::{NewWebhook, WebhookUpdate},
 };
 use crate::{
     activity::ActivityLog,
     actor::Actor,
+    courier::Courier,
     error::ManageError,
-    events::{Due, Events, Sweep, Thresholds, due},
+    events::{Due, Thresholds, due},
     fleet::Membership,
     limits::LimitsOf,
     record::KeyRecord,
     store::{KeyStore, StoreError},
+    sweep::Sweep,
     usage::CountedUsage,
     writer::Writer,
 };
@@ -101,7 +106,7 @@ pub(crate) struct Shared {
     pub(crate) knows_all_scopes: bool,
     pub(crate) limits: LimitsOf,
     pub(crate) clock: Clock,
-    pub(crate) events: Events,
+    pub(crate) courier: Arc<Courier>,
     pub(crate) thresholds: Thresholds,
     pub(crate) background: Background,
     pub(crate) membership: Membership,
@@ -213,8 +218,8 @@ impl KeyManager {
         self.0.background.activity.as_ref()
     }
 
-    /// Leaves the processes on the database, writes pending usage and activity, waits for the host's event handler, and
-    /// closes the store. Call it when no request is running. The manager can't be used afterwards, and its authenticator
+    /// Leaves the processes on the database, writes pending usage and activity, delivers the alerts that are due, for a few
+    /// seconds, and closes the store. Call it when no request is running. The manager can't be used afterwards, and its authenticator
     /// answers 503.
     ///
     /// Usage that the store doesn't accept even then is lost and logged.
@@ -227,7 +232,7 @@ impl KeyManager {
         if let Some(activity) = activity {
             activity.shutdown().await;
         }
-        self.0.events.flush().await;
+        self.0.courier.shutdown().await;
         self.0.store.close().await;
     }
 

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     account::ServiceAccount,
     actor::{Actor, Rights},
+    alerts::NewAlert,
     audit::{Action, AuditEvent},
     error::{Forbidden, Limited, ManageError, Missing},
     events::Event,
@@ -34,7 +35,9 @@ pub(super) struct Operation {
     pub(super) now: Timestamp,
     changes: Vec<Change>,
     invalidations: Vec<Invalidation>,
-    events: Vec<Event>,
+    /// The keys whose open alerts of these names are settled by the change.
+    settled: Vec<(&'static [&'static str], KeyId)>,
+    has_alerts: bool,
     /// The prefix of the ids of this operation's audit events.
     first_event: Option<String>,
     affects_callers: bool,
@@ -83,7 +86,8 @@ impl Operation {
             now,
             changes: Vec::new(),
             invalidations: Vec::new(),
-            events: Vec::new(),
+            settled: Vec::new(),
+            has_alerts: false,
             first_event: None,
             affects_callers: false,
         })
@@ -171,10 +175,26 @@ impl Operation {
         self.affects_callers = true;
         self.changes.push(Change::InsertKey(Box::new(key.clone())));
         self.lineage(&key.id, Made::Key);
-        if self.shared.events.are_heard() {
-            self.events.push(Event::Issued { key: Arc::new(key.into()) });
-        }
+        self.tell(Event::Issued { key: Arc::new(key.into()) });
         self.audit(action, key.id.as_str(), None, Some(describe_key(key, self.now)))
+    }
+
+    /// Writes an alert, if anybody may receive it. Whoever acts knows of it.
+    fn tell(&mut self, event: Event) {
+        let outlets = self.shared.courier.outlets();
+        if outlets.are_any() {
+            let reference = event.reference();
+            let mut alert = NewAlert::new(self.now, event, reference);
+            alert.acknowledged = Some(Switched { at: self.now, by: self.actor.id.clone() });
+            alert.for_host = outlets.host.is_some();
+            self.changes.push(Change::Alert(Box::new(alert)));
+            self.has_alerts = true;
+        }
+    }
+
+    /// Acknowledges a key's open alerts of these names: the change does what they ask for.
+    pub(super) fn settle(&mut self, key: &KeyId, events: &'static [&'static str]) {
+        self.settled.push((events, key.clone()));
     }
 
     /// Records what the actor made, for revocations with descendants.
@@ -197,6 +217,9 @@ impl Operation {
             self.invalidations.push(Invalidation::End(key.id.clone(), secret.digest.clone(), ends_at));
         }
         self.changes.push(Change::UpdateKey(Box::new(key.clone())));
+        if before.expires_at != key.expires_at {
+            self.settle(&key.id, &["key.expiring", "key.expired"]);
+        }
         let (mut was, mut is) = difference(describe_record(before, self.now), describe_record(key, self.now));
         if before.metadata != key.metadata {
             was.insert(METADATA.to_owned(), before.metadata.to_map().into());
@@ -230,9 +253,8 @@ impl Operation {
         key.revoked = Some(Revocation { at: self.now, by: self.actor.id.clone(), reason: reason.to_owned() });
         key.version += 1;
         self.set_state(key);
-        if self.shared.events.are_heard() {
-            self.events.push(Event::Revoked { key: Arc::new(key.clone()) });
-        }
+        self.settled.push((&Event::NAMES, key.id.clone()));
+        self.tell(Event::Revoked { key: Arc::new(key.clone()) });
         let was = Map::from_iter([("revoked".to_owned(), false.into()), ("reason".to_owned(), Value::Null)]);
         let is = Map::from_iter([("revoked".to_owned(), true.into()), ("reason".to_owned(), reason.into())]);
         self.audit(Action::KeyRevoked, key.id.as_str(), Some(was), Some(is))
@@ -307,8 +329,15 @@ impl Operation {
     }
 
     /// Commits the change, applies its effects, and waits until every process has, before it returns.
-    pub(super) async fn commit(self) -> Result<(), ManageError> {
-        let Operation { turn, shared, transaction, actor, changes, invalidations, events, affects_callers, .. } = self;
+    pub(super) async fn commit(mut self) -> Result<(), ManageError> {
+        self.settled.sort();
+        for of_names in self.settled.chunk_by(|one, other| one.0 == other.0) {
+            let by = Switched { at: self.now, by: self.actor.id.clone() };
+            let keys = of_names.iter().map(|(_, key)| key.clone()).collect();
+            self.changes.push(Change::CloseAlerts(keys, of_names[0].0, by));
+        }
+        let Operation { turn, shared, transaction, actor, changes, invalidations, has_alerts, affects_callers, .. } =
+            self;
         let told = match invalidations.len() {
             0..=MOST_TOLD => invalidations.clone(),
             _ => vec![Invalidation::Organization(actor.organization.clone()), Invalidation::Refused],
@@ -331,7 +360,9 @@ impl Operation {
         }
         drop(turn);
         let revision = committed?;
-        events.into_iter().for_each(|event| shared.events.emit(event));
+        if has_alerts {
+            shared.courier.wake();
+        }
         // Nobody can have cached what is only new.
         if let Some(revision) = revision.filter(|_| !invalidations.is_empty()) {
             let receipt = shared.membership.receipt(revision, committed_at).await;

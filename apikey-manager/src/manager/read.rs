@@ -1,22 +1,24 @@
-//! Reads keys, accounts and the audit trail. Each of these operations requires `keys:read` and a permit of the
-//! [readers](super::readers).
+//! Reads keys, accounts and the audit trail. Each of these operations, except to identify a leaked key, requires
+//! `keys:read` and a permit of the [readers](super::readers).
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
-use apikey_core::{KeyId, ServiceAccountId, Timestamp};
+use apikey_core::{KeyId, PlaintextKey, ServiceAccountId, Timestamp};
 
-use super::KeyManager;
+use super::{KeyManager, Shared};
 use crate::{
     account::ServiceAccount,
     actor::Actor,
     audit::AuditEvent,
     error::{Forbidden, ManageError, Missing},
+    fleet::FleetStatus,
     query::{
         AccountQuery, Activity, ActivityQuery, AuditFilter, AuditQuery, Cursor, DEFAULT_PAGE, KeyFilter, KeyQuery,
         KeySort, MAX_PAGE, Page,
     },
     record::KeyRecord,
     rights::{Level, Standing},
+    store::{Found, FoundKey},
     validate::Fields,
 };
 
@@ -78,6 +80,53 @@ impl KeyManager {
         let (organization, id) = (actor.organization.clone(), id.clone());
         self.read(actor, async move |shared| {
             shared.store.key(&organization, &id).await?.ok_or(ManageError::NotFound(Missing::Key))
+        })
+        .await
+    }
+
+    /// Returns the key that has this secret, of whatever organization, so that a report of a leaked key can end it.
+    /// Returns `None` if the text is no key's secret, the secret has ended, or the key is revoked. A disabled or
+    /// expired key is found, since it may be accepted again.
+    ///
+    /// ```
+    /// # use apikey_manager::{Actor, KeyManager};
+    /// # async fn reported(keys: &KeyManager, secret: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// if let Some(key) = keys.identify(secret).await? {
+    ///     let finder = Actor::host("leak-report", key.organization)?;
+    ///     keys.revoke(&finder, &key.id, "reported as leaked").await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// The text is the only right that is checked. Answer reports alike whether or not there is such a key. A text with a
+    /// valid checksum is looked up in the store each time, so limit how many reports run at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Store`](ManageError::Store).
+    pub async fn identify(&self, secret: &str) -> Result<Option<FoundKey>, ManageError> {
+        let Ok(secret) = secret.parse::<PlaintextKey>() else { return Ok(None) };
+        let is_key = |text: &str| self.0.formats.iter().any(|format| format.check(text.as_bytes()).is_ok());
+        if !is_key(secret.expose_secret()) {
+            return Ok(None);
+        }
+        let digests = self.0.hasher.digests(&secret);
+        self.run(async move |shared: Arc<Shared>| {
+            let mut found = None;
+            for one in shared.store.find(&digests).await?.found {
+                match one {
+                    Found::Key(key) => found = Some(*key),
+                    Found::Corrupt { error, .. } => return Err(error.into()),
+                }
+            }
+            let has_ended = |key: &FoundKey| {
+                let ends = key.secret_ends_at.is_some_and(|end| end <= shared.now());
+                key.is_revoked || key.is_secret_ended || ends
+            };
+            Ok(found.filter(|key| !has_ended(key)))
         })
         .await
     }
@@ -228,6 +277,21 @@ impl KeyManager {
             Ok(Page { items: page.items.into_iter().map(|(_, activity)| activity).collect(), next: page.next })
         })
         .await
+    }
+
+    /// Returns the processes on the database, and the changes of this process that wait for them.
+    ///
+    /// # Security
+    ///
+    /// The processes serve all organizations, so this is for whoever operates the service. The actor's organization
+    /// doesn't matter here: check it first.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`](ManageError::Forbidden), [`Busy`](ManageError::Busy).
+    pub async fn fleet_status(&self, actor: &Actor) -> Result<FleetStatus, ManageError> {
+        self.may_read(actor)?;
+        self.read(actor, async move |shared| Ok(shared.membership.status().await?)).await
     }
 
     /// Returns the rights with which a key was authenticated. Changes of rights reach the cache before they return.

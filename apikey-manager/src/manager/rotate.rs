@@ -45,12 +45,13 @@ impl KeyManager {
     ///
     /// [`Forbidden`](ManageError::Forbidden) if the actor could not issue such a key,
     /// [`WrongState`](ManageError::WrongState) if the key is revoked or expired, [`Invalid`](ManageError::Invalid)
-    /// (`overlap`) for a duration of zero or more than 366 days. [`AlreadyDone`](ManageError::AlreadyDone) and
+    /// (`overlap`) for a duration of zero or more than 366 days, or one that is longer than the
+    /// [plan's](crate::Limits::longest_overlap). [`AlreadyDone`](ManageError::AlreadyDone) and
     /// [`IdempotencyKeyReused`](ManageError::IdempotencyKeyReused) as [`Actor::with_idempotency_key`] says.
     pub async fn rotate(&self, actor: &Actor, id: &KeyId, overlap: Overlap) -> Result<IssuedKey, ManageError> {
         let (actor, id) = (actor.clone(), id.clone());
         self.run(async move |shared: Arc<Shared>| {
-            overlap.check()?;
+            shared.check_overlap(&actor, overlap).await?;
             let mut operation = Operation::begin_once(shared, actor, Level::Write).await?;
             let key = operation.key(&id).await?;
             let issued = operation.rotate(&key, overlap)?;
@@ -74,15 +75,15 @@ impl KeyManager {
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden) if the actor isn't a key, isn't valid any more, or presents a secret that
-    /// somebody else has replaced; [`Invalid`](ManageError::Invalid) (`overlap`) for less than 5 minutes or more than
-    /// 366 days.
+    /// somebody else has replaced; [`Invalid`](ManageError::Invalid) (`overlap`) for less than 5 minutes, more than 366
+    /// days, or more than the [plan's](crate::Limits::longest_overlap).
     pub async fn rotate_self(&self, actor: &Actor, overlap: Duration) -> Result<IssuedKey, ManageError> {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
             if overlap < SHORTEST_OF_SELF {
                 return Err(ManageError::field("overlap", "too_short", "an overlap of 5 minutes or more is needed"));
             }
-            Overlap::For(overlap).check()?;
+            shared.check_overlap(&actor, Overlap::For(overlap)).await?;
             let (Some(id), Some(presented)) = (actor.key.clone(), actor.secret.clone()) else {
                 return Err(Forbidden::NotLive.into());
             };
@@ -126,8 +127,25 @@ impl KeyManager {
     }
 }
 
+impl Shared {
+    /// Without an overlap, no plan is asked for: a leaked secret can be ended whatever the host's state.
+    pub(super) async fn check_overlap(&self, actor: &Actor, overlap: Overlap) -> Result<(), ManageError> {
+        overlap.check()?;
+        if overlap == Overlap::None {
+            return Ok(());
+        }
+        match self.limits(actor).await?.longest_overlap {
+            Some(longest) if !matches!(overlap, Overlap::For(overlap) if overlap <= longest) => {
+                let message = format!("the plan allows an overlap of at most {} seconds", longest.as_secs());
+                Err(ManageError::field("overlap", "too_long", message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Overlap {
-    pub(super) fn check(self) -> Result<(), ManageError> {
+    fn check(self) -> Result<(), ManageError> {
         match self {
             Overlap::For(overlap) if overlap.is_zero() => {
                 Err(ManageError::field("overlap", "too_short", "an overlap must be longer than zero"))
@@ -179,6 +197,7 @@ impl Operation {
             key.secrets.push(forgotten.remove(at));
         }
         self.update_key(before, &mut key, Action::KeyRotated)?;
+        self.settle(&before.id, &["key.rotation_due"]);
         self.lineage(&before.id, Made::Secret(digest));
         if !forgotten.is_empty() {
             let digests = forgotten.into_iter().map(|secret| secret.digest).collect();

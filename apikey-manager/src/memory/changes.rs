@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Undoes one change.
-type Undo = Box<dyn FnOnce(&mut State)>;
+pub(super) type Undo = Box<dyn FnOnce(&mut State)>;
 
 impl State {
     /// Applies all of `changes` or none.
@@ -58,6 +58,19 @@ impl State {
             Change::Remember(request) => self.remember(organization, request),
             Change::ForgetRequests { before, keep } => Ok(self.forget_requests(organization, before, keep)),
             Change::Audit(event) => self.add_event(organization, event),
+            Change::Alert(alert) => {
+                is_own(organization, alert.organization())?;
+                Ok(self.alerts.add(*alert))
+            }
+            Change::AcknowledgeAlert(id, by) => self.alerts.acknowledge(organization, id, by),
+            Change::CloseAlerts(keys, events, by) => Ok(self.alerts.close(organization, &keys, events, &by)),
+            Change::SetAlertSettings(settings) => Ok(self.alerts.set_settings(organization, settings)),
+            Change::SetWebhook(webhook) => {
+                is_own(organization, &webhook.organization)?;
+                self.alerts.set_webhook(*webhook)
+            }
+            Change::DeleteWebhook(id) => self.alerts.delete_webhook(organization, &id),
+            Change::RetryDelivery(id, at) => self.alerts.retry(organization, id, at),
         }
     }
 
@@ -265,14 +278,14 @@ fn is_own(organization: &OrganizationId, of: &OrganizationId) -> Result<(), Stor
     }
 }
 
-fn is_next(before: u64, version: u64) -> Result<(), StoreError> {
+pub(super) fn is_next(before: u64, version: u64) -> Result<(), StoreError> {
     match before.checked_add(1) == Some(version) {
         true => Ok(()),
         false => Err(StoreError::conflict("the record has changed")),
     }
 }
 
-fn gone(what: &str) -> StoreError {
+pub(super) fn gone(what: &str) -> StoreError {
     StoreError::conflict(format!("there is no such {what}"))
 }
 
@@ -294,6 +307,8 @@ fn has_nul(change: &Change) -> bool {
         Change::InsertAccount(account) | Change::UpdateAccount(account) => &[&account.name, &account.description],
         Change::SetMarker(name, value) => &[name, value],
         Change::Remember(remembered) => &[&remembered.request, &remembered.input],
+        Change::Alert(alert) => &[&alert.reference],
+        Change::SetWebhook(webhook) => &[&webhook.url, &webhook.description, webhook.secret.expose_secret()],
         Change::Audit(event) => &[&event.id, &event.target, event.request_id.as_deref().unwrap_or_default()],
         _ => &[],
     };

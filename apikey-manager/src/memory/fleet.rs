@@ -8,9 +8,10 @@ use std::{
 use apikey_core::Timestamp;
 use apikey_fleet::{Beat, Change, Mark, NodeId, NodeRow, Nonce, OwnRow, Revision, Snapshot, Sweep};
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::MemoryStore;
-use crate::store::{FleetStore, Invalidation, StoreError, StoreState};
+use crate::store::{FleetStore, Invalidation, SeenNode, StoreError, StoreState};
 
 /// The most changes that are kept. A node that is further behind joins anew.
 const MOST_CHANGES: usize = 4_096;
@@ -18,7 +19,8 @@ const MOST_CHANGES: usize = 4_096;
 pub(super) struct History {
     /// The latest changes, oldest first.
     changes: VecDeque<Change<Vec<Invalidation>>>,
-    nodes: BTreeMap<NodeId, NodeRow>,
+    /// Each with the time of its latest beat.
+    nodes: BTreeMap<NodeId, (NodeRow, Instant)>,
 }
 
 impl Default for History {
@@ -60,8 +62,11 @@ fn nonce() -> Nonce {
 impl FleetStore for MemoryStore {
     async fn beat(&self, id: NodeId, lease: Duration, beat: Beat, replaces: Option<NodeId>) -> Result<(), StoreError> {
         let nodes = &mut self.write().history.nodes;
-        let row = nodes.entry(id).or_insert(NodeRow { id, lease, applied: Revision::ZERO, beat });
-        row.beat = row.beat.max(beat);
+        let now = Instant::now();
+        let (row, beaten) = nodes.entry(id).or_insert((NodeRow { id, lease, applied: Revision::ZERO, beat }, now));
+        if row.beat < beat {
+            (row.beat, *beaten) = (beat, now);
+        }
         if let Some(replaced) = replaces {
             nodes.remove(&replaced);
         }
@@ -70,7 +75,7 @@ impl FleetStore for MemoryStore {
 
     async fn snapshot(&self, id: NodeId, since: Option<Revision>) -> Result<StoreState, StoreError> {
         let history = &self.read().history;
-        let own = history.nodes.get(&id).map(|row| OwnRow { beat: row.beat, applied: row.applied });
+        let own = history.nodes.get(&id).map(|(row, _)| OwnRow { beat: row.beat, applied: row.applied });
         let snapshot = Snapshot { head: history.head(), own, writable: true, changes: history.since(since) };
         Ok(StoreState::new(snapshot, Timestamp::now()))
     }
@@ -78,7 +83,7 @@ impl FleetStore for MemoryStore {
     async fn acknowledge(&self, id: NodeId, applied: Mark) -> Result<(), StoreError> {
         let history = &mut self.write().history;
         let is_ours = history.changes.iter().any(|change| change.mark == applied) || history.head() == applied;
-        if let Some(row) = history.nodes.get_mut(&id).filter(|_| is_ours) {
+        if let Some((row, _)) = history.nodes.get_mut(&id).filter(|_| is_ours) {
             row.applied = row.applied.max(applied.revision);
         }
         Ok(())
@@ -91,12 +96,22 @@ impl FleetStore for MemoryStore {
 
     async fn nodes(&self) -> Result<(Revision, Vec<NodeRow>), StoreError> {
         let history = &self.read().history;
-        Ok((history.head().revision, history.nodes.values().copied().collect()))
+        Ok((history.head().revision, history.nodes.values().map(|(row, _)| *row).collect()))
+    }
+
+    async fn roster(&self) -> Result<(Revision, Vec<SeenNode>), StoreError> {
+        let history = &self.read().history;
+        let behind = |row: &NodeRow| {
+            let is_owed = |change: &&Change<_>| change.awaited && change.mark.revision > row.applied;
+            history.changes.iter().filter(is_owed).count() as u64
+        };
+        let seen = |(row, beaten): &(NodeRow, Instant)| SeenNode::new(*row, behind(row), beaten.elapsed());
+        Ok((history.head().revision, history.nodes.values().map(seen).collect()))
     }
 
     async fn sweep(&self, Sweep { id, beat }: Sweep) -> Result<bool, StoreError> {
         let nodes = &mut self.write().history.nodes;
-        let is_seen = nodes.get(&id).is_some_and(|row| row.beat == beat);
+        let is_seen = nodes.get(&id).is_some_and(|(row, _)| row.beat == beat);
         if is_seen {
             nodes.remove(&id);
         }

@@ -2,6 +2,7 @@
 //! commits, [`reach`] computes bulk revocations, and [`usage`] and [`activity`] hold counts and requests.
 
 mod activity;
+mod alerts;
 mod changes;
 mod fleet;
 mod reach;
@@ -29,7 +30,7 @@ use crate::{
         UsageBucket, UsageQuery,
     },
     record::KeyRecord,
-    store::{Counts, FleetStore, Found, KeyStore, Lookup, StoreError, Transaction},
+    store::{AlertStore, Counts, FleetStore, Found, KeyStore, Lookup, StoreError, Transaction},
 };
 
 /// Keeps keys in memory, until the process ends.
@@ -212,6 +213,10 @@ impl KeyStore for MemoryStore {
             state.markers.insert(name.to_owned(), to.to_owned());
         }
         Ok(is_from)
+    }
+
+    fn alerts(&self) -> &dyn AlertStore {
+        self
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -14,6 +14,8 @@ use crate::{
 /// The keys that are reached, as a whole or by those of their secrets that a reached actor obtained.
 #[derive(Default)]
 struct Reached {
+    /// The keys that are left out.
+    kept: BTreeSet<KeyId>,
     keys: BTreeMap<KeyId, Held>,
     /// The keys that are still to be followed.
     open: Vec<(KeyId, Held)>,
@@ -36,6 +38,9 @@ impl Held {
 
 impl Reached {
     fn add(&mut self, key: KeyId, held: Held) {
+        if self.kept.contains(&key) {
+            return;
+        }
         let is_new = match (self.keys.get_mut(&key), &held) {
             (Some(Held::Whole), _) => false,
             (Some(Held::Secrets(known)), Held::Secrets(more)) => {
@@ -65,7 +70,9 @@ impl Reached {
 impl State {
     pub(super) fn reach(&self, query: &ReachQuery) -> Reach {
         let Some(owned) = self.organizations.get(&query.organization) else { return Reach::default() };
-        let mut reached = Reached::default();
+        let is_kept = |key: &&KeyRecord| query.keep_accounts && key.service_account.is_some();
+        let kept = self.keys_of(&query.organization).filter(is_kept).map(|key| key.id.clone()).collect();
+        let mut reached = Reached { kept, ..Reached::default() };
         let is_selected = filter_of(&query.selection);
         for key in self.keys_of(&query.organization).filter(|key| is_selected(key)) {
             reached.add(key.id.clone(), Held::Whole);

@@ -8,7 +8,7 @@ use std::{
 
 use apikey_core::{KeyDigest, KeyId, OrganizationId, ServiceAccountId, Timestamp};
 
-use super::{activity::ActivityLog, fleet::History, usage::Counted};
+use super::{activity::ActivityLog, alerts::Alerts, fleet::History, usage::Counted};
 use crate::{
     account::ServiceAccount,
     audit::AuditEvent,
@@ -33,6 +33,7 @@ pub(super) struct State {
     pub(super) batches: BTreeSet<(Timestamp, String)>,
     pub(super) batch_ids: HashSet<String>,
     pub(super) activity: ActivityLog,
+    pub(super) alerts: Alerts,
     pub(super) revision: u64,
     pub(super) history: History,
 }
@@ -201,6 +202,9 @@ impl State {
             pruned.audit += remove_older(&mut owned.audit, prune.audit_before);
         }
         pruned.activity = prune.activity_before.map_or(0, |before| self.activity.remove_older(before));
+        if let Some(before) = prune.alerts_before {
+            pruned.alerts = self.alerts.remove_older(before, &self.keys);
+        }
         self.forget_batches(now);
         pruned
     }

@@ -7,6 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::MemoryStore;
 use crate::{
     account::ServiceAccount,
+    alerts::{AlertSettings, Webhook},
     organization::OrganizationRecord,
     query::{KeyFilter, Reach, ReachQuery},
     record::{KeyHead, KeyRecord},
@@ -82,6 +83,14 @@ impl Transaction for MemoryTransaction {
 
     async fn marker(&mut self, name: &str) -> Result<Option<String>, StoreError> {
         Ok(self.store.read().markers.get(name).cloned())
+    }
+
+    async fn alert_settings(&mut self) -> Result<Option<AlertSettings>, StoreError> {
+        Ok(self.store.read().alerts.settings_of(&self.organization))
+    }
+
+    async fn webhooks(&mut self) -> Result<Vec<Webhook>, StoreError> {
+        Ok(self.store.read().alerts.webhooks_of(&self.organization))
     }
 
     async fn remembered(&mut self, request: &str) -> Result<Option<Remembered>, StoreError> {

@@ -40,6 +40,18 @@ pub struct StoreState {
     pub time: Timestamp,
 }
 
+/// A node as an operator sees it, in [`FleetStore::roster`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeenNode {
+    /// Its row.
+    pub row: NodeRow,
+    /// The number of changes that it has not acknowledged, of those that somebody waits for.
+    pub behind: u64,
+    /// How long ago its latest beat was written, by the store's clock. It decides nothing: clocks may be set.
+    pub silent: Duration,
+}
+
 impl Invalidation {
     /// Ends in the cache what this ends, except for an organization's keys, which the caller has to doubt.
     pub(crate) fn apply_to(&self, authenticator: &Authenticator) {
@@ -59,6 +71,14 @@ impl StoreState {
     #[must_use]
     pub fn new(snapshot: Snapshot<Vec<Invalidation>>, time: Timestamp) -> Self {
         StoreState { snapshot, time }
+    }
+}
+
+impl SeenNode {
+    /// Creates the answer.
+    #[must_use]
+    pub fn new(row: NodeRow, behind: u64, silent: Duration) -> Self {
+        SeenNode { row, behind, silent }
     }
 }
 
@@ -87,6 +107,10 @@ pub trait FleetStore: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the latest revision and the rows of all nodes, as of one moment.
     async fn nodes(&self) -> Result<(Revision, Vec<NodeRow>), StoreError>;
+
+    /// Returns the latest revision and all nodes for an operator, as of one moment. It is a read like a list, which neither
+    /// lookups nor changes wait for.
+    async fn roster(&self) -> Result<(Revision, Vec<SeenNode>), StoreError>;
 
     /// Deletes the row of a node if it still has the beat that was seen. Returns `false` if it has not.
     async fn sweep(&self, sweep: Sweep) -> Result<bool, StoreError>;

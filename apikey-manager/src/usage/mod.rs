@@ -18,7 +18,8 @@ use apikey_core::{Authenticator, Clock};
 
 use self::pending::Pending;
 use crate::{
-    query::Bucket,
+    fleet,
+    query::{Bucket, HOUR},
     store::{KeyStore, StoreError},
     writer::{Outbox, Writer, attempt},
 };
@@ -40,13 +41,16 @@ pub struct UsageSettings {
 }
 
 impl UsageSettings {
-    /// Creates the defaults: a write every five seconds, 500 rows a batch, and at most 100,000 rows in memory.
+    /// Creates the defaults: a write within five seconds, 500 rows a batch, and at most 100,000 rows in memory.
     pub fn new() -> Self {
         UsageSettings { interval: Duration::from_secs(5), batch_size: 500, capacity: 100_000 }
     }
 
     /// Sets how often usage is written: at least every millisecond. A process that is killed loses the counts since the
     /// last write.
+    ///
+    /// Processes write up to a fifth sooner, at random, because they write the same rows. Where there are more than ten,
+    /// each waits longer: ten times as long where there are a thousand, and in general by the square root.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(Duration::from_millis(1));
         self
@@ -79,8 +83,17 @@ pub(crate) struct CountedUsage {
     authenticator: Authenticator,
     clock: Clock,
     settings: UsageSettings,
+    /// Tells how many processes write.
+    fleet: Arc<fleet::State>,
     pending: Mutex<Pending>,
 }
+
+/// A count is filed under the hour of its key's last use, so what is taken after the hour may count for the next one. A
+/// timer may be late by a few milliseconds.
+const BEFORE_THE_END: Duration = Duration::from_millis(5);
+
+/// Up to so many processes write at the interval.
+const FEW: usize = 10;
 
 /// Starts to write the counts of `authenticator`.
 ///
@@ -91,12 +104,14 @@ pub(crate) fn write_usage(
     store: Arc<dyn KeyStore>,
     authenticator: Authenticator,
     settings: UsageSettings,
+    fleet: Arc<fleet::State>,
 ) -> Writer<CountedUsage> {
     Writer::start(CountedUsage {
         store,
         clock: authenticator.clock().clone(),
         authenticator,
         settings,
+        fleet,
         pending: Mutex::new(Pending::new(settings.capacity.max(settings.batch_size))),
     })
 }
@@ -110,11 +125,16 @@ impl CountedUsage {
 impl Outbox for CountedUsage {
     const NAME: &'static str = "usage";
 
-    /// Returns the interval, or the rest of the hour if that is shorter, so that an hour's counts are taken within that
-    /// hour.
     fn interval(&self) -> Duration {
+        let crowd = self.fleet.nodes().max(FEW) as f64 / FEW as f64;
+        self.settings.interval.mul_f64(crowd.sqrt())
+    }
+
+    /// Returns the time until a moment before the hour's end, so that an hour's counts are taken within that hour.
+    fn collected_within(&self) -> Option<Duration> {
         let now = self.clock.wall();
-        self.settings.interval.min(Bucket::Hour.end(now).saturating_since(now))
+        let left = Bucket::Hour.end(now).saturating_since(now);
+        Some(left.checked_sub(BEFORE_THE_END).filter(|left| !left.is_zero()).unwrap_or(left + HOUR - BEFORE_THE_END))
     }
 
     fn grows(&self) -> impl Future<Output = ()> + Send {

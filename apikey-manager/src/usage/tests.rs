@@ -23,6 +23,7 @@ impl RequestView for Bearer {
 struct World {
     keys: TestKeys,
     store: TestStore,
+    fleet: Arc<fleet::State>,
 }
 
 fn scopes(scopes: &str) -> ScopeSet {
@@ -36,7 +37,7 @@ fn acme() -> OrganizationId {
 impl World {
     fn new() -> Self {
         let keys = TestKeys::with(|builder| builder.count_usage(true).cache_ttl(Duration::MAX));
-        World { keys, store: TestStore::default() }
+        World { keys, store: TestStore::default(), fleet: fleet::State::new(Arc::default()) }
     }
 
     async fn key(&self) -> TestKey {
@@ -50,7 +51,7 @@ impl World {
     }
 
     fn writer(&self, settings: UsageSettings) -> Writer<CountedUsage> {
-        write_usage(Arc::new(self.store.clone()), self.keys.authenticator(), settings)
+        write_usage(Arc::new(self.store.clone()), self.keys.authenticator(), settings, self.fleet.clone())
     }
 
     async fn requests(&self, key: &TestKey, requests: usize, refused: usize) {
@@ -217,14 +218,58 @@ async fn given_a_full_hour_when_it_ends_then_its_counts_are_taken_although_the_i
     // ManualClock begins at a full hour.
     let _writer = world.writer(UsageSettings::new().interval(Duration::from_secs(2_500)));
     tokio::task::yield_now().await;
-    world.pass(Duration::from_secs(2_501)).await;
+    // In steps, because the two clocks move one after the other.
+    let pass = async |seconds| {
+        for _ in 0..seconds {
+            world.pass(Duration::from_secs(1)).await;
+        }
+    };
+    pass(2_501).await;
     world.requests(&key, 2, 0).await;
-    world.pass(Duration::from_secs(1_098)).await;
+    pass(1_098).await;
     assert_eq!(world.hours(&key).await, []);
-    world.pass(Duration::from_secs(2)).await;
+    pass(2).await;
     world.requests(&key, 1, 0).await;
-    world.pass(Duration::from_secs(2_500)).await;
+    pass(45).await;
+    assert_eq!(world.hours(&key).await[0], (2, 0), "all processes write soon after the hour");
+    pass(2_500).await;
     assert_eq!(world.hours(&key).await, [(2, 0), (1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn given_many_processes_when_usage_is_counted_then_each_writes_less_often() {
+    let world = World::new();
+    world.fleet.set_nodes(1_000);
+    let key = world.key().await;
+    let _writer = world.writer(UsageSettings::new());
+    world.requests(&key, 1, 0).await;
+    world.pass(Duration::from_secs(39)).await;
+    assert_eq!(world.hours(&key).await, [], "ten times the interval, and a fifth less");
+    world.pass(Duration::from_secs(12)).await;
+    assert_eq!(world.hours(&key).await, [(1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn given_processes_that_start_together_when_usage_is_due_then_they_write_at_different_times() {
+    let worlds: Vec<_> = (0..20).map(|_| World::new()).collect();
+    let mut keys = Vec::new();
+    for world in &worlds {
+        let key = world.key().await;
+        world.requests(&key, 1, 0).await;
+        keys.push((key, world.writer(UsageSettings::new())));
+    }
+    let written = async || {
+        let mut written = 0;
+        for (world, (key, _)) in worlds.iter().zip(&keys) {
+            written += world.hours(key).await.len();
+        }
+        written
+    };
+    tokio::time::sleep(Duration::from_millis(4_500)).await;
+    // All of twenty on one side of the middle: twice in a million runs.
+    assert!((1..20).contains(&written().await));
+    tokio::time::sleep(Duration::from_millis(501)).await;
+    assert_eq!(written().await, 20);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use apikey_manager::{FoundKey, ImportKey, KeyUpdate, Limited, Limits, ManageError, NewAccount, NewKey, Patch};
+use apikey_manager::{
+    FoundKey, ImportKey, KeyUpdate, Limited, Limits, ManageError, NewAccount, NewKey, Overlap, Patch,
+};
 
 use crate::{bed::Bed, stage::Stage};
 
@@ -136,6 +138,44 @@ async fn a_lowered_limit_breaks_no_key_and_adds_none() {
     }
     let full = |error: &ManageError| is_reached(error, (Limited::ServiceAccounts, 2, 2));
     stage.fails("a third account", keys.create_account(host, NewAccount::new("third")), "2 of 2", full).await;
+}
+
+/// A plan's longest overlap applies to every rotation.
+#[tokio::test]
+async fn an_overlap_beyond_the_limit_names_its_field() {
+    let hour = Duration::from_secs(3_600);
+    for (longest, fits) in [(Duration::ZERO, None), (hour, Some(hour))] {
+        let limits = move |_| async move { Ok(Limits::new().longest_overlap(longest)) };
+        let stage = Stage::with(Bed::new(), |builder| builder.limits(limits));
+        let (keys, host) = (&stage.keys, &stage.host);
+        let key = stage.issue().await.unwrap();
+        let own = stage.actor(&key).await;
+        for overlap in [Overlap::For(longest + Duration::from_millis(1)), Overlap::UntilEnded] {
+            let rotate = keys.rotate(host, key.id(), overlap);
+            stage.refuses("a rotation", rotate, "overlap", "too_long").await;
+        }
+        let rotate = keys.rotate_self(&own, hour * 2);
+        stage.refuses("a key that rotates itself", rotate, "overlap", "too_long").await;
+        let account = keys.create_account(host, NewAccount::new("an account")).await.unwrap();
+        let rotate = keys.rotate_account(host, &account.id, Overlap::UntilEnded);
+        stage.refuses("a rotation of an account", rotate, "overlap", "too_long").await;
+        keys.rotate(host, key.id(), Overlap::None).await.unwrap();
+        if let Some(fits) = fits {
+            keys.rotate(host, key.id(), Overlap::For(fits)).await.unwrap();
+        }
+    }
+}
+
+/// A leaked secret is ended even if the plan can't be looked up.
+#[tokio::test]
+async fn a_rotation_without_an_overlap_needs_no_plan() {
+    let broken = |_| async { Err("the plans are away".into()) };
+    let stage = Stage::new(Bed::new());
+    let key = stage.issue().await.unwrap();
+    let other = Stage::with(Arc::clone(&stage.bed), |builder| builder.limits(broken));
+    other.keys.rotate(&other.host, key.id(), Overlap::None).await.unwrap();
+    let rotated = other.keys.rotate(&other.host, key.id(), Overlap::UntilEnded).await;
+    assert!(matches!(rotated, Err(ManageError::Limits(_))), "{rotated:?}");
 }
 
 /// A plan's lifetimes apply to new keys and to extensions.

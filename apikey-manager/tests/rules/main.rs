@@ -7,6 +7,7 @@ mod bed;
 mod bootstrap;
 mod groups;
 mod imports;
+mod leaks;
 mod life;
 mod limits;
 mod lists;

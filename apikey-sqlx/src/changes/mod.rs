@@ -1,5 +1,6 @@
 //! Applies the steps of a transaction in order, with as few statements as possible for many similar steps.
 
+mod alerts;
 mod keys;
 mod values;
 
@@ -22,7 +23,7 @@ use crate::{
 /// The rows of one statement. A key has 21 values, and SQLite accepts 32,766.
 const CHUNK: usize = 500;
 
-/// Events and lineage come last, all together. Nothing depends on them, and between the keys of an import they would
+/// Events, lineage and alerts come last, all together. Nothing depends on them, and between the keys of an import they would
 /// separate runs.
 pub(crate) async fn apply(
     change: &mut Change,
@@ -31,7 +32,7 @@ pub(crate) async fn apply(
     steps: Vec<Step>,
 ) -> Result<(), StoreError> {
     let mut writer = Writer { change, names, organization };
-    let (mut events, mut lineage) = (Vec::new(), Vec::new());
+    let (mut events, mut lineage, mut alerts) = (Vec::new(), Vec::new(), Vec::new());
     let mut run = Run::default();
     for step in steps {
         if !run.goes_on_with(&step) {
@@ -40,6 +41,7 @@ pub(crate) async fn apply(
         match step {
             Step::Audit(event) => events.push(event),
             Step::Lineage(made) => lineage.push(made),
+            Step::Alert(alert) => alerts.push(*alert),
             Step::InsertKey(key) => run.inserted.push(*key),
             Step::UpdateKey(key) => {
                 run.changed.insert(key.id.clone());
@@ -59,11 +61,18 @@ pub(crate) async fn apply(
             Step::SetMarker(name, value) => writer.set_marker(&name, &value).await?,
             Step::Remember(request) => writer.remember(&request).await?,
             Step::ForgetRequests { before, keep } => writer.forget_requests(before, keep).await?,
+            Step::AcknowledgeAlert(id, by) => writer.acknowledge_alert(id, &by).await?,
+            Step::CloseAlerts(keys, events, by) => writer.close_alerts(&keys, events, &by).await?,
+            Step::SetAlertSettings(settings) => writer.set_alert_settings(&settings).await?,
+            Step::SetWebhook(webhook) => writer.set_webhook(&webhook).await?,
+            Step::DeleteWebhook(id) => writer.delete_webhook(&id).await?,
+            Step::RetryDelivery(id, at) => writer.retry_delivery(id, at).await?,
             _ => return Err(StoreError::unavailable("a change that this version of apikey-sqlx does not know")),
         }
     }
     writer.write_run(run).await?;
     writer.add_lineage(&lineage).await?;
+    writer.add_alerts(&alerts).await?;
     writer.add_events(&events).await
 }
 
@@ -80,7 +89,7 @@ struct Run {
 impl Run {
     fn goes_on_with(&self, step: &Step) -> bool {
         match step {
-            Step::Audit(_) | Step::Lineage(_) => true,
+            Step::Audit(_) | Step::Lineage(_) | Step::Alert(_) => true,
             Step::InsertKey(_) => self.changed.is_empty(),
             Step::UpdateKey(key) => {
                 self.inserted.is_empty() && self.states.is_empty() && !self.changed.contains(&key.id)

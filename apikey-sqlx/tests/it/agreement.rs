@@ -229,8 +229,9 @@ impl Dice {
         };
         let (last, after) = (id(self.roll(40)), id(self.roll(40)));
         let (last, after) = (self.maybe(last), self.maybe(after));
-        let (descendants, now, limit) = (self.roll(2) == 0, self.moment(), 1 + self.roll(30) as usize);
-        ReachQuery { organization, selection, descendants, now, last, after, limit }
+        let (descendants, keep_accounts) = (self.roll(2) == 0, self.roll(3) == 0);
+        let (now, limit) = (self.moment(), 1 + self.roll(30) as usize);
+        ReachQuery { organization, selection, descendants, keep_accounts, now, last, after, limit }
     }
 
     /// Returns a cursor from a page, or one that never was.

@@ -1,4 +1,4 @@
-//! Both stores pass the conformance checks.
+//! Both stores pass the conformance checks, PostgreSQL also behind a pooler of transactions.
 
 mod sqlite {
     apikey_conformance::test_store!(crate::support::sqlite_fixture);
@@ -6,4 +6,8 @@ mod sqlite {
 
 mod postgres {
     apikey_conformance::test_store!(crate::support::postgres_fixture);
+}
+
+mod pooler {
+    apikey_conformance::test_store!(crate::support::pooler_fixture);
 }

@@ -14,6 +14,7 @@ mod full_disk;
 mod migrations;
 mod outage;
 mod poolers;
+mod renewals;
 mod support;
 mod transactions;
 mod usage;

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use apikey_fleet::{Beat, NodeId};
 use apikey_manager::{Change, KeyStore, Revocation};
 use apikey_sqlx::{SqlOptions, SqlStore};
 use apikey_testkit::PrivatePostgres;
@@ -217,4 +218,18 @@ async fn given_a_server_that_stands_still_when_it_goes_on_then_the_next_change_i
         assert_eq!(store.find(&[digest(n)]).await.unwrap().found.len(), 1);
     }
     assert_eq!(store.revision().await.unwrap(), 3);
+}
+
+/// A time limit must not end the server's wait: it would report a commit that only the primary has.
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_synchronous_standby_that_is_gone_when_a_change_is_committed_then_its_outcome_is_unknown() {
+    let Some(server) = PrivatePostgres::start() else { return };
+    let url = server.create_database();
+    let store = SqlOptions::new().timeout(Duration::from_secs(1)).connect(&url).await.unwrap();
+    tokio::task::block_in_place(|| drop(server.synchronous_standby()));
+    let error = store.begin(&acme()).await.unwrap().commit(changes([insert(key(0))])).await.unwrap_err();
+    assert!(error.is_unknown(), "{error:?}");
+    let beaten = store.fleet().beat(NodeId::new(1), Duration::from_secs(10), Beat::new(1), None).await;
+    assert!(beaten.is_err_and(|error| error.is_unknown()), "a row that a standby that takes over lacks");
+    assert!(store.find(&[digest(0)]).await.unwrap().found.is_empty(), "a key that a standby that takes over lacks");
 }

@@ -6,7 +6,7 @@ use apikey_conformance::Fixture;
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{ActorId, Change, Changes, KeyRecord, KeyStore, OrganizationId, StoreError};
 use apikey_sqlx::{SqlOptions, SqlStore};
-use apikey_testkit::PrivatePostgres;
+use apikey_testkit::{PgBouncer, PrivatePostgres};
 use tempfile::TempDir;
 
 /// An empty database, which any number of stores can open.
@@ -78,6 +78,15 @@ pub(crate) async fn sqlite_fixture() -> Fixture {
 pub(crate) async fn postgres_fixture() -> Option<Fixture> {
     let place = Place::postgres()?;
     Some(Fixture::new(place.open().await).keeping(place))
+}
+
+/// Each transaction has another session than the last one, if several are open.
+pub(crate) async fn pooler_fixture() -> Option<Fixture> {
+    let server = PrivatePostgres::shared()?;
+    let settings = ["pool_mode = transaction", "default_pool_size = 20", "server_round_robin = 1"];
+    let pooler = PgBouncer::before(server, &settings)?;
+    let store = SqlStore::connect(&pooler.url_of(&server.create_database())).await.unwrap();
+    Some(Fixture::new(store).keeping(pooler))
 }
 
 pub(crate) fn acme() -> OrganizationId {

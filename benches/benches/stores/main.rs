@@ -1,4 +1,5 @@
-//! The stores with a million keys: uncached verifications, issuing, lists and searches, usage, and the size on disk.
+//! The stores with a million keys: uncached verifications, issuing, lists and searches, usage, reading all keys, and the
+//! size on disk.
 //!
 //! `cargo bench -p apikey-benches --bench stores` (add `-- quick` for a rough result, `-- sqlite` or `-- postgres` for
 //! one of them)
@@ -11,6 +12,7 @@ mod fill;
 mod issue;
 mod pages;
 mod place;
+mod scan;
 mod usage;
 mod verify;
 
@@ -45,5 +47,6 @@ async fn measure(place: Place, keys: usize, is_quick: bool) {
     pages::measure(&place, &filled, is_quick).await;
     issue::measure(&place, is_quick).await;
     usage::measure(&place).await;
+    scan::measure(&place, keys).await;
     place.close().await;
 }

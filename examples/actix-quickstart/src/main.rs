@@ -61,9 +61,15 @@ async fn open_keys() -> anyhow::Result<KeyManagerBuilder> {
 }
 
 /// The routes of each worker's application.
-fn routes(keys: &KeyManager, client_timeout: Duration) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
+fn routes(
+    keys: &KeyManager,
+    operators: &OrganizationId,
+    client_timeout: Duration,
+) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     let (files, authenticator) = (Data::new(Files::default()), keys.authenticator());
-    let console = Console::new(keys).public_path(setting("PUBLIC_PATH", "/keys")).page(Page::new().title("Files"));
+    // The only organization is the one that operates the service, and so sees its processes.
+    let console = Console::new(keys).public_path(setting("PUBLIC_PATH", "/keys")).operators(operators.clone());
+    let console = console.page(Page::new().title("Files"));
     move |config| {
         let in_time = move |request, next| in_time(client_timeout, request, next);
         let whoami = async |key: ApiKey| Json(key.claims().clone());
@@ -121,7 +127,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
         key.show(&output)?;
     }
-    let routes = routes(&keys, client_timeout);
+    let routes = routes(&keys, host.organization(), client_timeout);
     // Any web page may call the service if its user provides a key, because browsers send none by themselves.
     let cors = || Cors::default().allow_any_origin().send_wildcard().allow_any_method().expose_any_header();
     let headers = ["authorization", "content-type", "if-match", "if-none-match"];

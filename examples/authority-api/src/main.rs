@@ -25,7 +25,7 @@ use actix_apikey::{Alphabet, Checksum, KeyFormat, KeyOutput};
 use actix_web::{App, HttpServer};
 use anyhow::Context;
 use apikey_cli::KeysCommand;
-use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
+use apikey_manager::{ActivitySettings, Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
 use clap::{Parser, Subcommand};
 use tokio::{select, signal};
@@ -37,7 +37,8 @@ async fn open_keys(url: &str) -> anyhow::Result<KeyManagerBuilder> {
     // `tc_` and 43 characters: 256 random bits as base64url, and nothing else.
     let format = KeyFormat::builder("tc").alphabet(Alphabet::Base64Url).entropy_bits(256).checksum(Checksum::None);
     let keys = KeyManager::builder(store).format(format.build()?).catalog(routes::catalog()?);
-    Ok(keys.authenticator(|authenticator| authenticator.realm("authority")))
+    // Each request is recorded, so that the page tells what a lost key did.
+    Ok(keys.activity(ActivitySettings::new()).authenticator(|authenticator| authenticator.realm("authority")))
 }
 
 /// A list of revoked ids behind API keys. Without a command it serves
@@ -87,7 +88,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         .client_disconnect_timeout(client_timeout)
         .shutdown_signal(stop_signal()?)
         .shutdown_timeout(10);
-    println!("listening on http://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    println!("manage keys at http://{address}/keys/\nlistening on http://{address}");
     server.listen(listener)?.run().await?;
     // Writes the remaining usage.
     keys.shutdown().await;

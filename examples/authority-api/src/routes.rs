@@ -7,7 +7,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, Json, JsonConfig, Path, Query, QueryConfig, ServiceConfig};
 use actix_web::{Error, HttpResponse, ResponseError, body::BoxBody, error::JsonPayloadError, http::StatusCode};
-use apikey_console::Console;
+use apikey_console::{Console, Page};
 use apikey_manager::KeyManager;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -45,14 +45,17 @@ pub(crate) fn routes(
     client_timeout: Duration,
 ) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     let (authority, authenticator) = (Data::new(authority), keys.authenticator());
-    let console = Console::new(keys).public_path("/keys");
+    let console = Console::new(keys).public_path("/keys").page(Page::new().title("Authority"));
     move |config| {
         let in_time = move |request, next| in_time(client_timeout, request, next);
         let with_key =
             |path| web::resource(path).wrap(from_fn(in_time)).wrap(ApiKeyMiddleware::new(authenticator.clone()));
         config
             .app_data(authority.clone())
-            .app_data(JsonConfig::default().error_handler(|error, _| bad_body(&error).into()))
+            .app_data(JsonConfig::default().error_handler(|error, _| match &error {
+                JsonPayloadError::Deserialize(data) if data.is_data() => invalid(data).into(),
+                _ => Problem::from(error).into(),
+            }))
             .app_data(QueryConfig::default().error_handler(|error, _| invalid(&error).into()))
             .service(with_key("/revocations").route(web::get().to(list)).route(web::post().to(revoke)))
             .service(with_key("/revocations/{id}").route(web::get().to(find)).route(web::delete().to(reinstate)))
@@ -125,15 +128,6 @@ async fn set(_: RequireScope<SettingsWrite>, authority: Store, Json(new): Json<N
 async fn in_time(limit: Duration, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let late = Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request took too long.");
     actix_web::rt::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(late.into()))
-}
-
-fn bad_body(error: &JsonPayloadError) -> Problem {
-    let status = match error {
-        JsonPayloadError::Deserialize(error) if error.is_data() => return invalid(error),
-        JsonPayloadError::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        error => error.status_code(),
-    };
-    Problem::new(status, "invalid_body", error.to_string())
 }
 
 fn invalid(error: &impl ToString) -> Problem {

@@ -58,8 +58,10 @@ async fn open_keys() -> anyhow::Result<KeyManagerBuilder> {
     Ok(keys.authenticator(|authenticator| authenticator.realm("files")))
 }
 
-fn app(keys: &KeyManager, client_timeout: Duration) -> Router {
-    let console = Console::new(keys).public_path(setting("PUBLIC_PATH", "/keys")).page(Page::new().title("Files"));
+fn app(keys: &KeyManager, operators: &OrganizationId, client_timeout: Duration) -> Router {
+    // The only organization is the one that operates the service, and so sees its processes.
+    let console = Console::new(keys).public_path(setting("PUBLIC_PATH", "/keys")).operators(operators.clone());
+    let console = console.page(Page::new().title("Files"));
     // Any web page may call the service if its user provides a key, because browsers send none by themselves.
     let cors = CorsLayer::permissive().allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH]);
     Router::new()
@@ -118,7 +120,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     } else if let Some(key) = keys.bootstrap(&host, NewKey::new("bootstrap").scopes(["*"])).await? {
         key.show(&output)?;
     }
-    serve(listener, app(&keys, client_timeout), client_timeout).await?;
+    serve(listener, app(&keys, host.organization(), client_timeout), client_timeout).await?;
     // Writes the remaining usage.
     keys.shutdown().await;
     Ok(ExitCode::SUCCESS)

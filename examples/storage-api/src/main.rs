@@ -19,11 +19,17 @@
 mod routes;
 mod store;
 
-use std::{env, io, net::TcpListener, num::NonZeroU32, process::ExitCode, time::Duration};
+use std::{
+    env, io,
+    net::{SocketAddr, TcpListener},
+    num::NonZeroU32,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use apikey_cli::KeysCommand;
-use apikey_manager::{Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
+use apikey_manager::{ActivitySettings, Actor, KeyManager, KeyManagerBuilder, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
 use axum::Router;
 use axum_apikey::{Checksum, KeyFormat, KeyOutput};
@@ -42,6 +48,8 @@ async fn open_keys(environment: &'static str, other: &str) -> anyhow::Result<Key
         // Declared as well, so that the log says `wrong_environment` for them instead of `malformed`.
         .format(format(other)?)
         .catalog(routes::Scopes::catalog())
+        // Each request is recorded, so that the page tells what a lost key did.
+        .activity(ActivitySettings::new())
         .authenticator(move |authenticator| authenticator.realm("storage").environments([environment])))
 }
 
@@ -100,7 +108,8 @@ async fn main() -> anyhow::Result<ExitCode> {
 /// Serves until shutdown. `axum::serve` would wait for slow clients without a limit.
 async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> io::Result<()> {
     let (stop, handle) = (stop_signal()?, axum_server::Handle::new());
-    println!("listening on http://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    println!("manage keys at http://{address}/keys/\nlistening on http://{address}");
     let mut server = axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(client_timeout);
     server.http_builder().http1().header_read_timeout(client_timeout);
     server.http_builder().http2().keep_alive_interval(client_timeout).keep_alive_timeout(client_timeout);
@@ -110,7 +119,7 @@ async fn serve(listener: TcpListener, app: Router, client_timeout: Duration) -> 
         // A client that never finishes must not delay the shutdown.
         handle.graceful_shutdown(Some(Duration::from_secs(10)));
     });
-    server.serve(app.into_make_service()).await
+    server.serve(app.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 /// Completes on Ctrl-C or SIGTERM.

@@ -1,14 +1,14 @@
 //! The routes and their scopes.
 
-use std::{collections::BTreeMap, convert::Infallible, error::Error, iter, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, error::Error, iter, net::SocketAddr, sync::Arc, time::Duration};
 
-use apikey_console::Console;
+use apikey_console::{Console, Page};
 use apikey_manager::{Actor, Bucket, KeyManager, UsageOf};
-use axum::extract::{Path, State, rejection::JsonRejection};
-use axum::http::{StatusCode, header::*};
+use axum::extract::{ConnectInfo, MatchedPath, Path, State, rejection::JsonRejection};
+use axum::http::{Extensions, HeaderMap, StatusCode, header::*};
 use axum::routing::{get, put};
 use axum::{Json, Router, body::Body, handler::Handler, response::IntoResponse};
-use axum_apikey::{ApiKeyLayer, LingerLayer, Problem, RequireScope, scopes};
+use axum_apikey::{ApiKeyLayer, LingerLayer, Problem, RequestDescription, RequireScope, scopes};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -66,13 +66,26 @@ pub(crate) fn app(service: Service, client_timeout: Duration) -> Router {
         // A file may take longer, as long as it makes progress.
         .route("/v1/environments/{environment}/files/{name}/content", get(download).put(upload))
         // Routes above require a key. Routes below don't, or check themselves.
-        .route_layer(ApiKeyLayer::new(service.keys.authenticator()))
-        .nest_service("/keys", Console::new(&service.keys).public_path("/keys"))
+        .route_layer(ApiKeyLayer::new(service.keys.authenticator()).describe_requests(describe))
+        .nest_service("/keys", Console::new(&service.keys).public_path("/keys").page(Page::new().title("Storage")))
         .route("/healthz", get(async || "ok"))
         .fallback(async || not_found("There is no such route."))
         // Outermost, so that clients that are still sending a body receive the response.
         .layer(LingerLayer::new())
         .with_state(service)
+}
+
+/// Describes a request for the record of what each key did.
+fn describe(_: &HeaderMap, extensions: &Extensions) -> RequestDescription {
+    let mut description = RequestDescription::new();
+    if let Some(route) = extensions.get::<MatchedPath>() {
+        description = description.route(route.as_str());
+    }
+    // Behind a proxy, this is the proxy's address, and a header that only the proxy can set has the client's.
+    if let Some(ConnectInfo(client)) = extensions.get::<ConnectInfo<SocketAddr>>() {
+        description = description.address(client.ip().to_string());
+    }
+    description
 }
 
 type Shared = State<Service>;

@@ -31,6 +31,7 @@ fn console(keys: &KeyManager) -> Console {
         let name = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("user="))?;
         let (organization, scopes) = match name {
             "alice" => ("acme", "keys:admin files:* billing:read"),
+            "rita" => ("acme", "keys:read"),
             "carol" => ("acme", "files:read"),
             "olga" => ("large", "keys:admin files:* billing:read"),
             _ => return None,

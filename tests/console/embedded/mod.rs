@@ -3,6 +3,7 @@
 
 mod host;
 mod seed;
+mod told;
 
 use std::env;
 
@@ -43,6 +44,20 @@ async fn people_manage_keys_in_a_page_of_the_host() {
     let (stop, stopped) = oneshot::channel();
     let page = host::on_axum(&keys, stopped).await;
     spawn_blocking(move || chromium::run(program, &[&page, "", "all"])).await.unwrap();
+    drop(stop);
+}
+
+/// What is done there stands in `tests/page/alerts.mjs`. `SCREENSHOTS=1` makes that of the documentation.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_told_of_their_keys() {
+    let keys = told::keys().await;
+    let (stop, stopped) = oneshot::channel();
+    let page = host::on_axum(&keys, stopped).await;
+    let (program, which) = match env::var_os("SCREENSHOTS") {
+        Some(_) => ("screenshots.mjs", "told"),
+        None => ("alerts.mjs", "all"),
+    };
+    spawn_blocking(move || chromium::run(program, &[&page, "", which])).await.unwrap();
     drop(stop);
 }
 

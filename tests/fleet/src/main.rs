@@ -1,7 +1,8 @@
 //! Explores and simulates by command: `cargo run --release -p apikey-fleet-tests -- …`
 //!
 //! - `small|large|several|mutants [words]` explores scopes, or those whose description contains all of the words;
-//! - `simulate NODES SEEDS [FIRST]` simulates fleets.
+//! - `simulate NODES SEEDS [FIRST]` simulates fleets;
+//! - `sizes` simulates healthy fleets of 3 to 1,000 nodes, and prints how soon receipts come and what the database has to do.
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         "large" => (suite::large(), false),
         "several" => (suite::several(), false),
         "mutants" => (suite::mutants(), true),
+        "sizes" => return sizes(),
         "simulate" => return simulations(words),
         _ => return usage(),
     };
@@ -52,6 +54,33 @@ fn simulations(words: &[String]) -> ExitCode {
     }
 }
 
+/// Leases are ten seconds long, and there are two changes a second.
+fn sizes() -> ExitCode {
+    println!("| nodes | hints that arrive | receipts | median | 99 % | longest | statements a second |");
+    println!("|---:|---:|---:|---:|---:|---:|---:|");
+    for (nodes, hints) in [3, 30, 100, 300, 1_000].into_iter().flat_map(|nodes| [(nodes, 1_000), (nodes, 700)]) {
+        let seeds = 5;
+        let plan = Plan { is_calm: true, leases: (10_000, 10_000), seconds: 60, hints, ..Plan::of(nodes) };
+        let report = match simulate_all(plan, 0..seeds) {
+            Ok(report) => report,
+            Err(violation) => {
+                println!("{violation}");
+                return ExitCode::FAILURE;
+            }
+        };
+        println!(
+            "| {nodes} | {} % | {} | {:.0} ms | {:.0} ms | {:.0} ms | {:.0} |",
+            hints / 10,
+            report.receipts.len(),
+            report.receipts_at(500),
+            report.receipts_at(990),
+            report.receipts_at(1000),
+            report.statements as f64 / (plan.seconds * seeds) as f64,
+        );
+    }
+    ExitCode::SUCCESS
+}
+
 fn report(scope: &Scope, outcome: &Outcome) {
     let Outcome { states, edges, depth, live_checks, took, bytes, .. } = outcome;
     let verdict = match (&outcome.violation, outcome.is_complete) {
@@ -68,6 +97,8 @@ fn report(scope: &Scope, outcome: &Outcome) {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: fleet small|large|several|mutants [words of a scope], or: fleet simulate NODES SEEDS [FIRST]");
+    eprintln!(
+        "usage: fleet small|large|several|mutants [words of a scope], or: fleet simulate NODES SEEDS [FIRST], or: fleet sizes"
+    );
     ExitCode::from(2)
 }

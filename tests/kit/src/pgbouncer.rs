@@ -78,6 +78,12 @@ impl PgBouncer {
         Some(pooler)
     }
 
+    /// Returns the port on 127.0.0.1 that the pooler listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Returns the URL of the same database through the pooler.
     #[must_use]
     pub fn url_of(&self, server_url: &str) -> String {

@@ -72,6 +72,33 @@ pub(crate) struct User {
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// A directory for a server, and its user.
+struct Place {
+    directory: PathBuf,
+    user: Option<User>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let directory = env::temp_dir().join(format!("apikey-postgres-{}-{number}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory for the server");
+        let user = unprivileged();
+        if let Some(user) = user {
+            chown(&directory, Some(user.id), Some(user.group)).expect("a directory of the server's user");
+        }
+        Place { directory, user }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        command(program, self.user, &self.directory)
+    }
+}
+
 impl PrivatePostgres {
     /// Starts a server. If PostgreSQL is not installed, reports that and returns `None`.
     ///
@@ -96,21 +123,64 @@ impl PrivatePostgres {
             eprintln!("skipped: no PostgreSQL");
             return None;
         };
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let directory = env::temp_dir().join(format!("apikey-postgres-{}-{number}", std::process::id()));
-        fs::create_dir_all(&directory).expect("a directory for the server");
-        let user = unprivileged();
-        if let Some(user) = user {
-            chown(&directory, Some(user.id), Some(user.group)).expect("a directory of the server's user");
-        }
-        let data = directory.join("data");
-        let mut initdb = command(&programs.join("initdb"), user, &directory);
+        let place = Place::new();
+        let mut initdb = place.command(&programs.join("initdb"));
         initdb.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "-D"]);
-        let made = initdb.arg(&data).stdin(Stdio::null()).output().expect("initdb");
+        let made = initdb.arg(place.data()).stdin(Stdio::null()).output().expect("initdb");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        Some(PrivatePostgres::run(programs, &place, settings))
+    }
+
+    /// Starts a standby that follows this server. Commits of this server wait for it from now on.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this server doesn't run, or the standby doesn't start.
+    #[must_use]
+    pub fn synchronous_standby(&self) -> Self {
+        let place = Place::new();
+        let mut backup = place.command(&self.programs.join("pg_basebackup"));
+        backup.args([
+            "-R",
+            "-X",
+            "stream",
+            "--checkpoint=fast",
+            "--no-sync",
+            "-U",
+            "postgres",
+            "-h",
+            "127.0.0.1",
+            "-p",
+        ]);
+        backup.arg(self.port.to_string()).arg("-D").arg(place.data());
+        let made = backup.stdin(Stdio::null()).output().expect("pg_basebackup");
+        assert!(made.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&made.stderr));
+        let standby = PrivatePostgres::run(self.programs.clone(), &place, &[]);
+        self.psql(&self.url(), "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.psql(&self.url(), "SELECT pg_reload_conf()");
+        let start = Instant::now();
+        while self.psql(&self.url(), "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") != "1" {
+            assert!(start.elapsed() < PATIENCE, "the standby doesn't follow");
+            thread::sleep(Duration::from_millis(20));
+        }
+        standby
+    }
+
+    /// Makes a standby a primary that waits for no standby. The primary that it followed isn't told, and goes on.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this is no standby that runs.
+    pub fn promote(&self) {
+        self.psql(&self.url(), "SELECT pg_promote()");
+        self.psql(&self.url(), "ALTER SYSTEM RESET synchronous_standby_names");
+        self.psql(&self.url(), "SELECT pg_reload_conf()");
+    }
+
+    fn run(programs: PathBuf, place: &Place, settings: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
-        let mut shell = command(Path::new("/bin/sh"), user, &directory);
-        shell.arg("-c").arg(SHELL).arg("sh").arg(programs.join("postgres")).arg(&directory).arg(port.to_string());
+        let mut shell = place.command(Path::new("/bin/sh"));
+        shell.arg("-c").arg(SHELL).arg("sh").arg(programs.join("postgres")).arg(&place.directory).arg(port.to_string());
         shell.arg(settings.iter().map(|setting| format!("-c {setting} ")).collect::<String>());
         // In its own process group: an interrupt on the terminal ends the test, and the closed pipe ends the server.
         shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -118,7 +188,7 @@ impl PrivatePostgres {
         let orders = shell.stdin.take();
         let mut server = PrivatePostgres { programs, port, shell, orders };
         server.restart();
-        Some(server)
+        server
     }
 
     /// Returns one server for all tests of this process, started by the first that calls this.

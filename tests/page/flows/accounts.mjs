@@ -44,8 +44,11 @@ test("a service account's whole life", async (visit) => {
   await dialog.getByRole("button", { name: "Reveal" }).click();
   await dialog.getByText(secrets[0]).waitFor();
   await dialog.getByLabel("I have stored them").check();
+  const before = await page.getByRole("heading", { name: "web", exact: true }).elementHandle();
   await dialog.getByRole("button", { name: "Done" }).click();
   await dialog.waitFor({ state: "detached" });
+  // The screen is drawn anew, and a click on what it replaces would be lost.
+  await before.waitForElementState("hidden");
   const left = await page.evaluate(() => document.querySelector("apikey-console").shadowRoot.innerHTML);
   assert.ok(!left.includes(secrets[0]), "the secret is gone from the document");
 

@@ -1,5 +1,6 @@
 /** The first screen: what needs attention, and the keys that it leads to. */
 
+import assert from "node:assert/strict";
 import { assertAccessible, test } from "../harness.mjs";
 
 test("what needs attention leads to its keys, by an address", async (visit) => {
@@ -22,4 +23,8 @@ test("what needs attention leads to its keys, by an address", async (visit) => {
   await assertAccessible(visit, page, "unused keys");
   await cards.getByRole("link", { name: /Never used/ }).click();
   await page.getByRole("rowheader", { name: "bootstrap" }).waitFor();
+  // The service sends no webhooks, so there is no way to them.
+  await page.goto(`${visit.service.page}#/alerts`);
+  await page.getByRole("heading", { name: "Alerts", exact: true }).waitFor();
+  assert.equal(await page.getByRole("link", { name: "Webhooks" }).count(), 0);
 });

@@ -49,6 +49,7 @@ test(
     await page.getByLabel("Select all on this page").check();
     await page.getByRole("button", { name: "Revoke…" }).click();
     const dialog = page.getByRole("dialog");
+    await dialog.getByText("2 keys will be revoked:").waitFor();
     await dialog.getByLabel("Reason").fill("cleaning up");
     await dialog.getByLabel("Type the number").fill("2");
     let steps = 0;
@@ -107,6 +108,9 @@ test("whatever somebody made ends with them", async (visit) => {
     await visit.api("POST", "api-keys", { name: "left behind", scopes: ["files:read"] }, leaver.secret),
     await visit.issue("kept"),
   ];
+  const account = await visit.api("POST", "service-accounts", { name: "nightly" }, leaver.secret);
+  const machines = { name: "of a machine", service_account_id: account.id, scopes: ["files:read"] };
+  const machine = await visit.api("POST", "api-keys", machines, leaver.secret);
   const stolen = await visit.api("POST", `api-keys/${kept.key.id}/rotate`, { overlap_seconds: null }, leaver.secret);
   const page = await visit.signIn();
   await page.getByRole("button", { name: "Somebody left…" }).click();
@@ -114,6 +118,8 @@ test("whatever somebody made ends with them", async (visit) => {
   await assertAccessible(visit, page, "somebody left");
   await page.getByRole("button", { name: "Show what they made" }).click();
   const dialog = page.getByRole("dialog");
+  await dialog.getByText("2 keys will be revoked:").waitFor();
+  await dialog.getByLabel("Keep the keys of service accounts").check();
   await dialog.getByText("1 key will be revoked:").waitFor();
   await dialog.getByText("left behind").waitFor();
   await dialog.getByText("1 stay, and lose a secret").waitFor();
@@ -124,4 +130,5 @@ test("whatever somebody made ends with them", async (visit) => {
   await dialog.getByText("1 lost a secret").waitFor();
   assert.deepEqual([await visit.status(theirs.secret), await visit.status(stolen.secret)], [401, 401]);
   assert.equal(await visit.status(kept.secret), 200, "the old secret was not theirs");
+  assert.equal(await visit.status(machine.secret), 200, "a machine stays");
 });

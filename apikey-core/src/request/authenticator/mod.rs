@@ -2,6 +2,7 @@
 //! answer.
 
 mod builder;
+mod doubt;
 mod load;
 mod loading;
 
@@ -16,13 +17,14 @@ use tokio::sync::Semaphore;
 use self::load::Loaded;
 pub use self::{
     builder::{AuthenticatorBuilder, ConfigError, ForeignTokens},
+    doubt::Doubt,
     loading::Loading,
 };
 use crate::{
     cache::{cache_key::CacheKey, entry::Shared, flight::Flights, refused::RefusedKeys, table::Table},
     caller::{ActivitySink, AuthenticatedKey, KeyUsage, RequestReport},
     clock::{Clock, Tick, Timestamp},
-    key::{KeyDigest, KeyFormat, KeyHasher, KeyId, OrganizationId, ParseKeyError, PlaintextKey, is_token68},
+    key::{KeyDigest, KeyFormat, KeyHasher, KeyId, ParseKeyError, PlaintextKey, is_token68},
     rejection::{Reason, Rejection, RejectionKind},
     request::{
         credentials::Credential,
@@ -66,22 +68,6 @@ impl WeakAuthenticator {
 impl fmt::Debug for WeakAuthenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WeakAuthenticator")
-    }
-}
-
-/// A key in use that may have been revoked; see [`Authenticator::doubt`].
-#[derive(Debug)]
-#[must_use]
-pub struct Doubt {
-    key: AuthenticatedKey,
-    stamp: u64,
-}
-
-impl Doubt {
-    /// Returns the key.
-    #[must_use]
-    pub fn key(&self) -> &AuthenticatedKey {
-        &self.key
     }
 }
 
@@ -199,9 +185,12 @@ impl Authenticator {
     /// keys.authenticator().end_at(key.id(), None, Some(end)); // its streams break off in a minute
     /// ```
     pub fn end_at(&self, key: &KeyId, secret: Option<&KeyDigest>, when: Option<Timestamp>) {
-        let shared = &self.0.shared;
-        let ends = when.map_or(Tick::NEVER, |when| shared.clock.now().saturating_add(shared.clock.until(when)));
-        shared.registry.end_at(key, secret, ends).iter().for_each(|entry| entry.end_has_moved());
+        self.0.shared.registry.end_at(key, secret, self.tick_of(when)).iter().for_each(|entry| entry.end_has_moved());
+    }
+
+    fn tick_of(&self, end: Option<Timestamp>) -> Tick {
+        let clock = &self.0.shared.clock;
+        end.map_or(Tick::NEVER, |end| clock.now().saturating_add(clock.until(end)))
     }
 
     /// Looks `key` up again before it is next accepted, because its scopes, its validity or its status have changed.
@@ -225,42 +214,6 @@ impl Authenticator {
     /// Applies [`refresh`](Authenticator::refresh) to every key.
     pub fn refresh_all(&self) {
         self.0.shared.registry.refresh_all();
-    }
-
-    /// Doubts the keys of `organization`, or all keys, because this process may have missed that some were revoked. Each
-    /// is looked up before it is next accepted, and so is every refused key.
-    ///
-    /// Requests in progress go on, but [`require_live`](AuthenticatedKey::require_live) refuses them with a 503. Look
-    /// up each key that is returned, and either revoke it or [`confirm`](Authenticator::confirm) it.
-    ///
-    /// ```
-    /// # use apikey_core::{Authenticator, AuthenticatedKey};
-    /// # async fn is_valid(_: &AuthenticatedKey) -> std::io::Result<bool> { Ok(true) }
-    /// async fn reconnected(authenticator: &Authenticator) -> std::io::Result<()> {
-    ///     for doubt in authenticator.doubt(None) {
-    ///         match is_valid(doubt.key()).await? {
-    ///             true => authenticator.confirm(doubt),
-    ///             false => authenticator.revoke_secret(doubt.key().key_id(), &doubt.key().secret_digest()),
-    ///         }
-    ///     }
-    ///     Ok(())
-    /// }
-    /// ```
-    #[must_use = "what is under way with these keys has to be confirmed or ended"]
-    pub fn doubt(&self, organization: Option<&OrganizationId>) -> Vec<Doubt> {
-        let (mut entries, stamp) = self.0.shared.registry.doubt(organization);
-        entries.retain(|entry| {
-            let is_cached = self.0.table.get(entry.cache_key()).is_some_and(|cached| Arc::ptr_eq(&cached, entry));
-            // Apart from this list and the table, requests hold it.
-            Arc::strong_count(entry) > 1 + usize::from(is_cached)
-        });
-        entries.into_iter().map(|entry| Doubt { key: AuthenticatedKey::new(entry), stamp }).collect()
-    }
-
-    /// Tells that a key was still valid when it was looked up after it was doubted. It changes nothing if the key was
-    /// doubted again meanwhile.
-    pub fn confirm(&self, doubt: Doubt) {
-        self.0.shared.registry.confirm(doubt.key.entry(), doubt.stamp);
     }
 
     /// Returns a handle that doesn't keep the authenticator alive.

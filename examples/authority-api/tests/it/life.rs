@@ -153,3 +153,18 @@ fn given_a_mistyped_role_when_a_key_is_issued_then_it_is_named() {
     assert_eq!(status.code(), Some(2));
     assert!(err.iter().any(|line| line.contains("scopes[0]") && line.contains("autorizer")), "{err:?}");
 }
+
+#[test]
+fn given_administrators_when_they_say_when_to_be_told_of_keys_then_others_see_it_and_can_t_change_it() {
+    let stand = Stand::new();
+    let reader = stand.issue_role("read-only").secret;
+    let settings = "/keys/v1/alert-settings";
+    let body = json!({"unused_days": 14, "expiring_days": [30, 7]});
+    let refused = stand.tell(&reader, "PATCH", settings, &body);
+    assert_eq!(refused.status, 403, "{refused:?}");
+    let set = expect(200, &stand.tell(&stand.admin, "PATCH", settings, &body));
+    assert_eq!(expect(200, &stand.ask(&reader, "GET", settings)), set);
+    assert_eq!(set["unused_days"], 14, "{set}");
+    let alerts = expect(200, &stand.ask(&reader, "GET", "/keys/v1/alerts"));
+    assert_eq!(alerts, json!({"items": [], "next_cursor": null}));
+}

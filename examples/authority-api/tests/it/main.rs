@@ -13,10 +13,12 @@ const API: contract::Api = contract::Api {
     whoami: "/keys/v1/whoami",
     add: ("POST", "/revocations", r#"{"id":"late","reason":"better than never"}"#, "revocations:write"),
     has_console: true,
-    has_page: false,
+    has_page: true,
 };
 const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: false, http2: false };
 
+#[path = "../../../../tests/contract/chromium.rs"]
+mod chromium;
 #[path = "../../../../tests/contract/mod.rs"]
 mod contract;
 #[path = "../../../../tests/contract/database.rs"]
@@ -27,6 +29,7 @@ mod accounts;
 mod format;
 mod life;
 mod lists;
+mod page;
 mod revocations;
 mod roles;
 mod settings;

@@ -60,7 +60,7 @@ fn given_each_role_when_it_asks_for_each_route_of_the_management_then_reading_ro
     let keys = ROLES.map(|role| stand.issue_role(role).secret);
     let mut routes = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let open = ["/health", "/openapi.json", "/whoami", "/self-revoke", "/self-rotate"];
+        let open = ["/health", "/openapi.json", "/session", "/whoami", "/self-revoke", "/self-rotate"];
         if open.iter().any(|open| path.ends_with(open)) {
             continue;
         }
@@ -70,7 +70,9 @@ fn given_each_role_when_it_asks_for_each_route_of_the_management_then_reading_ro
             let [admin, authorizer, reader] = keys.each_ref().map(|key| stand.ask(key, &method, &asked).status);
             assert!(![401, 403, 405].contains(&admin), "{method} {asked}: {admin}");
             assert_eq!(authorizer, 403, "{method} {asked}");
-            let expected = if method == "GET" { admin } else { 403 };
+            // Addresses of webhooks may contain secrets.
+            let reads = method == "GET" && !path.starts_with("/webhooks");
+            let expected = if reads { admin } else { 403 };
             assert_eq!(reader, expected, "{method} {asked}");
             routes += 1;
         }

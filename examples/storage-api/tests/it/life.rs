@@ -115,3 +115,14 @@ fn given_keys_of_which_one_was_never_used_when_listed_then_it_is_the_one_without
     stand.revoke(&idle);
     assert_eq!(stand.status(&idle.secret, "/v1/environments"), 401);
 }
+
+#[test]
+fn given_a_key_that_may_read_keys_when_it_asks_for_alerts_then_it_sees_them_and_sets_no_threshold() {
+    let stand = Stand::new();
+    let settings = "/keys/v1/alert-settings";
+    let reader = stand.issue("reader", &["keys:read"]).secret;
+    assert_eq!(stand.send(&reader, "PATCH", settings, r#"{"unused_days":14}"#).status, 403);
+    assert_eq!(stand.send(&stand.admin, "PATCH", settings, r#"{"unused_days":14}"#).status, 200);
+    assert_eq!(json(&stand.get(&reader, settings).body)["unused_days"], 14);
+    assert_eq!(stand.get(&reader, "/keys/v1/alerts").body, r#"{"items":[],"next_cursor":null}"#);
+}

@@ -13,10 +13,12 @@ const API: contract::Api = contract::Api {
     whoami: "/keys/v1/whoami",
     add: ("PUT", "/v1/environments/late", r#"{"description":"better than never"}"#, "environments:write"),
     has_console: true,
-    has_page: false,
+    has_page: true,
 };
 const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: true, http2: true };
 
+#[path = "../../../../tests/contract/chromium.rs"]
+mod chromium;
 #[path = "../../../../tests/contract/mod.rs"]
 mod contract;
 #[path = "../../../../tests/contract/database.rs"]
@@ -27,6 +29,7 @@ mod coverage;
 mod environment;
 mod in_flight;
 mod life;
+mod page;
 mod resources;
 mod scopes;
 mod stand;

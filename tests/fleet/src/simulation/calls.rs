@@ -87,6 +87,7 @@ impl Simulation {
         if self.now < self.closed_until || call.era != self.era {
             return self.fail(call);
         }
+        self.report.statements += 1;
         let is_read = matches!(call.what, What::Renewal(Statement::Read { .. }) | What::Load(_) | What::Rows(_));
         self.old = self.old.take().filter(|(_, until)| self.now < *until);
         let at_old = is_read && self.random.permille(300);

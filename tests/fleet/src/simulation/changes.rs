@@ -73,7 +73,7 @@ impl Simulation {
         site.frontier.raise(revision);
         let (own, now) = (site.node.as_ref().map(|node| node.id()), site.clock(self.now));
         for process in 0..self.plan.nodes {
-            if self.random.permille(700) {
+            if self.random.permille(self.plan.hints) {
                 self.after(3 * MILLISECOND, process, Event::Hint);
             }
         }

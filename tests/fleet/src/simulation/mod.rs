@@ -41,6 +41,10 @@ const SECOND: u64 = 1_000 * MILLISECOND;
 pub struct Plan {
     pub nodes: usize,
     pub seconds: u64,
+    /// Each node has a lease of so many milliseconds, from the first to the second.
+    pub leases: (u64, u64),
+    /// Of a thousand hints, so many arrive.
+    pub hints: u64,
     /// Nothing goes wrong, but for hints that are lost.
     pub is_calm: bool,
     /// For tests of this simulation: answers of deposed primaries are used.
@@ -52,7 +56,15 @@ pub struct Plan {
 impl Plan {
     #[must_use]
     pub const fn of(nodes: usize) -> Self {
-        Plan { nodes, seconds: 20, is_calm: false, ignores_floor: false, waits_for_nobody: false }
+        Plan {
+            nodes,
+            seconds: 20,
+            leases: (2_000, 4_000),
+            hints: 700,
+            is_calm: false,
+            ignores_floor: false,
+            waits_for_nobody: false,
+        }
     }
 }
 
@@ -190,7 +202,9 @@ impl Simulation {
         let mut random = Random::new(seed);
         let keys = 6;
         let settings = |random: &mut Random| {
-            Settings::new().lease(Duration::from_millis(random.between(2_000, 4_000))).expect("a valid lease")
+            Settings::new()
+                .lease(Duration::from_millis(random.between(plan.leases.0, plan.leases.1)))
+                .expect("a valid lease")
         };
         let processes = (0..plan.nodes).map(|_| {
             let settings = settings(&mut random);

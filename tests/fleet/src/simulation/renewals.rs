@@ -27,8 +27,9 @@ impl Simulation {
 
     pub(super) fn hint(&mut self, process: usize) {
         let now = self.processes[process].clock(self.now);
-        self.processes[process].schedule.hint(now);
-        self.due(process);
+        let random = self.random.wide() as u32;
+        self.processes[process].schedule.hint(now, self.plan.nodes, random);
+        self.arm(process);
     }
 
     pub(super) fn due(&mut self, process: usize) {

@@ -30,6 +30,8 @@ pub struct Report {
     pub failovers: u64,
     pub restores: u64,
     pub events: u64,
+    /// Statements that the database executed.
+    pub statements: u64,
 }
 
 impl AddAssign for Report {
@@ -50,6 +52,17 @@ impl AddAssign for Report {
         self.failovers += other.failovers;
         self.restores += other.restores;
         self.events += other.events;
+        self.statements += other.statements;
+    }
+}
+
+impl Report {
+    /// Returns the time within which so many of a thousand receipts came, in milliseconds.
+    #[must_use]
+    pub fn receipts_at(&self, permille: usize) -> f64 {
+        let mut receipts = self.receipts.clone();
+        receipts.sort_unstable();
+        receipts.get((receipts.len().max(1) - 1) * permille / 1000).map_or(0.0, |nanos| *nanos as f64 / 1e6)
     }
 }
 

@@ -1,29 +1,32 @@
-//! The sweep: checks all keys every few minutes, reports what has become due since the last time, and prunes old data.
+//! The sweep: checks all keys every few minutes, writes an alert for everything that is due and not in its organization's
+//! log yet, and prunes old data.
 //!
-//! A marker in the store contains the time until which keys were swept and the node that is sweeping: `until`, or
-//! `until claimed_until node` during a sweep. It is moved by compare-and-swap, so one of several nodes sweeps. The
-//! sweep reports what became due in (until, now], and then sets `until` to now. A sweep that fails or dies is repeated
-//! from the end of the last successful one.
+//! A marker in the store contains the time at which keys were last swept and the node that is sweeping: `until`, or
+//! `until claimed_until node` during a sweep. It is moved by compare-and-swap, so one of several nodes sweeps. A sweep
+//! that fails or dies is repeated. The log has each event once, whoever writes it.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use apikey_core::{Clock, KeyId, Timestamp};
+use apikey_core::{Clock, KeyId, OrganizationId, Timestamp};
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
-use super::{
-    Event, Events, Spike, Thresholds, due,
-    spike::{last_written_hour, usual_from},
-};
 use crate::{
-    query::{Bucket, HOUR, Prune, UsageOf, UsageQuery},
+    alerts::NewAlert,
+    courier::Courier,
+    events::{Due, Event, Spike, Thresholds, due, last_written_hour, usual_from},
+    query::{Bucket, DAY, HOUR, Prune, UsageOf, UsageQuery},
     record::{KeyHead, KeyRecord, Status},
-    store::{KeyStore, StoreError},
+    store::{Change, Changes, KeyStore, StoreError},
 };
 
 /// The marker's name.
@@ -31,6 +34,8 @@ const MARKER: &str = "swept_until";
 const PAGE: usize = 500;
 /// The time after which an unrenewed claim of a sweep ends.
 const CLAIM: Duration = Duration::from_secs(300);
+/// How long it is news that a key has expired.
+const EXPIRED_LATELY: Duration = DAY.saturating_mul(7);
 
 /// How often keys are swept, which thresholds apply, and what is pruned.
 #[derive(Clone, Debug)]
@@ -60,14 +65,15 @@ impl Default for SweepSettings {
 pub struct Retention {
     usage: Option<Duration>,
     activity: Option<Duration>,
+    alerts: Option<Duration>,
     audit: Option<Duration>,
 }
 
 impl Retention {
-    /// Creates the defaults: usage for 400 days, activity for 30 days, and the audit trail forever.
+    /// Creates the defaults: usage for 400 days, activity for 30 days, alerts for 90 days, and the audit trail forever.
     pub fn new() -> Self {
         let day = 24 * HOUR;
-        Retention { usage: Some(400 * day), activity: Some(30 * day), audit: None }
+        Retention { usage: Some(400 * day), activity: Some(30 * day), alerts: Some(90 * day), audit: None }
     }
 
     /// Sets how long usage is kept. A day, in UTC, is deleted when all of it is older. Spikes need the last 7 days.
@@ -79,6 +85,13 @@ impl Retention {
     /// Sets how long activity is kept.
     pub fn activity(mut self, span: impl Into<Option<Duration>>) -> Self {
         self.activity = span.into();
+        self
+    }
+
+    /// Sets how long alerts and their deliveries are kept: at least 7 days. What is due for a key that still exists stays
+    /// in the log as long as the key does, so that nobody is told of it again.
+    pub fn alerts(mut self, span: impl Into<Option<Duration>>) -> Self {
+        self.alerts = span.into().map(|span| span.max(EXPIRED_LATELY));
         self
     }
 
@@ -94,6 +107,7 @@ impl Retention {
         Prune {
             usage_before: before(self.usage),
             activity_before: before(self.activity),
+            alerts_before: before(self.alerts),
             audit_before: before(self.audit),
         }
     }
@@ -115,8 +129,13 @@ impl Sweep {
     /// # Panics
     ///
     /// Panics outside of a tokio runtime.
-    pub(crate) fn start(store: Arc<dyn KeyStore>, clock: Clock, settings: SweepSettings, events: Events) -> Self {
-        let sweeper = Sweeper::new(store, clock, settings, events);
+    pub(crate) fn start(
+        store: Arc<dyn KeyStore>,
+        clock: Clock,
+        settings: SweepSettings,
+        courier: Arc<Courier>,
+    ) -> Self {
+        let sweeper = Sweeper::new(store, clock, settings, courier);
         let task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(sweeper.pause()).await;
@@ -160,7 +179,7 @@ pub(super) struct Sweeper {
     store: Arc<dyn KeyStore>,
     clock: Clock,
     settings: SweepSettings,
-    events: Events,
+    courier: Arc<Courier>,
     node: String,
 }
 
@@ -172,12 +191,12 @@ struct Marker {
 }
 
 impl Sweeper {
-    pub(super) fn new(store: Arc<dyn KeyStore>, clock: Clock, settings: SweepSettings, events: Events) -> Self {
+    pub(super) fn new(store: Arc<dyn KeyStore>, clock: Clock, settings: SweepSettings, courier: Arc<Courier>) -> Self {
         // The name only has to differ from other nodes'. Without randomness, two nodes that start in one millisecond
-        // may sweep at the same time, and report events twice.
+        // may sweep at the same time.
         let now = clock.wall();
         let node = KeyId::generate(now).map_or_else(|_| format!("at_{}", now.as_millis()), |id| id.to_string());
-        Sweeper { store, clock, settings, events, node }
+        Sweeper { store, clock, settings, courier, node }
     }
 
     /// Returns between half and all of the interval.
@@ -193,10 +212,8 @@ impl Sweeper {
         let found = self.store.marker(MARKER).await?;
         let marker = found.as_deref().and_then(Marker::parse);
         // A clock that was far ahead must not prevent all sweeps until that time.
-        let Some(marker) = marker.filter(|marker| marker.until <= now + HOUR) else {
-            // The first sweep reports nothing from before it; the key's own view shows what is due.
-            return self.store.advance_marker(MARKER, found.as_deref(), &Marker::done(now).to_string()).await;
-        };
+        let marker = marker.filter(|marker| marker.until <= now + HOUR);
+        let marker = marker.unwrap_or_else(|| Marker::done(Timestamp::UNIX_EPOCH));
         let is_recent = now < marker.until + self.settings.interval / 2;
         let is_claimed = marker.claim.as_ref().is_some_and(|(until, node)| *until > now && *node != self.node);
         if is_recent || is_claimed {
@@ -206,15 +223,18 @@ impl Sweeper {
         if !claim.renew().await? {
             return Ok(false);
         }
-        if self.events.are_heard() && !self.tell_what_is_due(&mut claim, now).await? {
+        if !self.write_what_is_due(&mut claim, now).await? {
             return Ok(false);
         }
         self.store.prune(&self.settings.retention.prune(now), now).await?;
         claim.finish(now).await
     }
 
-    /// Reports what is due. Returns `false` if the claim was lost.
-    async fn tell_what_is_due(&self, claim: &mut Claim<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    /// Writes what is due and not in the log. Returns `false` if the claim was lost.
+    async fn write_what_is_due(&self, claim: &mut Claim<'_>, now: Timestamp) -> Result<bool, StoreError> {
+        // Hours are compared once: in the first sweep after their counts have been written.
+        let compares = last_written_hour(now).1 > claim.until;
+        let mut thresholds = HashMap::new();
         let mut after = None;
         loop {
             let keys = self.store.scan(after.as_ref(), PAGE).await?;
@@ -222,32 +242,80 @@ impl Sweeper {
                 return Ok(true);
             };
             after = Some(last.id.clone());
-            for key in keys {
-                let head = Arc::new(KeyHead::from(&key));
-                let is_new = |moment: Timestamp| moment > claim.until && moment <= now;
-                let due = due(&key, now, &self.settings.thresholds);
-                let mut events: Vec<_> =
-                    due.into_iter().filter(|due| is_new(due.moment())).map(|due| Event::of(&head, due)).collect();
-                if is_new(last_written_hour(now).1) {
-                    let spike = self.spike(&key, now).await?;
+            self.load_thresholds(&mut thresholds, &keys).await?;
+            let mut alerts = Vec::new();
+            for key in &keys {
+                let head = Arc::new(KeyHead::from(key));
+                let thresholds = thresholds.get(&key.organization).unwrap_or(&self.settings.thresholds);
+                let is_news = |due: &Due| match due {
+                    Due::Expired { expired_at } => *expired_at >= now.saturating_sub(EXPIRED_LATELY),
+                    _ => true,
+                };
+                let due = due(key, now, thresholds).into_iter().filter(is_news);
+                let mut events: Vec<_> = due.map(|due| Event::of(&head, due)).collect();
+                if compares {
+                    let spike = self.spike(key, thresholds, now).await?;
                     events.extend(spike.map(|spike| Event::UsageSpike { key: Arc::clone(&head), spike }));
                 }
-                for event in events {
-                    self.events.deliver(event).await;
-                    // The handler may take any time.
-                    if !claim.keep().await? {
-                        return Ok(false);
-                    }
-                }
+                alerts.extend(events.into_iter().map(|event| {
+                    let reference = event.reference();
+                    let mut alert = NewAlert::new(now, event, reference);
+                    alert.for_host = self.courier.outlets().host.is_some();
+                    alert
+                }));
             }
+            self.write(alerts).await?;
             if !claim.keep().await? {
                 return Ok(false);
             }
         }
     }
 
-    async fn spike(&self, key: &KeyRecord, now: Timestamp) -> Result<Option<Spike>, StoreError> {
-        let Some(threshold) = self.settings.thresholds.spike else { return Ok(None) };
+    /// Adds the thresholds of these keys' organizations to the known ones.
+    async fn load_thresholds(
+        &self,
+        known: &mut HashMap<OrganizationId, Thresholds>,
+        keys: &[KeyRecord],
+    ) -> Result<(), StoreError> {
+        let of: HashSet<_> = keys.iter().map(|key| &key.organization).filter(|of| !known.contains_key(of)).collect();
+        let of: Vec<_> = of.into_iter().cloned().collect();
+        if of.is_empty() {
+            return Ok(());
+        }
+        let set: HashMap<_, _> = self.store.alerts().alert_settings(&of).await?.into_iter().collect();
+        for organization in of {
+            let thresholds = set.get(&organization).map(|settings| settings.thresholds());
+            known.insert(organization, thresholds.unwrap_or_else(|| self.settings.thresholds.clone()));
+        }
+        Ok(())
+    }
+
+    /// Writes those alerts that the log doesn't have, an organization's at a time.
+    async fn write(&self, alerts: Vec<NewAlert>) -> Result<(), StoreError> {
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        let references: Vec<_> = alerts.iter().map(|alert| alert.reference.clone()).collect();
+        let known: HashSet<_> = self.store.alerts().known_alerts(&references).await?.into_iter().collect();
+        let mut of: BTreeMap<OrganizationId, Vec<Change>> = BTreeMap::new();
+        for alert in alerts.into_iter().filter(|alert| !known.contains(&alert.reference)) {
+            of.entry(alert.organization().clone()).or_default().push(Change::Alert(Box::new(alert)));
+        }
+        for (organization, changes) in of {
+            let transaction = self.store.begin(&organization).await?;
+            transaction.commit(Changes { changes, ..Changes::default() }).await?;
+            self.courier.wake();
+        }
+        Ok(())
+    }
+
+    async fn spike(
+        &self,
+        key: &KeyRecord,
+        thresholds: &Thresholds,
+        now: Timestamp,
+    ) -> Result<Option<Spike>, StoreError> {
+        let Some(threshold) = thresholds.spike else { return Ok(None) };
         let (hour, _) = last_written_hour(now);
         // Most keys were not used since, so their usage need not be read.
         if key.last_used_at.is_none_or(|at| at < hour) || key.status(now) == Status::Revoked {
@@ -268,7 +336,7 @@ impl Sweeper {
 /// The right to sweep, as long as it is renewed.
 struct Claim<'s> {
     sweeper: &'s Sweeper,
-    /// The time until which keys were swept before.
+    /// The time of the last sweep before.
     until: Timestamp,
     /// The last known value of the marker.
     written: Option<String>,

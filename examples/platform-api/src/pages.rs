@@ -1,0 +1,197 @@
+//! The product's pages, for people who sign in, and the console inside one of them.
+
+use std::time::Duration;
+
+use apikey_console::{Console, Page};
+use apikey_manager::{
+    Actor, ActorId, AuditFilter, Bucket, BulkRevocation, BulkRevoked, KeyFilter, KeyRecord, OrganizationId,
+    PageRequest, Rights, Selection, UsageOf,
+};
+use askama::Template;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::{Extensions, HeaderValue, StatusCode, header::*, request::Parts};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Form, Router};
+use axum_apikey::{Problem, ScopeSet};
+use serde::Deserialize;
+use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
+use tower_sessions::{Expiry, Session, SessionManagerLayer, cookie::time};
+
+use crate::api::{Failed, Service, Shared};
+use crate::product::{Member, PLANS, Product};
+
+/// Everything comes from the product itself, and nothing is inline.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+    base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+);
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+pub(crate) fn routes() -> Router<Service> {
+    Router::new()
+        .route("/", get(home).post(settings))
+        .route("/sign-in", get(async || page(&Shown::default())).post(sign_in))
+        .route("/sign-out", post(sign_out))
+        .route("/members/{email}", get(leaving).post(leave))
+        .layer(SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, POLICY))
+        .layer(SetResponseHeaderLayer::overriding(CACHE_CONTROL, NO_STORE))
+        .layer(CsrfLayer::new())
+        .route("/page.css", get(async || ([(CONTENT_TYPE, "text/css")], include_str!("../templates/page.css"))))
+}
+
+/// The console, for keys and for members, who see the keys of their own organization alone.
+pub(crate) fn console(service: &Service) -> Console {
+    let product = service.product.clone();
+    let page = Page::new().title("Platform").sign_in("/sign-in");
+    Console::new(&service.keys).public_path("/keys").page(page).login_async(move |request| {
+        let (extensions, product) = (request.extensions.clone(), product.clone());
+        async move { Ok(signed_in(&extensions, &product).await?.map(|member| member.actor()).transpose()?) }
+    })
+}
+
+/// Sessions of eight hours. Browsers send their cookie over TLS alone, or to localhost.
+pub(crate) fn sessions(product: &Product) -> SessionManagerLayer<Product> {
+    let expiry = Expiry::OnInactivity(time::Duration::hours(8));
+    SessionManagerLayer::new(product.clone()).with_name("session").with_expiry(expiry)
+}
+
+/// Returns the member who is signed in. They are looked up for each request, so that whoever is removed is signed out.
+async fn signed_in(extensions: &Extensions, product: &Product) -> anyhow::Result<Option<Member>> {
+    let Some(session) = extensions.get::<Session>() else { return Ok(None) };
+    let Some(email) = session.get::<String>("member").await? else { return Ok(None) };
+    Ok(product.member(&email).await?)
+}
+
+impl Member {
+    /// Members may do everything with their organization's keys. A product with roles grants less to some.
+    fn actor(&self) -> anyhow::Result<Actor> {
+        let rights = Rights::scopes(ScopeSet::parse("keys:admin")?);
+        Ok(Actor::user(&self.email, OrganizationId::new(&self.organization)?, rights)?)
+    }
+}
+
+impl FromRequestParts<Service> for Member {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Failed> {
+        let member = signed_in(&parts.extensions, &service.product).await?;
+        member.ok_or_else(|| Failed(Box::new(Redirect::to("/sign-in").into_response())))
+    }
+}
+
+/// What the page shows: a sign-in, unless there is a member.
+#[derive(Default, Template)]
+#[template(path = "page.html")]
+struct Shown {
+    is_wrong: bool,
+    member: Option<Member>,
+    members: Vec<String>,
+    leaked: usize,
+    leaving: Option<Leaving>,
+}
+
+/// Somebody who leaves, and the keys that they created, with their requests of seven days.
+struct Leaving {
+    email: String,
+    keys: Vec<(KeyRecord, u64)>,
+    ended: Option<usize>,
+}
+
+type Answer = Result<Html<String>, Failed>;
+
+fn page(shown: &Shown) -> Answer {
+    Ok(Html(shown.render()?))
+}
+
+async fn home(member: Member, State(service): Shared) -> Answer {
+    let members = service.product.members(&member.organization).await?;
+    let mut reports = AuditFilter::default();
+    reports.actor = Some(ActorId::new("host:leak-report")?);
+    reports.from = Some(service.keys.now().saturating_sub(Duration::from_secs(30 * 86_400)));
+    let leaked = service.keys.audit(&member.actor()?, reports, PageRequest::first()).await?.items.len();
+    page(&Shown { member: Some(member), members, leaked, ..Shown::default() })
+}
+
+#[derive(Deserialize)]
+struct SignIn {
+    email: String,
+    password: String,
+}
+
+async fn sign_in(session: Session, service: Shared, Form(sent): Form<SignIn>) -> Result<Response, Failed> {
+    let Some(member) = service.product.sign_in(&sent.email, sent.password).await? else {
+        let again = Shown { is_wrong: true, ..Shown::default() };
+        return Ok((StatusCode::UNAUTHORIZED, page(&again)?).into_response());
+    };
+    // Under another id, so that nobody can have planted this session.
+    session.cycle_id().await?;
+    session.insert("member", member.email).await?;
+    Ok(Redirect::to("/").into_response())
+}
+
+async fn sign_out(session: Session) -> Result<Redirect, Failed> {
+    session.flush().await?;
+    Ok(Redirect::to("/sign-in"))
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    plan: String,
+    on_leak: String,
+}
+
+/// Changes the plan, where a product asks for money, and what becomes of leaked keys. The operator gives enterprise.
+async fn settings(member: Member, service: Shared, Form(sent): Form<Settings>) -> Result<Redirect, Failed> {
+    let may_have = ["free", "team", &member.plan].contains(&&*sent.plan);
+    if !may_have || !["revoke", "quarantine"].contains(&&*sent.on_leak) {
+        return Err(not_allowed("There is no such choice."));
+    }
+    service.product.set(&member.organization, &sent.plan, Some(&sent.on_leak)).await?;
+    Ok(Redirect::to("/"))
+}
+
+/// Shows the keys that somebody created.
+async fn leaving(member: Member, State(service): Shared, Path(email): Path<String>) -> Answer {
+    let (actor, mut filter, mut keys) = (member.actor()?, KeyFilter::default(), Vec::new());
+    filter.created_by = Some(actor_id(&email)?);
+    let to = Bucket::Hour.end(service.keys.now());
+    for key in service.keys.list(&actor, filter, PageRequest::first().limit(200)).await?.items {
+        if key.status(service.keys.now()).is_counted() {
+            let (of, from) = (UsageOf::Key(key.id.clone()), to - 7 * Bucket::Day.length());
+            let usage = service.keys.usage(&actor, of, from, to, Bucket::Day).await?;
+            keys.push((key, usage.ok));
+        }
+    }
+    let leaving = Some(Leaving { email, keys, ended: None });
+    page(&Shown { member: Some(member), leaving, ..Shown::default() })
+}
+
+/// Removes somebody, and ends what they created. It can be repeated if it fails midway.
+async fn leave(member: Member, State(service): Shared, Path(email): Path<String>) -> Answer {
+    if email == member.email {
+        return Err(not_allowed("Another member can remove you."));
+    }
+    service.product.remove_member(&member.organization, &email).await?;
+    let made = BulkRevocation::new(Selection::CreatedBy(actor_id(&email)?)).descendants(true);
+    let made = made.keep_accounts(true).reason(format!("{email} left"));
+    let (actor, mut ended, mut step) = (member.actor()?, 0, Some(made.clone()));
+    while let Some(next) = step {
+        let done = service.keys.revoke_selected(&actor, next).await;
+        // The selection is invalid if they created nothing.
+        let done =
+            done.or_else(|error| if error.code() == "invalid" { Ok(BulkRevoked::default()) } else { Err(error) })?;
+        ended += done.keys.len();
+        step = done.next.map(|next| made.clone().after(next));
+    }
+    let leaving = Some(Leaving { email, keys: Vec::new(), ended: Some(ended) });
+    page(&Shown { member: Some(member), leaving, ..Shown::default() })
+}
+
+fn actor_id(email: &str) -> Result<ActorId, Failed> {
+    ActorId::new(email).map_err(|_| not_allowed("There is no such member."))
+}
+
+fn not_allowed(detail: &'static str) -> Failed {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).into()
+}
