@@ -1,7 +1,7 @@
 //! A minimal HTTP client: one request per connection, without interpretation.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::TcpStream,
     time::Duration,
 };
@@ -70,9 +70,13 @@ impl Answer {
         let mut read = Vec::new();
         let mut chunk = [0; 4096];
         while !is_whole(&read) {
-            match stream.read(&mut chunk).unwrap() {
-                0 => break,
-                length => read.extend_from_slice(&chunk[..length]),
+            match stream.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(length) => read.extend_from_slice(&chunk[..length]),
+                // With a time limit, reading is not taken up again after a signal's handler, such as that for a
+                // process that ended (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("no whole answer after {PATIENCE:?}: {error}: {}", String::from_utf8_lossy(&read)),
             }
         }
         Answer::parse(&String::from_utf8(read).unwrap())

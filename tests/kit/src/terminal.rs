@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     os::fd::OwnedFd,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -62,10 +62,12 @@ impl Terminal {
         let (send, screen) = channel();
         thread::spawn(move || {
             let mut buffer = [0; 4096];
-            // Reading fails once nothing has the terminal open any more.
-            while let Ok(read @ 1..) = output.read(&mut buffer) {
-                if send.send(buffer[..read].to_vec()).is_err() {
-                    break;
+            loop {
+                match output.read(&mut buffer) {
+                    Ok(read @ 1..) if send.send(buffer[..read].to_vec()).is_ok() => {}
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    // Reading fails once nothing has the terminal open any more.
+                    _ => break,
                 }
             }
         });
