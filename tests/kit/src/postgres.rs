@@ -5,36 +5,46 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
+        mpsc::{Receiver, channel},
     },
     thread,
     time::{Duration, Instant},
 };
 
-/// Executes lines: `start`, `kill`, `freeze`, `thaw`, `standby`. `$1`: the server's program, `$2`: the directory, `$3`:
-/// the port, `$4`: further settings.
+/// Executes lines: `start`, `kill`, `freeze`, `thaw`, `standby`, and prints each when it is done. `$1`: the server's
+/// program, `$2`: the directory, `$3`: the port, `$4`: further settings.
+///
+/// A server that is only slow to answer is not started twice: the second would fail, and its id would replace the
+/// first's. A process that has ended has no program.
 const SHELL: &str = r#"
+# Whoever gave an order may have been killed, and the server must be stopped nevertheless.
+trap : PIPE
 server=
 while read -r order; do
     case "$order" in
     start)
-        "$1" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 \
-            -c shared_buffers=64MB -c fsync=off $4 >>"$2/log" 2>&1 &
-        server=$!
+        [ -e "/proc/$server/exe" ] || {
+            "$1" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 -c max_connections=300 \
+                -c shared_buffers=64MB -c fsync=off $4 >>"$2/log" 2>&1 &
+            server=$!
+        }
         ;;
     kill)
         kill -KILL "$server"
         wait "$server"
+        server=
         ;;
     freeze)
-        kill -STOP "$server" $(cat "/proc/$server/task/$server/children")
+        kill -STOP "$server"
+        kill -STOP $(cat "/proc/$server/task/$server/children")
         ;;
     thaw)
         kill -CONT $(cat "/proc/$server/task/$server/children") "$server"
@@ -43,6 +53,7 @@ while read -r order; do
         : >"$2/data/standby.signal"
         ;;
     esac
+    echo "$order"
 done
 kill -CONT "$server" $(cat "/proc/$server/task/$server/children" 2>/dev/null) 2>/dev/null
 kill -QUIT "$server" 2>/dev/null
@@ -50,7 +61,8 @@ wait "$server"
 rm -rf "$2"
 "#;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than anything takes on a busy machine, so that a test fails instead of hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A private server.
 ///
@@ -61,6 +73,7 @@ pub struct PrivatePostgres {
     port: u16,
     shell: Child,
     orders: Option<ChildStdin>,
+    done: Mutex<Receiver<String>>,
 }
 
 /// The user that runs the server, which refuses to be run by root.
@@ -183,10 +196,11 @@ impl PrivatePostgres {
         shell.arg("-c").arg(SHELL).arg("sh").arg(programs.join("postgres")).arg(&place.directory).arg(port.to_string());
         shell.arg(settings.iter().map(|setting| format!("-c {setting} ")).collect::<String>());
         // In its own process group: an interrupt on the terminal ends the test, and the closed pipe ends the server.
-        shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut shell = shell.spawn().expect("a shell");
         let orders = shell.stdin.take();
-        let mut server = PrivatePostgres { programs, port, shell, orders };
+        let done = Mutex::new(lines_of(shell.stdout.take().expect("what the shell prints")));
+        let mut server = PrivatePostgres { programs, port, shell, orders, done };
         server.restart();
         server
     }
@@ -259,23 +273,25 @@ impl PrivatePostgres {
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", url]).env_clear();
         let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql");
-        let output = BufReader::new(psql.stdout.take().expect("what psql prints"));
+        let output = Mutex::new(lines_of(psql.stdout.take().expect("what psql prints")));
         Session { input: psql.stdin.take(), output, psql }
     }
 
     /// Kills the server with SIGKILL, like a failure of the machine.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it still answers after two minutes.
     pub fn kill(&mut self) {
         self.order("kill");
-        while self.is_ready() {
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.wait_until(false);
     }
 
     /// Starts the server after a [`kill`](PrivatePostgres::kill), and waits until it answers.
     ///
     /// # Panics
     ///
-    /// Panics if it doesn't answer within a minute.
+    /// Panics if it doesn't answer within two minutes.
     pub fn restart(&mut self) {
         let start = Instant::now();
         let mut ordered: Option<Instant> = None;
@@ -291,19 +307,23 @@ impl PrivatePostgres {
     }
 
     /// Stops all of the server's processes: it neither answers nor closes connections. Linux only.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it still answers after two minutes.
     pub fn freeze(&mut self) {
         self.order("freeze");
-        while self.is_ready() {
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.wait_until(false);
     }
 
     /// Continues the server after a [`freeze`](PrivatePostgres::freeze), and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it doesn't answer within two minutes.
     pub fn thaw(&mut self) {
         self.order("thaw");
-        while !self.is_ready() {
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.wait_until(true);
     }
 
     /// Kills the server, and starts it as a standby that follows no primary: it recovers forever, and is read-only.
@@ -317,9 +337,20 @@ impl PrivatePostgres {
         self.restart();
     }
 
+    /// Gives the shell an order, and waits until it is carried out.
     fn order(&mut self, order: &str) {
         let orders = self.orders.as_mut().expect("the shell's input");
         writeln!(orders, "{order}").expect("a shell that listens");
+        let done = self.done.get_mut().expect("the shell's output").recv_timeout(PATIENCE);
+        assert_eq!(done.as_deref(), Ok(order), "the shell's answer");
+    }
+
+    fn wait_until(&self, is_ready: bool) {
+        let start = Instant::now();
+        while self.is_ready() != is_ready {
+            assert!(start.elapsed() < PATIENCE, "the server {}", if is_ready { "doesn't answer" } else { "answers" });
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -337,7 +368,7 @@ impl PrivatePostgres {
 #[derive(Debug)]
 pub struct Session {
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    output: Mutex<Receiver<String>>,
     psql: Child,
 }
 
@@ -346,18 +377,22 @@ impl Session {
     ///
     /// # Panics
     ///
-    /// Panics if one of them fails.
+    /// Panics if one of them fails, or if they take two minutes.
     pub fn run(&mut self, sql: &str) {
         let input = self.input.as_mut().expect("psql's input");
         writeln!(input, "{sql};\n\\echo :done").expect("a psql that listens");
-        let done = self.output.by_ref().lines().any(|line| line.is_ok_and(|line| line == ":done"));
-        assert!(done, "{sql}");
+        let output = self.output.get_mut().expect("psql's output");
+        while output.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{sql}: {error}")) != ":done" {}
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         drop(self.input.take());
+        if thread::panicking() {
+            // It may wait for a lock that is never released.
+            let _ = self.psql.kill();
+        }
         let _ = self.psql.wait();
     }
 }
@@ -367,6 +402,16 @@ impl Drop for PrivatePostgres {
         drop(self.orders.take());
         let _ = self.shell.wait();
     }
+}
+
+/// Returns the lines as they come, so that a reader can give up.
+fn lines_of(output: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        let mut output = BufReader::new(output).lines().map_while(Result::ok);
+        output.all(|line| sender.send(line).is_ok())
+    });
+    lines
 }
 
 pub(crate) fn command(program: &Path, user: Option<User>, directory: &Path) -> Command {
