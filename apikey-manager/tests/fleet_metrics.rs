@@ -1,6 +1,6 @@
 //! Metrics of renewals and receipts. They come from a thread of the manager's own, so the recorder is the process's.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use apikey_core::KeyFormat;
 use apikey_manager::{Actor, Fleet, KeyManager, MemoryStore, NewKey, OrganizationId};
@@ -17,7 +17,13 @@ async fn given_two_managers_when_a_key_is_revoked_then_renewals_and_the_receipt_
         KeyManager::builder(store.clone()).format(format).fleet(Fleet::new()).build().unwrap()
     });
     for keys in [&one, &other] {
-        keys.readiness().await.unwrap();
+        // The first request may be slow on a busy machine.
+        let ready = async {
+            while keys.readiness().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), ready).await.expect("both are ready");
     }
     let host = Actor::host("test", OrganizationId::new("acme").unwrap()).unwrap();
     let key = one.issue(&host, NewKey::new("k")).await.unwrap();

@@ -5,6 +5,8 @@ use std::{
     io::{BufRead, BufReader, Write, stdout},
     net::{Ipv4Addr, SocketAddr},
     process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -14,7 +16,7 @@ use apikey_sqlx::SqlStore;
 use apikey_webhooks::Webhooks;
 use axum::Router;
 use serde_json::Value;
-use support::wire::exchange;
+use support::{ready, wire::exchange};
 use tokio::net::TcpListener;
 
 use crate::database::{Database, format};
@@ -23,6 +25,9 @@ const URL: &str = "ALERTS_DATABASE";
 const SWEEP: &str = "ALERTS_SWEEP_MILLIS";
 const PATIENCE: &str = "ALERTS_PATIENCE_MILLIS";
 const ALONE: &str = "ALERTS_ALONE";
+
+/// How long a process may take to listen.
+const STARTS: Duration = Duration::from_secs(60);
 
 pub(crate) struct Settings {
     /// How often keys are swept.
@@ -50,9 +55,23 @@ impl Node {
             command.env(ALONE, "1");
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| line.strip_prefix("listens at ").map(|address| address.parse().unwrap()));
-        Node { child, address: address.expect("it listens") }
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (listens, address) = mpsc::channel();
+        // It reads to the end, since the test harness in the process ends when it can't print that a test takes long.
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if let Some(address) = line.strip_prefix("listens at ") {
+                    let _ = listens.send(address.parse::<SocketAddr>().unwrap());
+                }
+            }
+        });
+        match address.recv_timeout(STARTS) {
+            Ok(address) => Node { child, address },
+            Err(error) => {
+                let _ = child.kill().and_then(|()| child.wait());
+                panic!("a process does not listen: {error}");
+            }
+        }
     }
 
     pub(crate) fn api(&self, key: &str) -> Api {
@@ -90,7 +109,7 @@ async fn the_process_that_is_killed() {
         None => builder.fleet(Fleet::new().lease(Duration::from_secs(2))),
     };
     let keys = builder.build().unwrap();
-    keys.readiness().await.unwrap();
+    ready(&keys).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     // The test harness may have begun a line.
     stdout().write_all(format!("\nlistens at {}\n", listener.local_addr().unwrap()).as_bytes()).unwrap();

@@ -10,12 +10,13 @@ use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use support::ready;
 use tower::ServiceExt;
 
 use crate::stand::{on_each, secret_of};
 
 /// Asks until an answer fits.
-async fn eventually<F: Future<Output = Value>>(ask: impl Fn() -> F, fits: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn eventually<F: Future<Output = Value>>(ask: impl Fn() -> F, fits: impl Fn(&Value) -> bool) -> Value {
     let asked = async {
         loop {
             let answer = ask().await;
@@ -48,7 +49,7 @@ async fn given_another_organization_when_it_asks_for_the_processes_then_there_is
 #[tokio::test]
 async fn given_a_process_when_its_operators_ask_then_it_tells_of_itself() {
     on_each(async |stand| {
-        stand.keys.readiness().await.unwrap();
+        ready(&stand.keys).await;
         let admin = stand.admin().await;
         let is_told = |fleet: &Value| fleet["nodes"].as_array().unwrap().iter().all(|node| node["behind"] == 0);
         let mut fleet = eventually(|| stand.get("/keys/v1/fleet").key(&admin).expect(200), is_told).await;
@@ -86,7 +87,7 @@ fn text(bytes: Vec<u8>) -> String {
 async fn given_a_process_that_is_silent_when_a_key_is_revoked_then_operators_see_who_waits_for_it() {
     let (store, clock) = (MemoryStore::new(), ManualClock::new());
     let (keys, host) = shared(&store, &clock);
-    keys.readiness().await.unwrap();
+    ready(&keys).await;
     let reader = secret_of(&keys.issue(&host, NewKey::new("reader").scopes(["keys:read"])).await.unwrap());
     let key = keys.issue(&host, NewKey::new("k")).await.unwrap();
     let console = Console::new(&keys).operators(host.organization().clone());

@@ -6,9 +6,12 @@
 pub mod calls;
 mod cast;
 pub mod challenge;
+mod ready;
 pub mod sender;
 pub mod servers;
 pub mod stand;
 pub mod store;
 pub mod table;
 pub mod wire;
+
+pub use self::ready::ready;

@@ -9,6 +9,7 @@ use apikey_core::{
 use apikey_manager::{Actor, IssuedKey, KeyManager, KeyManagerBuilder, NewKey, OrganizationId, Receipt, Receipts};
 use apikey_sqlx::SqlStore;
 use apikey_testkit::{PgBouncer, PrivatePostgres};
+use support::ready;
 use tempfile::TempDir;
 
 /// Longer than anything takes, so that a test fails instead of hanging.
@@ -22,8 +23,17 @@ pub(crate) struct Bed {
     _pooler: Option<PgBouncer>,
 }
 
+/// Longer than a test takes on one database.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Waits for what comes to an end, and fails if it doesn't.
+pub(crate) async fn within_limit(waited_for: impl Future<Output = ()>) {
+    tokio::time::timeout(LIMIT, waited_for).await.expect("it exceeds its time limit");
+}
+
 /// Runs `test` on a file, on a server, and behind a pooler that lends a session for each transaction.
 pub(crate) async fn on_each_database(test: impl AsyncFn(&Bed)) {
+    let test = async |bed: &Bed| within_limit(test(bed)).await;
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", Path::join(folder.path(), "keys.db").display());
     test(&Bed { direct: url.clone(), url, _folder: Some(folder), _pooler: None }).await;
@@ -52,7 +62,7 @@ impl Bed {
     /// A manager that has joined the others.
     pub(crate) async fn manager(&self) -> KeyManager {
         let keys = self.builder().await.build().unwrap();
-        keys.readiness().await.unwrap();
+        ready(&keys).await;
         keys
     }
 
