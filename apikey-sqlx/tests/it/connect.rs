@@ -1,5 +1,7 @@
 //! URLs, options and servers that can't be used, and their errors.
 
+use std::time::{Duration, Instant};
+
 use apikey_manager::KeyStore;
 use apikey_sqlx::{ConnectError, Dialect, SqlOptions, SqlStore};
 use apikey_testkit::PrivatePostgres;
@@ -84,14 +86,16 @@ async fn given_a_pool_of_the_service_when_a_store_is_made_of_it_then_it_is_used_
 async fn given_a_server_that_only_reads_when_connected_to_or_used_then_it_is_refused() {
     let Some(mut server) = PrivatePostgres::start() else { return };
     let url = server.create_database();
-    let store = SqlOptions::new().timeout(std::time::Duration::from_secs(2)).connect(&url).await.unwrap();
+    let store = SqlOptions::new().timeout(Duration::from_secs(3)).connect(&url).await.unwrap();
     commit(&store, [insert(key(1))]).await.unwrap();
     assert_eq!(store.find(&[digest(1)]).await.unwrap().found.len(), 1);
 
     server.psql(&url, "ALTER SYSTEM SET default_transaction_read_only = on");
     server.psql(&url, "SELECT pg_reload_conf()");
     // The server decides when open sessions learn of it.
+    let begun = Instant::now();
     while store.find(&[digest(1)]).await.is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "open sessions never learn of it");
         tokio::task::yield_now().await;
     }
     for unknown in [digest(1), digest(2)] {

@@ -86,6 +86,11 @@ async fn given_a_commit_when_its_answer_is_lost_then_the_error_says_that_nobody_
     commit(&store, [insert(key(3))]).await.unwrap();
 }
 
+/// Longer than tasks under load take to go on, on a busy machine.
+const RECOVERY: Duration = Duration::from_secs(60);
+/// Leaves a machine time to start a server.
+const AFTER_ERRORS: Duration = Duration::from_millis(10);
+
 /// The answers that tasks under load have received.
 #[derive(Default)]
 struct Told {
@@ -100,6 +105,7 @@ async fn change(store: SqlStore, told: Arc<Told>) {
     while !told.stop.load(Ordering::Relaxed) {
         let n = told.next.fetch_add(1, Ordering::Relaxed);
         if commit(&store, [insert(key(n))]).await.is_err() {
+            tokio::time::sleep(AFTER_ERRORS).await;
             continue;
         }
         told.issued.lock().unwrap().push(n);
@@ -119,18 +125,22 @@ async fn read(store: SqlStore, told: Arc<Told>) {
             continue;
         };
         // A missing answer proves nothing, but an answer must reflect the revocation.
-        if let Ok(lookup) = store.find(&[digest(n)]).await {
-            assert!(
-                matches!(&lookup.found[..], [apikey_manager::Found::Key(key)] if key.is_revoked),
-                "key {n} is accepted after it was revoked"
-            );
-            told.reads.fetch_add(1, Ordering::Relaxed);
-        }
+        let Ok(lookup) = store.find(&[digest(n)]).await else {
+            tokio::time::sleep(AFTER_ERRORS).await;
+            continue;
+        };
+        assert!(
+            matches!(&lookup.found[..], [apikey_manager::Found::Key(key)] if key.is_revoked),
+            "key {n} is accepted after it was revoked"
+        );
+        told.reads.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 async fn until(what: impl Fn() -> bool) {
+    let begun = Instant::now();
     while !what() {
+        assert!(begun.elapsed() < RECOVERY, "no changes and reads after {:?}", begun.elapsed());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -150,9 +160,8 @@ async fn given_load_when_the_server_is_killed_and_started_again_then_nothing_ack
             server.kill();
             server.restart();
         });
-        let (restarted, (changes, reads)) = (Instant::now(), count(&told));
+        let (changes, reads) = count(&told);
         until(|| count(&told).0 > changes && count(&told).1 > reads).await;
-        assert!(restarted.elapsed() < Duration::from_secs(5), "recovered after {:?}", restarted.elapsed());
     }
     told.stop.store(true, Ordering::Relaxed);
     for task in tasks {
@@ -196,7 +205,7 @@ async fn given_a_change_under_way_when_its_connection_is_ended_then_it_is_undone
 #[tokio::test(flavor = "multi_thread")]
 async fn given_a_server_that_stands_still_when_it_goes_on_then_the_next_change_is_made() {
     let Some(mut server) = PrivatePostgres::start() else { return };
-    let options = SqlOptions::new().timeout(Duration::from_secs(1));
+    let options = SqlOptions::new().timeout(Duration::from_secs(3));
     let store = options.connect(&server.create_database()).await.unwrap();
     commit(&store, [insert(key(0))]).await.unwrap();
     for n in 1..3 {
@@ -225,7 +234,7 @@ async fn given_a_server_that_stands_still_when_it_goes_on_then_the_next_change_i
 async fn given_a_synchronous_standby_that_is_gone_when_a_change_is_committed_then_its_outcome_is_unknown() {
     let Some(server) = PrivatePostgres::start() else { return };
     let url = server.create_database();
-    let store = SqlOptions::new().timeout(Duration::from_secs(1)).connect(&url).await.unwrap();
+    let store = SqlOptions::new().timeout(Duration::from_secs(3)).connect(&url).await.unwrap();
     tokio::task::block_in_place(|| drop(server.synchronous_standby()));
     let error = store.begin(&acme()).await.unwrap().commit(changes([insert(key(0))])).await.unwrap_err();
     assert!(error.is_unknown(), "{error:?}");
