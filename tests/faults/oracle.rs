@@ -116,6 +116,8 @@ pub(crate) struct Counts {
     pub(crate) of_ended: AtomicU64,
     pub(crate) of_live: AtomicU64,
     pub(crate) streams: AtomicU64,
+    /// Streams that went on for too long while the machine stood still.
+    pub(crate) excused: AtomicU64,
     pub(crate) named: AtomicU64,
     pub(crate) waited_out: AtomicU64,
 }
@@ -234,10 +236,10 @@ impl Oracle {
             |percent: usize| receipts.get((receipts.len().max(1) - 1) * percent / 100).map_or(0, |t| t.as_millis());
         let count = |count: &AtomicU64| count.load(Relaxed);
         let Counts { injections, probes, let_in, refused, unavailable, unanswered, .. } = &self.counts;
-        let Counts { of_ended, of_live, streams, named, waited_out, .. } = &self.counts;
+        let Counts { of_ended, of_live, streams, excused, named, waited_out, .. } = &self.counts;
         let mut report = format!(
             "{}: seed {}, {} s, {} injections, {} probes ({} let in, {} refused, {} unavailable, {} unanswered), of these {} with \
-             ended keys and {} with added ones; {} streams ended, {} receipts ({} ms at the median, {} ms at most; {} name processes, \
+             ended keys and {} with added ones; {} streams ended ({} late on a stalled machine), {} receipts ({} ms at the median, {} ms at most; {} name processes, \
              checked {} times)",
             self.name,
             self.seed,
@@ -251,6 +253,7 @@ impl Oracle {
             count(of_ended),
             count(of_live),
             count(streams),
+            count(excused),
             receipts.len(),
             at(50),
             at(100),
