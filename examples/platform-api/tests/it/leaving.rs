@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{
     contract::http::json as parsed,
+    eventually::eventually,
     stand::{Key, Stand},
 };
 
@@ -18,7 +19,9 @@ fn given_a_member_when_they_leave_then_what_they_created_is_listed_with_its_use_
         assert_eq!(stand.status(&busy.secret), 200);
     }
 
-    let page = dana.open("/members/eli%40acme.example").body;
+    let shown = || dana.open("/members/eli%40acme.example").body;
+    eventually(&true, || shown().contains("<td>3</td>"));
+    let page = shown();
     let row = |key: &Key| {
         let after = page.split_once(&format!("/#/keys/{}\"", key.id)).unwrap_or_else(|| panic!("{page}")).1;
         after.split("</tr>").next().unwrap().to_owned()

@@ -14,6 +14,7 @@ mod chromium;
 
 use crate::{
     contract::http::json as read,
+    eventually::eventually,
     stand::{Person, Stand},
 };
 
@@ -40,9 +41,14 @@ fn next_moment() -> String {
     Timestamp::from_millis(i64::try_from(moment).unwrap()).unwrap().to_string()
 }
 
-/// Has the service write what it has recorded, which it does by itself every few seconds.
-fn written(stand: &Stand, admin: &str, id: &str) {
-    assert_eq!(stand.get(admin, &format!("/keys/v1/api-keys/{id}/activity"))["next_cursor"], json!(null));
+/// Has the service write what it has recorded, which it does by itself every few seconds, until `program` prints it.
+fn written(stand: &Stand, id: &str, program: &[&str], is_told: impl Fn(&Value) -> bool) -> Value {
+    let told = || {
+        assert_eq!(stand.get(&stand.admin, &format!("/keys/v1/api-keys/{id}/activity"))["next_cursor"], json!(null));
+        read(&stand.operate(program).out)
+    };
+    eventually(&true, || is_told(&told()));
+    told()
 }
 
 #[test]
@@ -71,9 +77,10 @@ fn given_a_key_that_leaked_for_a_while_when_traced_then_its_acts_in_that_while_a
     pipeline.done(&["list"]);
     assert_eq!(stand.send(&laptop.secret, "GET", "/v1/bundles", "").status, 200);
 
-    written(&stand, &stand.admin, &ci.id);
     let arguments = ["trace", &ci.id, "--from", &from, "--to", &to];
-    let told = read(&stand.operate(&[&arguments[..], &["--json"]].concat()).out);
+    let told = written(&stand, &ci.id, &[&arguments[..], &["--json"]].concat(), |told| {
+        told["sources"][0]["requests"] == json!(8)
+    });
     let sources = told["sources"].as_array().unwrap();
     let [source] = &sources[..] else { panic!("{told:#}") };
     assert_eq!((&source["address"], &source["user_agent"]), (&json!("127.0.0.2"), &json!("thief/1.0")));
@@ -125,8 +132,7 @@ fn given_a_leaked_key_that_manages_keys_when_traced_then_the_keys_it_made_are_to
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let (id, secret) = (text(&owner["key"]["id"]), text(&owner["secret"]));
     assert_eq!(steal(&stand, &secret, "POST", "/keys/v1/api-keys", r#"{"name":"back door"}"#), 201);
-    written(&stand, &stand.admin, &id);
-    let told = read(&stand.operate(&["trace", &id, "--json"]).out);
+    let told = written(&stand, &id, &["trace", &id, "--json"], |told| told["changes"][0]["route"].is_string());
     let made = text(&told["audit_events"][0]["target"]);
     assert_eq!(
         (&told["audit_events"][0]["action"], told["audit_events"].as_array().unwrap().len()),

@@ -2,6 +2,7 @@
 
 use crate::{
     contract::http::{Request, json},
+    eventually::eventually,
     stand::{Key, Stand},
 };
 
@@ -94,7 +95,7 @@ fn given_a_key_that_was_used_when_its_usage_is_asked_for_then_every_request_is_c
         let usage = stand.read(&format!("api-keys/{}/usage", key.id));
         ["ok", "refused"].map(|name| usage[name].as_u64().unwrap())
     };
-    assert_eq!([counted(&busy), counted(&idle)], [[3, 1], [0, 0]]);
+    eventually(&[[3, 1], [0, 0]], || [counted(&busy), counted(&idle)]);
     let all = stand.read("usage");
     assert!(all["ok"].as_u64().unwrap() >= 3 && all["refused"] == 1, "{all}");
 }

@@ -21,6 +21,8 @@ const BOUNDS: contract::patience::Bounds = contract::patience::Bounds { http1: t
 mod chromium;
 #[path = "../../../../tests/contract/mod.rs"]
 mod contract;
+#[path = "../../../../tests/contract/eventually.rs"]
+mod eventually;
 #[path = "../../../../tests/contract/database.rs"]
 #[expect(dead_code, reason = "the quickstarts use the rest")]
 mod keys;
