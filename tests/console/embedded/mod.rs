@@ -5,10 +5,10 @@ mod host;
 mod seed;
 mod told;
 
-use std::env;
+use std::{env, time::Duration};
 
 use apikey_core::{KeyFormat, scopes};
-use apikey_manager::{KeyManager, MemoryStore};
+use apikey_manager::{KeyManager, MemoryStore, ReadSettings};
 use tokio::{sync::oneshot, task::spawn_blocking};
 
 use crate::chromium;
@@ -24,10 +24,17 @@ scopes! {
     }
 }
 
+/// Reads wait for longer than a busy machine stands still: a screen that asks for several things at once, and is answered
+/// with 429, is not what these tests are about.
+fn reads() -> ReadSettings {
+    ReadSettings::new().patience(Duration::from_secs(15))
+}
+
 async fn keys() -> (KeyManager, MemoryStore) {
     let store = MemoryStore::new();
     let format = KeyFormat::builder("acme").environment("live").environment("test").build().unwrap();
-    let keys = KeyManager::builder(store.clone()).format(format).catalog(Files::catalog()).build().unwrap();
+    let keys = KeyManager::builder(store.clone()).format(format).catalog(Files::catalog()).reads(reads());
+    let keys = keys.build().unwrap();
     seed::seed_usage(&keys, &store).await;
     (keys, store)
 }

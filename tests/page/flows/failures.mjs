@@ -7,12 +7,17 @@ test(
   "a slow API is waited for, and a failing one can be asked again",
   async (visit) => {
     const page = await visit.signIn();
+    let answer = () => {};
+    const isSeen = new Promise((resolve) => {
+      answer = () => resolve(null);
+    });
     await page.route("**/v1/limits", async (route) => {
-      await new Promise((resolve) => setTimeout(resolve, 700));
+      await isSeen;
       await route.continue();
     });
     await page.getByRole("link", { name: "Create key" }).click();
     await page.getByText("Loading…").waitFor();
+    answer();
     await page.getByLabel("Name", { exact: true }).waitFor();
     await page.unroute("**/v1/limits");
     const problem = {

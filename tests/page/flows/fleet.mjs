@@ -28,6 +28,8 @@ test(
     await shared(page, "**/v1/api-keys/*/enable", 3);
     await page.getByRole("button", { name: "Enable" }).click();
     await said.getByText(/^The key was enabled\. It holds on all 3 processes\.$/).waitFor();
+    // The screen is drawn anew, and a click on what it replaces would be lost.
+    await page.getByRole("button", { name: "Disable" }).waitFor();
     await shared(page, "**/v1/api-keys/*/revoke", 3, ["0a0a", "0b0b"]);
     await page.getByRole("button", { name: "Revoke…" }).click();
     await page.getByLabel("Reason").fill("a test");

@@ -47,10 +47,16 @@ test("a key's whole life", async (visit) => {
   await page.getByRole("button", { name: "Disable" }).waitFor();
   assert.equal(await visit.status(second), 200);
 
+  // A click on what the next screen replaces would be lost.
+  const heading = () => page.getByRole("heading", { name: "life of a key" }).elementHandle();
+  const original = await heading();
   await page.getByRole("button", { name: "Duplicate" }).click();
   const copy = await takeSecret(page);
   assert.equal(await visit.status(copy), 200);
+  await original.waitForElementState("hidden");
+  const copied = await heading();
   await page.goBack();
+  await copied.waitForElementState("hidden");
 
   await page.getByRole("button", { name: "Revoke…" }).click();
   await page.getByLabel("Reason").fill("not needed any more");

@@ -67,11 +67,11 @@ test("keys are found by environment, service account and creator", async (visit)
 test("revoked and expired keys stay findable", async (visit) => {
   const { key } = await visit.issue("over: revoked");
   await visit.api("POST", `api-keys/${key.id}/revoke`, { reason: "a test" });
-  const expires_at = new Date(Date.now() + 1_000).toISOString();
+  const expires_at = new Date(Date.now() + 5_000).toISOString();
   const { key: short } = await visit.api("POST", "api-keys", { name: "over: expired", expires_at });
   const page = await visit.signIn("#/keys?q=over");
   for (let attempt = 0; (await visit.api("GET", `api-keys/${short.id}`)).status !== "expired"; attempt += 1) {
-    assert.ok(attempt < 40, "it never expires");
+    assert.ok(attempt < 120, "it never expires");
     await page.waitForTimeout(250);
   }
   for (const [status, other] of [
