@@ -40,7 +40,7 @@ impl WebhookSender for Receivers {
 
 fn builder(store: &MemoryStore) -> KeyManagerBuilder {
     let format = KeyFormat::builder("acme").environment("live").build().unwrap();
-    KeyManager::builder(store.clone()).format(format).webhooks(Receivers)
+    KeyManager::builder(store.clone()).format(format).webhooks(Receivers).reads(super::reads())
 }
 
 /// A manager of the same keys as it was some time ago.
@@ -50,8 +50,25 @@ fn before(store: &MemoryStore, ago: Duration) -> KeyManager {
     builder(store).clock(clock).build().unwrap()
 }
 
+/// Returns the last hour whose counts are surely written, in which a spike is found.
+fn last_written() -> Timestamp {
+    let written = Timestamp::now().saturating_sub(Duration::from_secs(60)).as_millis() / 3_600_000 * 3_600_000;
+    Timestamp::from_millis(written).unwrap().saturating_sub(HOUR)
+}
+
 /// The organization once everything was found: the open alerts, and the delivery that was given up.
 pub(super) async fn keys() -> KeyManager {
+    loop {
+        let last = last_written();
+        if let Some(keys) = found_with_spike_in(last).await {
+            return keys;
+        }
+        // A spike that nobody has found before the next hour is found no more.
+        assert_ne!(last, last_written(), "not everything is found");
+    }
+}
+
+async fn found_with_spike_in(last: Timestamp) -> Option<KeyManager> {
     let store = MemoryStore::new();
     let host = Actor::host("seed", OrganizationId::new("acme").unwrap()).unwrap();
     let old = before(&store, 97 * DAY + HOUR);
@@ -61,9 +78,6 @@ pub(super) async fn keys() -> KeyManager {
     let old = before(&store, 97 * DAY);
     let ci = old.issue(&host, NewKey::new("ci").scopes(["keys:read"])).await.unwrap();
     let ci = old.get(&host, ci.id()).await.unwrap();
-    // The last hour whose counts are surely written.
-    let written = Timestamp::now().saturating_sub(Duration::from_secs(60)).as_millis() / 3_600_000 * 3_600_000;
-    let last = Timestamp::from_millis(written).unwrap().saturating_sub(HOUR);
     let rows = (0..8 * 24).rev().map(|back| {
         let hour = last.saturating_sub(back * HOUR);
         UsageRow {
@@ -85,8 +99,7 @@ pub(super) async fn keys() -> KeyManager {
     let webhook = lately.create_webhook(&host, webhook).await.unwrap();
     lately.issue(&host, NewKey::new("moved")).await.unwrap();
     let keys = builder(&store).sweep_interval(Duration::from_secs(1)).build().unwrap();
-    timeout(Duration::from_secs(60), found(&keys, &host, &webhook.id)).await.expect("everything is found");
-    keys
+    timeout(Duration::from_secs(60), found(&keys, &host, &webhook.id)).await.ok().map(|()| keys)
 }
 
 /// Returns once the alerts are written and the delivery is given up.
