@@ -1,9 +1,15 @@
 //! Only the first start shows a key.
 
-use std::{collections::HashSet, fs, net::TcpListener};
+use std::{
+    collections::HashSet,
+    fs,
+    net::TcpListener,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
-    http::Request,
+    http::{PATIENCE, Request},
     service::{Folder, Service},
 };
 use crate::API;
@@ -107,7 +113,15 @@ fn given_a_terminal_and_a_log_of_standard_output_when_started_first_then_the_key
     let service = at_terminal(&folder, &format!("{} | tee log", crate::BINARY));
     let key = service.key.as_deref().unwrap();
     assert_eq!(service.send(&Request::new("GET", API.list.0).bearer(key)).status, 200);
-    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    // `tee` may print a line before it writes it.
+    let begun = Instant::now();
+    let log = loop {
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        if log.contains("listening") || begun.elapsed() > PATIENCE {
+            break log;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
     assert!(log.contains("listening") && !log.contains(key), "{log}");
 }
 

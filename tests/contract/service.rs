@@ -7,11 +7,15 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
 
 use super::http::{Answer, PATIENCE, Request};
+
+/// Longer than a start takes among others, on a busy machine.
+const STARTS: Duration = Duration::from_secs(120);
 
 /// A working directory, initially empty.
 pub(crate) struct Folder(TempDir);
@@ -75,7 +79,7 @@ impl Launch {
     pub(crate) fn ready(self) -> Service {
         let (mut key, mut page) = (None, None);
         loop {
-            let Ok(line) = self.out.recv_timeout(PATIENCE) else {
+            let Ok(line) = self.out.recv_timeout(STARTS) else {
                 panic!("it doesn't listen: {:?}", self.end());
             };
             if let Some(address) = line.strip_prefix("listening on http://") {

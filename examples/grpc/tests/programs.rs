@@ -7,12 +7,17 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::mpsc::channel,
+    thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
 
 use crate::contract::patience::{CLIENT_TIMEOUT, HTTP2_HALF, assert_cut_off};
 
+/// Longer than a start takes, so that a test fails instead of hanging.
+const STARTS: Duration = Duration::from_secs(120);
 const README: &str = include_str!("../README.md");
 
 #[path = "../../../tests/contract"]
@@ -45,10 +50,12 @@ impl Server {
             .envs(settings.iter().copied())
             .stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
         let mut server = Server { process, address: String::new(), first_key: None };
         while server.address.is_empty() {
-            let line = lines.next().expect("it doesn't listen").unwrap();
+            let line = lines.recv_timeout(STARTS).expect("it doesn't listen");
             if let Some(address) = line.strip_prefix("listening on ") {
                 server.address = address.to_owned();
             } else {

@@ -60,7 +60,7 @@ fn given_a_key_with_an_end_when_it_has_come_then_it_is_refused() {
     let status = |key: &Issued| stand.status(&key.secret, "/revocation-list");
     assert_eq!([status(&key), status(&forever)], [200, 200]);
 
-    let end = in_seconds(2);
+    let end = in_seconds(10);
     let shorter = json!({"expires_at": text(end)});
     expect(200, &stand.tell(&stand.admin, "PATCH", &format!("/keys/v1/api-keys/{}", key.id), &shorter));
     while status(&key) == 200 {

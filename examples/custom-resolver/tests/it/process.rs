@@ -1,16 +1,23 @@
 //! The two programs as processes. Each is killed, by its id, on drop.
 
 use std::{
-    io::{BufRead, BufReader, Lines},
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
 };
 
 use crate::contract::http::{Request, json};
 
+/// Longer than a start takes, so that a test fails instead of hanging.
+const STARTS: Duration = Duration::from_secs(120);
+
 pub(crate) struct Process {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    /// Keeps its standard output open.
+    lines: Receiver<String>,
     /// `http://…`
     pub(crate) url: String,
     /// The operator's key and the service's, if this start created them.
@@ -49,10 +56,12 @@ impl Process {
 
     fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
         let mut process = Process { child, lines, url: String::new(), keys: Vec::new() };
         while process.url.is_empty() {
-            let line = process.lines.next().expect("it doesn't listen").unwrap();
+            let line = process.lines.recv_timeout(STARTS).expect("it doesn't listen");
             if let Some(url) = line.strip_prefix("listening on ") {
                 process.url = url.to_owned();
             } else {
