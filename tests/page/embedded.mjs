@@ -194,6 +194,8 @@ test(
     await page.getByText("99+").first().waitFor();
     await measured("usage", "#/usage", page.getByText("Longest lifetime"));
     await page.goto(`${visit.service.page}#/keys`);
+    // The screen before has such a button, too.
+    await page.getByRole("link", { name: "Older keys" }).waitFor({ timeout: LONG_MS });
     await page.getByRole("button", { name: "Export…" }).click();
     await page.getByText("10,000 rows.").waitFor({ timeout: LONG_MS });
     const download = page.waitForEvent("download");
