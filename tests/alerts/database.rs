@@ -42,7 +42,7 @@ impl Database {
     }
 
     pub(crate) async fn store(&self) -> SqlStore {
-        SqlStore::connect(&self.url).await.unwrap()
+        support::patiently(|| SqlStore::connect(&self.url)).await
     }
 
     /// Issues a key for the management API, and returns its secret.

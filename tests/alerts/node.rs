@@ -16,7 +16,7 @@ use apikey_sqlx::SqlStore;
 use apikey_webhooks::Webhooks;
 use axum::Router;
 use serde_json::Value;
-use support::{ready, wire::exchange};
+use support::{patiently, ready, wire::exchange};
 use tokio::net::TcpListener;
 
 use crate::database::{Database, format};
@@ -100,7 +100,7 @@ async fn the_process_that_is_killed() {
         .time_limit(millis(PATIENCE))
         .build()
         .unwrap();
-    let builder = KeyManager::builder(SqlStore::connect(&url).await.unwrap())
+    let builder = KeyManager::builder(patiently(|| SqlStore::connect(&url)).await)
         .format(format())
         .sweep_interval(millis(SWEEP))
         .webhooks(webhooks);

@@ -16,7 +16,10 @@ use apikey_testkit::PrivatePostgres;
 use axum::{Router, routing::get};
 use axum_apikey::ApiKeyLayer;
 use serde_json::Value;
-use support::wire::{Answer, exchange};
+use support::{
+    patiently,
+    wire::{Answer, exchange},
+};
 use tokio::sync::oneshot;
 
 scopes! {
@@ -95,7 +98,7 @@ async fn test_on(
             None => return,
         },
     };
-    let store = SqlStore::connect(&url).await.unwrap();
+    let store = patiently(|| SqlStore::connect(&url)).await;
     test(Stand::start(server, store.clone(), configure).await).await;
     store.close().await;
 }

@@ -13,7 +13,7 @@ use std::{
 use apikey_manager::{KeyStore, OrganizationId};
 use apikey_sqlx::SqlOptions;
 use apikey_testkit::PrivatePostgres;
-use support::wire::Answer;
+use support::{patiently, wire::Answer};
 use tokio::{
     sync::Mutex,
     time::{sleep, timeout},
@@ -171,7 +171,7 @@ async fn given_a_hundred_who_read_a_file_when_keys_are_verified_and_revoked_then
     for server in [Server::Axum, Server::Actix] {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("keys.db").display());
-        let store = options().connect(&url).await.unwrap();
+        let store = patiently(async || options().connect(&url).await).await;
         sqlx::raw_sql(SLOW).execute(&sqlx::SqlitePool::connect(&url).await.unwrap()).await.unwrap();
         assert_goes_on(server, store).await;
     }
@@ -183,7 +183,7 @@ async fn given_a_hundred_who_read_a_server_when_keys_are_verified_and_revoked_th
     let _crowd = CROWD.lock().await;
     for server in [Server::Axum, Server::Actix] {
         let url = postgres.create_database();
-        let store = options().connect(&url).await.unwrap();
+        let store = patiently(async || options().connect(&url).await).await;
         // Sums of usage and lists of activity take the longest allowed time.
         let mut session = postgres.session(&url);
         session.run("BEGIN; LOCK TABLE apikey_usage, apikey_activity IN ACCESS EXCLUSIVE MODE");

@@ -9,6 +9,7 @@ use std::{
 
 use apikey_manager::{Actor, KeyManager, KeyStore, NewKey, OrganizationId};
 use apikey_sqlx::SqlStore;
+use support::patiently;
 use tokio::{
     io::AsyncBufReadExt,
     sync::{OwnedMutexGuard, watch},
@@ -183,7 +184,8 @@ impl Fleet {
 
     /// Returns `true` if there is a row of this process.
     pub(crate) async fn has_row(&self, id: &str) -> bool {
-        let store = SqlStore::connect(&self.direct).await.unwrap();
+        let url = self.direct.as_str();
+        let store = patiently(|| SqlStore::connect(url)).await;
         let (_, rows) = store.fleet().nodes().await.unwrap();
         store.close().await;
         rows.iter().any(|row| format!("{:032x}", row.id.get()) == id)
@@ -275,7 +277,7 @@ impl Fleet {
 
 /// Issues a key for the management API, and returns its secret.
 async fn admin(url: &str) -> String {
-    let store = SqlStore::connect(url).await.unwrap();
+    let store = patiently(|| SqlStore::connect(url)).await;
     let keys = KeyManager::builder(store).format(format()).without_requests().build().unwrap();
     let host = Actor::host("test", OrganizationId::new("acme").unwrap()).unwrap();
     let issued = keys.issue(&host, NewKey::new("admin").scopes(["*"])).await.unwrap();

@@ -14,4 +14,4 @@ pub mod store;
 pub mod table;
 pub mod wire;
 
-pub use self::ready::ready;
+pub use self::ready::{patiently, ready};

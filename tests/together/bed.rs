@@ -9,7 +9,7 @@ use apikey_core::{
 use apikey_manager::{Actor, IssuedKey, KeyManager, KeyManagerBuilder, NewKey, OrganizationId, Receipt, Receipts};
 use apikey_sqlx::SqlStore;
 use apikey_testkit::{PgBouncer, PrivatePostgres};
-use support::ready;
+use support::{patiently, ready};
 use tempfile::TempDir;
 
 /// Longer than anything takes, so that a test fails instead of hanging.
@@ -52,7 +52,7 @@ impl Bed {
 
     /// Another process would do the same.
     pub(crate) async fn store(&self) -> SqlStore {
-        SqlStore::connect(&self.url).await.unwrap()
+        patiently(|| SqlStore::connect(&self.url)).await
     }
 
     pub(crate) async fn builder(&self) -> KeyManagerBuilder {

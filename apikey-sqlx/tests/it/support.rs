@@ -1,6 +1,10 @@
 //! Stores and records for the tests.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use apikey_conformance::Fixture;
 use apikey_core::{KeyDigest, KeyId, Timestamp};
@@ -33,11 +37,18 @@ impl Place {
     }
 
     pub(crate) async fn open(&self) -> SqlStore {
-        SqlStore::connect(&self.url).await.unwrap()
+        self.open_with(SqlOptions::new()).await
     }
 
     pub(crate) async fn open_with(&self, options: SqlOptions) -> SqlStore {
-        options.connect(&self.url).await.unwrap()
+        // A busy machine may take longer than the three seconds that a connection may take.
+        let begun = Instant::now();
+        loop {
+            match options.connect(&self.url).await {
+                Ok(store) => return store,
+                Err(error) => assert!(begun.elapsed() < Duration::from_secs(30), "{error}"),
+            }
+        }
     }
 
     /// Runs statements outside the store.
