@@ -229,6 +229,11 @@ impl Fleet {
     /// Ends the load, and demands that every process, now that no fault is left, refuses every ended key and lets every other
     /// one in.
     pub(crate) async fn finish(self: Arc<Self>) {
+        // In a short run on a busy machine, the load may not have come to everything yet.
+        let begun = Instant::now();
+        while !self.oracle.has_asked() && begun.elapsed() < RECOVERY * 2 {
+            sleep(BETWEEN_PROBES * 5).await;
+        }
         self.stopped.send_replace(true);
         let mut load = self.load.lock().await;
         while let Some(ended) = load.join_next().await {

@@ -220,6 +220,13 @@ impl Oracle {
         !(is_first && self.has_problems())
     }
 
+    /// Returns `true` if there was something of each kind that is judged.
+    pub(crate) fn has_asked(&self) -> bool {
+        let Counts { of_ended, of_live, streams, .. } = &self.counts;
+        ![of_ended, of_live, streams].iter().any(|count| count.load(Relaxed) == 0)
+            && !self.receipts.lock().unwrap().is_empty()
+    }
+
     /// Prints what was going on if nobody has asked for a verdict, because the test was given up.
     fn tell_of_the_unfinished(&self) {
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,7 +268,7 @@ impl Oracle {
             count(named),
         );
         println!("{report}");
-        if [of_ended, of_live, streams].map(count).contains(&0) || receipts.is_empty() {
+        if !self.has_asked() {
             self.report("nothing was asked");
         }
         let problems = self.problems.lock().unwrap();
