@@ -1,14 +1,14 @@
 //! Delivers what is in the outbox, to the host's handler and to webhooks. Changes never wait for it.
 //!
 //! Every process with a receiver claims deliveries that are due, each for a little longer than an attempt may take. If it
-//! dies, the claim ends and another process makes the attempt again. A webhook gets a few deliveries at a time, so that a
-//! slow one holds up no other, and the host's handler gets one after another.
+//! dies, the claim ends and another process makes the attempt again. A webhook gets a few deliveries at a time, and all that
+//! are slow share half of the places, so that they hold up no other. The host's handler gets one after another.
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     panic::AssertUnwindSafe,
     sync::{
@@ -39,6 +39,10 @@ const LOOKS_EVERY: Duration = Duration::from_secs(1);
 const MOST: usize = 256;
 /// The most deliveries under way to one webhook.
 const MOST_TO_ONE: usize = 4;
+/// The most deliveries under way to all webhooks together that are slow.
+const MOST_TO_SLOW: usize = MOST / 2;
+/// A webhook is slow if its last attempt took longer, or failed.
+const SLOW: Duration = Duration::from_secs(1);
 /// The longest time that the host's handler may take for one alert.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How much longer than an attempt a claim lasts.
@@ -117,6 +121,13 @@ impl fmt::Debug for Courier {
     }
 }
 
+/// How an attempt ended.
+struct Ended {
+    receiver: Receiver,
+    claim: String,
+    was_slow: bool,
+}
+
 struct Round {
     store: Arc<dyn KeyStore>,
     clock: Clock,
@@ -125,7 +136,9 @@ struct Round {
     claims: AtomicU64,
     /// The number of deliveries under way to each receiver.
     busy: HashMap<Receiver, usize>,
-    under_way: JoinSet<(Receiver, String)>,
+    /// The webhooks that are slow, as far as this process knows.
+    slow: HashSet<Receiver>,
+    under_way: JoinSet<Ended>,
     /// The claims of what is under way, with their numbers of deliveries.
     held: HashMap<String, usize>,
 }
@@ -135,8 +148,8 @@ impl Round {
         // The name only has to differ from other processes'.
         let now = clock.wall();
         let name = KeyId::generate(now).map_or_else(|_| format!("at_{}", now.as_millis()), |id| id.to_string());
-        let (busy, under_way, held) = (HashMap::new(), JoinSet::new(), HashMap::new());
-        Round { store, clock, outlets, name, claims: AtomicU64::new(0), busy, under_way, held }
+        let (busy, slow, under_way, held) = (HashMap::new(), HashSet::new(), JoinSet::new(), HashMap::new());
+        Round { store, clock, outlets, name, claims: AtomicU64::new(0), busy, slow, under_way, held }
     }
 
     async fn run(mut self, wake: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
@@ -180,10 +193,15 @@ impl Round {
         }
     }
 
-    fn has_ended(&mut self, done: Option<(Receiver, String)>) {
-        let Some((receiver, claim)) = done else { return };
+    fn has_ended(&mut self, done: Option<Ended>) {
+        let Some(Ended { receiver, claim, was_slow }) = done else { return };
         for_one_less(&mut self.busy, &receiver);
         for_one_less(&mut self.held, &claim);
+        if was_slow {
+            self.slow.insert(receiver);
+        } else {
+            self.slow.remove(&receiver);
+        }
     }
 
     /// Claims what is due and begins to deliver it. Returns `true` if there was any.
@@ -208,7 +226,11 @@ impl Round {
                 }
                 for claimed in all {
                     let (sender, clock, work) = (Arc::clone(&sender), self.clock.clone(), claimed.1.clone());
-                    self.begin(claimed, async move { send(&*sender, &work, clock.wall()).await });
+                    self.begin(claimed, async move {
+                        // The sender has a time limit itself; one that hangs all the same would keep its place for ever.
+                        let sent = timeout(sender.patience() + LEEWAY, send(&*sender, &work, clock.wall()));
+                        sent.await.unwrap_or_else(|_| WebhookAnswer::failed("the sender took too long"))
+                    });
                 }
                 began = true;
             }
@@ -227,8 +249,10 @@ impl Round {
         }
         let by = format!("{}_{}", self.name, self.claims.fetch_add(1, Ordering::Relaxed));
         let now = self.clock.wall();
-        let busy = self.busy.iter().filter(|(_, count)| **count >= MOST_TO_ONE);
-        let except = busy.map(|(receiver, _)| receiver.clone()).collect();
+        let to_slow: usize = self.slow.iter().filter_map(|receiver| self.busy.get(receiver)).sum();
+        let slow = self.slow.iter().filter(|_| to_slow >= MOST_TO_SLOW);
+        let busy = self.busy.iter().filter(|(_, count)| **count >= MOST_TO_ONE).map(|(receiver, _)| receiver);
+        let except = slow.chain(busy).cloned().collect();
         let claim = Claim { by: by.clone(), now, until: now + patience + LEEWAY, for_host, except, limit };
         Ok(self.store.alerts().claim(&claim).await?.into_iter().map(|claimed| (by.clone(), claimed)).collect())
     }
@@ -239,10 +263,12 @@ impl Round {
         *self.busy.entry(receiver.clone()).or_default() += 1;
         *self.held.entry(by.clone()).or_default() += 1;
         self.under_way.spawn(async move {
+            let began = Instant::now();
             let answer = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(answer) => answer,
                 Err(_) => WebhookAnswer::failed("the receiver panicked"),
             };
+            let was_slow = !answer.is_accepted() || began.elapsed() > SLOW;
             let settled = delivery.after(answer, clock.wall());
             if !settled.answer.is_accepted() {
                 let (error, status) = (settled.answer.error.as_deref(), settled.answer.status);
@@ -254,7 +280,7 @@ impl Round {
             if let Err(error) = store.alerts().settle(delivery.id, &by, &settled).await {
                 tracing::warn!(target: "apikey", error = &error as &dyn std::error::Error, "a delivery was not recorded");
             }
-            (receiver, by)
+            Ended { receiver, claim: by, was_slow }
         });
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// Answers as told, by address: a status, or never (0).
+/// Answers as told, by address: a status, or never (0), a panic (1), or too late (2).
 #[derive(Clone, Debug, Default)]
 struct Receivers {
     answers: Arc<Mutex<HashMap<String, u16>>>,
@@ -55,6 +55,10 @@ impl WebhookSender for Receivers {
         match status {
             0 => std::future::pending().await,
             1 => panic!("on request"),
+            2 => {
+                tokio::time::sleep(10 * SECOND).await;
+                WebhookAnswer::failed("too late")
+            }
             status => WebhookAnswer::status(status),
         }
     }
@@ -177,15 +181,15 @@ async fn given_a_receiver_that_fails_when_it_works_again_then_it_gets_the_same_m
         }
         world.wait().await;
         assert_eq!(world.receivers.got().len(), 1, "{status}");
-        if status == 0 {
-            // Its claim ends, and the attempt is made again.
-            world.receivers.answer("https://a.example", 503);
-            world.clock.advance(20 * SECOND);
+        for _ in 0..6 {
             world.wait().await;
-            assert_eq!(world.receivers.got().len(), 1);
         }
-        world.wait().await;
         assert_eq!(world.receivers.got().len(), 0, "not before it is due");
+        let error = world.deliveries(&webhook).await.remove(0).last_answer.and_then(|answer| answer.error);
+        assert_eq!(
+            error.as_deref(),
+            [None, None, Some("the sender took too long"), Some("the receiver panicked")][attempt]
+        );
         world.clock.advance(600 * SECOND);
     }
     world.receivers.answer("https://a.example", 200);
@@ -208,7 +212,7 @@ async fn given_a_receiver_that_never_answers_when_others_wait_then_they_get_thei
     for n in 0..300 {
         world.tell(&format!("key_{n}"), true).await;
     }
-    for _ in 0..40 {
+    for _ in 0..4 {
         world.wait().await;
     }
     let messages = world.receivers.got();
@@ -217,6 +221,38 @@ async fn given_a_receiver_that_never_answers_when_others_wait_then_they_get_thei
     assert_eq!(alive.len(), 300);
     assert_eq!(world.told.lock().unwrap().len(), 300);
     assert!(world.deliveries(&webhook).await.iter().all(|delivery| delivery.state == DeliveryState::Delivered));
+}
+
+#[tokio::test(start_paused = true)]
+async fn given_more_receivers_that_are_slow_than_there_are_places_for_when_others_wait_then_they_get_theirs_at_once() {
+    let world = World::new();
+    for n in 0..super::MOST_TO_SLOW + 32 {
+        let slow = format!("https://{n}.example");
+        world.webhook(&slow).await;
+        world.receivers.answer(&slow, 2);
+    }
+    let _courier = world.courier(false);
+    world.tell("before", false).await;
+    for _ in 0..10 {
+        world.wait().await;
+    }
+    let url = "https://a.example";
+    world.webhook(url).await;
+    world.receivers.got();
+    for n in 0..5 {
+        world.tell(&format!("key_{n}"), false).await;
+    }
+    world.wait().await;
+    let (alive, slow): (Vec<_>, Vec<_>) = world.receivers.got().into_iter().partition(|message| message.url == url);
+    assert_eq!(alive.len(), 5);
+    assert!((super::MOST_TO_SLOW..super::MOST_TO_SLOW + super::MOST_TO_ONE).contains(&slow.len()), "{}", slow.len());
+    world.receivers.answer("https://0.example", 204);
+    for _ in 0..30 {
+        world.wait().await;
+    }
+    let got = world.receivers.got();
+    let revived = got.iter().filter(|message| message.url == "https://0.example").count();
+    assert_eq!(revived, 4, "one that answers again gets what waits for it");
 }
 
 #[tokio::test(start_paused = true)]
