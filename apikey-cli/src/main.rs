@@ -5,7 +5,7 @@ use std::{io, process::ExitCode};
 use anyhow::Context;
 use apikey_cli::KeysCommand;
 use apikey_core::OrganizationId;
-use apikey_manager::{BuildError, KeyManager, Retention};
+use apikey_manager::{BuildError, KeyManager};
 use apikey_sqlx::{Dialect, SqlOptions};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -86,9 +86,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 async fn open(url: &str, migrates: bool) -> anyhow::Result<KeyManager> {
     let store = SqlOptions::new().migrate(migrates).connect(url).await;
     let store = store.context("can't use the database (`apikey keys migrate` creates its tables)")?;
-    // A program that ends soon leaves pruning to the service, which knows how long it keeps what.
-    let retention = Retention::new().usage(None).activity(None).audit(None);
-    match KeyManager::builder(store).without_requests().retention(retention).from_env()?.build() {
+    match KeyManager::builder(store).without_requests().from_env()?.build() {
         Err(BuildError::NoFormat) => anyhow::bail!("API_KEY_PREFIX must be set as in the service"),
         keys => Ok(keys?),
     }

@@ -19,7 +19,10 @@ use std::{
 };
 
 use apikey_core::{BoxError, Clock, KeyId, OrganizationId, Timestamp};
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use serde_json::{Map, Value};
 use tokio::{
     sync::{Notify, watch},
@@ -155,7 +158,8 @@ impl Round {
     async fn run(mut self, wake: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
         let mut backoff = Backoff::default();
         while !*stopped.borrow() {
-            let pause = match self.begin_what_is_due().await {
+            let begun = AssertUnwindSafe(self.begin_what_is_due()).catch_unwind().await;
+            let pause = match begun.unwrap_or_else(|_| Err(StoreError::unknown("the store panicked"))) {
                 Ok(_) => {
                     backoff.reset();
                     LOOKS_EVERY
@@ -187,9 +191,8 @@ impl Round {
         };
         if tokio::time::timeout_at(ends, rest).await.is_err() {
             self.under_way.shutdown().await;
-            for claim in self.held.keys() {
-                let _ = timeout(LAST, self.store.alerts().release(claim)).await;
-            }
+            let release = self.held.keys().map(|claim| self.store.alerts().release(claim));
+            let _ = timeout(LAST, join_all(release)).await;
         }
     }
 
@@ -219,8 +222,9 @@ impl Round {
         if let Some(sender) = self.outlets.sender.clone() {
             loop {
                 // A claim takes few, and none of a receiver that has enough, so that one with many holds up no other.
-                let free = MOST.saturating_sub(self.under_way.len());
-                let all = self.claim(false, sender.patience(), free.min(MOST_TO_ONE)).await?;
+                let most_busy = self.busy.values().filter(|count| **count < MOST_TO_ONE).max().unwrap_or(&0);
+                let free = MOST.saturating_sub(self.under_way.len()).min(MOST_TO_ONE - most_busy);
+                let all = self.claim(false, sender.patience(), free).await?;
                 if all.is_empty() {
                     break;
                 }
@@ -277,7 +281,8 @@ impl Round {
                 tracing::warn!(target: "apikey", receiver, event, state, error, status, "an alert was not accepted");
             }
             // If this fails, the claim ends by itself, and the alert is delivered again.
-            if let Err(error) = store.alerts().settle(delivery.id, &by, &settled).await {
+            let settling = AssertUnwindSafe(store.alerts().settle(delivery.id, &by, &settled)).catch_unwind().await;
+            if let Err(error) = settling.unwrap_or_else(|_| Err(StoreError::unknown("the store panicked"))) {
                 tracing::warn!(target: "apikey", error = &error as &dyn std::error::Error, "a delivery was not recorded");
             }
             Ended { receiver, claim: by, was_slow }

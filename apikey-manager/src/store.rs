@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use crate::{
     account::ServiceAccount,
-    alerts::{AlertId, AlertSettings, DeliveryId, NewAlert, Webhook, WebhookId},
+    alerts::{Alert, AlertId, AlertSettings, Delivery, DeliveryId, NewAlert, Webhook, WebhookId},
     audit::AuditEvent,
     organization::{OrganizationRecord, Switched},
     query::{
@@ -199,8 +199,14 @@ pub trait Transaction: Send {
     /// Returns the organization's thresholds, if it has set any.
     async fn alert_settings(&mut self) -> Result<Option<AlertSettings>, StoreError>;
 
+    /// Returns an alert of the organization.
+    async fn alert(&mut self, id: AlertId) -> Result<Option<Alert>, StoreError>;
+
     /// Returns the organization's webhooks, oldest first.
     async fn webhooks(&mut self) -> Result<Vec<Webhook>, StoreError>;
+
+    /// Returns a delivery of the organization.
+    async fn delivery(&mut self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
 
     /// Returns what the organization remembers of a request.
     async fn remembered(&mut self, request: &str) -> Result<Option<Remembered>, StoreError>;

@@ -9,7 +9,7 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
@@ -31,7 +31,11 @@ use crate::{
 
 /// The marker's name.
 const MARKER: &str = "swept_until";
+/// The name of the marker which tells processes that serve no requests whether the host has a handler of alerts.
+pub(crate) const HAS_HANDLER: &str = "has_alert_handler";
 const PAGE: usize = 500;
+/// After so many organizations whose alerts can't be written, the rest is left to the next sweep.
+const MOST_FAILURES: usize = 5;
 /// The time after which an unrenewed claim of a sweep ends.
 const CLAIM: Duration = Duration::from_secs(300);
 /// How long it is news that a key has expired.
@@ -138,6 +142,10 @@ impl Sweep {
         let sweeper = Sweeper::new(store, clock, settings, courier);
         let task = tokio::spawn(async move {
             loop {
+                if let Err(error) = sweeper.announce().await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(target: "apikey", error, "commands were not told whether there is a handler of alerts");
+                }
                 tokio::time::sleep(sweeper.pause()).await;
                 let swept = AssertUnwindSafe(sweeper.sweep()).catch_unwind().await;
                 match swept.unwrap_or_else(|_| Err(StoreError::unknown("the sweep panicked"))) {
@@ -223,23 +231,38 @@ impl Sweeper {
         if !claim.renew().await? {
             return Ok(false);
         }
-        if !self.write_what_is_due(&mut claim, now).await? {
+        let written = self.write_what_is_due(&mut claim, now).await;
+        if let Ok(false) = written {
             return Ok(false);
         }
+        // Old data is deleted even where alerts can't be written.
         self.store.prune(&self.settings.retention.prune(now), now).await?;
+        written?;
         claim.finish(now).await
     }
 
-    /// Writes what is due and not in the log. Returns `false` if the claim was lost.
+    /// Lets processes that serve no requests know whether the host has a handler of alerts.
+    async fn announce(&self) -> Result<(), StoreError> {
+        let has_handler = self.courier.outlets().host.is_some().to_string();
+        let known = self.store.marker(HAS_HANDLER).await?;
+        if known.as_deref().unwrap_or("false") != has_handler {
+            self.store.advance_marker(HAS_HANDLER, known.as_deref(), &has_handler).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is due and not in the log. Returns `false` if the claim was lost. An organization whose alerts can't be
+    /// written holds up no other; its error is returned in the end.
     async fn write_what_is_due(&self, claim: &mut Claim<'_>, now: Timestamp) -> Result<bool, StoreError> {
         // Hours are compared once: in the first sweep after their counts have been written.
         let compares = last_written_hour(now).1 > claim.until;
         let mut thresholds = HashMap::new();
         let mut after = None;
+        let mut failures = Vec::new();
         loop {
             let keys = self.store.scan(after.as_ref(), PAGE).await?;
             let Some(last) = keys.last() else {
-                return Ok(true);
+                return failures.pop().map_or(Ok(true), Err);
             };
             after = Some(last.id.clone());
             self.load_thresholds(&mut thresholds, &keys).await?;
@@ -264,7 +287,10 @@ impl Sweeper {
                     alert
                 }));
             }
-            self.write(alerts).await?;
+            self.write(alerts, &mut failures).await?;
+            if failures.len() >= MOST_FAILURES {
+                return failures.pop().map_or(Ok(true), Err);
+            }
             if !claim.keep().await? {
                 return Ok(false);
             }
@@ -291,18 +317,39 @@ impl Sweeper {
     }
 
     /// Writes those alerts that the log doesn't have, an organization's at a time.
-    async fn write(&self, alerts: Vec<NewAlert>) -> Result<(), StoreError> {
+    async fn write(&self, alerts: Vec<NewAlert>, failures: &mut Vec<StoreError>) -> Result<(), StoreError> {
         if alerts.is_empty() {
             return Ok(());
         }
         let references: Vec<_> = alerts.iter().map(|alert| alert.reference.clone()).collect();
         let known: HashSet<_> = self.store.alerts().known_alerts(&references).await?.into_iter().collect();
-        let mut of: BTreeMap<OrganizationId, Vec<Change>> = BTreeMap::new();
+        let mut of: BTreeMap<OrganizationId, Vec<NewAlert>> = BTreeMap::new();
         for alert in alerts.into_iter().filter(|alert| !known.contains(&alert.reference)) {
-            of.entry(alert.organization().clone()).or_default().push(Change::Alert(Box::new(alert)));
+            of.entry(alert.organization().clone()).or_default().push(alert);
         }
-        for (organization, changes) in of {
-            let transaction = self.store.begin(&organization).await?;
+        for (organization, alerts) in of {
+            if let Err(error) = self.write_of(&organization, alerts).await {
+                let (organization, told) = (organization.as_str(), &error as &dyn std::error::Error);
+                tracing::warn!(target: "apikey", organization, error = told, "alerts were not written");
+                failures.push(error);
+                if failures.len() >= MOST_FAILURES {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes an organization's alerts of keys that have not changed since they were read: what a change has settled, or
+    /// the key that it has deleted, is not told of any more.
+    async fn write_of(&self, organization: &OrganizationId, mut alerts: Vec<NewAlert>) -> Result<(), StoreError> {
+        let mut transaction = self.store.begin(organization).await?;
+        let ids: BTreeSet<_> = alerts.iter().map(|alert| alert.event.key().id.clone()).collect();
+        let heads = transaction.heads(&ids.into_iter().collect::<Vec<_>>()).await?;
+        let versions: HashMap<_, _> = heads.into_iter().map(|head| (head.id, head.version)).collect();
+        alerts.retain(|alert| versions.get(&alert.event.key().id) == Some(&alert.event.key().version));
+        if !alerts.is_empty() {
+            let changes = alerts.into_iter().map(|alert| Change::Alert(Box::new(alert))).collect();
             transaction.commit(Changes { changes, ..Changes::default() }).await?;
             self.courier.wake();
         }

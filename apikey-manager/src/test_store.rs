@@ -49,6 +49,8 @@ pub(crate) struct TestStore {
     pub(crate) pruned: Arc<Mutex<Vec<Prune>>>,
     /// A write lock on it blocks all reads.
     pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
+    /// The organizations that no transaction can begin for.
+    pub(crate) locked: Arc<Mutex<Vec<OrganizationId>>>,
     /// The number of health checks.
     pub(crate) checks: Arc<AtomicUsize>,
 }
@@ -93,6 +95,9 @@ impl KeyStore for TestStore {
     }
 
     async fn begin(&self, organization: &OrganizationId) -> Result<Box<dyn Transaction>, StoreError> {
+        if self.locked.lock().unwrap().contains(organization) {
+            return Err(StoreError::unavailable("locked"));
+        }
         self.memory.begin(organization).await
     }
 

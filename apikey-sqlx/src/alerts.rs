@@ -1,14 +1,15 @@
 //! Alerts, webhooks and deliveries as rows.
 
-use apikey_core::OrganizationId;
+use apikey_core::{OrganizationId, Timestamp};
 use apikey_manager::{
-    Alert, AlertId, AlertSettings, Delivery, DeliveryId, Receiver, StoreError, Webhook, WebhookAnswer, WebhookSecret,
+    Alert, AlertId, AlertSettings, Cursor, Delivery, DeliveryId, Receiver, StoreError, Webhook, WebhookAnswer,
+    WebhookSecret,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     query::{Names, Query, Value},
-    row::{Row, corrupt},
+    row::{Batch, Row, corrupt},
 };
 
 /// The columns of an alert, from a table `a`, named apart from those of a delivery and a webhook.
@@ -21,8 +22,9 @@ pub(crate) const WEBHOOK: &str = "w.id AS webhook, w.organization AS webhook_org
     w.disabled, w.secret, w.previous_secret, w.previous_ends_at, w.created_at AS webhook_created_at, w.created_by, \
     w.version";
 
-pub(crate) fn number(number: u64) -> Result<i64, StoreError> {
-    i64::try_from(number).map_err(|_| corrupt("a number that is too large"))
+/// Returns the number of an id as it is stored. None is greater: see [`AlertId`]'s parsing.
+pub(crate) fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
@@ -49,7 +51,9 @@ pub(crate) fn settings<'n>(names: &'n Names, organizations: &[OrganizationId]) -
 }
 
 pub(crate) fn read_settings(rows: &[Row]) -> Result<Vec<(OrganizationId, AlertSettings)>, StoreError> {
-    rows.iter().map(|row| Ok((row.get("organization")?, from_json(row.get("settings")?)?))).collect()
+    let place = |row: &Row| Ok(Cursor { at: Timestamp::UNIX_EPOCH, id: row.get("organization")? });
+    let read = |row: &Row| Ok((row.get("organization")?, from_json(row.get("settings")?)?));
+    Ok(Batch::single(rows, place, read)?.items)
 }
 
 pub(crate) fn webhooks<'n>(names: &'n Names, organization: &OrganizationId) -> Query<'n> {
@@ -58,7 +62,18 @@ pub(crate) fn webhooks<'n>(names: &'n Names, organization: &OrganizationId) -> Q
 }
 
 pub(crate) fn read_webhooks(rows: &[Row]) -> Result<Vec<Webhook>, StoreError> {
-    rows.iter().map(read_webhook).collect()
+    let place = |row: &Row| Ok(Cursor { at: row.get("webhook_created_at")?, id: row.get("webhook")? });
+    Ok(Batch::single(rows, place, read_webhook)?.items)
+}
+
+pub(crate) fn read_alerts(rows: &[Row]) -> Result<Batch<Alert>, StoreError> {
+    let id = |row: &Row| Ok(AlertId::new(row.get("alert_number")?).to_string());
+    Batch::single(rows, |row| Ok(Cursor { at: row.get("alert_at")?, id: id(row)? }), read_alert)
+}
+
+pub(crate) fn read_deliveries(rows: &[Row]) -> Result<Batch<Delivery>, StoreError> {
+    let id = |row: &Row| Ok(DeliveryId::new(row.get("id")?).to_string());
+    Batch::single(rows, |row| Ok(Cursor { at: row.get("created_at")?, id: id(row)? }), read_delivery)
 }
 
 pub(crate) fn read_webhook(row: &Row) -> Result<Webhook, StoreError> {

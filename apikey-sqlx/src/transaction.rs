@@ -4,8 +4,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    ActorId, AlertSettings, Changes, Counts, KeyFilter, KeyHead, KeyRecord, OrganizationId, OrganizationRecord, Reach,
-    ReachQuery, Remembered, ServiceAccount, ServiceAccountId, StoreError, Transaction, Webhook,
+    ActorId, Alert, AlertId, AlertSettings, Changes, Counts, Delivery, DeliveryId, KeyFilter, KeyHead, KeyRecord,
+    OrganizationId, OrganizationRecord, Reach, ReachQuery, Remembered, ServiceAccount, ServiceAccountId, StoreError,
+    Transaction, Webhook,
 };
 use async_trait::async_trait;
 
@@ -154,6 +155,18 @@ impl Transaction for SqlTransaction {
         let query = alerts::settings(&self.database.names, std::slice::from_ref(&self.organization));
         let set = alerts::read_settings(&fetch(&mut self.change, query).await?)?;
         Ok(set.into_iter().map(|(_, settings)| settings).next())
+    }
+
+    async fn alert(&mut self, id: AlertId) -> Result<Option<Alert>, StoreError> {
+        let read = format!("SELECT {} FROM @alert a WHERE a.id = $1 AND a.organization = $2", alerts::ALERT);
+        let read = self.database.names.query(&read).bind(alerts::number(id.number())).bind(self.organization.as_str());
+        fetch(&mut self.change, read).await?.first().map(alerts::read_alert).transpose()
+    }
+
+    async fn delivery(&mut self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        let read = format!("SELECT {} FROM @delivery d WHERE d.id = $1 AND d.organization = $2", alerts::DELIVERY);
+        let read = self.database.names.query(&read).bind(alerts::number(id.number())).bind(self.organization.as_str());
+        fetch(&mut self.change, read).await?.first().map(alerts::read_delivery).transpose()
     }
 
     async fn webhooks(&mut self) -> Result<Vec<Webhook>, StoreError> {

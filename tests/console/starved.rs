@@ -93,6 +93,8 @@ async fn read(stand: Arc<Stand>, organization: String, number: usize, told: Arc<
             }
             status => panic!("{path}: {status}: {}", answer.body),
         }
+        // It is the store's connections that are to be busy, not this machine's processors.
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

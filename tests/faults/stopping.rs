@@ -11,10 +11,10 @@ use std::{
 use apikey_core::{KeyDigest, Timestamp};
 use apikey_fleet::{Beat, Mark, NodeId, NodeRow, Revision, Sweep};
 use apikey_manager::{
-    AccountQuery, Activity, ActivityQuery, AlertSettings, AlertStore, AuditEvent, AuditQuery, Changes, Counts, Cursor,
-    FleetStore, KeyFilter, KeyHead, KeyId, KeyQuery, KeyRecord, KeyStore, Lookup, OrganizationId, OrganizationRecord,
-    Prune, Pruned, Reach, ReachQuery, Remembered, SeenNode, ServiceAccount, ServiceAccountId, StoreError, StoreState,
-    Transaction, UsageBatch, UsageBucket, UsageQuery, Webhook,
+    AccountQuery, Activity, ActivityQuery, Alert, AlertId, AlertSettings, AlertStore, AuditEvent, AuditQuery, Changes,
+    Counts, Cursor, Delivery, DeliveryId, FleetStore, KeyFilter, KeyHead, KeyId, KeyQuery, KeyRecord, KeyStore, Lookup,
+    OrganizationId, OrganizationRecord, Prune, Pruned, Reach, ReachQuery, Remembered, SeenNode, ServiceAccount,
+    ServiceAccountId, StoreError, StoreState, Transaction, UsageBatch, UsageBucket, UsageQuery, Webhook,
 };
 use apikey_sqlx::SqlStore;
 use async_trait::async_trait;
@@ -204,7 +204,9 @@ pass_on! {
     fn has_made(actor: &apikey_core::ActorId, presented: &KeyDigest, secret: &KeyDigest) -> bool;
     fn marker(name: &str) -> Option<String>;
     fn alert_settings() -> Option<AlertSettings>;
+    fn alert(id: AlertId) -> Option<Alert>;
     fn webhooks() -> Vec<Webhook>;
+    fn delivery(id: DeliveryId) -> Option<Delivery>;
     fn remembered(request: &str) -> Option<Remembered>;
 }
 

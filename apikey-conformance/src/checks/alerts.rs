@@ -92,7 +92,7 @@ pub(crate) async fn an_alert_is_written_once_with_its_change(bed: Arc<Bed>) {
     bed.tell(bed.unused(&key, 11)).await;
     let listed = bed.listed(&ours, AlertFilter::default()).await;
     assert_eq!(listed.iter().map(since).collect::<Vec<_>>(), [Some(bed.at(11)), Some(bed.at(10))]);
-    let first = bed.log().alert(&ours, listed[1].id).await.unwrap().unwrap();
+    let first = bed.store.begin(&ours).await.unwrap().alert(listed[1].id).await.unwrap().unwrap();
     assert_eq!((first.at, &first.event, &first.acknowledged), (bed.at(10), &bed.unused(&key, 10).event, &None));
     assert!(listed[0].sequence() > listed[1].sequence());
     assert_eq!(bed.claim(&ours, &bed.unique(), bed.at(100), true).await.len(), 1);
@@ -101,7 +101,7 @@ pub(crate) async fn an_alert_is_written_once_with_its_change(bed: Arc<Bed>) {
     known.sort();
     assert_eq!(known, references[..2]);
     let stranger = bed.organization("stranger");
-    assert_eq!(bed.log().alert(&stranger, first.id).await.unwrap(), None);
+    assert_eq!(bed.store.begin(&stranger).await.unwrap().alert(first.id).await.unwrap(), None);
     let alert = vec![Change::Alert(Box::new(bed.unused(&key, 13)))];
     let foreign = bed.commit(&stranger, alert).await;
     assert_conflict(foreign, "another organization's alert");
@@ -259,7 +259,7 @@ pub(crate) async fn an_alert_goes_to_each_receiver_that_wants_it(bed: Arc<Bed>) 
     bed.write(&ours, [Change::DeleteWebhook(all.id.clone())]).await;
     let later = bed.claim(&ours, &bed.unique(), bed.at(2_000), false).await;
     assert_eq!(later.len(), 1, "a deleted webhook has no deliveries");
-    assert_eq!(bed.log().delivery(&ours, to_all.delivery.id).await.unwrap(), None);
+    assert_eq!(bed.store.begin(&ours).await.unwrap().delivery(to_all.delivery.id).await.unwrap(), None);
 }
 
 /// A delivery is claimed by one at a time, and again once the claim is over or was given back.
@@ -281,7 +281,10 @@ pub(crate) async fn a_delivery_is_claimed_by_one_for_a_time(bed: Arc<Bed>) {
     let id = again.delivery.id;
     let done = settled(now, DeliveryState::Delivered, None, WebhookAnswer::status(200));
     assert!(!bed.log().settle(id, &names[0], &done).await.unwrap(), "its claim is over");
-    assert_eq!(bed.log().delivery(&ours, id).await.unwrap().unwrap().state, DeliveryState::Pending);
+    assert_eq!(
+        bed.store.begin(&ours).await.unwrap().delivery(id).await.unwrap().unwrap().state,
+        DeliveryState::Pending
+    );
     bed.log().release(&names[2]).await.unwrap();
     assert_eq!(bed.claim(&ours, &names[3], now + MINUTE, false).await.len(), 1);
     assert!(bed.log().settle(id, &names[3], &done).await.unwrap());

@@ -1,8 +1,8 @@
 //! The part that keeps alerts, with one rule removed.
 
 use apikey_manager::{
-    Alert, AlertId, AlertQuery, AlertSettings, AlertStore, Claim, Claimed, Delivery, DeliveryId, DeliveryQuery,
-    KeyStore, OrganizationId, Settled, StoreError, Webhook,
+    Alert, AlertQuery, AlertSettings, AlertStore, Claim, Claimed, Delivery, DeliveryId, DeliveryQuery, KeyStore,
+    OrganizationId, Settled, StoreError, Webhook,
 };
 use async_trait::async_trait;
 
@@ -13,18 +13,6 @@ use crate::{
 
 #[async_trait]
 impl AlertStore for Broken {
-    async fn alert(&self, organization: &OrganizationId, id: AlertId) -> Result<Option<Alert>, StoreError> {
-        if self.is(Fault::AlertsReachAcross) {
-            let organizations = self.notes().organizations.clone();
-            for organization in organizations {
-                if let Some(alert) = self.inner.alerts().alert(&organization, id).await? {
-                    return Ok(Some(alert));
-                }
-            }
-        }
-        self.inner.alerts().alert(organization, id).await
-    }
-
     async fn list(&self, query: &AlertQuery) -> Result<Vec<Alert>, StoreError> {
         let mut query = query.clone();
         let wanted = query.limit;
@@ -66,10 +54,6 @@ impl AlertStore for Broken {
             webhooks.iter_mut().for_each(|webhook| webhook.previous_secret = None);
         }
         Ok(webhooks)
-    }
-
-    async fn delivery(&self, organization: &OrganizationId, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        self.inner.alerts().delivery(organization, id).await
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {

@@ -4,9 +4,9 @@ use std::mem;
 
 use apikey_core::{KeyDigest, KeyId, Timestamp};
 use apikey_manager::{
-    ActorId, AlertSettings, AlertStore, Change, Changes, Counts, KeyFilter, KeyHead, KeyQuery, KeyRecord, KeySort,
-    KeyStore, OrganizationId, OrganizationRecord, Reach, ReachQuery, Remembered, SecretRecord, ServiceAccount,
-    ServiceAccountId, StoreError, Transaction, Webhook,
+    ActorId, Alert, AlertId, AlertQuery, AlertSettings, AlertStore, Change, Changes, Counts, Delivery, DeliveryId,
+    KeyFilter, KeyHead, KeyQuery, KeyRecord, KeySort, KeyStore, OrganizationId, OrganizationRecord, Reach, ReachQuery,
+    Remembered, SecretRecord, ServiceAccount, ServiceAccountId, StoreError, Transaction, Webhook,
 };
 use async_trait::async_trait;
 use tokio::task::yield_now;
@@ -173,6 +173,31 @@ impl Transaction for BrokenTransaction {
     async fn alert_settings(&mut self) -> Result<Option<AlertSettings>, StoreError> {
         let set = self.store.alert_settings(std::slice::from_ref(&self.organization)).await?;
         Ok(set.into_iter().map(|(_, settings)| settings).next())
+    }
+
+    async fn alert(&mut self, id: AlertId) -> Result<Option<Alert>, StoreError> {
+        let mut inner = self.inner().await?;
+        let own = inner.alert(id).await?;
+        self.put_back(inner);
+        if own.is_some() || !self.store.is(Fault::AlertsReachAcross) {
+            return Ok(own);
+        }
+        let organizations = self.store.notes().organizations.clone();
+        for organization in organizations {
+            let query = AlertQuery { organization, filter: Default::default(), after: None, limit: ALL };
+            let alerts = self.store.inner.alerts().list(&query).await?;
+            if let Some(alert) = alerts.into_iter().find(|alert| alert.id == id) {
+                return Ok(Some(alert));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn delivery(&mut self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        let mut inner = self.inner().await?;
+        let delivery = inner.delivery(id).await;
+        self.put_back(inner);
+        delivery
     }
 
     async fn webhooks(&mut self) -> Result<Vec<Webhook>, StoreError> {

@@ -1,7 +1,7 @@
 //! `/v1/alerts`: what an organization is told about its keys, and `/v1/alert-settings`: when.
 
 use apikey_core::{KeyId, Timestamp};
-use apikey_manager::{Alert, AlertFilter, AlertId, AlertSettings, Cursor, Event, Page};
+use apikey_manager::{Alert, AlertFilter, AlertId, AlertSettings, Cursor, Event, Page, Thresholds};
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -204,19 +204,19 @@ pub(crate) async fn settings(caller: Caller) -> Result<Response, Failure> {
 pub(crate) struct PatchSettings {
     /// How many days before its expiry a key counts as expiring; null for no number.
     #[schema(value_type = Option<Vec<u32>>, required = false, max_items = 5)]
-    expiring_days: Given<Vec<u32>>,
+    expiring_days: Given<Vec<u64>>,
     /// After how many days without use a key counts as unused.
     #[schema(value_type = Option<u32>, required = false, minimum = 1, maximum = 3650)]
-    unused_days: Given<u32>,
+    unused_days: Given<u64>,
     /// From which age of the newest secret, in days, a rotation is due.
     #[schema(value_type = Option<u32>, required = false, minimum = 1, maximum = 3650)]
-    rotation_days: Given<u32>,
+    rotation_days: Given<u64>,
     /// From which multiple of the usual use an hour is a spike.
     #[schema(value_type = Option<u64>, required = false, minimum = 2, maximum = 1000000)]
     spike_factor: Given<u64>,
-    /// The least number of requests of a spike.
+    /// The least number of requests of a spike; null for the usual one.
     #[schema(value_type = Option<u64>, required = false, minimum = 1, maximum = 1000000000000_u64)]
-    spike_minimum: Option<u64>,
+    spike_minimum: Given<u64>,
 }
 
 impl Input for PatchSettings {
@@ -230,21 +230,23 @@ impl Input for PatchSettings {
     request_body(content((PatchSettings = "application/merge-patch+json"), (PatchSettings = "application/json"))),
     responses((status = 200, description = "The changed settings.", body = SettingsView)))]
 pub(crate) async fn change_settings(caller: Caller, Json(patch): Json<PatchSettings>) -> Result<Response, Failure> {
-    fn set<T>(field: &mut Option<T>, given: Given<T>) {
+    fn set<T, G>(field: &mut T, given: Given<G>, value: impl FnOnce(Option<G>) -> T) {
         match given {
             Given::Absent => {}
-            Given::Null => *field = None,
-            Given::Value(value) => *field = Some(value),
+            Given::Null => *field = value(None),
+            Given::Value(given) => *field = value(Some(given)),
         }
     }
+    // What is too large for a number of days is out of range.
+    let days = |days: u64| u32::try_from(days).unwrap_or(u32::MAX);
     let change = move |settings: &mut AlertSettings| {
-        let mut days = Some(std::mem::take(&mut settings.expiring_days));
-        set(&mut days, patch.expiring_days);
-        settings.expiring_days = days.unwrap_or_default();
-        set(&mut settings.unused_days, patch.unused_days);
-        set(&mut settings.rotation_days, patch.rotation_days);
-        set(&mut settings.spike_factor, patch.spike_factor);
-        settings.spike_minimum = patch.spike_minimum.unwrap_or(settings.spike_minimum);
+        let all = |all: Option<Vec<u64>>| all.into_iter().flatten().map(days).collect();
+        set(&mut settings.expiring_days, patch.expiring_days, all);
+        set(&mut settings.unused_days, patch.unused_days, |given| given.map(days));
+        set(&mut settings.rotation_days, patch.rotation_days, |given| given.map(days));
+        set(&mut settings.spike_factor, patch.spike_factor, |given| given);
+        let usual = AlertSettings::from(&Thresholds::new()).spike_minimum;
+        set(&mut settings.spike_minimum, patch.spike_minimum, |given| given.unwrap_or(usual));
     };
     let settings = caller.keys().update_alert_settings(&caller.actor, change).await?;
     reply::json(StatusCode::OK, &SettingsView::of(settings))

@@ -43,7 +43,9 @@ macro_rules! numbered {
             fn from_str(text: &str) -> Result<Self, CursorError> {
                 let number = text.strip_prefix($prefix).filter(|number| number.len() == 20);
                 let number = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
-                number.and_then(|number| number.parse().ok()).map($name).ok_or(CursorError(()))
+                // No database has a greater number.
+                let number = number.and_then(|number| number.parse::<i64>().ok());
+                number.and_then(|number| number.try_into().ok()).map($name).ok_or(CursorError(()))
             }
         }
     };

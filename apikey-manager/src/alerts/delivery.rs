@@ -10,7 +10,8 @@ use crate::{
     query::{Cursor, CursorError, DAY},
 };
 
-/// How long an alert is delivered again and again, from when it was written.
+/// How long an alert is delivered to a webhook again and again, from when it was written. The host gets it as long as it is
+/// kept, since nobody would see that it was given up.
 const GIVEN_UP_AFTER: Duration = DAY.saturating_mul(3);
 
 /// How long after each failed attempt the next one is made, in seconds. The last one repeats.
@@ -141,7 +142,9 @@ impl Delivery {
         let next = now + Duration::from_secs(pause);
         let (state, next_attempt_at) = match answer.is_accepted() {
             true => (DeliveryState::Delivered, None),
-            false if next > self.created_at + GIVEN_UP_AFTER => (DeliveryState::Parked, None),
+            false if next > self.created_at + GIVEN_UP_AFTER && self.receiver != Receiver::Host => {
+                (DeliveryState::Parked, None)
+            }
             false => (DeliveryState::Pending, Some(next)),
         };
         Settled { at: now, state, next_attempt_at, answer }
@@ -218,7 +221,8 @@ mod tests {
         let began = Timestamp::UNIX_EPOCH + DAY;
         let organization = OrganizationId::new("acme").unwrap();
         let id = DeliveryId::new(1);
-        let mut delivery = Delivery::new(id, organization, AlertId::new(1), "key.unused", Receiver::Host, began);
+        let receiver = Receiver::Webhook(WebhookId::generate(began).unwrap());
+        let mut delivery = Delivery::new(id, organization, AlertId::new(1), "key.unused", receiver, began);
         let mut waits = Vec::new();
         let mut now = began;
         loop {
@@ -235,5 +239,8 @@ mod tests {
         assert_eq!(waits[..9], [5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 14_400]);
         assert!((DAY * 2..=DAY * 3).contains(&now.saturating_since(began)), "{now}");
         assert_eq!(delivery.after(WebhookAnswer::status(204), now).state, DeliveryState::Delivered);
+        delivery.receiver = Receiver::Host;
+        let settled = delivery.after(WebhookAnswer::status(500), now + DAY * 30);
+        assert_eq!(settled.state, DeliveryState::Pending, "nobody would see that it was given up");
     }
 }

@@ -39,22 +39,29 @@ impl AlertSettings {
             .spike(spike)
     }
 
-    pub(crate) fn check(&self, fields: &mut Fields) {
-        if self.expiring_days.len() > 5 {
+    /// Checks the fields that differ from `before`: the host's own thresholds may be any.
+    pub(crate) fn check(&self, before: &AlertSettings, fields: &mut Fields) {
+        let days = &self.expiring_days;
+        if *days != before.expiring_days && days.len() > 5 {
             fields.push("expiring_days", "too_many", "at most 5 numbers");
         }
-        if self.expiring_days.iter().any(|days| !(1..=365).contains(days)) {
+        if *days != before.expiring_days && days.iter().any(|days| !(1..=365).contains(days)) {
             fields.push("expiring_days", "out_of_range", "each is 1 to 365 days");
         }
-        for (field, days) in [("unused_days", self.unused_days), ("rotation_days", self.rotation_days)] {
-            if days.is_some_and(|days| !(1..=3_650).contains(&days)) {
+        let spans = [
+            ("unused_days", self.unused_days, before.unused_days),
+            ("rotation_days", self.rotation_days, before.rotation_days),
+        ];
+        for (field, days, before) in spans {
+            if days != before && days.is_some_and(|days| !(1..=3_650).contains(&days)) {
                 fields.push(field, "out_of_range", "1 to 3650 days, or null for never");
             }
         }
-        if self.spike_factor.is_some_and(|factor| !(2..=1_000_000).contains(&factor)) {
+        let factor = self.spike_factor.filter(|_| self.spike_factor != before.spike_factor);
+        if factor.is_some_and(|factor| !(2..=1_000_000).contains(&factor)) {
             fields.push("spike_factor", "out_of_range", "2 to 1000000, or null for never");
         }
-        if !(1..=1_000_000_000_000).contains(&self.spike_minimum) {
+        if self.spike_minimum != before.spike_minimum && !(1..=1_000_000_000_000).contains(&self.spike_minimum) {
             fields.push("spike_minimum", "out_of_range", "1 to 1000000000000 requests");
         }
     }

@@ -55,9 +55,8 @@ impl KeyManager {
     pub async fn acknowledge_alert(&self, actor: &Actor, id: AlertId) -> Result<Alert, ManageError> {
         let actor = actor.clone();
         self.run(async move |shared: Arc<Shared>| {
-            let organization = actor.organization.clone();
-            let mut operation = Operation::begin(Arc::clone(&shared), actor, Level::Write).await?;
-            let found = shared.store.alerts().alert(&organization, id).await?;
+            let mut operation = Operation::begin(shared, actor, Level::Write).await?;
+            let found = operation.transaction.alert(id).await?;
             let mut alert = found.ok_or(ManageError::NotFound(Missing::Alert))?;
             if alert.acknowledged.is_none() {
                 let by = Switched { at: operation.now, by: operation.actor.id.clone() };
@@ -103,7 +102,7 @@ impl KeyManager {
             let mut settings = before.clone();
             change(&mut settings);
             let mut fields = Fields::default();
-            settings.check(&mut fields);
+            settings.check(&before, &mut fields);
             fields.finish().map_err(ManageError::Invalid)?;
             settings.normalize();
             if settings != before {

@@ -135,7 +135,8 @@ impl KeyManagerBuilder {
     }
 
     /// Declares that this process only manages keys, such as a command: its authenticator answers every request with a 503,
-    /// and no other process waits for it. Its changes wait for the others.
+    /// and no other process waits for it. Its changes wait for the others. It doesn't look for what is due and prunes
+    /// nothing. What it does to keys is told by the processes that serve requests, as if one of them had done it.
     pub fn without_requests(mut self) -> Self {
         self.part = Some(ChosenPart::Visitor);
         self
@@ -240,11 +241,11 @@ impl KeyManagerBuilder {
     }
 
     /// Sets the host's handler of alerts, of every organization: to write a mail, or to a chat. Set it in every process that
-    /// may change keys.
+    /// serves requests.
     ///
     /// Alerts are written with what they tell of, and delivered at least once, by one of the processes: one after another,
-    /// each within 60 seconds. If the handler fails, panics or takes too long, it gets the alert again, for three days. The
-    /// [`id`](Alert::id) tells repetitions.
+    /// each within 60 seconds. If the handler fails, panics or takes too long, it gets the alert again, until it has accepted
+    /// it or the alert is [pruned](Retention::alerts). The [`id`](Alert::id) tells repetitions.
     ///
     /// ```
     /// # use apikey_manager::{Alert, KeyManager, MemoryStore};
@@ -263,7 +264,7 @@ impl KeyManagerBuilder {
     }
 
     /// Lets organizations have webhooks, which this sends. `apikey-webhooks` has a sender over HTTPS. Set it in every process
-    /// that may change keys.
+    /// that serves requests.
     pub fn webhooks(mut self, sender: impl WebhookSender) -> Self {
         self.outlets.sender = Some(Arc::new(sender));
         self
@@ -337,6 +338,7 @@ impl KeyManagerBuilder {
             None if store.fleet().is_shared() => Part::member(&Fleet::new())?,
             _ => Part::Only,
         };
+        let is_visitor = matches!(part, Part::Visitor);
         let floor = if matches!(part, Part::Only) { Floor::only() } else { Arc::default() };
         let resolver = Arc::new(StoreResolver::new(Arc::clone(&store), Arc::clone(&floor), runtime.clone()));
         let state = State::new(floor);
@@ -363,7 +365,7 @@ impl KeyManagerBuilder {
         let background = Background {
             usage: write_usage(Arc::clone(&store), authenticator.clone(), usage, state),
             activity,
-            sweep: Sweep::start(Arc::clone(&store), clock.clone(), sweep, Arc::clone(&courier)),
+            sweep: (!is_visitor).then(|| Sweep::start(Arc::clone(&store), clock.clone(), sweep, Arc::clone(&courier))),
         };
         Ok(KeyManager(Arc::new(Shared {
             store,
@@ -376,11 +378,13 @@ impl KeyManagerBuilder {
             limits,
             clock,
             courier,
+            is_visitor,
             thresholds,
             background,
             membership,
             write_queue: WriteQueue::default(),
             readers: Readers::new(reads),
+            webhook_tests: Readers::new(ReadSettings::new().per_organization(1)),
             event_ids: EventIds::default(),
             checked: Arc::default(),
             runtime,

@@ -107,11 +107,15 @@ pub(crate) struct Shared {
     pub(crate) limits: LimitsOf,
     pub(crate) clock: Clock,
     pub(crate) courier: Arc<Courier>,
+    /// `true` if the process serves no requests.
+    pub(crate) is_visitor: bool,
     pub(crate) thresholds: Thresholds,
     pub(crate) background: Background,
     pub(crate) membership: Membership,
     pub(crate) write_queue: WriteQueue,
     pub(crate) readers: Readers,
+    /// The bounds on tests of webhooks, which may take as long as their receivers like.
+    pub(crate) webhook_tests: Readers,
     pub(crate) event_ids: EventIds,
     pub(crate) checked: Arc<Mutex<Option<Checked>>>,
     /// The runtime of operations, on which the manager was built.
@@ -125,7 +129,8 @@ type Checked = (Instant, Result<(), String>);
 pub(crate) struct Background {
     pub(crate) usage: Writer<CountedUsage>,
     pub(crate) activity: Option<ActivityLog>,
-    pub(crate) sweep: Sweep,
+    /// A process that serves no requests doesn't sweep: it may not have the service's settings.
+    pub(crate) sweep: Option<Sweep>,
 }
 
 impl Shared {
@@ -227,7 +232,9 @@ impl KeyManager {
         // First, so that nobody waits for this process while it ends.
         self.0.membership.leave().await;
         let Background { usage, activity, sweep } = &self.0.background;
-        sweep.shutdown().await;
+        if let Some(sweep) = sweep {
+            sweep.shutdown().await;
+        }
         usage.shutdown().await;
         if let Some(activity) = activity {
             activity.shutdown().await;

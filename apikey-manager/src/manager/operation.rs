@@ -22,6 +22,7 @@ use crate::{
     record::{KeyHead, KeyRecord, Revocation, Status},
     rights::{Level, Standing},
     store::{Change, Changes, Invalidation, KeyState, Lineage, Made, Remembered, StoreError, Transaction},
+    sweep::HAS_HANDLER,
 };
 
 /// The most invalidations that other processes receive one by one.
@@ -38,6 +39,8 @@ pub(super) struct Operation {
     /// The keys whose open alerts of these names are settled by the change.
     settled: Vec<(&'static [&'static str], KeyId)>,
     has_alerts: bool,
+    /// `true` if the host's handler is told.
+    for_host: bool,
     /// The prefix of the ids of this operation's audit events.
     first_event: Option<String>,
     affects_callers: bool,
@@ -77,6 +80,10 @@ impl Operation {
         }
         let standing = Standing::of(&rights, &shared.catalog);
         standing.needs(needs)?;
+        let for_host = match shared.is_visitor {
+            true => transaction.marker(HAS_HANDLER).await?.as_deref() == Some("true"),
+            false => shared.courier.outlets().host.is_some(),
+        };
         Ok(Operation {
             turn,
             shared,
@@ -88,6 +95,7 @@ impl Operation {
             invalidations: Vec::new(),
             settled: Vec::new(),
             has_alerts: false,
+            for_host,
             first_event: None,
             affects_callers: false,
         })
@@ -181,12 +189,12 @@ impl Operation {
 
     /// Writes an alert, if anybody may receive it. Whoever acts knows of it.
     fn tell(&mut self, event: Event) {
-        let outlets = self.shared.courier.outlets();
-        if outlets.are_any() {
+        // A process that serves no requests doesn't know whether others send webhooks.
+        if self.shared.courier.outlets().are_any() || self.shared.is_visitor {
             let reference = event.reference();
             let mut alert = NewAlert::new(self.now, event, reference);
             alert.acknowledged = Some(Switched { at: self.now, by: self.actor.id.clone() });
-            alert.for_host = outlets.host.is_some();
+            alert.for_host = self.for_host;
             self.changes.push(Change::Alert(Box::new(alert)));
             self.has_alerts = true;
         }

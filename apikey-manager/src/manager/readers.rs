@@ -141,7 +141,21 @@ impl KeyManager {
         T: Send + 'static,
         F: Future<Output = Result<T, ManageError>> + Send + 'static,
     {
-        let reading = self.0.readers.take(&actor.organization).await?;
+        self.run_within(&self.0.readers, actor, read).await
+    }
+
+    /// Runs `read` with the actor's permit of `readers`.
+    pub(super) async fn run_within<T, F>(
+        &self,
+        readers: &Readers,
+        actor: &Actor,
+        read: impl FnOnce(Arc<Shared>) -> F + Send + 'static,
+    ) -> Result<T, ManageError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ManageError>> + Send + 'static,
+    {
+        let reading = readers.take(&actor.organization).await?;
         let read = self.run(async move |shared| {
             let read = read(shared).await;
             drop(reading);

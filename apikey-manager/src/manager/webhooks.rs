@@ -263,14 +263,15 @@ impl KeyManager {
         .await
     }
 
-    /// Sends one message of the type `webhook.test` now, and returns the receiver's answer. It is not repeated.
+    /// Sends one message of the type `webhook.test` now, and returns the receiver's answer. It is not repeated. An
+    /// organization has one test at a time.
     ///
     /// # Errors
     ///
     /// [`Forbidden`](ManageError::Forbidden), [`NotFound`](ManageError::NotFound), [`Busy`](ManageError::Busy).
     pub async fn test_webhook(&self, actor: &Actor, id: &WebhookId) -> Result<WebhookAnswer, ManageError> {
         let webhook = self.webhook(actor, id).await?;
-        self.read(actor, async move |shared| {
+        self.run_within(&self.0.webhook_tests, actor, async move |shared| {
             let (sender, now) = (shared.sender()?, shared.now());
             let body = courier::message("webhook.test", now, &webhook.organization, Map::new());
             let id = format!("test_{}", KeyId::generate(now)?);
@@ -317,9 +318,8 @@ impl KeyManager {
         let (actor, webhook) = (actor.clone(), webhook.clone());
         self.run(async move |shared: Arc<Shared>| {
             shared.sender()?;
-            let organization = actor.organization.clone();
             let mut operation = Operation::begin(Arc::clone(&shared), actor, Level::Admin).await?;
-            let found = shared.store.alerts().delivery(&organization, id).await?;
+            let found = operation.transaction.delivery(id).await?;
             let found = found.filter(|delivery| delivery.receiver == Receiver::Webhook(webhook));
             let mut delivery = found.ok_or(ManageError::NotFound(Missing::Delivery))?;
             if delivery.state != DeliveryState::Parked {

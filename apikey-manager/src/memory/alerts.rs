@@ -123,6 +123,16 @@ impl Alerts {
         self.settings.get(organization).cloned()
     }
 
+    pub(super) fn alert_of(&self, organization: &OrganizationId, id: AlertId) -> Option<Alert> {
+        let alert = self.log.get(&id).map(|(_, alert)| alert);
+        alert.filter(|alert| alert.event.organization() == organization).cloned()
+    }
+
+    pub(super) fn delivery_of(&self, organization: &OrganizationId, id: DeliveryId) -> Option<Delivery> {
+        let delivery = self.outbox.get(&id).map(|(delivery, _)| delivery);
+        delivery.filter(|delivery| delivery.organization == *organization).cloned()
+    }
+
     pub(super) fn webhooks_of(&self, organization: &OrganizationId) -> Vec<Webhook> {
         let of = self.webhooks.iter().filter(|webhook| webhook.organization == *organization);
         let mut of: Vec<_> = of.cloned().collect();
@@ -214,12 +224,6 @@ impl Alerts {
 
 #[async_trait]
 impl AlertStore for MemoryStore {
-    async fn alert(&self, organization: &OrganizationId, id: AlertId) -> Result<Option<Alert>, StoreError> {
-        let state = self.read();
-        let alert = state.alerts.log.get(&id).map(|(_, alert)| alert);
-        Ok(alert.filter(|alert| alert.event.organization() == organization).cloned())
-    }
-
     async fn list(&self, query: &AlertQuery) -> Result<Vec<Alert>, StoreError> {
         let state = self.read();
         let alerts = state.alerts.log.iter().rev().map(|(_, (_, alert))| alert);
@@ -248,12 +252,6 @@ impl AlertStore for MemoryStore {
 
     async fn webhooks(&self, organization: &OrganizationId) -> Result<Vec<Webhook>, StoreError> {
         Ok(self.read().alerts.webhooks_of(organization))
-    }
-
-    async fn delivery(&self, organization: &OrganizationId, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        let state = self.read();
-        let delivery = state.alerts.outbox.get(&id).map(|(delivery, _)| delivery);
-        Ok(delivery.filter(|delivery| delivery.organization == *organization).cloned())
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {

@@ -7,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::MemoryStore;
 use crate::{
     account::ServiceAccount,
-    alerts::{AlertSettings, Webhook},
+    alerts::{Alert, AlertId, AlertSettings, Delivery, DeliveryId, Webhook},
     organization::OrganizationRecord,
     query::{KeyFilter, Reach, ReachQuery},
     record::{KeyHead, KeyRecord},
@@ -87,6 +87,14 @@ impl Transaction for MemoryTransaction {
 
     async fn alert_settings(&mut self) -> Result<Option<AlertSettings>, StoreError> {
         Ok(self.store.read().alerts.settings_of(&self.organization))
+    }
+
+    async fn alert(&mut self, id: AlertId) -> Result<Option<Alert>, StoreError> {
+        Ok(self.store.read().alerts.alert_of(&self.organization, id))
+    }
+
+    async fn delivery(&mut self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        Ok(self.store.read().alerts.delivery_of(&self.organization, id))
     }
 
     async fn webhooks(&mut self) -> Result<Vec<Webhook>, StoreError> {

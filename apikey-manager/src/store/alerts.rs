@@ -5,16 +5,13 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::alerts::{
-    Alert, AlertId, AlertQuery, AlertSettings, Claim, Claimed, Delivery, DeliveryId, DeliveryQuery, Settled, Webhook,
+    Alert, AlertQuery, AlertSettings, Claim, Claimed, Delivery, DeliveryId, DeliveryQuery, Settled, Webhook,
 };
 
 /// Reads alerts, and delivers them. Alerts are written with the change that they tell of:
 /// [`Change::Alert`](super::Change::Alert).
 #[async_trait]
 pub trait AlertStore: Send + Sync {
-    /// Returns an alert of `organization`.
-    async fn alert(&self, organization: &OrganizationId, id: AlertId) -> Result<Option<Alert>, StoreError>;
-
     /// Returns a page of alerts.
     async fn list(&self, query: &AlertQuery) -> Result<Vec<Alert>, StoreError>;
 
@@ -29,9 +26,6 @@ pub trait AlertStore: Send + Sync {
 
     /// Returns the webhooks of `organization`, oldest first.
     async fn webhooks(&self, organization: &OrganizationId) -> Result<Vec<Webhook>, StoreError>;
-
-    /// Returns a delivery of `organization`.
-    async fn delivery(&self, organization: &OrganizationId, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
 
     /// Returns a page of deliveries.
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError>;

@@ -221,3 +221,47 @@ async fn given_a_sweep_when_it_runs_then_it_prunes_and_when_dropped_or_shut_down
     tokio::task::yield_now().await;
     assert_eq!(Arc::strong_count(&world.store.pruned), held);
 }
+
+#[tokio::test(start_paused = true)]
+async fn given_organizations_that_can_t_be_written_when_swept_then_others_are_told_and_old_data_goes() {
+    let world = World::new();
+    let node = world.node();
+    world.expiring_key("z", HOUR).await;
+    let birch = OrganizationId::new("birch").unwrap();
+    let mut record = key("a", world.clock.wall());
+    (record.organization, record.expires_at) = (birch.clone(), Some(world.clock.wall() + HOUR));
+    world.store.insert(record).await;
+    world.clock.advance(2 * HOUR);
+    world.store.locked.lock().unwrap().push(birch.clone());
+    node.sweep().await.unwrap_err();
+    assert_eq!(world.told().await, ["z key.expired"]);
+    assert_eq!(world.store.pruned.lock().unwrap().len(), 1);
+    world.store.locked.lock().unwrap().clear();
+    assert!(node.sweep().await.unwrap(), "it is made again");
+    let query = AlertQuery { organization: birch, filter: AlertFilter::default(), after: None, limit: 10 };
+    assert_eq!(world.store.alerts().list(&query).await.unwrap().len(), 1);
+    assert_eq!(world.told().await, [""; 0], "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn given_a_key_that_is_changed_or_deleted_while_it_is_swept_then_nobody_is_told_of_what_it_was() {
+    let world = World::new();
+    let node = world.node();
+    let read = ["changed", "deleted", "same"].map(|id| key(id, world.clock.wall()));
+    let told = |record: &KeyRecord| {
+        let event = Event::RotationDue { key: Arc::new(KeyHead::from(record)), since: world.clock.wall() };
+        let reference = event.reference();
+        NewAlert::new(world.clock.wall(), event, reference)
+    };
+    let alerts = read.each_ref().map(told);
+    world.store.insert(read[2].clone()).await;
+    let mut changed = read[0].clone();
+    world.store.insert(changed.clone()).await;
+    changed.version += 1;
+    let transaction = world.store.begin(&changed.organization).await.unwrap();
+    let changes = vec![Change::UpdateKey(Box::new(changed))];
+    transaction.commit(Changes { changes, ..Changes::default() }).await.unwrap();
+    let mut failures = Vec::new();
+    node.write(alerts.into(), &mut failures).await.unwrap();
+    assert_eq!((world.told().await, failures.len()), (vec!["same key.rotation_due".to_owned()], 0));
+}

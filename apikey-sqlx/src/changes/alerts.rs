@@ -60,7 +60,7 @@ impl Writer<'_> {
     pub(super) async fn acknowledge_alert(&mut self, id: AlertId, by: &Switched) -> Result<(), StoreError> {
         let set = "UPDATE @alert SET acknowledged_at = COALESCE(acknowledged_at, $1), \
                    acknowledged_by = COALESCE(acknowledged_by, $2) WHERE id = $3 AND organization = $4";
-        let set = self.names.query(set).bind(by.at.as_millis()).bind(by.by.as_str()).bind(number(id.number())?);
+        let set = self.names.query(set).bind(by.at.as_millis()).bind(by.by.as_str()).bind(number(id.number()));
         let set = set.bind(self.organization.as_str());
         self.one(set, "there is no such alert").await
     }
@@ -135,7 +135,7 @@ impl Writer<'_> {
     pub(super) async fn retry_delivery(&mut self, id: DeliveryId, at: Timestamp) -> Result<(), StoreError> {
         let set = "UPDATE @delivery SET state = 'pending', due_at = $1 \
                    WHERE id = $2 AND organization = $3 AND state = 'parked'";
-        let set = self.names.query(set).bind(at.as_millis()).bind(number(id.number())?);
+        let set = self.names.query(set).bind(at.as_millis()).bind(number(id.number()));
         self.one(set.bind(self.organization.as_str()), "there is no such delivery that was given up").await
     }
 

@@ -1,8 +1,10 @@
 //! The part of the store that keeps alerts.
 
+use std::time::Duration;
+
 use apikey_core::OrganizationId;
 use apikey_manager::{
-    Alert, AlertId, AlertQuery, AlertSettings, AlertStore, Claim, Claimed, Delivery, DeliveryId, DeliveryQuery,
+    Alert, AlertId, AlertQuery, AlertSettings, AlertStore, Claim, Claimed, Cursor, Delivery, DeliveryId, DeliveryQuery,
     Settled, StoreError, Webhook,
 };
 use async_trait::async_trait;
@@ -10,40 +12,43 @@ use async_trait::async_trait;
 use super::SqlStore;
 use crate::{
     alerts::{
-        ALERT, DELIVERY, WEBHOOK, number, read_alert, read_delivery, read_settings, read_webhook, read_webhooks,
-        settings, webhooks,
+        ALERT, DELIVERY, WEBHOOK, number, read_alert, read_alerts, read_deliveries, read_delivery, read_settings,
+        read_webhook, read_webhooks, settings, webhooks,
     },
     dialect::Dialect,
     query::Value,
+    row::Row,
 };
+
+/// How long a delivery that can't be read waits, so that it doesn't take the place of others: another version may have
+/// written it.
+const UNREADABLE_FOR: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl AlertStore for SqlStore {
-    async fn alert(&self, organization: &OrganizationId, id: AlertId) -> Result<Option<Alert>, StoreError> {
-        let read = format!("SELECT {ALERT} FROM @alert a WHERE a.id = $1 AND a.organization = $2");
-        let read = self.database.names.query(&read).bind(number(id.number())?).bind(organization.as_str());
-        self.database.fetch(read).await?.first().map(read_alert).transpose()
-    }
-
     async fn list(&self, query: &AlertQuery) -> Result<Vec<Alert>, StoreError> {
-        let mut read = self.database.names.query(&format!("SELECT {ALERT} FROM @alert a WHERE a.organization = "));
-        read.push_value(query.organization.as_str());
-        match query.filter.acknowledged {
-            Some(true) => read.push(" AND a.acknowledged_at IS NOT NULL"),
-            Some(false) => read.push(" AND a.acknowledged_at IS NULL"),
-            None => &mut read,
+        let ask = |after: Option<Cursor>, limit| {
+            let mut read = self.database.names.query(&format!("SELECT {ALERT} FROM @alert a WHERE a.organization = "));
+            read.push_value(query.organization.as_str());
+            match query.filter.acknowledged {
+                Some(true) => read.push(" AND a.acknowledged_at IS NOT NULL"),
+                Some(false) => read.push(" AND a.acknowledged_at IS NULL"),
+                None => &mut read,
+            };
+            if let Some(event) = &query.filter.event {
+                read.push(" AND a.event = ").push_value(event.as_str());
+            }
+            if let Some(key) = &query.filter.key {
+                read.push(" AND a.key_id = ").push_value(key.as_str());
+            }
+            let after = after.and_then(|after| after.id.parse().ok()).map(AlertId::number);
+            if let Some(after) = after.or(query.after.map(AlertId::number)) {
+                read.push(" AND a.id < ").push_value(number(after));
+            }
+            read.push(" ORDER BY a.id DESC LIMIT ").push_value(most(limit));
+            read
         };
-        if let Some(event) = &query.filter.event {
-            read.push(" AND a.event = ").push_value(event.as_str());
-        }
-        if let Some(key) = &query.filter.key {
-            read.push(" AND a.key_id = ").push_value(key.as_str());
-        }
-        if let Some(after) = query.after {
-            read.push(" AND a.id < ").push_value(number(after.number())?);
-        }
-        read.push(" ORDER BY a.id DESC LIMIT ").push_value(most(query.limit));
-        self.database.fetch(read).await?.iter().map(read_alert).collect()
+        self.page(None, query.limit, ask, read_alerts).await
     }
 
     async fn known_alerts(&self, references: &[String]) -> Result<Vec<String>, StoreError> {
@@ -70,24 +75,23 @@ impl AlertStore for SqlStore {
         read_webhooks(&self.database.fetch(webhooks(&self.database.names, organization)).await?)
     }
 
-    async fn delivery(&self, organization: &OrganizationId, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        let read = format!("SELECT {DELIVERY} FROM @delivery d WHERE d.id = $1 AND d.organization = $2");
-        let read = self.database.names.query(&read).bind(number(id.number())?).bind(organization.as_str());
-        self.database.fetch(read).await?.first().map(read_delivery).transpose()
-    }
-
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        let mut read = self.database.names.query(&format!("SELECT {DELIVERY} FROM @delivery d WHERE d.receiver = "));
-        read.push_value(query.webhook.as_str());
-        read.push(" AND d.organization = ").push_value(query.organization.as_str());
-        if let Some(state) = query.state {
-            read.push(" AND d.state = ").push_value(state.as_str());
-        }
-        if let Some(after) = query.after {
-            read.push(" AND d.id < ").push_value(number(after.number())?);
-        }
-        read.push(" ORDER BY d.id DESC LIMIT ").push_value(most(query.limit));
-        self.database.fetch(read).await?.iter().map(read_delivery).collect()
+        let ask = |after: Option<Cursor>, limit| {
+            let select = format!("SELECT {DELIVERY} FROM @delivery d WHERE d.receiver = ");
+            let mut read = self.database.names.query(&select);
+            read.push_value(query.webhook.as_str());
+            read.push(" AND d.organization = ").push_value(query.organization.as_str());
+            if let Some(state) = query.state {
+                read.push(" AND d.state = ").push_value(state.as_str());
+            }
+            let after = after.and_then(|after| after.id.parse().ok()).map(DeliveryId::number);
+            if let Some(after) = after.or(query.after.map(DeliveryId::number)) {
+                read.push(" AND d.id < ").push_value(number(after));
+            }
+            read.push(" ORDER BY d.id DESC LIMIT ").push_value(most(limit));
+            read
+        };
+        self.page(None, query.limit, ask, read_deliveries).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>, StoreError> {
@@ -125,19 +129,24 @@ impl AlertStore for SqlStore {
              LEFT JOIN @webhook w ON w.id = d.receiver WHERE d.claimed_by = $1 ORDER BY d.due_at, d.id"
         );
         let read = names.query(&read).bind(claim.by.as_str());
-        let rows = self.database.change(async |change| {
+        let put_off = "UPDATE @delivery SET due_at = $1, claimed_by = NULL, claimed_until = NULL WHERE id = $2";
+        let later = claim.now + UNREADABLE_FOR;
+        let claimed = self.database.change(async |change| {
             change.execute(update).await?;
-            change.fetch(read).await
+            let mut claimed = Vec::new();
+            for row in change.fetch(read).await? {
+                match read_claimed(&row) {
+                    Ok(readable) => claimed.push(readable),
+                    Err(error) => {
+                        let id = row.get::<i64>("id").unwrap_or_default();
+                        tracing::error!(target: "apikey", id, %error, "a delivery can't be read, and is put off");
+                        change.execute(names.query(put_off).bind(later.as_millis()).bind(id)).await?;
+                    }
+                }
+            }
+            Ok(claimed)
         });
-        let mut claimed = Vec::new();
-        for row in rows.await? {
-            let webhook = match row.get::<Option<&str>>("webhook")? {
-                Some(_) => Some(read_webhook(&row)?),
-                None => None,
-            };
-            claimed.push(Claimed { delivery: read_delivery(&row)?, alert: read_alert(&row)?, webhook });
-        }
-        Ok(claimed)
+        claimed.await
     }
 
     async fn settle(&self, id: DeliveryId, by: &str, settled: &Settled) -> Result<bool, StoreError> {
@@ -149,7 +158,7 @@ impl AlertStore for SqlStore {
         let set = set.bind(settled.answer.status.map(i64::from));
         // The text is a receiver's or a library's, and PostgreSQL stores no NUL.
         let set = set.bind(settled.answer.error.as_deref().map(|error| error.replace('\0', "\u{fffd}")).as_deref());
-        let set = set.bind(number(id.number())?).bind(by);
+        let set = set.bind(number(id.number())).bind(by);
         self.database.change(async |change| Ok(change.execute(set).await? == 1)).await
     }
 
@@ -158,6 +167,14 @@ impl AlertStore for SqlStore {
         let free = self.database.names.query(free).bind(by);
         self.database.change(async |change| change.execute(free).await.map(drop)).await
     }
+}
+
+fn read_claimed(row: &Row) -> Result<Claimed, StoreError> {
+    let webhook = match row.get::<Option<&str>>("webhook")? {
+        Some(_) => Some(read_webhook(row)?),
+        None => None,
+    };
+    Ok(Claimed { delivery: read_delivery(row)?, alert: read_alert(row)?, webhook })
 }
 
 fn most(limit: usize) -> i64 {

@@ -1,11 +1,11 @@
 //! Rows that can't be read, as other programs may leave them. Each fails alone.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use apikey_core::{KeyFormat, KeyId, PlaintextKey};
 use apikey_manager::{
-    Actor, AuditFilter, BulkRevocation, Change, Found, KeyFilter, KeyManager, KeyQuery, KeySort, KeyStore, NewKey,
-    PageRequest, Selection,
+    Actor, AlertFilter, AlertQuery, AuditFilter, BulkRevocation, Change, Claim, Event, Found, KeyFilter, KeyHead,
+    KeyManager, KeyQuery, KeySort, KeyStore, NewAlert, NewKey, PageRequest, Selection,
 };
 use apikey_sqlx::SqlStore;
 
@@ -139,6 +139,37 @@ async fn given_events_and_accounts_that_cannot_be_read_when_listed_then_the_othe
         let newest = keys.audit(&host, AuditFilter::default(), first()).await.unwrap();
         assert_eq!(newest.items[0], events.items[0]);
         keys.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn given_alerts_that_cannot_be_read_when_listed_or_delivered_then_the_others_are() {
+    for place in Place::all() {
+        let store = filled(&place).await;
+        for n in 1..=8 {
+            let since = at(n);
+            let event = Event::Unused { key: Arc::new(KeyHead::from(&key(n.unsigned_abs()))), since };
+            let mut alert = NewAlert::new(since, event, format!("alert {n}"));
+            alert.for_host = true;
+            commit(&store, [Change::Alert(Box::new(alert))]).await.unwrap();
+        }
+        // Those of keys 1 to 5, which are due before the others, are of a version to come.
+        place.run("UPDATE apikey_alert SET body = '{\"event\":\"key.from_the_future\"}' WHERE at <= 5").await.unwrap();
+        place.run("INSERT INTO apikey_alert_settings (organization, settings) VALUES ('acme', '[]')").await.unwrap();
+        let query = |after, limit| AlertQuery { organization: acme(), filter: AlertFilter::default(), after, limit };
+        let first = store.alerts().list(&query(None, 2)).await.unwrap();
+        let second = store.alerts().list(&query(Some(first[1].id), 2)).await.unwrap();
+        assert_eq!((first.len(), second.len()), (2, 1), "{}", place.name);
+        assert_eq!(store.alerts().alert_settings(&[acme()]).await.unwrap(), []);
+        let mut claimed = 0;
+        for n in 0..3 {
+            let (now, until) = (at(1_000), at(1_000_000));
+            let claim = Claim { by: format!("c{n}"), now, until, for_host: true, except: Vec::new(), limit: 4 };
+            claimed += store.alerts().claim(&claim).await.unwrap().len();
+        }
+        assert_eq!(claimed, 3, "{}", place.name);
+        let pending = "SELECT id FROM apikey_delivery WHERE state = 'pending' AND claimed_by IS NULL";
+        assert_eq!(place.count(pending).await, 5, "a version that can read them delivers them later");
     }
 }
 

@@ -156,7 +156,7 @@ fn given_keys_that_age_expire_idle_and_spike_when_keys_are_swept_then_members_ar
     let wanted =
         [("busy", "key.usage_spike"), ("expiring", "key.expiring"), ("old", "key.rotation_due"), ("old", "key.unused")];
     runtime.block_on(async {
-        let keys = KeyManager::builder(SqlStore::connect(&url).await.unwrap()).format(format()).without_requests();
+        let keys = KeyManager::builder(SqlStore::connect(&url).await.unwrap()).format(format());
         let keys = keys.sweep_interval(Duration::from_secs(1)).build().unwrap();
         let begun = Instant::now();
         while open().len() < wanted.len() {
