@@ -5,7 +5,7 @@ import { link } from "./parts.js";
 import { mark } from "./words.js";
 
 /** So many open alerts are read for marks and counted: the newest. */
-const MOST = "200";
+const MOST = 2_000;
 
 /** @type {Record<string, [string, string]>} What an event is called, and its tone. */
 export const EVENTS = {
@@ -37,11 +37,21 @@ export class Alerts {
 
 	/** The newest that nobody has acknowledged. */
 	open() {
-		this.#open ??= this.#call("GET", "alerts", { query: { acknowledged: "false", limit: MOST } }).then((open) => {
-			this.#tell(open);
-			return open;
-		});
+		this.#open ??= this.#read();
 		return this.#open;
+	}
+
+	async #read() {
+		/** @type {List<Alert>} */
+		const open = { items: [], next_cursor: "" };
+		do {
+			const query = { acknowledged: "false", limit: "200", cursor: open.next_cursor ?? "" };
+			const page = await this.#call("GET", "alerts", { query });
+			open.items.push(...page.items);
+			open.next_cursor = page.next_cursor;
+		} while (open.next_cursor && open.items.length < MOST);
+		this.#tell(open);
+		return open;
 	}
 
 	/** Reads the open ones again. */

@@ -158,8 +158,15 @@ impl Round {
     async fn run(mut self, wake: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
         let mut backoff = Backoff::default();
         while !*stopped.borrow() {
+            let looked_at = Instant::now();
             let begun = AssertUnwindSafe(self.begin_what_is_due()).catch_unwind().await;
-            let pause = match begun.unwrap_or_else(|_| Err(StoreError::unknown("the store panicked"))) {
+            let begun = begun.unwrap_or_else(|_| Err(StoreError::unknown("the store panicked")));
+            if let Ok(false) = begun {
+                // Looks may have to step over all that waits for receivers that have enough. They take a fifth of the time
+                // at most, however much that is, and however often an attempt ends.
+                sleep(looked_at.elapsed() * 4).await;
+            }
+            let pause = match begun {
                 Ok(_) => {
                     backoff.reset();
                     LOOKS_EVERY
@@ -174,6 +181,9 @@ impl Round {
                 () = sleep(pause) => {}
                 Some(done) = self.under_way.join_next() => self.has_ended(done.ok()),
                 _ = stopped.changed() => {}
+            }
+            while let Some(done) = self.under_way.try_join_next() {
+                self.has_ended(done.ok());
             }
         }
         self.finish().await;

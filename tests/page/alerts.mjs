@@ -18,10 +18,11 @@ async function signedIn(visit, name, address = "") {
 test(
   "alerts are sentences with what helps, and leave when somebody acknowledges them",
   async (visit) => {
-    // Pages of three, so that there are several.
-    await visit.context.route(/\/v1\/alerts\?.*limit=50/, (route) =>
-      route.continue({ url: route.request().url().replace("limit=50", "limit=3") }),
-    );
+    // Pages of three, and of two for what marks keys, so that there are several.
+    await visit.context.route(/\/v1\/alerts\?.*limit=(50|200)/, (route) => {
+      const url = route.request().url().replace("limit=50", "limit=3").replace("limit=200", "limit=2");
+      return route.continue({ url });
+    });
     const page = await signedIn(visit, "alice");
     const open = (name) => page.getByRole("navigation", { name: "Console" }).getByRole("link", { name, exact: true });
     await open("Alerts 5 open").waitFor();

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use apikey_core::KeyFormat;
-use apikey_manager::{Actor, KeyManager, KeyStore, Limits, ManageError, NewKey, OrganizationId};
+use apikey_manager::{
+    Actor, Change, Claim, Event, KeyHead, KeyManager, KeyStore, Limits, ManageError, NewAlert, NewKey, OrganizationId,
+};
+use apikey_testkit::PrivatePostgres;
 
-use crate::support::Place;
+use crate::support::{Place, at, commit, insert, key};
 
 async fn manager(place: &Place) -> KeyManager {
     let format = KeyFormat::builder("tst").build().unwrap();
@@ -64,4 +67,24 @@ async fn one_of_eight_processes_that_bootstrap_gets_the_key() {
         assert_eq!(issued, 1, "{}", place.name);
         assert_eq!(place.count("SELECT id FROM apikey_key").await, 1, "{}", place.name);
     }
+}
+
+/// Each process takes what no other is at, instead of waiting for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_that_another_session_holds_is_stepped_over() {
+    let (Some(server), Some(place)) = (PrivatePostgres::shared(), Place::postgres()) else { return };
+    let store = place.open().await;
+    commit(&store, [insert(key(1))]).await.unwrap();
+    for n in 1..=3 {
+        let event = Event::Unused { key: Arc::new(KeyHead::from(&key(1))), since: at(n) };
+        let mut alert = NewAlert::new(at(n), event, format!("alert {n}"));
+        alert.for_host = true;
+        commit(&store, [Change::Alert(Box::new(alert))]).await.unwrap();
+    }
+    let mut session = server.session(&place.url);
+    session.run("BEGIN; SELECT id FROM apikey_delivery ORDER BY id LIMIT 1 FOR UPDATE");
+    let (now, until) = (at(1_000), at(60_000));
+    let claim = Claim { by: "other".to_owned(), now, until, for_host: true, except: Vec::new(), limit: 2 };
+    let claimed = store.alerts().claim(&claim).await.unwrap();
+    assert_eq!(claimed.iter().map(|claimed| claimed.alert.at).collect::<Vec<_>>(), [at(2), at(3)]);
 }

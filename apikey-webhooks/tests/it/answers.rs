@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use apikey_manager::WebhookSender;
+use apikey_webhooks::Webhooks;
 use tokio::{join, sync::oneshot, time::timeout};
 
 use super::{PATIENCE, local, message, receiver::Receiver, sent};
@@ -85,4 +86,20 @@ async fn given_one_message_when_the_next_is_sent_then_it_has_a_connection_of_its
             sent(&webhooks, &message, receiver.answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
         call.closed().await;
     }
+}
+
+/// More than 64 KiB aren't waited for.
+#[tokio::test]
+async fn given_a_receiver_that_stops_after_64_kib_when_it_stays_connected_then_the_sender_hangs_up() {
+    let receiver = Receiver::bind().await;
+    assert_eq!(Webhooks::builder().build().unwrap().patience(), Duration::from_secs(10));
+    let webhooks = local().time_limit(PATIENCE * 10).build().unwrap();
+    let message = message(receiver.url());
+    let stopping = async {
+        let mut call = receiver.answer("HTTP/1.1 200 OK\r\n\r\n").await;
+        call.write(&[b'x'; 66_000]).await.unwrap();
+        call.closed().await;
+    };
+    let (answer, ()) = sent(&webhooks, &message, stopping).await;
+    assert!(answer.is_accepted(), "{answer:?}");
 }
