@@ -119,9 +119,14 @@ impl Service {
         request.send(&self.address)
     }
 
+    /// Returns the process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.launch.child.0.id()
+    }
+
     /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.launch.child.0.id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("/bin/kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 

@@ -83,6 +83,8 @@ enum Command {
     },
     /// Let somebody sign in. The password is asked for, or read from standard input
     AddMember { organization: OrganizationId, email: String },
+    /// Give a member another password, which is asked for, too. It ends their sessions
+    SetPassword { email: String },
 }
 
 #[tokio::main]
@@ -98,14 +100,18 @@ async fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Keys(keys)) => return Ok(keys.run(&open().await?.1.without_requests().build()?, &own).await),
         Some(Command::SetPlan { organization, plan }) => open().await?.0.set(organization, &plan, None).await?,
         Some(Command::AddMember { organization, email }) => {
-            let password = match io::stdin().is_terminal() {
-                true => rpassword::prompt_password("Password: ")?,
-                false => io::stdin().lines().next().context("no password")??,
-            };
-            open().await?.0.add_member(&organization, &email, &password).await?;
+            open().await?.0.add_member(&organization, &email, &password()?).await?;
         }
+        Some(Command::SetPassword { email }) => open().await?.0.set_password(&email, &password()?).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn password() -> anyhow::Result<String> {
+    match io::stdin().is_terminal() {
+        true => Ok(rpassword::prompt_password("Password: ")?),
+        false => Ok(io::stdin().lines().next().context("no password")??),
+    }
 }
 
 async fn serve(own: OrganizationId) -> anyhow::Result<()> {

@@ -59,8 +59,8 @@ pub(crate) fn sessions(product: &Product) -> SessionManagerLayer<Product> {
 /// Returns the member who is signed in. They are looked up for each request, so that whoever is removed is signed out.
 async fn signed_in(extensions: &Extensions, product: &Product) -> anyhow::Result<Option<Member>> {
     let Some(session) = extensions.get::<Session>() else { return Ok(None) };
-    let Some(email) = session.get::<String>("member").await? else { return Ok(None) };
-    Ok(product.member(&email).await?)
+    let Some(login) = session.get("login").await? else { return Ok(None) };
+    Ok(product.member(&login).await?)
 }
 
 impl Member {
@@ -120,13 +120,13 @@ struct SignIn {
 }
 
 async fn sign_in(session: Session, service: Shared, Form(sent): Form<SignIn>) -> Result<Response, Failed> {
-    let Some(member) = service.product.sign_in(&sent.email, sent.password).await? else {
+    let Some(login) = service.product.sign_in(&sent.email, sent.password).await? else {
         let again = Shown { is_wrong: true, ..Shown::default() };
         return Ok((StatusCode::UNAUTHORIZED, page(&again)?).into_response());
     };
     // Under another id, so that nobody can have planted this session.
     session.cycle_id().await?;
-    session.insert("member", member.email).await?;
+    session.insert("login", login).await?;
     Ok(Redirect::to("/").into_response())
 }
 

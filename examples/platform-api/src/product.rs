@@ -29,11 +29,15 @@ pub(crate) struct Member {
     pub(crate) on_leak: String,
 }
 
+/// What a session holds: an address, and the hash of its password. Another password ends the sessions of the old one, and
+/// whoever is removed and added again has none.
+pub(crate) type Login = (String, String);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Product(AnyPool);
 
-/// The hash of nobody's password, so that unknown members take as long as known ones.
-static NOBODY: LazyLock<String> = LazyLock::new(|| hash("").unwrap_or_default());
+/// The hash of a password that nobody has, so that unknown members take as long as known ones.
+static NOBODY: LazyLock<String> = LazyLock::new(|| hash(&Id::default().to_string()).unwrap_or_default());
 /// The number of passwords that are hashed at once: each takes 19 MiB.
 static HASHING: Semaphore = Semaphore::const_new(2);
 
@@ -72,11 +76,18 @@ impl Product {
     pub(crate) async fn add_member(&self, of: &OrganizationId, email: &str, password: &str) -> anyhow::Result<()> {
         let email = email.trim().to_lowercase();
         ensure!(email.len() <= 100 && email.contains('@') && !email.contains(char::is_whitespace), "no email address");
-        ensure!((12..=200).contains(&password.len()), "a password has 12 to 200 bytes");
         self.terms(of.as_str()).await?;
         let add = sqlx::query("INSERT INTO platform_member VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
         let added = add.bind(email).bind(of.as_str()).bind(hash(password)?).execute(&self.0).await?;
         ensure!(added.rows_affected() == 1, "this address is a member's already");
+        Ok(())
+    }
+
+    /// Gives a member another password, which ends their sessions.
+    pub(crate) async fn set_password(&self, email: &str, password: &str) -> anyhow::Result<()> {
+        let set = sqlx::query("UPDATE platform_member SET password = $1 WHERE email = $2");
+        let set = set.bind(hash(password)?).bind(email.trim().to_lowercase()).execute(&self.0).await?;
+        ensure!(set.rows_affected() == 1, "nobody has this address");
         Ok(())
     }
 
@@ -91,24 +102,30 @@ impl Product {
         list.bind(organization).fetch_all(&self.0).await
     }
 
-    pub(crate) async fn member(&self, email: &str) -> sqlx::Result<Option<Member>> {
+    pub(crate) async fn member(&self, (email, hash): &Login) -> sqlx::Result<Option<Member>> {
         let find = "SELECT email, organization, plan, on_leak FROM platform_member
-            JOIN platform_organization ON id = organization WHERE email = $1";
-        let found = sqlx::query_as(find).bind(email).fetch_optional(&self.0).await?;
+            JOIN platform_organization ON id = organization WHERE email = $1 AND password = $2";
+        let found = sqlx::query_as(find).bind(email).bind(hash).fetch_optional(&self.0).await?;
         Ok(found.map(|(email, organization, plan, on_leak)| Member { email, organization, plan, on_leak }))
     }
 
-    /// Returns the member of this address and password.
-    pub(crate) async fn sign_in(&self, email: &str, password: String) -> anyhow::Result<Option<Member>> {
+    /// Returns the login of the member with this address and password.
+    pub(crate) async fn sign_in(&self, email: &str, password: String) -> anyhow::Result<Option<Login>> {
         let email = email.trim().to_lowercase();
         let find = sqlx::query_scalar("SELECT password FROM platform_member WHERE email = $1");
         let known: Option<String> = find.bind(&email).fetch_optional(&self.0).await?;
-        let _turn = HASHING.acquire().await?;
+        let (turn, hash) = (HASHING.acquire().await?, known.clone());
         let is_right = spawn_blocking(move || {
-            let known = known.as_ref().unwrap_or(&NOBODY);
-            Argon2::default().verify_password(password.as_bytes(), known.as_str()).is_ok()
+            // Hashing goes on if nobody waits for it any more, and its turn lasts as long.
+            let _turn = turn;
+            let hash = hash.as_ref().unwrap_or(&NOBODY);
+            Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok()
         });
-        Ok(if is_right.await? { self.member(&email).await? } else { None })
+        let is_right = is_right.await?;
+        let Some(hash) = known.filter(|_| is_right) else { return Ok(None) };
+        // They may have been removed, or got another password, meanwhile.
+        let login = (email, hash);
+        Ok(self.member(&login).await?.map(|_| login))
     }
 
     /// The projects of an organization. Each environment has its own, so that a leaked `dev` key harms nothing live.
@@ -126,6 +143,7 @@ impl Product {
 
 /// Hashes as OWASP recommends: Argon2id with 19 MiB, two passes and one lane.
 fn hash(password: &str) -> anyhow::Result<String> {
+    ensure!((12..=200).contains(&password.len()), "a password has 12 to 200 bytes");
     Ok(Argon2::default().hash_password(password.as_bytes())?.to_string())
 }
 

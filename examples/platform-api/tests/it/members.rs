@@ -1,15 +1,17 @@
 //! Members sign in, and manage their own customer's keys.
 
+use std::{io::Write, net::TcpStream};
+
 use apikey_testkit::PrivatePostgres;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 
 use crate::{
     contract::{
-        http::{Request, json as parsed},
+        http::{Answer, Request, connect, json as parsed},
         service::Folder,
     },
-    stand::{PASSWORD, Stand, command, command_in},
+    stand::{PASSWORD, Stand, command, command_in, run, sign_in},
 };
 
 /// The texts of a column of the product's tables.
@@ -67,6 +69,75 @@ fn given_wrong_credentials_when_signing_in_then_the_answer_does_not_tell_which_i
     }
     assert!(answers[0].body.contains("Wrong address or password."));
     assert_eq!(stand.sign_in(" DANA@acme.example", PASSWORD).status, 303, "addresses have no case");
+}
+
+#[test]
+fn given_an_unknown_address_when_added_while_its_sign_in_waits_then_the_empty_password_lets_nobody_in() {
+    let stand = Stand::new();
+    // They keep the two that hash busy, so that the sign-in waits after it has looked for the address.
+    let crowd: Vec<_> = (0..80).map(|_| sent("nobody@acme.example", PASSWORD, &stand)).collect();
+    let mut early = sent("gil@acme.example", "", &stand);
+    run(&stand.folder, &["add-member", "acme", "gil@acme.example"], PASSWORD);
+    assert_eq!(Answer::read(&mut early).status, 401);
+    drop(crowd);
+    assert_eq!(["", PASSWORD].map(|password| stand.sign_in("gil@acme.example", password).status), [401, 303]);
+}
+
+/// A hash takes 19 MiB, so the most memory that the process has ever had tells how many there were at once.
+#[cfg(target_os = "linux")]
+#[test]
+fn given_many_sign_ins_when_their_clients_hang_up_then_no_more_passwords_are_hashed_at_once() {
+    let stand = Stand::new();
+    assert_eq!(stand.sign_in("dana@acme.example", PASSWORD).status, 303);
+    let most = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", stand.service.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
+    };
+    let before = most();
+    for _ in 0..200 {
+        drop(sent("dana@acme.example", PASSWORD, &stand));
+    }
+    assert_eq!(stand.sign_in("dana@acme.example", PASSWORD).status, 303);
+    // Two at once, of which the first sign-in was one, and what 200 connections need.
+    assert!(most() < before + 4 * 19, "{before} to {} MiB", most());
+}
+
+/// Sends a sign-in, and does not wait for its answer.
+fn sent(email: &str, password: &str, to: &Stand) -> TcpStream {
+    let (request, address) = (sign_in(email, password), &to.service.address);
+    let mut stream = connect(address);
+    stream.write_all(format!("{}{}", request.head(address), request.body).as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn given_a_session_when_its_member_is_removed_and_added_again_then_it_stays_ended() {
+    let stand = Stand::new();
+    let (dana, eli) = (stand.dana(), stand.member("eli@acme.example"));
+    assert_eq!(dana.submit("/members/eli%40acme.example", "").status, 200);
+    run(&stand.folder, &["add-member", "birch", "eli@acme.example"], PASSWORD);
+    assert_eq!(eli.call("GET", "whoami", &Value::Null).status, 401);
+    assert_eq!(eli.open("/").header("location"), Some("/sign-in"));
+    assert_eq!(stand.member("eli@acme.example").read("whoami")["organization"], "birch");
+}
+
+#[test]
+fn given_another_password_when_set_then_the_old_one_and_its_sessions_end() {
+    let stand = Stand::new();
+    let (dana, eli) = (stand.dana(), stand.member("eli@acme.example"));
+    run(&stand.folder, &["set-password", "ELI@acme.example"], "a password of his own");
+    assert_eq!(eli.call("GET", "whoami", &Value::Null).status, 401);
+    let status = |password: &str| stand.sign_in("eli@acme.example", password).status;
+    assert_eq!([status(PASSWORD), status("a password of his own")], [401, 303]);
+    assert_eq!(dana.call("GET", "whoami", &Value::Null).status, 200, "another member's");
+    for (email, password, expected) in
+        [("gil@acme.example", PASSWORD, "nobody has this address"), ("eli@acme.example", "short", "12 to 200 bytes")]
+    {
+        let done = command(&stand.folder, &["set-password", email], password);
+        let told = String::from_utf8_lossy(&done.stderr);
+        assert!(!done.status.success() && told.contains(expected), "{email}: {told}");
+    }
 }
 
 #[test]

@@ -93,8 +93,7 @@ impl Stand {
     }
 
     pub(crate) fn sign_in(&self, email: &str, password: &str) -> Answer {
-        let body = format!("email={}&password={}", email.replace('@', "%40"), password.replace(' ', "+"));
-        self.service.send(&form("/sign-in", &body))
+        self.service.send(&sign_in(email, password))
     }
 
     /// Uses a key, and returns the status.
@@ -109,6 +108,10 @@ impl Stand {
     pub(crate) fn set_plan(&self, customer: &str, plan: &str) {
         run(&self.folder, &["set-plan", customer, plan], "");
     }
+}
+
+pub(crate) fn sign_in(email: &str, password: &str) -> Request {
+    form("/sign-in", &format!("email={}&password={}", email.replace('@', "%40"), password.replace(' ', "+")))
 }
 
 /// A form, as a page of the product sends it.
