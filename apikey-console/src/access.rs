@@ -53,9 +53,26 @@ pub(crate) fn guard<S: Clone + Send + Sync + 'static>(
     }
 }
 
-/// The actor that the host has logged in, passed from [`authenticate`] to [`admit`].
+/// The actor that the host has logged in, passed from [`authenticate`] to [`admit`], and to whoever reads the body.
 #[derive(Clone)]
-struct LoggedIn(Actor);
+pub(crate) struct LoggedIn {
+    actor: Actor,
+    config: Arc<Config>,
+}
+
+impl LoggedIn {
+    /// Rejects the request if the host has logged somebody in for it, and wouldn't do so again, or with other rights. A
+    /// body takes its time, in which they may have signed out, been removed, or lost rights.
+    pub(crate) async fn check_again(parts: &Parts) -> Result<(), Failure> {
+        let Some(LoggedIn { actor, config }) = parts.extensions.get() else { return Ok(()) };
+        let rights = |actor: &Actor| (actor.id().clone(), actor.organization().clone(), actor.scopes().clone());
+        match ask_host(config, parts).await? {
+            None => Err(Failure::Refused(config.keys.authenticator().refuse(RejectionKind::MissingCredential))),
+            Some(now) if rights(&now) != rights(actor) => Err(Problem::forbidden().into()),
+            Some(_) => Ok(()),
+        }
+    }
+}
 
 /// Authenticates the caller by the host's login or by a key.
 async fn authenticate(State(config): State<Arc<Config>>, request: Request, next: Next) -> Response {
@@ -63,7 +80,7 @@ async fn authenticate(State(config): State<Arc<Config>>, request: Request, next:
     match logged_in(&config, &mut parts).await {
         Err(failure) => failure.into_response(),
         Ok(Some(actor)) => {
-            parts.extensions.insert(LoggedIn(actor));
+            parts.extensions.insert(LoggedIn { actor, config });
             next.run(Request::from_parts(parts, body)).await
         }
         Ok(None) => {
@@ -104,8 +121,8 @@ async fn admit(State((config, declaration)): State<Guard>, request: Request, nex
         };
     }
     let (mut parts, body) = request.into_parts();
-    let (actor, key) = match parts.extensions.remove::<LoggedIn>() {
-        Some(LoggedIn(actor)) => (Some(actor), None),
+    let (actor, key) = match parts.extensions.get::<LoggedIn>() {
+        Some(LoggedIn { actor, .. }) => (Some(actor.clone()), None),
         None => match tower_apikey::caller(&parts.extensions) {
             Ok(key) => (Actor::key(key), Some(key.clone())),
             // The host's authenticator may accept requests without a key. The console doesn't.
@@ -173,13 +190,7 @@ fn in_words_of(key: Option<&AuthenticatedKey>, response: Response) -> Response {
 /// Returns the actor that the host has logged in. A session of the page becomes a key. A login or a session must be the
 /// only credential, and changes must come from a page of the host.
 async fn logged_in(config: &Config, parts: &mut Parts) -> Result<Option<Actor>, Failure> {
-    let actor = match &config.login {
-        None => None,
-        Some(login) => login(parts).await.map_err(|error| {
-            problem::report(error.as_ref());
-            problem::unavailable()
-        })?,
-    };
+    let actor = ask_host(config, parts).await?;
     let session = match &config.sessions {
         None => Opened::None,
         Some(sessions) => sessions.open(&parts.headers, config.keys.now()),
@@ -205,6 +216,15 @@ async fn logged_in(config: &Config, parts: &mut Parts) -> Result<Option<Actor>, 
         parts.headers.insert(AUTHORIZATION, authorization);
     }
     Ok(actor)
+}
+
+/// Returns the actor that the host has logged in, if it has a login.
+async fn ask_host(config: &Config, parts: &Parts) -> Result<Option<Actor>, Failure> {
+    let Some(login) = &config.login else { return Ok(None) };
+    login(parts).await.map_err(|error| {
+        problem::report(error.as_ref());
+        problem::unavailable().into()
+    })
 }
 
 /// Rejects requests that don't come from a page of the service itself.

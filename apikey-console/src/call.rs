@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 use crate::{
+    access::LoggedIn,
     config::Config,
     input::{self, Input},
     problem::{Failure, Problem},
@@ -152,7 +153,8 @@ impl<S: Sync, I: Input> FromRequest<S> for Json<I> {
     }
 }
 
-/// Reads the body, if there is one, after checking its media type.
+/// Reads the body, if there is one, after checking its media type. A caller by the host's login must still be logged in when
+/// the body is there.
 pub(crate) async fn read_body(request: Request) -> Result<Option<Bytes>, Failure> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
@@ -174,6 +176,7 @@ pub(crate) async fn read_body(request: Request) -> Result<Option<Bytes>, Failure
             return Err(Problem::new(StatusCode::BAD_REQUEST, "incomplete_body", detail).into());
         }
     };
+    LoggedIn::check_again(&parts).await?;
     match (body.is_empty(), is_json(&parts)) {
         (true, _) => Ok(None),
         (false, true) => Ok(Some(body)),

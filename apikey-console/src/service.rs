@@ -137,7 +137,8 @@ impl Console {
     ///
     /// Browsers send cookies with the requests of foreign pages, too. Changes are therefore rejected unless the request
     /// has `Sec-Fetch-Site: same-origin` or an `Origin` that was [set](Console::origin). A request with both a login
-    /// and a key is rejected as well.
+    /// and a key is rejected as well. A change with a body asks for the login before the body is read and again after, and
+    /// is rejected if the answers differ.
     #[must_use]
     pub fn login(self, login: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Self {
         self.login_async(move |parts| {

@@ -1,9 +1,17 @@
 //! Callers that the host has logged in.
 
+use std::sync::{Arc, Mutex};
+
 use apikey_console::Console;
 use apikey_core::ScopeSet;
-use apikey_manager::{Actor, OrganizationId, Rights};
+use apikey_manager::{Actor, KeyFilter, OrganizationId, PageRequest, Rights, Status};
+use futures_util::FutureExt;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+};
 
 use crate::stand::{Server, code, json as parsed, on_each, on_each_with};
 
@@ -123,6 +131,71 @@ async fn given_a_login_without_the_rights_when_it_asks_then_it_is_refused_withou
         let issued = stand.post("/keys/v1/api-keys").header("cookie", "session=alice");
         let issued = issued.header("sec-fetch-site", "same-origin").json(&json!({"name": "x"})).expect(201).await;
         assert_eq!((&issued["key"]["created_by"], &issued["key"]["created_by_key"]), (&json!("alice"), &json!(null)));
+    })
+    .await;
+}
+
+/// What the host says when it is asked for the login, and how often it was asked.
+#[derive(Clone, Default)]
+struct Host {
+    scopes: Arc<Mutex<Option<&'static str>>>,
+    asked: Arc<Notify>,
+}
+
+impl Host {
+    fn login(&self) -> Option<Actor> {
+        self.asked.notify_one();
+        let rights = Rights::scopes(ScopeSet::parse((*self.scopes.lock().unwrap())?).ok()?);
+        Actor::user("alice", OrganizationId::new("acme").ok()?, rights).ok()
+    }
+}
+
+#[tokio::test]
+async fn given_a_login_that_ends_while_a_body_arrives_when_it_is_there_then_nothing_is_changed() {
+    let host = Host::default();
+    let configure = |console: Console| {
+        let host = host.clone();
+        console.login(move |_| host.login())
+    };
+    on_each_with(configure, async |stand| {
+        let change = |path: &str, body: &str, header: &str| {
+            let head = format!("POST /keys/v1/{path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", stand.address);
+            let head = format!("{head}sec-fetch-site: same-origin\r\ncontent-type: application/json\r\n{header}");
+            format!("{head}content-length: {}\r\n\r\n", body.len())
+        };
+        let key = stand.issue("acme", &[]).await;
+        let revoke = format!("api-keys/{}/revoke", key.id());
+        let disable = format!("api-keys/{}/disable", key.id());
+        for (now, status) in [(None, 401), (Some("keys:read"), 403), (Some("keys:admin"), 0)] {
+            for (path, body, header) in [
+                ("api-keys", r#"{"name":"late"}"#, ""),
+                ("api-keys", r#"{"name":"late"}"#, "idempotency-key: one\r\n"),
+                (&disable, "{}", ""),
+                (&revoke, r#"{"reason":"late"}"#, ""),
+            ] {
+                *host.scopes.lock().unwrap() = Some("keys:admin");
+                let mut stream = TcpStream::connect(stand.address).await.unwrap();
+                stream.write_all(change(path, body, header).as_bytes()).await.unwrap();
+                host.asked.notified().await;
+                *host.scopes.lock().unwrap() = now;
+                stream.write_all(body.as_bytes()).await.unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.unwrap();
+                let got: u16 = answer.split(' ').nth(1).unwrap().parse().unwrap();
+                match status {
+                    0 => assert!((200..300).contains(&got), "{path}: {answer}"),
+                    _ => assert_eq!(got, status, "{path}: {answer}"),
+                }
+                // Each further question has left a note.
+                host.asked.notified().now_or_never();
+            }
+            let listed = stand.keys.list(&stand.host("acme"), KeyFilter::default(), PageRequest::first()).await.unwrap();
+            let statuses: Vec<_> = listed.items.iter().map(|key| key.status(stand.keys.now())).collect();
+            match status {
+                0 => assert!(listed.items.len() > 1 && statuses.contains(&Status::Revoked), "{statuses:?}"),
+                _ => assert_eq!(statuses, [Status::Active], "{now:?}"),
+            }
+        }
     })
     .await;
 }
