@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use cookie::Cookie;
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, Executor};
+use tokio::sync::Semaphore;
 
 use crate::records::{Done, Store, execute, invalid, rows, unavailable};
 
@@ -17,6 +18,9 @@ use crate::records::{Done, Store, execute, invalid, rows, unavailable};
 pub(crate) const SESSION: &str = "workspace_session";
 /// The duration of a session.
 pub(crate) const LONGEST: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// The number of passwords that are hashed at once: each takes 19 MiB.
+static HASHING: Semaphore = Semaphore::const_new(2);
 
 /// A person's role in their workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -72,20 +76,21 @@ impl Store {
 
     /// Begins a session, and returns its token.
     pub(crate) async fn sign_in(&self, SignIn { email, password, new_password }: SignIn) -> Done<PlaintextKey> {
+        let email = email.trim().to_lowercase();
         let find = "SELECT password FROM workspace_person WHERE email = $1";
         let wrong = || Problem::new(StatusCode::FORBIDDEN, "wrong_password", "The address or the password is wrong.");
         let Some((known,)) = rows::<(String,), _>(&self.pool, find, [&email]).await?.pop() else {
             // Unknown people take as long to refuse as known ones.
-            return self.hash(password).await.and_then(|_| Err(wrong()));
+            return hash(password).await.and_then(|_| Err(wrong()));
         };
-        let (mut begun_with, hash) = (known.clone(), known.clone());
-        let verify = move |argon2: Argon2<'_>| argon2.verify_password(password.as_bytes(), hash.as_str());
-        self.argon2(verify).await?.map_err(|_| wrong())?;
+        let (mut begun_with, stored) = (known.clone(), known.clone());
+        let verify = move |argon2: Argon2<'_>| argon2.verify_password(password.as_bytes(), stored.as_str());
+        in_turn(verify).await?.map_err(|_| wrong())?;
         if let Some(new) = new_password {
             if !(12..=200).contains(&new.chars().count()) {
                 return Err(invalid("A password has 12 to 200 characters."));
             }
-            begun_with = self.hash(new).await?;
+            begun_with = hash(new).await?;
             let set = "UPDATE workspace_person SET password = $1 WHERE email = $2 AND password = $3";
             execute(&self.pool, set, [&begun_with, &email, &known]).await?;
         }
@@ -110,8 +115,15 @@ impl Store {
         (workspace, email): (&str, &str),
         role: Option<Role>,
     ) -> Done<Option<PlaintextKey>> {
+        let email = &*email.trim().to_lowercase();
         if !email.contains('@') || actor(email, workspace, Role::Member).is_none() {
             return Err(invalid("This is no e-mail address, or no workspace."));
+        }
+        let was_here = people(&self.pool, workspace).await?.iter().any(|person| person.email == email);
+        let (mut password, mut hashed) = (None, String::new());
+        // Before the change begins, because others wait until it ends.
+        if role.is_some_and(|role| by.is_none_or(|by| by.role.manages(role) && !was_here)) {
+            hashed = hash(password.insert(secret("password")?).expose_secret().to_owned()).await?;
         }
         let mut change = self.begin(workspace).await?;
         let people = people(&mut *change, workspace).await?;
@@ -126,21 +138,19 @@ impl Store {
         if old == Some(Role::Owner) && role != old && owners == 1 {
             return Err(Problem::new(StatusCode::CONFLICT, "last_owner", "A workspace keeps its last owner."));
         }
-        let (mut password, mut hash) = (None, String::new());
         let done = match role {
             None => {
                 let remove = "DELETE FROM workspace_person WHERE email = $1 AND workspace = $2";
                 execute(&mut *change, remove, [email, workspace]).await?
             }
+            // Somebody else has removed them meanwhile.
+            Some(_) if old.is_none() && password.is_none() => 0,
             Some(role) => {
-                if by.is_none() || old.is_none() {
-                    hash = self.hash(password.insert(secret("password")?).expose_secret().to_owned()).await?;
-                }
                 let set = "INSERT INTO workspace_person (email, workspace, role, password) VALUES ($1, $2, $3, $4)
                     ON CONFLICT (email) DO UPDATE SET role = excluded.role, password =
                     CASE excluded.password WHEN '' THEN workspace_person.password ELSE excluded.password END
                     WHERE workspace_person.workspace = excluded.workspace";
-                execute(&mut *change, set, [email, workspace, &format!("{role:?}").to_lowercase(), &hash]).await?
+                execute(&mut *change, set, [email, workspace, &format!("{role:?}").to_lowercase(), &hashed]).await?
             }
         };
         if done == 0 {
@@ -149,17 +159,18 @@ impl Store {
         change.commit().await.map_err(unavailable)?;
         Ok(password)
     }
+}
 
-    async fn hash(&self, password: String) -> Done<String> {
-        let hash = self.argon2(move |argon2| argon2.hash_password(password.as_bytes())).await?;
-        Ok(hash.map_err(unavailable)?.to_string())
-    }
+async fn hash(password: String) -> Done<String> {
+    let hash = in_turn(move |argon2| argon2.hash_password(password.as_bytes())).await?;
+    Ok(hash.map_err(unavailable)?.to_string())
+}
 
-    /// Argon2id as OWASP says: 19 MiB, 2 iterations, 1 lane.
-    async fn argon2<T: Send + 'static>(&self, work: impl FnOnce(Argon2<'_>) -> T + Send + 'static) -> Done<T> {
-        let _turn = self.hashing.acquire().await.map_err(unavailable)?;
-        spawn_blocking(move || work(Argon2::default())).await.map_err(unavailable)
-    }
+/// Argon2id as OWASP says: 19 MiB, 2 iterations, 1 lane.
+async fn in_turn<T: Send + 'static>(work: impl FnOnce(Argon2<'_>) -> T + Send + 'static) -> Done<T> {
+    let turn = HASHING.acquire().await.map_err(unavailable)?;
+    // Hashing goes on if nobody waits for it any more, and its turn lasts as long.
+    spawn_blocking(move || (work(Argon2::default()), turn).0).await.map_err(unavailable)
 }
 
 pub(crate) async fn people(on: impl Executor<'_, Database = Any>, workspace: &str) -> Done<Vec<Person>> {

@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, FromRow, Transaction};
-use tokio::sync::Semaphore;
 
 const TABLES: &str = include_str!("../tables.sql");
 
@@ -17,8 +16,6 @@ const PAGE: usize = 200;
 
 pub(crate) struct Store {
     pub(crate) pool: AnyPool,
-    /// Hashing a password takes 19 MiB, so few are hashed at a time.
-    pub(crate) hashing: Semaphore,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +37,7 @@ impl Store {
         // SQLite locks its file. On PostgreSQL, concurrent `CREATE TABLE IF NOT EXISTS` can fail.
         let lock = if url.starts_with("postgres") { "SELECT pg_advisory_xact_lock(3806217745);" } else { "" };
         sqlx::raw_sql(AssertSqlSafe(format!("{lock}{TABLES}"))).execute(&pool).await?;
-        Ok(Store { pool, hashing: Semaphore::new(2) })
+        Ok(Store { pool })
     }
 
     /// Begins a change of a workspace. Others wait until it ends.

@@ -4,9 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use actix_apikey::{ApiKey, ApiKeyMiddleware, Problem, mount};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{StatusCode, header::ALLOW};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, Json, JsonConfig, Path, Query, ServiceConfig};
-use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, body::BoxBody, http::StatusCode};
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, body::BoxBody};
 use apikey_console::{Console, Page};
 use apikey_manager::KeyManager;
 use serde::Deserialize;
@@ -51,7 +52,7 @@ pub(crate) fn routes(
             .service(session.route(web::delete().to(sign_out)))
             .service(person.route(web::delete().to(remove_person)))
             .service(mount("/keys", console.clone()))
-            .route("/healthz", web::get().to(async || "ok"))
+            .service(for_people("/healthz").route(web::get().to(async || "ok")))
             .default_service(web::to(async || {
                 Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such route.").error_response()
             }));
@@ -100,13 +101,13 @@ async fn home() -> Reply {
     Ok(answer.content_type("text/html; charset=utf-8").body(PAGE.replace("{nonce}", nonce)))
 }
 
-async fn sign_in(request: HttpRequest, store: Place, Json(sign_in): Json<SignIn>) -> Reply {
-    Ok(with_session(&request, store.sign_in(sign_in).await?.expose_secret(), LONGEST))
+async fn sign_in(store: Place, Json(sign_in): Json<SignIn>) -> Reply {
+    Ok(with_session(store.sign_in(sign_in).await?.expose_secret(), LONGEST))
 }
 
 async fn sign_out(request: HttpRequest, store: Place) -> Reply {
     store.sign_out(header(&request, "cookie")).await?;
-    Ok(with_session(&request, "", Duration::ZERO))
+    Ok(with_session("", Duration::ZERO))
 }
 
 /// Who is signed in, and who else is in the workspace: members see whom to ask for a key.
@@ -126,7 +127,7 @@ async fn set_person(request: HttpRequest, store: Place, email: Path<String>, Jso
     let by = signed_in(&request, &store).await?;
     let password = store.set(Some(&by), (&by.workspace, &email), Some(new.role)).await?;
     let password = password.as_ref().map(|password| password.expose_secret());
-    Ok(Json(json!({"person": {"email": *email, "role": new.role}, "password": password})))
+    Ok(Json(json!({"person": {"email": email.to_lowercase(), "role": new.role}, "password": password})))
 }
 
 async fn remove_person(request: HttpRequest, store: Place, email: Path<String>) -> Reply {
@@ -144,17 +145,23 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Answers with the session's cookie. Pages of other sites can't send it, and it needs TLS unless the client addressed
-/// this very machine.
-fn with_session(request: &HttpRequest, token: &str, lifetime: Duration) -> HttpResponse {
-    let host = header(request, "host").map_or("", |host| host.rsplit_once(':').map_or(host, |(host, _)| host));
-    let secure = if ["127.0.0.1", "localhost", "[::1]"].contains(&host) { "" } else { "; Secure" };
-    let attributes = format!("Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}", lifetime.as_secs());
+/// Answers with the session's cookie. Pages of other sites can't send it, and browsers send it over TLS alone, or to
+/// localhost.
+fn with_session(token: &str, lifetime: Duration) -> HttpResponse {
+    let attributes = format!("Path=/; HttpOnly; Secure; SameSite=Strict; Max-Age={}", lifetime.as_secs());
     HttpResponse::NoContent().insert_header(("set-cookie", format!("{SESSION}={token}; {attributes}"))).finish()
 }
 
-/// Limits the time of a request with its body. actix limits the head alone.
+/// Limits the time of a request with its body, since actix limits the head alone, and says that a method is not allowed, since
+/// actix's answer has no body.
 async fn in_time(limit: Duration, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let late = Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request took too long.");
-    actix_web::rt::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(late.into()))
+    let answer = actix_web::rt::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(late.into()))?;
+    let Some(allow) = answer.headers().get(ALLOW).filter(|_| answer.status() == 405).cloned() else {
+        return Ok(answer);
+    };
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The path has no such method.");
+    let mut told = problem.error_response();
+    told.headers_mut().insert(ALLOW, allow);
+    Ok(answer.into_response(told))
 }

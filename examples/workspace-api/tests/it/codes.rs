@@ -44,6 +44,24 @@ fn given_the_table_of_codes_when_compared_with_the_code_then_it_has_each_and_no_
 }
 
 #[test]
+fn given_a_method_that_a_path_does_not_have_when_used_then_the_answer_says_which_it_has() {
+    let stand = Stand::new();
+    let cases = [
+        ("POST", "/v1/records", "GET"),
+        ("PATCH", "/v1/records/a", "GET, PUT, DELETE"),
+        ("PUT", "/session", "GET, POST, DELETE"),
+        ("GET", "/people/a@example.com", "PUT, DELETE"),
+        ("POST", "/", "GET"),
+        ("POST", "/healthz", "GET"),
+    ];
+    for (method, path, allowed) in cases {
+        let answer = stand.call(&stand.key, method, path, None);
+        assert_eq!(refused(&answer), (405, "method_not_allowed".to_owned()), "{method} {path}");
+        assert_eq!(answer.header("allow"), Some(allowed), "{method} {path}");
+    }
+}
+
+#[test]
 fn given_each_row_of_the_table_when_provoked_then_it_is_the_answer() {
     let stand = Stand::new();
     let (owner, member) = (stand.visitor("owner"), stand.visitor("member"));
@@ -64,6 +82,7 @@ fn given_each_row_of_the_table_when_provoked_then_it_is_the_answer() {
         stand.call("ws_production_no", "GET", "/v1/records", None),
         stand.call(&stand.key, "GET", "/v1/records/none", None),
         stand.service.send(&Request::new("GET", "/session")),
+        stand.call(&stand.key, "POST", "/v1/records", None),
         stand.try_sign_in(&json!({"email": "owner@example.com", "password": "guessed"})),
         stand.visit(&member, "PUT", "/people/new@example.org", role.clone()),
         stand.visit(&owner, "DELETE", "/people/owner@example.com", None),
