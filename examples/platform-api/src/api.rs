@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use apikey_manager::{Actor, KeyManager, ManageError};
 use axum::extract::{ConnectInfo, MatchedPath, State, rejection::JsonRejection};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router, http::StatusCode};
+use axum::{Json, Router, http::Extensions, http::HeaderMap, http::StatusCode, routing::get, routing::post};
 use axum_apikey::{ApiKey, ApiKeyLayer, Problem, RequestDescription};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower::limit::GlobalConcurrencyLimitLayer;
+use tokio::sync::Semaphore;
 
 use crate::product::Product;
 
@@ -22,18 +21,19 @@ pub(crate) struct Service {
 }
 
 pub(crate) fn routes(keys: &KeyManager) -> Router<Service> {
-    // What customers see of a request. Behind a proxy, take the address from the header that it sets.
-    let with_key = ApiKeyLayer::new(keys.authenticator()).describe_requests(|_, extensions| {
-        let route = extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let from = extensions.get().map(|ConnectInfo(from): &ConnectInfo<SocketAddr>| from.ip().to_string());
-        RequestDescription::new().route(route).address(from.unwrap_or_default())
-    });
     Router::new()
         .route("/v1/projects", get(projects).post(add_project))
         .route("/v1/account", get(account))
-        .route_layer(with_key)
+        .route_layer(ApiKeyLayer::new(keys.authenticator()).describe_requests(describe))
         // Routes above require a key.
-        .route("/report-leak", post(report_leak).layer(GlobalConcurrencyLimitLayer::new(16)))
+        .route("/report-leak", post(report_leak))
+}
+
+/// Describes a request as customers see it. Behind a proxy, take the address from the header that it sets.
+pub(crate) fn describe(_: &HeaderMap, extensions: &Extensions) -> RequestDescription {
+    let route = extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let from = extensions.get().map(|ConnectInfo(from): &ConnectInfo<SocketAddr>| from.ip().to_string());
+    RequestDescription::new().route(route).address(from.unwrap_or_default())
 }
 
 pub(crate) type Shared = State<Service>;
@@ -56,9 +56,7 @@ struct NewProject {
 
 async fn add_project(key: ApiKey, service: Shared, body: Input<NewProject>) -> Result<impl IntoResponse, Failed> {
     let NewProject { name } = read(body)?;
-    if !service.product.add_project(owner(&key), &name).await? {
-        return Err(Problem::new(StatusCode::CONFLICT, "project_exists", "There is a project of this name.").into());
-    }
+    service.product.add_project(owner(&key), &name).await?;
     Ok((StatusCode::CREATED, Json(json!({"name": name, "created_by": key.name()}))))
 }
 
@@ -72,10 +70,15 @@ struct Leak {
     key: String,
 }
 
+/// The number of reports that are looked up at once. Anyone can send them.
+static REPORTS: Semaphore = Semaphore::const_new(16);
+
 /// Ends a key that somebody found: it is revoked, or disabled until its organization has looked. The answer is the same for
 /// every text, so it tells nothing about the key.
 async fn report_leak(State(Service { product, keys }): Shared, body: Input<Leak>) -> Result<impl IntoResponse, Failed> {
-    if let Some(found) = keys.identify(&read(body)?.key).await? {
+    let leak = read(body)?;
+    let _turn = REPORTS.acquire().await?;
+    if let Some(found) = keys.identify(&leak.key).await? {
         let finder = Actor::host("leak-report", found.organization)?;
         let ended = match &*product.terms(finder.organization().as_str()).await?.1 {
             "quarantine" => keys.disable(&finder, &found.id).await,
@@ -92,6 +95,10 @@ async fn report_leak(State(Service { product, keys }): Shared, body: Input<Leak>
 fn read<T>(body: Input<T>) -> Result<T, Problem> {
     let invalid = |error: JsonRejection| Problem::new(error.status(), "invalid_body", error.body_text());
     body.map(|Json(value)| value).map_err(invalid)
+}
+
+pub(crate) fn invalid(detail: &'static str) -> Failed {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).into()
 }
 
 /// The answer of a handler that can't go on: a [`Problem`], or 503 for a failure of the service, which is logged.

@@ -81,10 +81,10 @@ enum Command {
         #[arg(value_parser = PLANS.map(|(name, _)| name))]
         plan: String,
     },
-    /// Let somebody sign in. The password is asked for, or read from standard input
+    /// Let somebody sign in, or give a member another password, which ends their sessions. The password is asked for, or
+    /// read from standard input
+    #[command(visible_alias = "set-password")]
     AddMember { organization: OrganizationId, email: String },
-    /// Give a member another password, which is asked for, too. It ends their sessions
-    SetPassword { email: String },
 }
 
 #[tokio::main]
@@ -100,18 +100,14 @@ async fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Keys(keys)) => return Ok(keys.run(&open().await?.1.without_requests().build()?, &own).await),
         Some(Command::SetPlan { organization, plan }) => open().await?.0.set(organization, &plan, None).await?,
         Some(Command::AddMember { organization, email }) => {
-            open().await?.0.add_member(&organization, &email, &password()?).await?;
+            let password = match io::stdin().is_terminal() {
+                true => rpassword::prompt_password("Password: ")?,
+                false => io::stdin().lines().next().context("no password")??,
+            };
+            open().await?.0.set_member(&organization, &email, &password).await?;
         }
-        Some(Command::SetPassword { email }) => open().await?.0.set_password(&email, &password()?).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn password() -> anyhow::Result<String> {
-    match io::stdin().is_terminal() {
-        true => Ok(rpassword::prompt_password("Password: ")?),
-        false => Ok(io::stdin().lines().next().context("no password")??),
-    }
 }
 
 async fn serve(own: OrganizationId) -> anyhow::Result<()> {
@@ -134,7 +130,7 @@ async fn serve(own: OrganizationId) -> anyhow::Result<()> {
         .merge(pages::routes())
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
         .nest_service("/keys", pages::console(&service))
-        .layer(pages::sessions(&service.product))
+        .layer(pages::sessions(service.product.clone()))
         .route("/healthz", get(async || "ok"))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such route."))
         // Outermost, so that clients that are still sending a body receive the response.
@@ -144,8 +140,7 @@ async fn serve(own: OrganizationId) -> anyhow::Result<()> {
     let handle = axum_server::Handle::new();
     stop_on_signal(handle.clone())?;
     let address = listener.local_addr()?;
-    println!("manage keys at http://{address}/keys/");
-    println!("listening on http://{address}");
+    println!("manage keys at http://{address}/keys/\nlistening on http://{address}");
     let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(client_timeout);
     server.http_builder().http1().header_read_timeout(client_timeout);
     server.serve(app.into_make_service_with_connect_info::<SocketAddr>()).await?;

@@ -3,22 +3,19 @@
 use std::time::Duration;
 
 use apikey_console::{Console, Page};
-use apikey_manager::{
-    Actor, ActorId, AuditFilter, Bucket, BulkRevocation, BulkRevoked, KeyFilter, KeyRecord, OrganizationId,
-    PageRequest, Rights, Selection, UsageOf,
-};
+use apikey_manager::{Actor, ActorId, AuditFilter, Bucket, KeyRecord, OrganizationId, PageRequest, Rights, UsageOf};
+use apikey_manager::{BulkRevocation, BulkRevoked, ManageError, Selection, Webhook};
 use askama::Template;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::{Extensions, HeaderValue, StatusCode, header::*, request::Parts};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
-use axum::{Form, Router};
-use axum_apikey::{Problem, ScopeSet};
+use axum::{Form, Router, routing::get, routing::post};
+use axum_apikey::ScopeSet;
 use serde::Deserialize;
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, cookie::time};
 
-use crate::api::{Failed, Service, Shared};
+use crate::api::{Failed, Service, Shared, describe, invalid};
 use crate::product::{Member, PLANS, Product};
 
 /// Everything comes from the product itself, and nothing is inline.
@@ -26,7 +23,6 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
     base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
 );
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 pub(crate) fn routes() -> Router<Service> {
     Router::new()
@@ -35,7 +31,7 @@ pub(crate) fn routes() -> Router<Service> {
         .route("/sign-out", post(sign_out))
         .route("/members/{email}", get(leaving).post(leave))
         .layer(SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, POLICY))
-        .layer(SetResponseHeaderLayer::overriding(CACHE_CONTROL, NO_STORE))
+        .layer(SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(CsrfLayer::new())
         .route("/page.css", get(async || ([(CONTENT_TYPE, "text/css")], include_str!("../templates/page.css"))))
 }
@@ -44,16 +40,16 @@ pub(crate) fn routes() -> Router<Service> {
 pub(crate) fn console(service: &Service) -> Console {
     let product = service.product.clone();
     let page = Page::new().title("Platform").sign_in("/sign-in");
-    Console::new(&service.keys).public_path("/keys").page(page).login_async(move |request| {
+    let console = Console::new(&service.keys).public_path("/keys").page(page).describe_requests(describe);
+    console.login_async(move |request| {
         let (extensions, product) = (request.extensions.clone(), product.clone());
         async move { Ok(signed_in(&extensions, &product).await?.map(|member| member.actor()).transpose()?) }
     })
 }
 
 /// Sessions of eight hours. Browsers send their cookie over TLS alone, or to localhost.
-pub(crate) fn sessions(product: &Product) -> SessionManagerLayer<Product> {
-    let expiry = Expiry::OnInactivity(time::Duration::hours(8));
-    SessionManagerLayer::new(product.clone()).with_name("session").with_expiry(expiry)
+pub(crate) fn sessions(product: Product) -> SessionManagerLayer<Product> {
+    SessionManagerLayer::new(product).with_name("session").with_expiry(Expiry::OnInactivity(time::Duration::hours(8)))
 }
 
 /// Returns the member who is signed in. They are looked up for each request, so that whoever is removed is signed out.
@@ -91,11 +87,14 @@ struct Shown {
     leaving: Option<Leaving>,
 }
 
-/// Somebody who leaves, and the keys that they created, with their requests of seven days.
+/// Somebody who leaves, and their keys, with the keys' requests of seven days.
+#[derive(Default)]
 struct Leaving {
     email: String,
     keys: Vec<(KeyRecord, u64)>,
-    ended: Option<usize>,
+    webhooks: Vec<Webhook>,
+    ends: BulkRevoked,
+    is_over: bool,
 }
 
 type Answer = Result<Html<String>, Failed>;
@@ -121,8 +120,7 @@ struct SignIn {
 
 async fn sign_in(session: Session, service: Shared, Form(sent): Form<SignIn>) -> Result<Response, Failed> {
     let Some(login) = service.product.sign_in(&sent.email, sent.password).await? else {
-        let again = Shown { is_wrong: true, ..Shown::default() };
-        return Ok((StatusCode::UNAUTHORIZED, page(&again)?).into_response());
+        return Ok((StatusCode::UNAUTHORIZED, page(&Shown { is_wrong: true, ..Shown::default() })?).into_response());
     };
     // Under another id, so that nobody can have planted this session.
     session.cycle_id().await?;
@@ -145,53 +143,54 @@ struct Settings {
 async fn settings(member: Member, service: Shared, Form(sent): Form<Settings>) -> Result<Redirect, Failed> {
     let may_have = ["free", "team", &member.plan].contains(&&*sent.plan);
     if !may_have || !["revoke", "quarantine"].contains(&&*sent.on_leak) {
-        return Err(not_allowed("There is no such choice."));
+        return Err(invalid("There is no such choice."));
     }
     service.product.set(&member.organization, &sent.plan, Some(&sent.on_leak)).await?;
     Ok(Redirect::to("/"))
 }
 
-/// Shows the keys that somebody created.
-async fn leaving(member: Member, State(service): Shared, Path(email): Path<String>) -> Answer {
-    let (actor, mut filter, mut keys) = (member.actor()?, KeyFilter::default(), Vec::new());
-    filter.created_by = Some(actor_id(&email)?);
-    let to = Bucket::Hour.end(service.keys.now());
-    for key in service.keys.list(&actor, filter, PageRequest::first().limit(200)).await?.items {
-        if key.status(service.keys.now()).is_counted() {
-            let (of, from) = (UsageOf::Key(key.id.clone()), to - 7 * Bucket::Day.length());
-            let usage = service.keys.usage(&actor, of, from, to, Bucket::Day).await?;
-            keys.push((key, usage.ok));
-        }
+/// Shows what somebody created, and what becomes of it.
+async fn leaving(member: Member, State(Service { keys, .. }): Shared, Path(email): Path<String>) -> Answer {
+    let (actor, all, mut listed) = (member.actor()?, everything_of(&email)?, Vec::new());
+    let ends = if_any(keys.preview_revocation(&actor, all.clone()).await)?.unwrap_or_default();
+    let made = if_any(keys.preview_revocation(&actor, all.descendants(false).keep_accounts(false)).await)?;
+    let stay = made.iter().flat_map(|made| &made.keys).filter(|id| !ends.keys.contains(id));
+    let (to, week) = (Bucket::Hour.end(keys.now()), 7 * Bucket::Day.length());
+    for id in ends.keys.iter().chain(stay) {
+        let usage = keys.usage(&actor, UsageOf::Key(id.clone()), to - week, to, Bucket::Day).await?;
+        listed.push((keys.get(&actor, id).await?, usage.ok));
     }
-    let leaving = Some(Leaving { email, keys, ended: None });
-    page(&Shown { member: Some(member), leaving, ..Shown::default() })
+    let leaving = Leaving { email, keys: listed, webhooks: keys.list_webhooks(&actor).await?, ends, is_over: false };
+    page(&Shown { member: Some(member), leaving: Some(leaving), ..Shown::default() })
 }
 
 /// Removes somebody, and ends what they created. It can be repeated if it fails midway.
 async fn leave(member: Member, State(service): Shared, Path(email): Path<String>) -> Answer {
     if email == member.email {
-        return Err(not_allowed("Another member can remove you."));
+        return Err(invalid("Another member can remove you."));
     }
-    service.product.remove_member(&member.organization, &email).await?;
-    let made = BulkRevocation::new(Selection::CreatedBy(actor_id(&email)?)).descendants(true);
-    let made = made.keep_accounts(true).reason(format!("{email} left"));
-    let (actor, mut ended, mut step) = (member.actor()?, 0, Some(made.clone()));
+    let (made, was_here) = (everything_of(&email)?, service.product.remove_member(&member.organization, &email).await?);
+    let (actor, mut ends, mut step) = (member.actor()?, BulkRevoked::default(), Some(made.clone()));
     while let Some(next) = step {
-        let done = service.keys.revoke_selected(&actor, next).await;
-        // The selection is invalid if they created nothing.
-        let done =
-            done.or_else(|error| if error.code() == "invalid" { Ok(BulkRevoked::default()) } else { Err(error) })?;
-        ended += done.keys.len();
+        let done = if_any(service.keys.revoke_selected(&actor, next).await)?;
+        let done = done.or(was_here.then(BulkRevoked::default)).ok_or_else(|| invalid("There is no such member."))?;
+        ends.keys.extend(done.keys);
+        ends.secrets.extend(done.secrets);
+        ends.widened = done.widened;
         step = done.next.map(|next| made.clone().after(next));
     }
-    let leaving = Some(Leaving { email, keys: Vec::new(), ended: Some(ended) });
+    let leaving = Some(Leaving { email, ends, is_over: true, ..Leaving::default() });
     page(&Shown { member: Some(member), leaving, ..Shown::default() })
 }
 
-fn actor_id(email: &str) -> Result<ActorId, Failed> {
-    ActorId::new(email).map_err(|_| not_allowed("There is no such member."))
+/// Everything that somebody created, and what came of it.
+fn everything_of(email: &str) -> Result<BulkRevocation, Failed> {
+    let who = ActorId::new(email).map_err(|_| invalid("There is no such member."))?;
+    let made = BulkRevocation::new(Selection::CreatedBy(who)).descendants(true).keep_accounts(true);
+    Ok(made.reason(format!("{email} left")))
 }
 
-fn not_allowed(detail: &'static str) -> Failed {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).into()
+/// Returns `None` if they created nothing, which makes the selection invalid.
+fn if_any(done: Result<BulkRevoked, ManageError>) -> Result<Option<BulkRevoked>, ManageError> {
+    if done.as_ref().is_err_and(|error| error.code() == "invalid") { Ok(None) } else { done.map(Some) }
 }

@@ -4,17 +4,15 @@
 use std::{fmt::Display, sync::LazyLock};
 
 use anyhow::{Context, ensure};
-use apikey_manager::{Limits, OrganizationId};
+use apikey_manager::{Actor, Limits, OrganizationId, Rights};
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use async_trait::async_trait;
+use axum::http::StatusCode;
+use axum_apikey::{Problem, ScopeSet};
 use sha2::{Digest, Sha256};
 use sqlx::{AnyPool, AssertSqlSafe, any::AnyPoolOptions};
 use tokio::{sync::Semaphore, task::spawn_blocking};
-use tower_sessions::cookie::time::OffsetDateTime;
-use tower_sessions::session::{Id, Record};
-use tower_sessions::session_store::{Error, Result as Stored, SessionStore};
-
-const TABLES: &str = include_str!("../tables.sql");
+use tower_sessions::{SessionStore, cookie::time::OffsetDateTime, session::Id, session::Record, session_store};
 
 /// The plans, and how many keys each allows.
 pub(crate) const PLANS: [(&str, Option<u64>); 3] = [("free", Some(3)), ("team", Some(25)), ("enterprise", None)];
@@ -48,7 +46,7 @@ impl Product {
         let pool = AnyPoolOptions::new().max_connections(5).connect(url).await?;
         // SQLite locks its file. On PostgreSQL, concurrent `CREATE TABLE IF NOT EXISTS` can fail.
         let lock = if url.starts_with("postgres") { "SELECT pg_advisory_xact_lock(5028841971);" } else { "" };
-        sqlx::raw_sql(AssertSqlSafe(format!("{lock}{TABLES}"))).execute(&pool).await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("{lock}{}", include_str!("../tables.sql")))).execute(&pool).await?;
         Ok(Product(pool))
     }
 
@@ -73,28 +71,24 @@ impl Product {
         sqlx::query(set).bind(of.as_ref()).bind(plan).bind(on_leak).execute(&self.0).await.map(drop)
     }
 
-    pub(crate) async fn add_member(&self, of: &OrganizationId, email: &str, password: &str) -> anyhow::Result<()> {
+    /// Adds a member, or gives one another password, which ends their sessions.
+    pub(crate) async fn set_member(&self, of: &OrganizationId, email: &str, password: &str) -> anyhow::Result<()> {
         let email = email.trim().to_lowercase();
-        ensure!(email.len() <= 100 && email.contains('@') && !email.contains(char::is_whitespace), "no email address");
+        // The address names them in the audit trail, too.
+        let is_actor = Actor::user(&email, of.clone(), Rights::scopes(ScopeSet::default())).is_ok();
+        ensure!(is_actor && email.len() <= 100 && email.contains('@') && !email.contains(' '), "no email address");
         self.terms(of.as_str()).await?;
-        let add = sqlx::query("INSERT INTO platform_member VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
-        let added = add.bind(email).bind(of.as_str()).bind(hash(password)?).execute(&self.0).await?;
-        ensure!(added.rows_affected() == 1, "this address is a member's already");
+        let set = "INSERT INTO platform_member VALUES ($1, $2, $3) ON CONFLICT (email) DO UPDATE
+            SET password = excluded.password WHERE platform_member.organization = excluded.organization";
+        let set = sqlx::query(set).bind(email).bind(of.as_str()).bind(hash(password)?).execute(&self.0).await?;
+        ensure!(set.rows_affected() == 1, "this address is a member's of another organization");
         Ok(())
     }
 
-    /// Gives a member another password, which ends their sessions.
-    pub(crate) async fn set_password(&self, email: &str, password: &str) -> anyhow::Result<()> {
-        let set = sqlx::query("UPDATE platform_member SET password = $1 WHERE email = $2");
-        let set = set.bind(hash(password)?).bind(email.trim().to_lowercase()).execute(&self.0).await?;
-        ensure!(set.rows_affected() == 1, "nobody has this address");
-        Ok(())
-    }
-
-    /// Removes a member, whose sessions are nobody's from then on.
-    pub(crate) async fn remove_member(&self, organization: &str, email: &str) -> sqlx::Result<()> {
+    /// Removes a member, whose sessions are nobody's from then on. Returns `false` if there is none.
+    pub(crate) async fn remove_member(&self, organization: &str, email: &str) -> sqlx::Result<bool> {
         let remove = sqlx::query("DELETE FROM platform_member WHERE organization = $1 AND email = $2");
-        remove.bind(organization).bind(email).execute(&self.0).await.map(drop)
+        Ok(remove.bind(organization).bind(email).execute(&self.0).await?.rows_affected() == 1)
     }
 
     pub(crate) async fn members(&self, organization: &str) -> sqlx::Result<Vec<String>> {
@@ -116,16 +110,13 @@ impl Product {
         let known: Option<String> = find.bind(&email).fetch_optional(&self.0).await?;
         let (turn, hash) = (HASHING.acquire().await?, known.clone());
         let is_right = spawn_blocking(move || {
-            // Hashing goes on if nobody waits for it any more, and its turn lasts as long.
-            let _turn = turn;
             let hash = hash.as_ref().unwrap_or(&NOBODY);
-            Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok()
+            // Hashing goes on if nobody waits for it any more, and its turn lasts as long.
+            (Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok(), turn).0
         });
         let is_right = is_right.await?;
-        let Some(hash) = known.filter(|_| is_right) else { return Ok(None) };
-        // They may have been removed, or got another password, meanwhile.
-        let login = (email, hash);
-        Ok(self.member(&login).await?.map(|_| login))
+        // They may have been removed, or got another password, meanwhile: requests ask for the member of this login.
+        Ok(known.filter(|_| is_right).map(|hash| (email, hash)))
     }
 
     /// The projects of an organization. Each environment has its own, so that a leaked `dev` key harms nothing live.
@@ -134,10 +125,16 @@ impl Product {
         sqlx::query_scalar(list).bind(of).bind(environment).fetch_all(&self.0).await
     }
 
-    /// Creates a project. Returns `false` if there is one of this name.
-    pub(crate) async fn add_project(&self, (of, environment): (&str, &str), name: &str) -> sqlx::Result<bool> {
+    /// Creates a project, unless there is one of this name, or no room.
+    pub(crate) async fn add_project(&self, of: (&str, &str), name: &str) -> anyhow::Result<()> {
+        let is_name = !name.trim().is_empty() && name.chars().count() <= 200;
+        ensure!(is_name, Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A name has 1 to 200 characters."));
+        let has_room = self.projects(of).await?.len() < 1_000;
+        ensure!(has_room, Problem::new(StatusCode::CONFLICT, "too_many_projects", "There are 1,000 projects already."));
         let add = sqlx::query("INSERT INTO platform_project VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
-        Ok(add.bind(of).bind(environment).bind(name).execute(&self.0).await?.rows_affected() == 1)
+        let is_new = add.bind(of.0).bind(of.1).bind(name).execute(&self.0).await?.rows_affected() == 1;
+        ensure!(is_new, Problem::new(StatusCode::CONFLICT, "project_exists", "There is a project of this name."));
+        Ok(())
     }
 }
 
@@ -151,13 +148,13 @@ fn hash(password: &str) -> anyhow::Result<String> {
 #[async_trait]
 impl SessionStore for Product {
     /// An id has 128 random bits, so no two sessions have the same.
-    async fn create(&self, session: &mut Record) -> Stored<()> {
+    async fn create(&self, session: &mut Record) -> session_store::Result<()> {
         let sweep = sqlx::query("DELETE FROM platform_session WHERE ends_at <= $1");
         sweep.bind(OffsetDateTime::now_utc().unix_timestamp()).execute(&self.0).await.map_err(failed)?;
         self.save(session).await
     }
 
-    async fn save(&self, Record { id, data, expiry_date }: &Record) -> Stored<()> {
+    async fn save(&self, Record { id, data, expiry_date }: &Record) -> session_store::Result<()> {
         let save = "INSERT INTO platform_session VALUES ($1, $2, $3)
             ON CONFLICT (digest) DO UPDATE SET data = excluded.data, ends_at = excluded.ends_at";
         let data = serde_json::to_string(data).map_err(failed)?;
@@ -165,7 +162,7 @@ impl SessionStore for Product {
         save.execute(&self.0).await.map(drop).map_err(failed)
     }
 
-    async fn load(&self, id: &Id) -> Stored<Option<Record>> {
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
         let load = sqlx::query_as("SELECT data, ends_at FROM platform_session WHERE digest = $1");
         let found: Option<(String, i64)> = load.bind(digest(id)).fetch_optional(&self.0).await.map_err(failed)?;
         let Some((data, ends_at)) = found else { return Ok(None) };
@@ -174,7 +171,7 @@ impl SessionStore for Product {
         Ok(Some(Record { id: *id, data, expiry_date }).filter(|found| found.expiry_date > OffsetDateTime::now_utc()))
     }
 
-    async fn delete(&self, id: &Id) -> Stored<()> {
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
         let delete = sqlx::query("DELETE FROM platform_session WHERE digest = $1").bind(digest(id));
         delete.execute(&self.0).await.map(drop).map_err(failed)
     }
@@ -184,6 +181,6 @@ fn digest(id: &Id) -> String {
     base16ct::lower::encode_string(&Sha256::digest(id.0.to_be_bytes()))
 }
 
-fn failed(error: impl Display) -> Error {
-    Error::Backend(error.to_string())
+fn failed(error: impl Display) -> session_store::Error {
+    session_store::Error::Backend(error.to_string())
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{
     contract::http::{Answer, Request, json as parsed},
+    members::column,
     stand::{Key, Stand},
 };
 
@@ -27,6 +28,26 @@ fn given_one_key_when_used_then_it_reaches_every_route_of_its_customer_and_nothi
     assert_eq!([projects(&stand, &ours), projects(&stand, &theirs)], [r#"["website"]"#, "[]"]);
     let account = parsed(&stand.get(&ours.secret, "/v1/account").body);
     assert_eq!(account, json!({"organization": "acme", "environment": "live", "key": "production"}));
+}
+
+#[test]
+fn given_a_project_that_can_t_be_when_added_then_the_error_says_why() {
+    let stand = Stand::new();
+    let key = stand.dana().issue("one");
+    let refused = |name: &str| {
+        let answer = add(&stand, &key, name);
+        (answer.status, parsed(&answer.body)["code"].as_str().unwrap_or_default().to_owned())
+    };
+    for name in ["", " ", &"a".repeat(201)] {
+        assert_eq!(refused(name), (422, "invalid".to_owned()), "{name:?}");
+    }
+    let longest = "\u{e4}".repeat(200);
+    assert_eq!(refused(&longest).0, 201);
+    assert_eq!(refused(&longest), (409, "project_exists".to_owned()));
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+        INSERT INTO platform_project SELECT 'acme', 'live', 'project ' || i FROM n RETURNING name";
+    assert_eq!(column(&stand.folder, fill).len(), 999);
+    assert_eq!(refused("one too many"), (409, "too_many_projects".to_owned()));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Whoever finds a key can have it ended.
 
+use std::io::{ErrorKind::WouldBlock, Write};
+
 use serde_json::json;
 
 use crate::{
-    contract::http::{Answer, Request},
+    contract::http::{Answer, Request, connect},
     stand::Stand,
 };
 
@@ -95,6 +97,25 @@ fn given_a_secret_that_a_rotation_has_ended_when_reported_then_the_key_lives_on(
     assert_eq!(stand.status(&new), 200);
     assert_eq!(report(&stand, &new).status, 202);
     assert_eq!(stand.status(&new), 401);
+}
+
+#[test]
+fn given_reports_whose_bodies_never_come_when_another_is_sent_then_it_is_answered() {
+    let stand = Stand::new();
+    let address = &stand.service.address;
+    let head = Request::new("POST", "/report-leak").json("").header("Content-Length", "100").head(address);
+    let open: Vec<_> = (0..32)
+        .map(|_| {
+            let mut stream = connect(address);
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let key = stand.dana().issue("leaked");
+    assert_eq!(report(&stand, &key.secret).status, 202);
+    assert_eq!(stand.status(&key.secret), 401);
+    // They had not been refused.
+    assert_eq!(open[0].set_nonblocking(true).and_then(|()| open[0].peek(&mut [0])).unwrap_err().kind(), WouldBlock);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! A member leaves.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    contract::http::json as parsed,
+    contract::http::{Request, json as parsed},
     eventually::eventually,
-    stand::{Key, Stand},
+    stand::{Key, PASSWORD, Stand, run},
 };
 
 #[test]
@@ -49,7 +49,55 @@ fn given_a_member_when_they_have_left_then_they_are_signed_out_and_can_t_sign_in
     assert_eq!(eli.call("POST", "api-keys", &json!({ "name": "late" })).status, 401);
     assert_eq!(eli.open("/").header("location"), Some("/sign-in"));
     assert_eq!(stand.sign_in("eli@acme.example", crate::stand::PASSWORD).status, 401);
-    assert_eq!(dana.submit("/members/eli%40acme.example", "").status, 200, "once more changes nothing");
+    let again = dana.submit("/members/eli%40acme.example", "");
+    assert!(again.status == 422 && again.body.contains("There is no such member."), "{again:?}");
+}
+
+#[test]
+fn given_what_came_of_a_member_s_keys_when_they_leave_then_the_list_has_all_that_ends_and_nothing_else_ends() {
+    let stand = Stand::new();
+    stand.set_plan("acme", "team");
+    let (dana, eli) = (stand.dana(), stand.member("eli@acme.example"));
+    let [kept, rotated, widened] = ["kept", "rotated", "widened"].map(|name| dana.issue(name));
+    let parent = eli.issue_with(&json!({ "name": "parent", "scopes": ["keys:admin"] }));
+    let of_parent = |path: &str, body: &Value| {
+        let request = Request::new("POST", &format!("/keys/v1/{path}")).bearer(&parent.secret);
+        parsed(&stand.service.send(&request.json(body.to_string())).body)
+    };
+    let child = of_parent("api-keys", &json!({ "name": "child" }));
+    let got = of_parent(&format!("api-keys/{}/rotate", rotated.id), &json!({ "overlap_seconds": 3600 }));
+    let scopes = json!({ "scopes": ["keys:read"] }).to_string();
+    let widen = Request::new("PATCH", &format!("/keys/v1/api-keys/{}", widened.id)).bearer(&parent.secret);
+    assert_eq!(stand.service.send(&widen.json(scopes)).status, 200);
+    let webhook = eli.call("POST", "webhooks", &json!({ "url": "https://hooks.eli.example/keys" }));
+    assert_eq!(webhook.status, 201, "{webhook:?}");
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{value}")).to_owned();
+    let secrets = [text(&child["secret"]), text(&got["secret"]), parent.secret.clone()];
+    let statuses = || secrets.each_ref().map(|secret| stand.status(secret));
+    assert_eq!(statuses(), [200; 3]);
+
+    let page = dana.open("/members/eli%40acme.example").body;
+    for id in [&parent.id, &text(&child["key"]["id"]), &rotated.id, &widened.id] {
+        assert!(page.contains(id.as_str()), "{id}: {page}");
+    }
+    assert!(page.contains("the secret that they got ends.") && page.contains("hooks.eli.example"), "{page}");
+    assert!(!page.contains(&kept.id) && page.matches("<td>ends</td>").count() == 2, "{page}");
+    let done = dana.submit("/members/eli%40acme.example", "").body;
+    assert!(done.contains("2 keys were ended.") && done.contains("the secret that they got was ended."), "{done}");
+    assert!(done.contains(&rotated.id) && done.contains(&widened.id), "{done}");
+    assert_eq!(statuses(), [401; 3]);
+    assert_eq!([&kept, &widened].map(|key| stand.status(&key.secret)), [200, 200]);
+}
+
+#[test]
+fn given_an_address_with_a_slash_when_its_link_is_followed_then_it_leads_to_its_member() {
+    let stand = Stand::new();
+    run(&stand.folder, &["add-member", "acme", "a/b@acme.example"], PASSWORD);
+    let dana = stand.dana();
+    let page = dana.open("/").body;
+    let link = page.split('"').find(|text| text.starts_with("/members/a")).unwrap_or_else(|| panic!("{page}"));
+    assert!(dana.open(link).body.contains("<h1>a/b@acme.example leaves</h1>"), "{link}");
+    assert!(dana.submit(link, "").body.contains("<h1>a/b@acme.example left</h1>"), "{link}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Members sign in, and manage their own customer's keys.
 
-use std::{io::Write, net::TcpStream};
+use std::{collections::VecDeque, io::Write, net::TcpStream};
 
 use apikey_testkit::PrivatePostgres;
 use serde_json::{Value, json};
@@ -42,8 +42,10 @@ fn given_a_member_when_added_then_the_password_is_stored_as_owasp_says_and_bad_o
         (["add-member", "acme", "gil@acme.example"], "too short", "a password has 12 to 200 bytes"),
         (["add-member", "acme", "gil@acme.example"], "", "a password has 12 to 200 bytes"),
         (["add-member", "acme", "gil"], PASSWORD, "no email address"),
+        (["add-member", "acme", "key:gil@acme.example"], PASSWORD, "no email address"),
+        (["add-member", "acme", "gil\u{200b}@acme.example"], PASSWORD, "no email address"),
         (["add-member", "nobody", "gil@acme.example"], PASSWORD, "there is no organization nobody"),
-        (["add-member", "birch", "Dana@acme.example"], PASSWORD, "this address is a member's already"),
+        (["add-member", "birch", "Dana@acme.example"], PASSWORD, "this address is a member's of another organization"),
     ];
     for (arguments, password, expected) in cases {
         let done = command(&stand.folder, &arguments, password);
@@ -83,11 +85,14 @@ fn given_an_unknown_address_when_added_while_its_sign_in_waits_then_the_empty_pa
     assert_eq!(["", PASSWORD].map(|password| stand.sign_in("gil@acme.example", password).status), [401, 303]);
 }
 
-/// A hash takes 19 MiB, so the most memory that the process has ever had tells how many there were at once.
-#[cfg(target_os = "linux")]
+/// A hash takes 19 MiB, so the most memory that the process has ever had tells how many there were at once, if memory is given
+/// back to the system when it is freed.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn given_many_sign_ins_when_their_clients_hang_up_then_no_more_passwords_are_hashed_at_once() {
-    let stand = Stand::new();
+    let mut stand = Stand::new();
+    let settings = [("ADDR", "127.0.0.1:0"), ("MALLOC_MMAP_THRESHOLD_", "1048576")];
+    stand.service = stand.folder.launch_with(&[], &settings).ready();
     assert_eq!(stand.sign_in("dana@acme.example", PASSWORD).status, 303);
     let most = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", stand.service.id())).unwrap();
@@ -95,11 +100,17 @@ fn given_many_sign_ins_when_their_clients_hang_up_then_no_more_passwords_are_has
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
     };
     let before = most();
-    for _ in 0..200 {
-        drop(sent("dana@acme.example", PASSWORD, &stand));
+    let mut open = VecDeque::new();
+    for _ in 0..300 {
+        open.push_back(sent("dana@acme.example", PASSWORD, &stand));
+        // Those that came first have their turn.
+        if open.len() > 40 {
+            open.pop_front();
+        }
     }
+    drop(open);
     assert_eq!(stand.sign_in("dana@acme.example", PASSWORD).status, 303);
-    // Two at once, of which the first sign-in was one, and what 200 connections need.
+    // Two at once, of which the first sign-in was one, and what the connections need.
     assert!(most() < before + 4 * 19, "{before} to {} MiB", most());
 }
 
@@ -126,18 +137,14 @@ fn given_a_session_when_its_member_is_removed_and_added_again_then_it_stays_ende
 fn given_another_password_when_set_then_the_old_one_and_its_sessions_end() {
     let stand = Stand::new();
     let (dana, eli) = (stand.dana(), stand.member("eli@acme.example"));
-    run(&stand.folder, &["set-password", "ELI@acme.example"], "a password of his own");
+    run(&stand.folder, &["set-password", "acme", "ELI@acme.example"], "a password of his own");
     assert_eq!(eli.call("GET", "whoami", &Value::Null).status, 401);
     let status = |password: &str| stand.sign_in("eli@acme.example", password).status;
     assert_eq!([status(PASSWORD), status("a password of his own")], [401, 303]);
     assert_eq!(dana.call("GET", "whoami", &Value::Null).status, 200, "another member's");
-    for (email, password, expected) in
-        [("gil@acme.example", PASSWORD, "nobody has this address"), ("eli@acme.example", "short", "12 to 200 bytes")]
-    {
-        let done = command(&stand.folder, &["set-password", email], password);
-        let told = String::from_utf8_lossy(&done.stderr);
-        assert!(!done.status.success() && told.contains(expected), "{email}: {told}");
-    }
+    let done = command(&stand.folder, &["set-password", "birch", "eli@acme.example"], "a password of another");
+    assert!(!done.status.success(), "another organization's");
+    assert_eq!(status("a password of his own"), 303);
 }
 
 #[test]
@@ -174,7 +181,7 @@ fn given_a_member_when_they_open_the_page_then_the_console_is_in_it_for_their_ow
         assert_eq!(dana.call(method, &path, &body).status, 404, "{path}");
     }
     let removed = dana.submit("/members/fay%40birch.example", "");
-    assert_eq!(removed.status, 200, "{removed:?}");
+    assert!(removed.status == 422 && removed.body.contains("There is no such member."), "{removed:?}");
     assert_eq!(fay.read("whoami")["organization"], "birch", "she is nobody of acme's to remove");
     assert_eq!(stand.status(&theirs.secret), 200);
 }
