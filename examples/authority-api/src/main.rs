@@ -9,7 +9,7 @@
 //! ```console
 //! $ curl -i -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \
 //!     -d '{"id":"card-1842","reason":"lost"}' http://127.0.0.1:3000/revocations
-//! $ AUTHORIZER=$(KEY_OUTPUT=stdout cargo run -q -p authority-api -- keys issue production-authorizer authorizer)
+//! $ AUTHORIZER=$(KEY_OUTPUT=stdout cargo run -q -p authority-api -- keys issue north-gate authorizer)
 //! $ curl -H "Authorization: Bearer $AUTHORIZER" http://127.0.0.1:3000/revocations/card-1842/check
 //! $ curl -H "Authorization: Bearer $AUTHORIZER" http://127.0.0.1:3000/revocation-list
 //! $ curl http://127.0.0.1:3000/.well-known/jwks.json
@@ -62,9 +62,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).init();
     let output: KeyOutput = setting("KEY_OUTPUT", "terminal").parse().context("KEY_OUTPUT")?;
     let database = setting("DATABASE_URL", "sqlite:api-keys.db");
-    // The service itself. All keys belong to one organization here. In a service with customers, each customer is an
-    // organization.
-    let organization = OrganizationId::new("main")?;
+    let organization = OrganizationId::new(routes::ORGANIZATION)?;
     if let Some(Command::Keys(command)) = arguments.command {
         let keys = open_keys(&database).await?.without_requests().build()?;
         return Ok(command.run(&keys, &organization).await);

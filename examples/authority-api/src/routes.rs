@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use actix_apikey::{ApiKeyMiddleware, Problem, RequireScope, ScopeCatalog, ScopeError, mount, scopes};
+use actix_apikey::{
+    ApiKey, ApiKeyMiddleware, OrganizationId, Problem, RequireScope, ScopeCatalog, ScopeError, mount, scopes,
+};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{StatusCode, header::ALLOW};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, Json, JsonConfig, Path, Query, QueryConfig, ServiceConfig};
-use actix_web::{Error, HttpResponse, ResponseError, body::BoxBody, error::JsonPayloadError, http::StatusCode};
+use actix_web::{Error, HttpResponse, ResponseError, body::BoxBody, error::JsonPayloadError};
 use apikey_console::{Console, Page};
 use apikey_manager::KeyManager;
 use serde::Deserialize;
@@ -30,6 +33,10 @@ scopes! {
     }
 }
 
+/// The service itself. All keys belong to one organization here. In a service with customers, each customer is an
+/// organization.
+pub(crate) const ORGANIZATION: &str = "main";
+
 /// The roles and scopes that keys can be granted.
 pub(crate) fn catalog() -> Result<ScopeCatalog, ScopeError> {
     Scopes::catalog()
@@ -48,8 +55,9 @@ pub(crate) fn routes(
     let console = Console::new(keys).public_path("/keys").page(Page::new().title("Authority"));
     move |config| {
         let in_time = move |request, next| in_time(client_timeout, request, next);
-        let with_key =
-            |path| web::resource(path).wrap(from_fn(in_time)).wrap(ApiKeyMiddleware::new(authenticator.clone()));
+        let open = |path| web::resource(path).wrap(from_fn(in_time));
+        let with_key = |path| open(path).wrap(from_fn(own)).wrap(ApiKeyMiddleware::new(authenticator.clone()));
+        let key_set = async |authority: Store| Json(authority.signer.key_set());
         config
             .app_data(authority.clone())
             .app_data(JsonConfig::default().error_handler(|error, _| match &error {
@@ -63,8 +71,8 @@ pub(crate) fn routes(
             .service(with_key("/revocation-list").route(web::get().to(signed_list)).route(web::post().to(regenerate)))
             .service(with_key("/settings").route(web::get().to(settings)).route(web::patch().to(set)))
             .service(mount("/keys", console.clone()))
-            .route("/.well-known/jwks.json", web::get().to(async |authority: Store| Json(authority.signer.key_set())))
-            .route("/healthz", web::get().to(async || "ok"))
+            .service(open("/.well-known/jwks.json").route(web::get().to(key_set)))
+            .service(open("/healthz").route(web::get().to(async || "ok")))
             .default_service(web::to(async || {
                 Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such route.").error_response()
             }));
@@ -124,10 +132,29 @@ async fn set(_: RequireScope<SettingsWrite>, authority: Store, Json(new): Json<N
     Ok(Json(authority.set(new).await?))
 }
 
-/// Limits the time of a request with its body. actix limits the head alone.
+/// Refuses keys of other organizations, because everything here is one organization's.
+async fn own(key: ApiKey, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    match key.organization().map(OrganizationId::as_str) {
+        Some(ORGANIZATION) => next.call(request).await,
+        _ => {
+            let detail = "The key is another organization's.";
+            Err(Problem::new(StatusCode::FORBIDDEN, "wrong_organization", detail).into())
+        }
+    }
+}
+
+/// Limits the time of a request with its body, since actix limits the head alone, and says that a method is not allowed, since
+/// actix's answer has no body.
 async fn in_time(limit: Duration, request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let late = Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request took too long.");
-    actix_web::rt::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(late.into()))
+    let answer = actix_web::rt::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(late.into()))?;
+    let Some(allow) = answer.headers().get(ALLOW).filter(|_| answer.status() == 405).cloned() else {
+        return Ok(answer);
+    };
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The path has no such method.");
+    let mut told = problem.error_response();
+    told.headers_mut().insert(ALLOW, allow);
+    Ok(answer.into_response(told))
 }
 
 fn invalid(error: &impl ToString) -> Problem {

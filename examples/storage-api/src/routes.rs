@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, convert::Infallible, error::Error, iter, net::S
 
 use apikey_console::{Console, Page};
 use apikey_manager::{Actor, Bucket, KeyManager, UsageOf};
-use axum::extract::{ConnectInfo, MatchedPath, Path, State, rejection::JsonRejection};
+use axum::extract::{ConnectInfo, MatchedPath, Path, Request, State, rejection::JsonRejection};
 use axum::http::{Extensions, HeaderMap, StatusCode, header::*};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::{get, put};
-use axum::{Json, Router, body::Body, handler::Handler, response::IntoResponse};
-use axum_apikey::{ApiKeyLayer, LingerLayer, Problem, RequestDescription, RequireScope, scopes};
+use axum::{Json, Router, body::Body, handler::Handler, response::IntoResponse, response::Response};
+use axum_apikey::{ApiKey, ApiKeyLayer, LingerLayer, Problem, RequestDescription, RequireScope, scopes};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -52,6 +53,7 @@ pub(crate) struct Service {
 
 pub(crate) fn app(service: Service, client_timeout: Duration) -> Router {
     let upload = upload.layer(RequestBodyTimeoutLayer::new(client_timeout));
+    let console = Console::new(&service.keys).public_path("/keys").page(Page::new().title("Storage"));
     Router::new()
         .route("/v1/environments", get(environments))
         .route("/v1/environments/{name}", get(environment).put(put_environment).delete(delete_environment))
@@ -65,14 +67,27 @@ pub(crate) fn app(service: Service, client_timeout: Duration) -> Router {
         .route_layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, client_timeout))
         // A file may take longer, as long as it makes progress.
         .route("/v1/environments/{environment}/files/{name}/content", get(download).put(upload))
+        .route_layer(from_fn_with_state(service.clone(), own))
         // Routes above require a key. Routes below don't, or check themselves.
         .route_layer(ApiKeyLayer::new(service.keys.authenticator()).describe_requests(describe))
-        .nest_service("/keys", Console::new(&service.keys).public_path("/keys").page(Page::new().title("Storage")))
+        .nest_service("/keys", console.describe_requests(describe))
         .route("/healthz", get(async || "ok"))
         .fallback(async || not_found("There is no such route."))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The path has no such method.")
+        })
         // Outermost, so that clients that are still sending a body receive the response.
         .layer(LingerLayer::new())
         .with_state(service)
+}
+
+/// Refuses keys of other organizations, because everything here is one organization's. In a service with customers, look for
+/// everything in the organization of the key instead.
+async fn own(service: Shared, key: ApiKey, request: Request, next: Next) -> Result<Response, Problem> {
+    match key.organization() == Some(service.host.organization()) {
+        true => Ok(next.run(request).await),
+        false => Err(Problem::new(StatusCode::FORBIDDEN, "wrong_organization", "The key is another organization's.")),
+    }
 }
 
 /// Describes a request for the record of what each key did.

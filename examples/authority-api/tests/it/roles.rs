@@ -43,6 +43,37 @@ fn given_each_role_when_it_asks_for_each_route_then_it_may_what_the_table_says()
 }
 
 #[test]
+fn given_a_key_of_another_organization_when_used_then_it_reaches_nothing() {
+    let stand = Stand::new();
+    let issue = ["keys", "--organization", "other", "issue", "stranger", "admin", "--key-output", "stdout"];
+    let key = stand.folder.launch_with(&issue, &[]).end().1.remove(0);
+    for (method, path, _) in OWN {
+        let answer = stand.ask(&key, method, path);
+        if path.starts_with("/keys/") {
+            assert_ne!(answer.status, 403, "{method} {path}: its own data");
+        } else {
+            let code = parsed(&answer.body)["code"].clone();
+            assert_eq!((answer.status, code), (403, json!("wrong_organization")), "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn given_a_method_that_a_path_does_not_have_when_used_then_the_answer_says_which_it_has() {
+    let stand = Stand::new();
+    for (method, path, allowed) in [
+        ("PUT", "/revocations", "GET, POST"),
+        ("PATCH", "/revocations/a", "GET, DELETE"),
+        ("POST", "/.well-known/jwks.json", "GET"),
+        ("DELETE", "/healthz", "GET"),
+    ] {
+        let answer = stand.ask(&stand.admin, method, path);
+        assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{method} {path}: {answer:?}");
+        assert_eq!(parsed(&answer.body)["code"], "method_not_allowed", "{method} {path}");
+    }
+}
+
+#[test]
 fn given_no_key_when_each_route_is_asked_for_then_only_health_and_the_public_key_answer() {
     let stand = Stand::new();
     for (method, path, _) in OWN {

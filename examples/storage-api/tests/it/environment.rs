@@ -45,6 +45,20 @@ fn given_live_and_test_when_keys_are_sent_to_the_other_then_they_are_refused_as_
 }
 
 #[test]
+fn given_a_key_of_another_organization_when_used_then_it_reaches_nothing() {
+    let folder = Folder::new();
+    let service = folder.start();
+    let issue = ["keys", "--organization", "other", "issue", "stranger", "*", "--key-output", "stdout"];
+    let key = folder.launch_with(&issue, &[]).end().1.remove(0);
+    let whoami = service.send(&Request::new("GET", "/keys/v1/whoami").bearer(&key));
+    assert_eq!(parsed(&whoami.body)["organization"], "other");
+    for path in ["/v1/environments", "/v1/account", "/v1/aggregators", "/v1/environments/a/files/b/content"] {
+        let refused = service.send(&Request::new("GET", path).bearer(&key));
+        assert_eq!((refused.status, &parsed(&refused.body)["code"]), (403, &json!("wrong_organization")), "{path}");
+    }
+}
+
+#[test]
 fn given_a_key_for_test_when_sent_to_live_then_the_log_says_why_it_was_refused() {
     let folder = Folder::new();
     let key = issue(&folder, "test", &[], &[]);

@@ -1,10 +1,18 @@
 //! The life of a key, through the API at `/keys`: issue, rotation with a second key, revocation, usage.
 
+use std::{
+    sync::{RwLock, mpsc::channel},
+    thread,
+};
+
 use crate::{
-    contract::http::{Request, json},
+    contract::http::{PATIENCE, Request, json},
     eventually::eventually,
     stand::{Key, Stand},
 };
+
+/// The number of programs that call while their key is replaced.
+const PROGRAMS: usize = 3;
 
 #[test]
 fn given_a_new_key_when_its_record_is_read_afterwards_then_its_secret_is_nowhere() {
@@ -48,14 +56,44 @@ fn given_a_key_when_it_is_sent_in_the_authorization_header_then_it_is_taken_and_
 fn given_a_key_when_replaced_by_a_second_one_then_at_no_time_is_a_request_refused_until_the_old_one_is_revoked() {
     let stand = Stand::new();
     let old = stand.issue("backend", &["environments:read", "files:read"]);
-    let works = |key: &Key| stand.status(&key.secret, "/v1/environments");
-    assert_eq!(works(&old), 200);
-    let new = stand.duplicate(&old);
-    assert_ne!((&new.id, &new.secret), (&old.id, &old.secret));
-    assert_eq!((&new.record["name"], &new.record["scopes"]), (&old.record["name"], &old.record["scopes"]));
-    assert_eq!([works(&old), works(&new)], [200, 200]);
-    stand.revoke(&old);
-    assert_eq!([works(&old), works(&new)], [401, 200]);
+    // What the programs are configured with: the number of the key, and the key.
+    let (configured, address) = (RwLock::new((1, old.secret.clone())), stand.service.address.as_str());
+    let new = thread::scope(|threads| {
+        let (sender, calls) = channel();
+        for program in 0..PROGRAMS {
+            let (sender, configured) = (sender.clone(), &configured);
+            threads.spawn(move || {
+                // It ends when nobody listens any more.
+                loop {
+                    let (number, key) = configured.read().unwrap().clone();
+                    let status = Request::new("GET", "/v1/environments").bearer(&key).send(address).status;
+                    if sender.send((program, number, status)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        // Waits until every program has had some answers with the key of this number. None is refused.
+        let wait_for = |wanted: u8| {
+            let mut seen = [0; PROGRAMS];
+            while seen.iter().any(|count| *count < 20) {
+                let (program, number, status) = calls.recv_timeout(PATIENCE).unwrap();
+                assert_eq!(status, 200, "with key {number}");
+                seen[program] += usize::from(number == wanted);
+            }
+        };
+        wait_for(1);
+        let new = stand.duplicate(&old);
+        assert_ne!((&new.id, &new.secret), (&old.id, &old.secret));
+        assert_eq!((&new.record["name"], &new.record["scopes"]), (&old.record["name"], &old.record["scopes"]));
+        wait_for(1);
+        *configured.write().unwrap() = (2, new.secret.clone());
+        wait_for(2);
+        stand.revoke(&old);
+        wait_for(2);
+        new
+    });
+    assert_eq!([&old, &new].map(|key| stand.status(&key.secret, "/v1/environments")), [401, 200]);
 }
 
 #[test]
@@ -98,6 +136,19 @@ fn given_a_key_that_was_used_when_its_usage_is_asked_for_then_every_request_is_c
     eventually(&[[3, 1], [0, 0]], || [counted(&busy), counted(&idle)]);
     let all = stand.read("usage");
     assert!(all["ok"].as_u64().unwrap() >= 3 && all["refused"] == 1, "{all}");
+}
+
+#[test]
+fn given_requests_of_a_key_when_its_record_is_read_then_each_tells_from_where_it_came() {
+    let stand = Stand::new();
+    let key = stand.issue("backend", &["environments:read"]);
+    for path in ["/v1/environments", "/keys/v1/whoami"] {
+        assert_eq!(stand.status(&key.secret, path), 200);
+    }
+    let did = stand.read(&format!("api-keys/{}/activity", key.id));
+    let told: Vec<_> = did["items"].as_array().unwrap().iter().map(|one| (&one["route"], &one["address"])).collect();
+    let here = "127.0.0.1".into();
+    assert_eq!(told, [(&"/keys/v1/whoami".into(), &here), (&"/v1/environments".into(), &here)]);
 }
 
 #[test]

@@ -14,6 +14,14 @@ fn walk(stand: &Stand, steps: &[(&str, &str, &str, &str)]) {
 }
 
 #[test]
+fn given_a_method_that_a_path_does_not_have_when_used_then_the_answer_says_which_it_has() {
+    let stand = Stand::new();
+    let answer = stand.send(&stand.admin, "PUT", "/v1/environments", "{}");
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET,HEAD")), "{answer:?}");
+    assert_eq!(json(&answer.body)["code"], "method_not_allowed");
+}
+
+#[test]
 fn given_environments_when_made_changed_and_deleted_then_each_is_listed_as_it_is() {
     let stand = Stand::new();
     walk(
