@@ -20,10 +20,13 @@ use serde_json::{Value, json};
 use tokio::sync::RwLock;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::store::{Configuration, Kept, Published, Publisher, latest};
+use crate::store::{Configuration, Kept, Published, Publisher, Versions, latest};
 
 /// The largest bundle in bytes. A product streams larger ones to a store of its own.
 const LARGEST: usize = 4 << 20;
+
+/// The most versions of an organization, since they are kept in memory.
+const MOST: usize = 100;
 
 /// The state that handlers share.
 #[derive(Clone)]
@@ -50,6 +53,9 @@ pub(crate) fn app(service: Service, public_path: String, client_timeout: Duratio
         .nest_service("/keys", console)
         .route("/healthz", get(async || "ok"))
         .fallback(async || not_found("There is no such route."))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The path has no such method.")
+        })
         // Outermost, so that clients that are still sending a body receive the response.
         .layer(LingerLayer::new())
         .with_state(service)
@@ -134,7 +140,12 @@ async fn publish(
         content,
     };
     let mut kept = service.kept.write().await;
-    match kept.entry(own(&key)?.clone()).or_default().bundles.entry(name).or_default().entry(version.clone()) {
+    let bundles = &mut kept.entry(own(&key)?.clone()).or_default().bundles;
+    let is_there = bundles.get(&name).is_some_and(|versions| versions.contains_key(&version));
+    if !is_there && bundles.values().map(Versions::len).sum::<usize>() >= MOST {
+        return Err(conflict("too_many_versions", "The organization has 100 versions. Delete some first."));
+    }
+    match bundles.entry(name).or_default().entry(version.clone()) {
         Entry::Occupied(_) => Err(conflict("version_exists", "This version is published and can't be replaced.")),
         Entry::Vacant(place) => {
             let published = place.insert(published);

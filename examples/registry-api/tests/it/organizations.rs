@@ -76,11 +76,32 @@ fn given_names_and_bodies_that_can_t_be_when_sent_then_the_error_says_why() {
         ("PUT", "/v1/organization", r#"{"allow_deletion":"yes"}"#, 422, "invalid_body"),
         ("PUT", "/v1/publisher", r#"{"display_name":"Acme"}"#, 422, "invalid_body"),
         ("GET", "/v1/nowhere", "", 404, "not_found"),
+        ("DELETE", "/v1/bundles/tools", "", 405, "method_not_allowed"),
     ];
     for (method, path, body, status, code) in cases {
         let expected = Answer::parse(&format!("HTTP/1.1 {status}\n\n{{\"code\":\"{code}\",\"…\":\"…\"}}"));
         stand.send(&stand.admin, method, path, body).assert_is(&expected, path);
     }
+}
+
+#[test]
+fn given_an_organization_that_is_full_when_it_publishes_then_the_error_says_so_and_others_have_room() {
+    let stand = Stand::new();
+    let [full, other] = ["acme", "globex"].map(|organization| stand.issue(organization, "robot").secret);
+    let publish = |key: &str, bundle: &str, version: u32| {
+        let answer = stand.send(key, "PUT", &format!("/v1/bundles/{bundle}/versions/1.0.{version}"), "x");
+        (answer.status, json(&answer.body)["code"].as_str().unwrap_or_default().to_owned())
+    };
+    for version in 0..100 {
+        assert_eq!(publish(&full, ["tools", "docs"][version as usize % 2], version).0, 201);
+    }
+    assert_eq!(publish(&full, "more", 1), (409, "too_many_versions".to_owned()));
+    assert_eq!(publish(&full, "tools", 0), (409, "version_exists".to_owned()));
+    assert_eq!(publish(&other, "more", 1).0, 201);
+    assert_eq!(stand.get(&full, "/v1/bundles").as_array().unwrap().len(), 2, "no bundle without a version");
+    stand.send(&full, "PUT", "/v1/organization", r#"{"allow_deletion":true}"#);
+    assert_eq!(stand.send(&full, "DELETE", "/v1/bundles/tools/versions/1.0.0", "").status, 204);
+    assert_eq!(publish(&full, "more", 1).0, 201);
 }
 
 #[test]
@@ -102,12 +123,12 @@ fn given_the_first_key_of_another_organization_when_it_manages_keys_then_it_sees
     let theirs = stand.issue("main", "ci");
     let owner = ["--organization", "acme", "--json", "issue", "owner", "keys:admin", "--key-output", "stdout"];
     let owner = json(&stand.operate(&owner).out)["secret"].as_str().unwrap().to_owned();
-    let made = stand.send(&owner, "POST", "/keys/v1/api-keys", r#"{"name":"ci-production"}"#);
+    let made = stand.send(&owner, "POST", "/keys/v1/api-keys", r#"{"name":"release-robot"}"#);
     let made = json(&made.body)["secret"].as_str().unwrap().to_owned();
     assert_eq!(stand.get(&made, "/v1/me")["organization"], "acme");
     let keys = stand.get(&owner, "/keys/v1/api-keys");
     let names: Vec<_> = keys["items"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["ci-production", "owner"]);
+    assert_eq!(names, ["release-robot", "owner"]);
     for path in [format!("/keys/v1/api-keys/{}", theirs.id), format!("/keys/v1/api-keys/{}/activity", theirs.id)] {
         assert_eq!(stand.send(&owner, "GET", &path, "").status, 404, "{path}");
     }
