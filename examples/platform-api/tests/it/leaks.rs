@@ -99,6 +99,29 @@ fn given_a_secret_that_a_rotation_has_ended_when_reported_then_the_key_lives_on(
     assert_eq!(stand.status(&new), 401);
 }
 
+/// After an incident all keys are replaced, also those of which nobody knows that they leaked.
+#[test]
+fn given_an_incident_when_every_key_is_ended_and_replaced_then_no_old_one_is_let_in_and_each_new_one_is() {
+    let stand = Stand::new();
+    stand.set_plan("acme", "team");
+    let (dana, eli) = (stand.dana(), stand.member("eli@acme.example"));
+    let account = dana.call("POST", "service-accounts", &json!({ "name": "nightly export" }));
+    let account = crate::contract::http::json(&account.body)["id"].clone();
+    let old = [
+        dana.issue("website"),
+        eli.issue_with(&json!({ "name": "shop", "environment": "staging" })),
+        dana.issue_with(&json!({ "name": "export", "service_account_id": account })),
+    ];
+    let others = stand.member("fay@birch.example").issue("website");
+    let everything = json!({ "everything": true, "reason": "a stolen laptop" });
+    let ended = dana.call("POST", "api-keys/bulk-revoke", &everything);
+    assert_eq!(ended.status, 200, "{ended:?}");
+    let new: Vec<_> = old.iter().map(|key| dana.read(&format!("api-keys/{}", key.id))["name"].clone()).collect();
+    let new: Vec<_> = new.iter().map(|name| dana.issue(name.as_str().unwrap())).collect();
+    assert_eq!(old.each_ref().map(|key| stand.status(&key.secret)), [401; 3]);
+    assert!(new.iter().chain([&others]).all(|key| stand.status(&key.secret) == 200));
+}
+
 #[test]
 fn given_reports_whose_bodies_never_come_when_another_is_sent_then_it_is_answered() {
     let stand = Stand::new();

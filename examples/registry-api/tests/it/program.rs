@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     sync::{Mutex, mpsc::sync_channel},
     thread,
 };
@@ -10,7 +11,7 @@ use apikey_testkit::{KeyringSession, Terminal};
 use serde_json::json;
 
 use crate::{
-    contract::http::Request,
+    contract::http::{Request, json as parsed},
     stand::{Person, Stand, is_like},
 };
 
@@ -54,7 +55,7 @@ fn given_each_command_of_its_readme_when_run_then_it_prints_what_stands_there() 
 #[test]
 fn given_a_pipeline_when_its_environment_has_a_key_then_it_publishes_pulls_and_lists() {
     let stand = Stand::new();
-    let key = stand.issue("acme", "ci-production").secret;
+    let key = stand.issue("acme", "release-robot").secret;
     let pipeline = Person::pipeline(&stand, &key);
     fs::write(pipeline.home().join("tools.tar"), b"\0the bundle\xff").unwrap();
     assert_eq!(pipeline.done(&["list"]), "");
@@ -72,7 +73,7 @@ fn given_a_pipeline_when_its_environment_has_a_key_then_it_publishes_pulls_and_l
     assert_eq!(versions, ["2.0.0-rc.1", "1.1.0", "1.0.0"]);
 
     // Another member of the organization, on another machine.
-    let laptop = Person::pipeline(&stand, &stand.issue("acme", "local-dev").secret);
+    let laptop = Person::pipeline(&stand, &stand.issue("acme", "adas-laptop").secret);
     assert_eq!(laptop.done(&["pull", "tools"]), "pulled tools 1.1.0 to tools\n");
     assert_eq!(fs::read(laptop.home().join("tools")).unwrap(), b"\0the bundle\xff");
     let again = laptop.run(&["pull", "tools", "1.0.0"]);
@@ -104,10 +105,33 @@ fn given_nobody_signed_in_when_run_then_it_says_so_and_a_key_for_another_host_is
     assert_eq!(String::from_utf8(own.stdout).unwrap(), format!("{key}\n"));
 }
 
+/// The program's own registry is at a fixed address, so the service is started there, if it is free.
+#[test]
+fn given_a_pipeline_with_the_one_variable_when_it_publishes_then_nothing_else_is_set_up() {
+    let stand = Stand::new();
+    let key = stand.issue("acme", "robot").secret;
+    stand.service.stop();
+    let Ok(free) = TcpListener::bind("127.0.0.1:3000") else {
+        println!("skipped: another program is at 127.0.0.1:3000");
+        return;
+    };
+    drop(free);
+    let stand = Stand { service: stand.folder.launch("127.0.0.1:3000").ready(), ..stand };
+    let mut pipeline = Person::new(&stand);
+    pipeline.set("REGISTRY_API_KEY", &key);
+    fs::write(pipeline.home().join("tools.tar"), b"the bundle").unwrap();
+    let done = |arguments: &[&str]| {
+        let output = pipeline.command(arguments).env_remove("REGISTRY_HOST").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(done(&["publish", "tools", "1.0.0", "tools.tar"]), "published tools 1.0.0 (10 bytes)\n");
+    assert_eq!(done(&["list"]), "tools\t1.0.0\n");
+}
+
 #[test]
 fn given_a_terminal_when_signing_in_then_the_key_is_not_shown_and_serves_every_command() {
     let stand = Stand::new();
-    let key = stand.issue("acme", "local-dev").secret;
+    let key = stand.issue("acme", "adas-laptop").secret;
     let person = Person::new(&stand);
     assert_eq!(person.run(&["auth", "login", &key]).code, 2, "never as an argument");
     let mut terminal = Terminal::start(&person.command(&["auth", "login", "--insecure-storage"]));
@@ -116,11 +140,11 @@ fn given_a_terminal_when_signing_in_then_the_key_is_not_shown_and_serves_every_c
     terminal.type_line(&key);
     let (status, screen) = terminal.end();
     assert!(status.success() && !screen.contains(&key), "{screen}");
-    assert!(screen.contains("signed in with \"local-dev\" of acme"), "{screen}");
+    assert!(screen.contains("signed in with \"adas-laptop\" of acme"), "{screen}");
 
     let hint = format!("reg_live_{}…{}", &key[9..13], &key[key.len() - 4..]);
     let told = person.done(&["auth", "status"]);
-    assert!(told.contains("signed in with \"local-dev\" of acme") && told.contains(&hint), "{told}");
+    assert!(told.contains("signed in with \"adas-laptop\" of acme") && told.contains(&hint), "{told}");
     assert!(!told.contains("scopes"), "it has none: {told}");
     assert_eq!(person.done(&["auth", "token"]), format!("{key}\n"));
     assert_eq!(person.done(&["list"]), "");
@@ -133,7 +157,7 @@ fn given_a_terminal_when_signing_in_then_the_key_is_not_shown_and_serves_every_c
 fn given_a_new_key_when_signed_in_again_then_it_takes_the_place_of_the_old_one() {
     let stand = Stand::new();
     let person = Person::new(&stand);
-    for name in ["local-dev", "local-dev-2"] {
+    for name in ["adas-laptop", "adas-laptop-2"] {
         let key = stand.issue("acme", name).secret;
         let ended = person.run_with(&["auth", "login", "--with-token", "--insecure-storage"], &key);
         assert_eq!(ended.code, 0, "{ended:?}");
@@ -153,6 +177,10 @@ fn given_a_second_key_when_the_first_is_revoked_then_me_told_them_apart_and_no_r
         assert_eq!((&me["organization"], &me["key"]["id"]), (&json!("acme"), &json!(key.id)));
         assert_eq!(me["expires_at"], json!(null));
     }
+    let arguments = ["--organization", "acme", "--json", "issue", "for an audit", "--expires", "2999-12-31T00:00:00Z"];
+    let ends = stand.operate(&[&arguments[..], &["--key-output", "stdout"]].concat());
+    let secret = parsed(&ends.out)["secret"].as_str().unwrap_or_else(|| panic!("{ends:?}")).to_owned();
+    assert_eq!(stand.get(&secret, "/v1/me")["expires_at"], "2999-12-31T00:00:00.000Z");
     assert_eq!(stand.get(&new.secret, "/v1/me")["key"]["name"], "ci-2026");
 
     let (address, used) = (&stand.service.address, Mutex::new(&old.secret));
