@@ -13,7 +13,7 @@ use crate::validate::FieldError;
 /// use apikey_manager::ImportKey;
 ///
 /// let digest = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae".parse()?;
-/// let hashed = ImportKey::hashed("ci-pipeline", digest).scopes(["files:read"]);
+/// let hashed = ImportKey::hashed("nightly-build", digest).scopes(["files:read"]);
 /// let raw = ImportKey::raw("backend", "acme_live_6dNrQ3vLq0bT".parse()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -15,7 +15,7 @@
 //! let authenticator = keys.authenticator(); // for the layer
 //!
 //! let host = Actor::host("setup", OrganizationId::new("acme")?)?;
-//! let issued = keys.issue(&host, NewKey::new("ci-pipeline").scopes(["files:read"])).await?;
+//! let issued = keys.issue(&host, NewKey::new("nightly-build").scopes(["files:read"])).await?;
 //! println!("shown once: {}", issued.secret().expose_secret());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;

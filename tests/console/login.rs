@@ -189,7 +189,8 @@ async fn given_a_login_that_ends_while_a_body_arrives_when_it_is_there_then_noth
                 // Each further question has left a note.
                 host.asked.notified().now_or_never();
             }
-            let listed = stand.keys.list(&stand.host("acme"), KeyFilter::default(), PageRequest::first()).await.unwrap();
+            let listed =
+                stand.keys.list(&stand.host("acme"), KeyFilter::default(), PageRequest::first()).await.unwrap();
             let statuses: Vec<_> = listed.items.iter().map(|key| key.status(stand.keys.now())).collect();
             match status {
                 0 => assert!(listed.items.len() > 1 && statuses.contains(&Status::Revoked), "{statuses:?}"),

@@ -19,10 +19,10 @@ async function nextSecond(page) {
 
 test("a key leaks, and the page tells what it did meanwhile, from where, and what it changed", async (visit) => {
   const page = await visit.signIn("#/keys/new");
-  await page.getByLabel("Name", { exact: true }).fill("ci-production");
+  await page.getByLabel("Name", { exact: true }).fill("release-robot");
   await page.getByRole("button", { name: "Create key" }).click();
   const secret = await takeSecret(page);
-  await page.getByRole("heading", { name: "ci-production" }).waitFor();
+  await page.getByRole("heading", { name: "release-robot" }).waitFor();
   await page.getByText("None. Here only managing keys needs a scope.").waitFor();
 
   const send = async (agent, method, path, body) => {
@@ -41,7 +41,7 @@ test("a key leaks, and the page tells what it did meanwhile, from where, and wha
 
   await page.reload();
   await page.getByRole("link", { name: "What it did, from where, and what it changed" }).click();
-  await page.getByRole("heading", { name: "What ci-production did" }).waitFor();
+  await page.getByRole("heading", { name: "What release-robot did" }).waitFor();
   const rows = async (name) => {
     const all = await page.getByRole("table", { name, exact: true }).getByRole("row").all();
     return Promise.all(all.slice(1).map((row) => row.locator("th, td").allTextContents()));
@@ -72,10 +72,10 @@ test("a key leaks, and the page tells what it did meanwhile, from where, and wha
   await page.getByText("127.0.0.1 · <b>thief</b>").first().waitFor();
   assert.equal((await rows("From where")).length, 1);
 
-  await page.getByRole("link", { name: "ci-production" }).click();
+  await page.getByRole("link", { name: "release-robot" }).click();
   await page.getByRole("button", { name: "Revoke…" }).click();
   await page.getByLabel("Reason").fill("leaked");
-  await page.getByLabel("Type the key's name").fill("ci-production");
+  await page.getByLabel("Type the key's name").fill("release-robot");
   await page.getByRole("button", { name: "Revoke key" }).click();
   await page.getByText("Revoked on").waitFor();
   assert.equal(await send("<b>thief</b>", "GET", "bundles"), 401);

@@ -40,7 +40,7 @@ test("a member makes keys, uses one, loses it, finds out what it did, and ends i
   await page.getByRole("link", { name: "Eli's laptop" }).waitFor();
   await assertAccessible(visit, page, "the product's page");
 
-  const lost = await create(page, "Production Server");
+  const lost = await create(page, "Checkout backend");
   assert.match(lost, /^plt_live_[0-9A-Za-z]{32}$/);
   assert.equal(await status(visit, lost), 200);
   const production = page.url();
@@ -75,7 +75,7 @@ test("a member makes keys, uses one, loses it, finds out what it did, and ends i
   await page.getByText("GET /v1/account").waitFor();
   await page.getByRole("button", { name: "Revoke…" }).click();
   await page.getByLabel("Reason").fill("lost");
-  await page.getByLabel("Type the key's name").fill("Production Server");
+  await page.getByLabel("Type the key's name").fill("Checkout backend");
   await page.getByRole("button", { name: "Revoke key" }).click();
   await page.getByText("Revoked on").waitFor();
   assert.deepEqual([await status(visit, lost), await status(visit, spare)], [401, 200]);

@@ -89,8 +89,8 @@ id! {
     /// ```
     /// use apikey_core::KeyId;
     ///
-    /// let id: KeyId = "ci-pipeline".parse()?;
-    /// assert_eq!(id.as_str(), "ci-pipeline");
+    /// let id: KeyId = "nightly-build".parse()?;
+    /// assert_eq!(id.as_str(), "nightly-build");
     /// assert!(KeyId::new("has space").is_err());
     /// # Ok::<(), apikey_core::IdError>(())
     /// ```

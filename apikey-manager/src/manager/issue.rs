@@ -36,7 +36,7 @@ pub enum Expiry {
 /// use std::time::Duration;
 /// use apikey_manager::NewKey;
 ///
-/// let key = NewKey::new("ci-pipeline")
+/// let key = NewKey::new("nightly-build")
 ///     .description("publishes releases")
 ///     .scopes(["files:read", "files:write"])
 ///     .environment("live")

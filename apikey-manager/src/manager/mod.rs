@@ -75,7 +75,7 @@ const CHECKED_EVERY: Duration = Duration::from_secs(1);
 /// let keys = KeyManager::builder(MemoryStore::new()).format(format).build()?;
 ///
 /// let host = Actor::host("setup", OrganizationId::new("acme")?)?;
-/// let issued = keys.issue(&host, NewKey::new("ci-pipeline").scopes(["files:read"])).await?;
+/// let issued = keys.issue(&host, NewKey::new("nightly-build").scopes(["files:read"])).await?;
 /// println!("shown once: {}", issued.secret().expose_secret());
 ///
 /// let rotated = keys.rotate(&host, issued.id(), Overlap::UntilEnded).await?;

@@ -7,7 +7,7 @@
 //! The first start creates `api-keys.db` and shows a key on the terminal, once. Then:
 //!
 //! ```console
-//! $ CI=$(KEY_OUTPUT=stdout cargo run -q -p registry-api -- keys issue ci-production)
+//! $ CI=$(KEY_OUTPUT=stdout cargo run -q -p registry-api -- keys issue release-robot)
 //! $ curl -H "Authorization: Bearer $CI" http://127.0.0.1:3000/v1/me
 //! $ curl -X PUT -H "Authorization: Bearer $CI" -d 'the bundle' http://127.0.0.1:3000/v1/bundles/tools/versions/1.0.0
 //! $ curl -H "Authorization: Bearer $CI" http://127.0.0.1:3000/v1/bundles

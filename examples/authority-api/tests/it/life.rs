@@ -15,7 +15,7 @@ use crate::{
 #[test]
 fn given_a_key_when_it_was_created_then_nothing_shows_it_again() {
     let stand = Stand::new();
-    let key = stand.issue(&json!({"name": "production authorizer", "scopes": ["authorizer"]}));
+    let key = stand.issue(&json!({"name": "north gate", "scopes": ["authorizer"]}));
     let paths = ["", "/usage", "/activity"].map(|below| format!("/api-keys/{}{below}", key.id));
     for path in paths.iter().map(String::as_str).chain(["/api-keys", "/audit-events", "/whoami"]) {
         let shown = stand.get_key(path).to_string();
@@ -28,7 +28,7 @@ fn given_a_key_when_its_details_are_read_then_they_say_what_it_is_and_when_it_wa
     let stand = Stand::new();
     let end = humantime::format_rfc3339_millis(SystemTime::now() + Duration::from_secs(86_400)).to_string();
     let body = json!({
-        "name": "production authorizer", "description": "the gates of the north", "scopes": ["authorizer"],
+        "name": "north gate", "description": "the gates of the north", "scopes": ["authorizer"],
         "expires_at": end,
     });
     let key = stand.issue(&body);

@@ -84,7 +84,7 @@ fn given_a_key_when_sent_in_the_authorization_header_then_it_is_taken_and_nowher
 fn given_a_new_key_when_its_record_is_read_afterwards_then_its_secret_is_nowhere() {
     let stand = Stand::new();
     let dana = stand.dana();
-    let key = dana.issue("Production Server");
+    let key = dana.issue("Checkout backend");
     for path in ["api-keys".to_owned(), format!("api-keys/{}", key.id), "audit-events".to_owned()] {
         let text = dana.read(&path).to_string();
         assert!(text.contains(&key.id) && !text.contains(&key.secret), "{path}: {text}");

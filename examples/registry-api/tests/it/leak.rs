@@ -54,7 +54,7 @@ fn written(stand: &Stand, id: &str, program: &[&str], is_told: impl Fn(&Value) -
 #[test]
 fn given_a_key_that_leaked_for_a_while_when_traced_then_its_acts_in_that_while_are_told_and_it_is_ended() {
     let stand = Stand::new();
-    let [ci, laptop] = ["ci-production", "local-dev"].map(|name| stand.issue("main", name));
+    let [ci, laptop] = ["release-robot", "adas-laptop"].map(|name| stand.issue("main", name));
     let pipeline = Person::pipeline(&stand, &ci.secret);
     std::fs::write(pipeline.home().join("tools.tar"), "the bundle").unwrap();
     pipeline.done(&["publish", "tools", "1.0.0", "tools.tar"]);
@@ -109,7 +109,7 @@ fn given_a_key_that_leaked_for_a_while_when_traced_then_its_acts_in_that_while_a
         ]
     );
     let text = stand.operate(&arguments).out;
-    assert!(text.starts_with(&format!("\"ci-production\", {} (active)\nrequests: 8, changes: 3\n", ci.id)), "{text}");
+    assert!(text.starts_with(&format!("\"release-robot\", {} (active)\nrequests: 8, changes: 3\n", ci.id)), "{text}");
     for line in ["127.0.0.2  thief/1.0", "DELETE  /v1/bundles/tools/versions/1.0.0"] {
         let has = |row: &str| row.split_whitespace().collect::<Vec<_>>().join("  ").contains(line);
         assert!(text.lines().any(has), "{line}: {text}");
