@@ -82,7 +82,8 @@ fn given_a_key_when_used_then_each_request_is_listed_with_its_route_and_address(
     assert_eq!(listed["items"][0]["status"], 200);
     // Requests to the console, too, tell from where they came.
     assert_eq!(stand.get(&key.secret, "/keys/v1/whoami").status, 200);
-    let listed = dana.read(&format!("api-keys/{}/activity", key.id));
+    eventually(&3, || activity()["items"].as_array().unwrap().len());
+    let listed = activity();
     let request = ["route", "address"].map(|field| listed["items"][0][field].as_str().unwrap().to_owned());
     assert_eq!(request, ["/keys/v1/whoami", "127.0.0.1"]);
 }
