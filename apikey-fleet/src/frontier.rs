@@ -39,6 +39,12 @@ impl Frontier {
         self.floor = self.floor.max(revision);
     }
 
+    /// Returns the newest revision that this process knows of. [`Node::begin`](crate::Node::begin) asks for it.
+    #[must_use]
+    pub const fn floor(&self) -> Revision {
+        self.floor
+    }
+
     /// Returns what a load needs that begins now, or `None` while the node has not joined.
     ///
     /// The order is: the cache's version, then this, then the question to the store.

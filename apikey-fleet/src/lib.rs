@@ -14,7 +14,7 @@
 //!
 //! let mut node = Node::new(Settings::new(), NodeId::new(1));
 //! // The first statement of a renewal writes the node's row.
-//! let Statement::Beat { beat, .. } = node.begin(Moment::from_nanos(0)) else { unreachable!() };
+//! let Statement::Beat { beat, .. } = node.begin(Moment::from_nanos(0), Revision::ZERO) else { unreachable!() };
 //! // The second one, sent once the first was answered, reads what has changed.
 //! assert!(matches!(node.beaten(), Some(Statement::Read { since: None, .. })));
 //! let snapshot = Snapshot::<()> {

@@ -33,9 +33,17 @@ pub struct Node {
 enum Renewal {
     None,
     /// The row is being written.
-    Beating(Moment),
+    Beating(Begun),
     /// The snapshot is being read.
-    Reading(Moment),
+    Reading(Begun),
+}
+
+/// What was read when a renewal began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Begun {
+    at: Moment,
+    /// The newest revision that the process knew of.
+    floor: Revision,
 }
 
 /// What a renewal does, in this order. The list is closed: a driver does every one of them.
@@ -114,15 +122,16 @@ impl Node {
         self.applied
     }
 
-    /// Begins a renewal. `now` is read before this is called, and the statement is sent after it.
+    /// Begins a renewal. `now` and the frontier's [floor](crate::Frontier::floor) are read before this is called, and the
+    /// statement is sent after it.
     ///
     /// A renewal that is under way is given up.
-    pub fn begin(&mut self, now: Moment) -> Statement {
+    pub fn begin(&mut self, now: Moment, floor: Revision) -> Statement {
         self.beat = self.beat.next();
         if !self.lease.covers(now) {
             self.lease = Lease::NONE;
         }
-        self.renewal = Renewal::Beating(now);
+        self.renewal = Renewal::Beating(Begun { at: now, floor });
         Statement::Beat { id: self.id, lease: self.settings.leased(), beat: self.beat, replaces: self.replaces }
     }
 
@@ -141,7 +150,7 @@ impl Node {
 
     /// The snapshot was read. Returns what to do, in this order.
     ///
-    /// If the changes don't lead on from where this node is, it takes a new id, which `draw` draws, and has to join anew: begin
+    /// If the changes don't lead on from where this node is, or from what its process knows, it takes a new id, which `draw` draws, and has to join anew: begin
     /// the next renewal at once.
     ///
     /// # Errors
@@ -153,15 +162,17 @@ impl Node {
         draw: impl FnOnce() -> NodeId,
     ) -> Result<Vec<Effect<T>>, Uncounted> {
         let renewal = std::mem::replace(&mut self.renewal, Renewal::None);
-        let Renewal::Reading(began) = renewal else { return Err(Uncounted::NotAsked) };
+        let Renewal::Reading(Begun { at: began, floor }) = renewal else { return Err(Uncounted::NotAsked) };
         if !snapshot.writable {
             return Err(Uncounted::ReadOnly);
         }
         let own = snapshot.own.filter(|own| own.beat == self.beat).ok_or(Uncounted::NotOurRow)?;
         let head = snapshot.head;
-        if let Some(applied) = self.applied
-            && !history::leads_to(&snapshot.changes, applied, head)
-        {
+        // A change of this very process may have been undone before it was read here. Then the history seems to lead on, but no
+        // answer to a load would be new enough.
+        let is_undone = head.revision < floor;
+        let leads_on = self.applied.is_none_or(|applied| history::leads_to(&snapshot.changes, applied, head));
+        if is_undone || !leads_on {
             return Ok(self.lose_place(draw()));
         }
         let reflect = match self.applied {

@@ -24,6 +24,11 @@ impl Floor {
         self.lock().begin_load()
     }
 
+    /// Returns the newest revision that this process knows of.
+    pub(crate) fn newest(&self) -> Revision {
+        self.lock().floor()
+    }
+
     pub(crate) fn raise(&self, to: Revision) {
         self.lock().raise(to);
     }

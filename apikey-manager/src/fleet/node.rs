@@ -155,7 +155,7 @@ impl Driver {
     async fn renew(&mut self) -> Result<(), StoreError> {
         let asked = self.served.clock.now();
         let began = clock::now();
-        let statement = self.node.begin(began);
+        let statement = self.node.begin(began, self.served.state.floor().newest());
         let answered = timeout(
             self.served.settings.patience(),
             ask((self.store.as_ref(), &self.served.state), &mut self.node, statement),

@@ -24,11 +24,12 @@ pub enum Fault {
     /// The key is revoked at first, and there is a receipt for it. The other change lets it in again, and is undone when the
     /// database is restored, as above. Nobody revokes.
     Undone,
-    /// The latest change is lost at once, as in a failover to a server that lags; rows of nodes are kept.
+    /// The latest change is lost at once, as in a failover to a server that lags; rows of nodes are kept. With [`Own`](Fault::Own)
+    /// it may be the revocation, which has to be made again then.
     RestoreKept,
     /// A node begins anew under another id, and leaves its row behind.
     Restart,
-    /// Node A is in the process of whoever revokes.
+    /// Node A is in the process of whoever revokes, and of whoever lets the key in again.
     Own,
 }
 
@@ -70,6 +71,7 @@ pub enum Mutant {
     OwnNodeUntold,
     NonceIgnored,
     LapseKeepsCache,
+    FloorUnknown,
 }
 
 /// One exploration.
@@ -79,7 +81,8 @@ pub struct Scope {
     pub nodes: usize,
     /// How many seconds the fastest clock goes on for.
     pub seconds: u8,
-    /// Whether to check, wherever somebody waits for a receipt, that it needs no time if all nodes are healthy from then on.
+    /// Whether to check what must happen if nothing fails from some point on: a receipt that somebody waits for needs no time,
+    /// and a node that renews its lease can look keys up.
     pub live: bool,
     /// How many states to visit at most.
     pub limit: usize,
@@ -137,7 +140,7 @@ impl Scope {
 
 impl Mutant {
     /// How many there are.
-    pub const COUNT: usize = Mutant::LapseKeepsCache as usize + 1;
+    pub const COUNT: usize = Mutant::FloorUnknown as usize + 1;
 }
 
 impl fmt::Display for Scope {

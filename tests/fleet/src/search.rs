@@ -65,10 +65,15 @@ fn explore_nodes<const N: usize>(scope: &Scope) -> Outcome {
             let let_in = Steps::of(scope, &world, &mut next);
             let what = if let_in.is_some() {
                 Some(("a request that came after the receipt is let in", let_in.map(|label| label.to_string())))
-            } else if scope.live && world.revoker.waits() {
-                live_checks += 1;
-                let needs_time = !comes_at_once(scope, world);
-                needs_time.then_some(("the receipt needs time, though all nodes are healthy", None))
+            } else if scope.live {
+                let (waits, refuses) = (world.revoker.waits(), refuses_answers(&world));
+                live_checks += usize::from(waits) + usize::from(refuses);
+                if refuses && !recovers(scope, world.clone()) {
+                    Some(("a node renews its lease, and can look no key up", None))
+                } else {
+                    let needs_time = waits && !comes_at_once(scope, world);
+                    needs_time.then_some(("the receipt needs time, though all nodes are healthy", None))
+                }
             } else {
                 None
             };
@@ -96,6 +101,20 @@ fn explore_nodes<const N: usize>(scope: &Scope) -> Outcome {
     Outcome { states, edges, depth, is_complete, live_checks, violation, took: started.elapsed(), bytes }
 }
 
+/// Whether a node that has joined takes the primary's answers for stale ones.
+fn refuses_answers<const N: usize>(world: &World<N>) -> bool {
+    let joined = world.sites.iter().filter(|site| site.frontier.begin_load().is_some());
+    joined.into_iter().any(|site| !site.may_load_at(world.primary.log.head))
+}
+
+/// Whether every node that lives can look keys up after a few renewals, if from here on nothing fails and nothing changes.
+fn recovers<const N: usize>(scope: &Scope, mut world: World<N>) -> bool {
+    for _ in 0..32 {
+        (0..N).for_each(|index| advance(scope, &mut world, index));
+    }
+    world.sites.iter().all(|site| site.node.is_none() || site.may_load_at(world.primary.log.head))
+}
+
 /// Whether a receipt comes without time passing, if from here on nothing fails and every node does its part.
 fn comes_at_once<const N: usize>(scope: &Scope, mut world: World<N>) -> bool {
     for _ in 0..64 {
@@ -104,23 +123,26 @@ fn comes_at_once<const N: usize>(scope: &Scope, mut world: World<N>) -> bool {
             Revoker::Committed { .. } => world.know(scope),
             _ => world.look(scope),
         }
-        for index in 0..N {
-            let now = world.clock(index);
-            let site = &mut world.sites[index];
-            match (site.effects.front(), site.asked) {
-                (Some(Effect::Ask(statement)), _) => {
-                    world.primary.write(scope, *statement);
-                    site.effects.pop_front();
-                }
-                (Some(_), _) => site.perform(scope),
-                (None, Some(statement @ apikey_fleet::Statement::Beat { .. })) => world.beat(scope, index, statement),
-                (None, Some(_)) => world.read(scope, index, false),
-                (None, None) => site.begin(scope, now),
-            }
-            world.sites[index].skip();
-        }
+        (0..N).for_each(|index| advance(scope, &mut world, index));
     }
     false
+}
+
+/// A node does its next step, which succeeds.
+fn advance<const N: usize>(scope: &Scope, world: &mut World<N>, index: usize) {
+    let now = world.clock(index);
+    let site = &mut world.sites[index];
+    match (site.effects.front(), site.asked) {
+        (Some(Effect::Ask(statement)), _) => {
+            world.primary.write(scope, *statement);
+            site.effects.pop_front();
+        }
+        (Some(_), _) => site.perform(scope),
+        (None, Some(statement @ apikey_fleet::Statement::Beat { .. })) => world.beat(scope, index, statement),
+        (None, Some(_)) => world.read(scope, index, false),
+        (None, None) => site.begin(scope, now),
+    }
+    world.sites[index].skip();
 }
 
 /// The states seen, as bytes, each with the step that led to it.

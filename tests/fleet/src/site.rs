@@ -129,7 +129,8 @@ impl Site {
         if scope.is(Mutant::BeginsAfterBeat) || scope.is(Mutant::BeginsAfterRead) {
             self.before = Some(Box::new(node.clone()));
         }
-        let mut statement = node.begin(now);
+        let floor = if scope.is(Mutant::FloorUnknown) { Revision::ZERO } else { self.frontier.floor() };
+        let mut statement = node.begin(now, floor);
         if let Statement::Beat { lease, .. } = &mut statement
             && self.is_restarted
             && scope.is(Mutant::LeaseShrinks)
@@ -162,7 +163,7 @@ impl Site {
     /// For mutants: lets the renewal begin now, after its statements.
     pub(crate) fn begin_late(&mut self, scope: &Scope, index: usize, now: Moment) {
         let Some(mut node) = self.before.take() else { return };
-        let _ = node.begin(now);
+        let _ = node.begin(now, self.frontier.floor());
         let read = node.beaten();
         self.node = Some(*node);
         match std::mem::replace(&mut self.held, Held::Nothing) {
@@ -293,6 +294,11 @@ impl Site {
         if let Some(load) = self.frontier.begin_load().or_else(unjoined) {
             self.loading = Loading::Asked { load, is_lost: false };
         }
+    }
+
+    /// Whether the answer of a server that has this revision is good enough for a load that begins now.
+    pub(crate) fn may_load_at(&self, revision: u8) -> bool {
+        self.frontier.begin_load().is_some_and(|load| load.accepts(Revision::new(revision.into())))
     }
 
     pub(crate) fn restart(&mut self, scope: &Scope, index: usize) {

@@ -111,6 +111,14 @@ impl<'a, const N: usize> Steps<'a, N> {
         if scope.may(Fault::Prune) && log.is_prunable() {
             self.go("the log is pruned", None, |world| world.primary.log.prune());
         }
+        let is_restorable = !log.is_restored() && log.head > 0;
+        if scope.may(Fault::RestoreKept) && scope.may(Fault::Own) && is_restorable {
+            self.go(
+                "the latest change is lost, and perhaps the receipt void; rows of nodes are kept",
+                None,
+                World::restore,
+            );
+        }
         // Only until the revocation: a deposed primary that knows of it does no harm.
         if log.is_revoked() || from.revoker != Revoker::Idle {
             return;
@@ -120,8 +128,7 @@ impl<'a, const N: usize> Steps<'a, N> {
                 world.old = Some(world.primary.clone());
             });
         }
-        let is_restorable = !log.is_restored() && log.head > 0;
-        if scope.may(Fault::RestoreKept) && is_restorable {
+        if scope.may(Fault::RestoreKept) && !scope.may(Fault::Own) && is_restorable {
             self.go("the latest change is lost; rows of nodes are kept", None, World::restore);
         }
         if scope.may(Fault::Restore) && is_restorable {
@@ -143,10 +150,11 @@ impl<'a, const N: usize> Steps<'a, N> {
 
     /// A change lets the key in, and is undone.
     fn undo(&mut self) {
-        let from = self.from;
+        let (scope, from) = (self.scope, self.from);
         if from.other == Other::ToCome {
             self.go("a change lets the key in again", None, |world| {
                 world.primary.log.enable();
+                world.tell_own(scope, Some(world.primary.log.head));
                 world.other = Other::Done;
             });
         } else if !from.primary.log.is_restored() && (0..N).all(|index| self.has_no_lease(index)) {
@@ -510,9 +518,14 @@ impl<const N: usize> World<N> {
 
     fn restore(&mut self) {
         self.primary.restore();
+        self.revoker = Revoker::Idle;
+        self.has_receipt = false;
         // Connections don't survive it.
-        for site in self.sites.iter_mut().filter(|site| site.asked.is_some()) {
-            site.give_up();
+        for site in &mut self.sites {
+            if site.asked.is_some() {
+                site.give_up();
+            }
+            site.request = Request::None;
         }
     }
 

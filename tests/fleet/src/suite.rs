@@ -26,6 +26,8 @@ pub fn small() -> Vec<Scope> {
         scope(4, &[Loss]).live(),
         scope(3, &[Own, Loss]).live(),
         scope(3, &[Own, Failover, Other]),
+        scope(3, &[Own, RestoreKept]).live(),
+        scope(4, &[Own, Undone]).live(),
     ]
 }
 
@@ -52,6 +54,8 @@ pub fn large() -> Vec<Scope> {
         scope(8, &[Loss]).live(),
         scope(4, &[Own, Loss, Late, Other]).live(),
         scope(4, &[Own, Failover, Other, Loss]),
+        scope(4, &[Own, RestoreKept, Loss, Other]).live(),
+        scope(5, &[Own, Undone, Loss]).live(),
     ]
 }
 
@@ -102,5 +106,7 @@ pub fn mutants() -> Vec<Scope> {
         mutant(Mutant::OwnNodeUntold, 3, &[Own]),
         mutant(Mutant::NonceIgnored, 3, &[RestoreKept, Other]),
         mutant(Mutant::LapseKeepsCache, 3, &[Undone]),
+        mutant(Mutant::FloorUnknown, 3, &[Own, RestoreKept]).live(),
+        mutant(Mutant::FloorUnknown, 3, &[Own, Undone]).live(),
     ]
 }

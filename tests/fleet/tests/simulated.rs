@@ -55,8 +55,14 @@ fn given_healthy_nodes_when_keys_change_then_no_receipt_waits_for_a_lease() {
 
 #[test]
 fn given_a_mistake_when_fleets_are_simulated_then_it_is_found() {
-    for plan in [Plan { ignores_floor: true, ..Plan::of(5) }, Plan { waits_for_nobody: true, ..Plan::of(5) }] {
-        assert!(simulate_all(plan, 0..2_000).is_err(), "{plan:?}");
+    let plan = Plan::of(5);
+    for (plan, found) in [
+        (Plan { ignores_floor: true, ..plan }, "was answered at"),
+        (Plan { waits_for_nobody: true, ..plan }, "was answered at"),
+        (Plan { hides_floor: true, ..plan }, "can look no key up"),
+    ] {
+        let violation = simulate_all(plan, 0..10_000).expect_err("a violation");
+        assert!(violation.contains(found), "{plan:?}: {violation}");
     }
 }
 

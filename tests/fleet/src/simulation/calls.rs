@@ -31,7 +31,11 @@ pub(super) enum Answer {
     Failed,
     Written,
     Snapshot(Snapshot<Key>),
-    Loaded(Revision, Version),
+    Loaded {
+        revision: Revision,
+        version: Version,
+        is_primary: bool,
+    },
     Committed(Revision, Version),
     Rows(Revision, Vec<NodeRow>),
 }
@@ -99,9 +103,9 @@ impl Simulation {
                 Answer::Written
             }
             _ => {
-                let server = match &mut self.old {
-                    Some((old, _)) if at_old => old,
-                    _ => &mut self.primary,
+                let (server, is_primary) = match &mut self.old {
+                    Some((old, _)) if at_old => (old, false),
+                    _ => (&mut self.primary, true),
                 };
                 match call.what {
                     What::Renewal(Statement::Read { id, since }) => Answer::Snapshot(server.read(id, since)),
@@ -109,7 +113,9 @@ impl Simulation {
                         server.write(statement);
                         Answer::Written
                     }
-                    What::Load(key) => Answer::Loaded(server.head.revision, server.keys[key]),
+                    What::Load(key) => {
+                        Answer::Loaded { revision: server.head.revision, version: server.keys[key], is_primary }
+                    }
                     _ => Answer::Rows(server.head.revision, server.rows.values().copied().collect()),
                 }
             }

@@ -71,6 +71,7 @@ impl Simulation {
             return;
         };
         site.frontier.raise(revision);
+        site.stale_since = None;
         let (own, now) = (site.node.as_ref().map(|node| node.id()), site.clock(self.now));
         for process in 0..self.plan.nodes {
             if self.random.permille(self.plan.hints) {

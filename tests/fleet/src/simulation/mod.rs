@@ -49,6 +49,8 @@ pub struct Plan {
     pub is_calm: bool,
     /// For tests of this simulation: answers of deposed primaries are used.
     pub ignores_floor: bool,
+    /// For tests of this simulation: a renewal isn't told which changes its process knows of.
+    pub hides_floor: bool,
     /// For tests of this simulation: receipts don't wait.
     pub waits_for_nobody: bool,
 }
@@ -63,6 +65,7 @@ impl Plan {
             hints: 700,
             is_calm: false,
             ignores_floor: false,
+            hides_floor: false,
             waits_for_nobody: false,
         }
     }
@@ -152,7 +155,8 @@ struct Simulation {
 ///
 /// # Errors
 ///
-/// A request was answered by what was true before a change, though it came after the change's receipt.
+/// A request was answered by what was true before a change, though it came after the change's receipt. Or a process renews its
+/// lease, and takes every answer of the primary for a stale one.
 pub fn simulate(plan: Plan, seed: u64) -> Result<Report, String> {
     let mut simulation = Simulation::new(plan, seed);
     let end = plan.seconds * SECOND;

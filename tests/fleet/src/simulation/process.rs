@@ -28,6 +28,10 @@ pub(super) struct Process {
     /// Requests that wait for a renewal.
     pub(super) waiting: Vec<Request>,
     pub(super) sightings: BTreeMap<NodeId, Sighting>,
+    /// How many leases it was given.
+    pub(super) leases: u64,
+    /// How many there were when the primary's answers became stale to it.
+    pub(super) stale_since: Option<u64>,
     /// In true time.
     pub(super) stalled_until: u64,
     pub(super) cut_until: u64,
@@ -40,6 +44,8 @@ pub(super) struct Process {
 pub(super) struct LoadUnderWay {
     pub(super) load: Load,
     pub(super) call: u64,
+    /// How many leases the process was given before it began.
+    pub(super) leases: u64,
     pub(super) is_lost: bool,
     pub(super) waiting: Vec<Request>,
 }
@@ -74,6 +80,8 @@ impl Process {
             loads: BTreeMap::new(),
             waiting: Vec::new(),
             sightings: BTreeMap::new(),
+            leases: 0,
+            stale_since: None,
             stalled_until: 0,
             cut_until: 0,
             rate,
@@ -112,6 +120,7 @@ impl Process {
         self.loads.clear();
         self.waiting.clear();
         self.sightings.clear();
+        self.stale_since = None;
         self.stalled_until = 0;
     }
 

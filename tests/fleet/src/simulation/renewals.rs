@@ -1,6 +1,6 @@
 //! What a driver does around the machine.
 
-use apikey_fleet::{Effect, NodeRow, Sighting};
+use apikey_fleet::{Effect, NodeRow, Revision, Sighting};
 
 use super::{
     Event, MILLISECOND, SECOND, Simulation,
@@ -39,7 +39,8 @@ impl Simulation {
             return;
         }
         let Some(node) = &mut site.node else { return };
-        let statement = node.begin(now);
+        let floor = if self.plan.hides_floor { Revision::ZERO } else { site.frontier.floor() };
+        let statement = node.begin(now, floor);
         site.began = now;
         let patience = site.settings.usable().as_nanos() as u64;
         let waits = site.waiting.len();
@@ -103,7 +104,10 @@ impl Simulation {
                         site.frontier.join(revision);
                         self.report.joins += 1;
                     }
-                    None => site.frontier.forget(),
+                    None => {
+                        site.frontier.forget();
+                        site.stale_since = None;
+                    }
                 }
             }
             Effect::Apply { changes, to } => {
@@ -112,6 +116,7 @@ impl Simulation {
             }
             Effect::Hold(lease) => {
                 site.lease = lease;
+                site.leases += 1;
                 self.report.renewals += 1;
             }
             Effect::Release { began } => {

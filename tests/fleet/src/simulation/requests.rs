@@ -67,7 +67,8 @@ impl Simulation {
                 // The node has lost its place since the request passed the gate.
                 None => self.regain(process, request),
                 Some(load) => {
-                    place.insert(LoadUnderWay { load, call: 0, is_lost: false, waiting: vec![request] });
+                    let (leases, waiting) = (site.leases, vec![request]);
+                    place.insert(LoadUnderWay { load, call: 0, leases, is_lost: false, waiting });
                     let call = self.send(process, What::Load(request.key), SECOND);
                     self.processes[process].loads.entry(request.key).and_modify(|load| load.call = call);
                 }
@@ -81,14 +82,21 @@ impl Simulation {
             return;
         }
         let Some(under_way) = site.loads.remove(&key) else { return };
-        let Answer::Loaded(revision, version) = answer else {
+        let Answer::Loaded { revision, version, is_primary } = answer else {
             self.report.unavailable += under_way.waiting.len() as u64;
             return;
         };
         if !under_way.load.accepts(revision) && !self.plan.ignores_floor {
             self.report.stale_answers += 1;
             self.report.unavailable += under_way.waiting.len() as u64;
+            // A change may be lost with the primary. The renewal that finds this may be under way already, so the next one does.
+            if is_primary && under_way.leases > *site.stale_since.get_or_insert(site.leases) + 2 {
+                self.violation = Some(format!("process {process} renews its lease, and can look no key up"));
+            }
             return;
+        }
+        if is_primary {
+            site.stale_since = None;
         }
         if !under_way.is_lost {
             site.cache.insert(key, version);
