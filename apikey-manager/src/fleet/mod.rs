@@ -6,6 +6,8 @@
 
 mod alone;
 mod clock;
+#[cfg(test)]
+mod elsewhere;
 mod node;
 mod receipts;
 mod recheck;
@@ -25,11 +27,11 @@ use crate::{
 };
 
 pub(crate) use self::state::{Gate, State};
-use self::status::Waits;
 pub use self::{
     receipts::{Receipt, Receipts},
     status::{FleetNode, FleetStatus, FleetWait},
 };
+use self::{recheck::Recheck, status::Waits};
 
 /// How a process keeps in step with others on its database.
 ///
@@ -144,7 +146,13 @@ impl Membership {
                 clock: clock.clone(),
                 runtime: runtime.clone(),
             })?,
-            Part::Alone => alone::spawn(Arc::clone(&state), Arc::clone(&store), runtime),
+            Part::Alone => alone::spawn(alone::Served {
+                state: Arc::clone(&state),
+                store: Arc::clone(&store),
+                recheck: Recheck::new(resolver, authenticator.downgrade(), runtime.clone()),
+                authenticator: authenticator.downgrade(),
+                runtime: runtime.clone(),
+            }),
             Part::Visitor | Part::Only => {}
         }
         Ok(Membership { part, state, store, clock, waits: Waits::default() })

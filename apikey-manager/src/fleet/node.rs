@@ -3,7 +3,7 @@
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, thread, time::Duration};
 
 use apikey_core::{Authenticator, Clock, WeakAuthenticator};
-use apikey_fleet::{Change, Effect, Moment, Node, NodeId, NodeRow, Schedule, Settings, Sighting, Statement};
+use apikey_fleet::{Beat, Change, Effect, Moment, Node, NodeId, NodeRow, Schedule, Settings, Sighting, Statement};
 use futures_util::FutureExt;
 use tokio::{runtime, time::timeout};
 
@@ -99,7 +99,7 @@ impl Driver {
             // Made here, so that its connections belong to this thread's runtime.
             store: served.store.fleet().detached(),
             schedule: Schedule::new(served.settings, now),
-            recheck: Recheck::new(&served),
+            recheck: Recheck::new(Arc::clone(&served.resolver), served.authenticator.clone(), served.runtime.clone()),
             sightings: HashMap::new(),
             looks_at: now.saturating_add(served.settings.leased()),
             is_failing: false,
@@ -294,6 +294,10 @@ async fn ask(
     // whose process had no lease any more when the row was written again, but not one whose process still has it.
     if node.applied().is_none() || !state.is_open(clock::now()) {
         let (_, rows) = store.nodes().await.map_err(Failed::Store)?;
+        // Another server than the one that was written to may lack the row of whoever is alone, too.
+        if !has_row(&rows, node.id(), node.beat()) {
+            return Err(Failed::Uncounted(apikey_fleet::Uncounted::NotOurRow));
+        }
         if rows.iter().any(super::alone::is_alone) {
             return Err(Failed::NotAlone);
         }
@@ -303,6 +307,11 @@ async fn ask(
         Some(Statement::Read { id, since }) => store.snapshot(id, since).await.map_err(Failed::Store),
         _ => Err(Failed::Uncounted(apikey_fleet::Uncounted::NotAsked)),
     }
+}
+
+/// Returns `true` if a node's row is there as it was written, so that the server is the one that it was written to.
+pub(super) fn has_row(rows: &[NodeRow], id: NodeId, beat: Beat) -> bool {
+    rows.iter().any(|row| (row.id, row.beat) == (id, beat))
 }
 
 async fn execute(store: &dyn FleetStore, statement: Statement) -> Result<(), StoreError> {
@@ -318,4 +327,23 @@ pub(super) fn node_id() -> Result<NodeId, StoreError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(StoreError::unavailable)?;
     Ok(NodeId::new(u128::from_be_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemoryStore, fleet::elsewhere::Elsewhere};
+
+    #[tokio::test]
+    async fn given_another_server_that_tells_of_rows_when_joining_then_the_renewal_does_not_count() {
+        let (state, settings) = (State::new(Arc::default()), Settings::new());
+        let mut node = Node::new(settings, NodeId::new(1));
+        let store = MemoryStore::new();
+        let elsewhere = Elsewhere { written: store.clone(), read: MemoryStore::new() };
+        let statement = node.begin(clock::now(), state.floor().newest());
+        let asked = ask((&elsewhere, &state), &mut node, statement).await;
+        assert!(matches!(asked, Err(Failed::Uncounted(apikey_fleet::Uncounted::NotOurRow))));
+        let statement = node.begin(clock::now(), state.floor().newest());
+        assert!(ask((&store, &state), &mut node, statement).await.is_ok());
+    }
 }

@@ -16,6 +16,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// How long a store may fail before the first answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a process may seem to be alone. One that only tries to be leaves a row for a moment.
+const SEEMS_ALONE: Duration = Duration::from_secs(2);
 const LONGEST_STATEMENT: Duration = Duration::from_secs(5);
 
 /// A change holds in every process on the database: no request that arrives from now on is answered by what was true
@@ -103,13 +105,12 @@ impl Membership {
         let listed = self.waits.list(Revision::new(revision), self.clock.wall());
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
+        let mut has_alone = false;
         loop {
             let asked = timeout(LONGEST_STATEMENT, self.store.fleet().nodes()).await;
             let failure = match asked.unwrap_or_else(|late| Err(StoreError::unavailable(late))) {
                 Ok((head, mut rows)) => {
-                    if !matches!(self.part, Part::Alone) && rows.iter().any(alone::is_alone) {
-                        return Err(Unconfirmed::Alone);
-                    }
+                    has_alone = !matches!(self.part, Part::Alone) && rows.iter().any(alone::is_alone);
                     rows.retain(|row| !alone::is_alone(row));
                     let is_known = wait.answer(head, &rows);
                     listed.waits_for(wait.awaited());
@@ -117,7 +118,11 @@ impl Membership {
                 }
                 Err(error) => Some(error),
             };
+            if has_alone && begun.elapsed() > SEEMS_ALONE {
+                return Err(Unconfirmed::Alone);
+            }
             let left = match (wait.progress(clock::now()), failure) {
+                (Progress::Done(_), _) if has_alone => LONGEST_PAUSE,
                 (Progress::Done(receipt), _) if receipt.nodes == 0 && matches!(self.part, Part::Alone) => {
                     return Ok(None);
                 }

@@ -5,7 +5,6 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use apikey_core::{Doubt, KeyDigest, KeyStatus, WeakAuthenticator};
 use tokio::runtime::Handle;
 
-use super::node::Served;
 use crate::{
     backoff::Backoff,
     resolver::StoreResolver,
@@ -23,8 +22,7 @@ pub(super) struct Recheck {
 }
 
 impl Recheck {
-    pub(super) fn new(served: &Served) -> Self {
-        let Served { resolver, authenticator, runtime, .. } = served.clone();
+    pub(super) fn new(resolver: Arc<StoreResolver>, authenticator: WeakAuthenticator, runtime: Handle) -> Self {
         Recheck { resolver, authenticator, runtime }
     }
 

@@ -26,6 +26,7 @@ pub(crate) struct State {
     shared: Mutex<Shared>,
     /// The last renewal that succeeded or failed.
     renewed: watch::Sender<Renewed>,
+    is_stopped: watch::Sender<bool>,
     has_left: watch::Sender<bool>,
     /// Wakes the thread that renews.
     wake: Notify,
@@ -35,7 +36,6 @@ struct Shared {
     /// The latest request that waits for a renewal.
     wanted: Option<Arrival>,
     own: Option<NodeId>,
-    is_stopped: bool,
     /// Why there is no lease.
     failure: String,
 }
@@ -56,10 +56,10 @@ impl State {
             shared: Mutex::new(Shared {
                 wanted: None,
                 own: None,
-                is_stopped: false,
                 failure: "this process has not joined the others yet".to_owned(),
             }),
             renewed: watch::Sender::new(Renewed { began: Moment::from_nanos(0), counts: false }),
+            is_stopped: watch::Sender::new(false),
             has_left: watch::Sender::new(false),
             wake: Notify::new(),
         })
@@ -87,7 +87,7 @@ impl State {
         let mut renewed = self.renewed.subscribe();
         {
             let mut shared = self.lock();
-            if shared.is_stopped {
+            if self.is_stopped() {
                 return false;
             }
             shared.wanted = shared.wanted.max(Some(arrival));
@@ -136,7 +136,13 @@ impl State {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.lock().is_stopped
+        *self.is_stopped.borrow()
+    }
+
+    /// Waits until this process is to leave.
+    pub(super) async fn stopped(&self) {
+        // The sender is this state's own.
+        let _ = self.is_stopped.subscribe().wait_for(|is_stopped| *is_stopped).await;
     }
 
     pub(super) fn withdraw(&self) {
@@ -145,8 +151,8 @@ impl State {
 
     pub(super) fn hold(&self, lease: Lease) {
         // After a stop, there is no lease again.
-        let shared = self.lock();
-        if !shared.is_stopped {
+        let _shared = self.lock();
+        if !self.is_stopped() {
             self.lease.store(lease.to_bits(), Ordering::Release);
         }
     }
@@ -165,7 +171,7 @@ impl State {
     pub(super) fn stop(&self) {
         {
             let mut shared = self.lock();
-            shared.is_stopped = true;
+            self.is_stopped.send_replace(true);
             shared.failure = "this process has left the others".to_owned();
             self.withdraw();
         }

@@ -124,7 +124,7 @@ mod tests {
     use apikey_fleet::Beat;
 
     use super::*;
-    use crate::{Actor, Fleet, KeyManager, KeyStore, MemoryStore, NewKey, OrganizationId};
+    use crate::{Actor, Fleet, KeyManager, KeyStore, MemoryStore, NewKey, OrganizationId, Receipts};
 
     fn manager(store: &MemoryStore) -> KeyManager {
         let format = KeyFormat::builder("t").build().unwrap();
@@ -181,6 +181,30 @@ mod tests {
         revoked.await.unwrap();
         let after = status_when(&keys, |status| status.nodes[0].behind == 0).await;
         assert_eq!((after.nodes.len(), &*after.waits), (1, &[][..]));
+        keys.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn given_a_process_that_tries_to_be_alone_when_it_gives_up_then_a_change_has_its_receipt() {
+        let store = MemoryStore::new();
+        let keys = manager(&store);
+        keys.readiness().await.unwrap();
+        let key = keys.issue(&host(), NewKey::new("k")).await.unwrap();
+        let (silent, alone) = (NodeId::new(0xabc), NodeId::new(0xdef));
+        store.fleet().beat(silent, Duration::from_secs(300), Beat::new(1), None).await.unwrap();
+        store.fleet().beat(alone, Duration::ZERO, Beat::new(1), None).await.unwrap();
+        let receipts = Receipts::default();
+        let revoked = tokio::spawn({
+            let (keys, id, actor) = (keys.clone(), key.id().clone(), host().with_receipts(&receipts));
+            async move { keys.revoke(&actor, &id, "").await }
+        });
+        // It has seen both rows.
+        status_when(&keys, |status| status.waits.iter().any(|wait| wait.nodes == [written(silent)])).await;
+        for id in [silent, alone] {
+            store.fleet().leave(id).await.unwrap();
+        }
+        revoked.await.unwrap().unwrap();
+        assert_eq!(receipts.take().unwrap().waited_out.len(), 0);
         keys.shutdown().await;
     }
 
