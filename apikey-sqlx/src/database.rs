@@ -193,8 +193,8 @@ impl Database {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool, is_own, .. } => {
                 if *is_own {
-                    // A listener has a connection of the pool, which would be waited for. One that waits hears of the end.
-                    let deaf = async { *self.ear.lock().await = crate::ear::Ear::Deaf };
+                    // A listener that waits hears of the end.
+                    let deaf = async { *self.ear.lock().await = crate::ear::Ear::deaf() };
                     tokio::join!(pool.close(), deaf);
                 }
             }

@@ -78,7 +78,7 @@ pub(crate) fn targets(text: &str) -> Result<Vec<Invalidation>, StoreError> {
     serde_json::from_str(text).map_err(|error| corrupt(&format!("the targets of a change: {error}")))
 }
 
-fn nonce() -> Result<String, StoreError> {
+pub(crate) fn nonce() -> Result<String, StoreError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(StoreError::unavailable)?;
     Ok(hex(u128::from_be_bytes(bytes)))

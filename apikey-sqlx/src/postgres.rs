@@ -16,8 +16,8 @@ use crate::{
 };
 
 const CONNECTIONS: u32 = 12;
-/// One for each kind of statement. Mostly one is open.
-const DETACHED: u32 = 3;
+/// One for a renewal's statements, and one for when that has to be replaced. A listener has another.
+const DETACHED: u32 = 2;
 const OLDEST: i32 = 140_000;
 /// The parameter of a URL by which users of sqlx say that a pooler lends sessions.
 const NO_CACHE: &str = "statement-cache-capacity=0";
@@ -97,6 +97,12 @@ pub(crate) fn detached(pool_of_store: &PgPool, sessions: Sessions, timeout: Dura
     let server = pool_of_store.connect_options().as_ref().clone();
     let pool = pool(DETACHED, timeout).connect_lazy_with(server);
     (Pools::Postgres { pool, is_own: true, sessions }, Lanes::of_server(DETACHED))
+}
+
+/// Returns a pool of one connection to the same server. A listener that is given up may hold its connection for as long as a
+/// silent network lets it, which must not be at the expense of renewals.
+pub(crate) fn of_a_listener(pool_of_store: &PgPool, timeout: Duration) -> PgPool {
+    pool(1, timeout).connect_lazy_with(pool_of_store.connect_options().as_ref().clone())
 }
 
 /// Uses a service's pool.
