@@ -331,8 +331,34 @@ pub(super) fn node_id() -> Result<NodeId, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use apikey_fleet::Revision;
+
     use super::*;
-    use crate::{MemoryStore, fleet::elsewhere::Elsewhere};
+    use crate::{MemoryStore, fleet::elsewhere::Elsewhere, floor::Floor};
+
+    #[tokio::test]
+    async fn given_a_change_of_this_process_that_the_database_has_lost_when_renewed_then_lookups_are_answered_again() {
+        let (store, floor): (Arc<dyn KeyStore>, _) = (Arc::new(MemoryStore::new()), Arc::<Floor>::default());
+        let state = State::new(Arc::clone(&floor));
+        let runtime = runtime::Handle::current();
+        let resolver = Arc::new(StoreResolver::new(Arc::clone(&store), Arc::clone(&floor), runtime.clone()));
+        let authenticator = Authenticator::builder(Arc::clone(&resolver)).build().unwrap();
+        let settings = Settings::new().lease(Settings::SHORTEST).unwrap();
+        let (clock, weak) = (Clock::default(), authenticator.downgrade());
+        spawn(Served { settings, state: Arc::clone(&state), store, resolver, authenticator: weak, clock, runtime })
+            .unwrap();
+        assert!(state.regain().await);
+        floor.raise(Revision::new(9));
+        let begun = Instant::now();
+        while !floor.begin_load().is_some_and(|load| load.accepts(Revision::ZERO)) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "every lookup is refused");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        state.stop();
+        state.has_left().await;
+    }
 
     #[tokio::test]
     async fn given_another_server_that_tells_of_rows_when_joining_then_the_renewal_does_not_count() {
