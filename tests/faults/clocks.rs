@@ -36,7 +36,7 @@ async fn given_processes_whose_clocks_are_wrong_when_keys_end_and_expire_then_no
         for _ in 0..size(2, 10) {
             expire(&fleet).await;
         }
-        fleet.finish().await;
+        fleet.finish(3).await;
     })
     .await;
 }

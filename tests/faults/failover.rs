@@ -25,7 +25,7 @@ async fn given_a_standby_that_takes_over_when_the_old_primary_still_answers_then
         let fleet = Fleet::start(Oracle::new("failover", seed, true), &first, places).await;
         let lead_to = |ways: &[(&[u16], bool)]| {
             for place in &fleet.places {
-                let (servers, closes_others) = fleet.random.pick(ways);
+                let (servers, closes_others) = fleet.faults.pick(ways);
                 fleet.oracle.tell(&format!("{} is led to {servers:?}, others are closed: {closes_others}", place.name));
                 place.proxy.as_ref().unwrap().lead_to(servers, closes_others);
             }
@@ -62,7 +62,7 @@ async fn given_a_standby_that_takes_over_when_the_old_primary_still_answers_then
                 break;
             }
         }
-        fleet.finish().await;
+        fleet.finish(80).await;
     })
     .await;
 }

@@ -24,6 +24,7 @@ use crate::{
     oracle::{Key, Known, Oracle},
     proxy::Proxy,
     random::Random,
+    size,
     stopping::uptime,
 };
 
@@ -61,7 +62,10 @@ pub(crate) struct Place {
 pub(crate) struct Fleet {
     pub(crate) places: Vec<Arc<Place>>,
     pub(crate) oracle: Arc<Oracle>,
-    pub(crate) random: Arc<Random>,
+    /// For the load.
+    pub(crate) random: Random,
+    /// For faults. The same seed has the same ones, at the same places and for the same times.
+    pub(crate) faults: Random,
     pub(crate) admin: String,
     /// The database's own URL.
     direct: String,
@@ -104,6 +108,11 @@ impl Place {
         Arc::clone(&self.node).try_lock_owned().ok()
     }
 
+    /// Waits until no other fault is at it, and returns its process.
+    pub(crate) async fn wait(&self) -> OwnedMutexGuard<Option<Node>> {
+        Arc::clone(&self.node).lock_owned().await
+    }
+
     pub(crate) async fn start(&self, ahead: i64) -> Node {
         let url = self.url.clone();
         let node = spawn_blocking(move || Node::start(&url, ahead)).await.unwrap();
@@ -116,7 +125,8 @@ impl Fleet {
     /// Starts processes at these URLs, each through its proxy if it has one, and the load on them. `direct` is the database's
     /// own URL.
     pub(crate) async fn start(oracle: Oracle, direct: &str, urls: Vec<(String, Option<Proxy>)>) -> Arc<Self> {
-        let (random, oracle) = (Arc::new(Random::new(oracle.seed)), Arc::new(oracle));
+        let faults = Random::new(oracle.seed);
+        let (random, oracle) = (faults.fork(), Arc::new(oracle));
         let admin = admin(direct).await;
         let started = urls.into_iter().enumerate().map(|(number, (url, proxy))| async move {
             let node = {
@@ -130,7 +140,7 @@ impl Fleet {
         let places = futures_util::future::join_all(started).await;
         let stopped = watch::Sender::new(false);
         let (direct, load, stalled) = (direct.to_owned(), tokio::sync::Mutex::default(), Mutex::default());
-        let fleet = Arc::new(Fleet { places, oracle, random, admin, direct, stopped, stalled, load });
+        let fleet = Arc::new(Fleet { places, oracle, random, faults, admin, direct, stopped, stalled, load });
         let mut load = fleet.load.lock().await;
         load.spawn(tick_for_ever(Arc::clone(&fleet)));
         for place in &fleet.places {
@@ -227,8 +237,8 @@ impl Fleet {
     }
 
     /// Ends the load, and demands that every process, now that no fault is left, refuses every ended key and lets every other
-    /// one in.
-    pub(crate) async fn finish(self: Arc<Self>) {
+    /// one in, and that a full run had so many faults.
+    pub(crate) async fn finish(self: Arc<Self>, faults: usize) {
         // In a short run on a busy machine, the load may not have come to everything yet.
         let begun = Instant::now();
         while !self.oracle.has_asked() && begun.elapsed() < RECOVERY * 2 {
@@ -276,12 +286,12 @@ impl Fleet {
                 self.oracle.report(&format!("{} does not recover: {last}", place.name));
             }
         }
-        self.oracle.finish();
+        self.oracle.finish(size(1, faults) as u64);
     }
 }
 
 /// Issues a key for the management API, and returns its secret.
-async fn admin(url: &str) -> String {
+pub(crate) async fn admin(url: &str) -> String {
     let store = patiently(|| SqlStore::connect(url)).await;
     let keys = KeyManager::builder(store).format(format()).without_requests().build().unwrap();
     let host = Actor::host("test", OrganizationId::new("acme").unwrap()).unwrap();

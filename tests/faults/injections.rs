@@ -1,6 +1,7 @@
 //! Faults at random moments and at random places, each for a random time.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -19,6 +20,7 @@ use crate::{
     node::{LEASE, Node, faketime},
     oracle::Known,
     proxy::Mode,
+    random::Random,
     stopping::POINTS,
 };
 
@@ -28,8 +30,8 @@ const POINT_COMES: Duration = Duration::from_secs(3);
 const ANSWERED: Duration = Duration::from_secs(1);
 /// How long a process may take to accept that it stops nowhere, on a busy machine.
 const DISARMED: Duration = Duration::from_secs(60);
-/// How long a receipt may take while a process is stopped.
-const RECEIPT_COMES: Duration = Duration::from_secs(6);
+/// How long a receipt may take while a process is stopped, on a busy machine.
+const RECEIPT_COMES: Duration = Duration::from_secs(12);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
@@ -45,12 +47,48 @@ pub(crate) enum Fault {
     Network,
 }
 
+/// Draws faults, each with its place, and with the numbers for its times and all else. Nothing depends on what they do.
+fn drawn(random: &Random, faults: &[Fault], number: usize, places: usize) -> Vec<(Fault, usize, Random)> {
+    let mut places: VecDeque<usize> = (0..places).collect();
+    places.rotate_left(random.below(places.len()));
+    let mut draw = || {
+        let random = random.fork();
+        // One of the two that were left alone for longest.
+        let place = places.remove(random.below(2)).expect("two places at least");
+        places.push_back(place);
+        (random.pick(faults), place, random)
+    };
+    (0..number).map(|_| draw()).collect()
+}
+
+#[test]
+fn given_a_seed_when_faults_are_drawn_again_then_they_are_the_same_whatever_the_load_draws() {
+    let drawn_of = |seed, load| {
+        let (faults, kinds) = (Random::new(seed), [Fault::Stop, Fault::StopAt, Fault::Kill, Fault::Network]);
+        let of_load = faults.fork();
+        let mut all = Vec::new();
+        for _ in 0..20 {
+            (0..load).for_each(|_| assert!(of_load.below(7) < 7));
+            let drawn = drawn(&faults, &kinds, 5, 3).into_iter();
+            all.extend(drawn.map(|(fault, place, random)| format!("{fault:?} {place} {}", random.below(4_500))));
+        }
+        all
+    };
+    assert_eq!(drawn_of(7, 0), drawn_of(7, 100));
+    assert_ne!(drawn_of(7, 0), drawn_of(8, 0));
+}
+
 impl Fleet {
     /// Injects so many faults of these kinds, several at a time, and waits until the last one is over.
     pub(crate) async fn suffer(self: &Arc<Self>, faults: &[Fault], number: usize) {
+        self.suffer_of(&self.faults, faults, number).await;
+    }
+
+    /// Does the same with faults that are drawn from these numbers.
+    pub(crate) async fn suffer_of(self: &Arc<Self>, random: &Random, faults: &[Fault], number: usize) {
         let mut under_way = JoinSet::new();
-        for _ in 0..number {
-            self.between(100, 900).await;
+        for (fault, place, random) in drawn(random, faults, number, self.places.len()) {
+            random.between(100, 900).await;
             if self.oracle.has_problems() {
                 break;
             }
@@ -58,16 +96,10 @@ impl Fleet {
             while under_way.len() + 1 >= self.places.len() {
                 under_way.join_next().await.unwrap().unwrap();
             }
-            let fault = self.random.pick(faults);
-            let (place, node) = loop {
-                let place = &self.places[self.random.below(self.places.len())];
-                match place.take() {
-                    Some(node) => break (Arc::clone(place), node),
-                    None => sleep(Duration::from_millis(5)).await,
-                }
-            };
+            let place = Arc::clone(&self.places[place]);
+            let node = place.wait().await;
             let fleet = Arc::clone(self);
-            under_way.spawn(async move { fleet.inject(fault, place, node).await });
+            under_way.spawn(async move { fleet.inject(fault, &random, place, node).await });
             while let Some(injected) = under_way.try_join_next() {
                 injected.unwrap();
             }
@@ -77,30 +109,31 @@ impl Fleet {
         }
     }
 
-    /// Waits for a random time, in milliseconds.
-    pub(crate) async fn between(&self, least: usize, most: usize) {
-        sleep(Duration::from_millis((least + self.random.below(most - least)) as u64)).await;
-    }
-
-    async fn inject(self: Arc<Self>, fault: Fault, place: Arc<Place>, mut held: OwnedMutexGuard<Option<Node>>) {
+    async fn inject(
+        self: Arc<Self>,
+        fault: Fault,
+        random: &Random,
+        place: Arc<Place>,
+        mut held: OwnedMutexGuard<Option<Node>>,
+    ) {
         let was_well = place.is_well_since(Instant::now());
         let _trouble = Trouble::at(&place);
         let name = &place.name;
         match fault {
             Fault::Network => {
                 let modes = [Mode::Cut, Mode::Silent, Mode::ToDatabase, Mode::ToProcess, Mode::Late];
-                let (mode, proxy) = (self.random.pick(&modes), place.proxy.as_ref().unwrap());
+                let (mode, proxy) = (random.pick(&modes), place.proxy.as_ref().unwrap());
                 self.oracle.inject(&format!("{name}: the network is {mode:?}"));
                 proxy.set(mode);
-                self.between(300, 4_500).await;
+                random.between(300, 4_500).await;
                 proxy.set(Mode::Pass);
                 self.oracle.tell(&format!("{name}: the network passes again"));
             }
             Fault::Kill => {
-                let ahead = if faketime().is_some() { self.random.pick(&[-5, 0, 5]) } else { 0 };
+                let ahead = if faketime().is_some() { random.pick(&[-5, 0, 5]) } else { 0 };
                 self.oracle.inject(&format!("{name} is killed; the next one's clock is {ahead} s ahead"));
                 held.take().unwrap().kill();
-                self.between(0, 1_000).await;
+                random.between(0, 1_000).await;
                 *held = Some(place.start(ahead).await);
                 self.oracle.tell(&format!("{name} is back"));
             }
@@ -108,11 +141,11 @@ impl Fleet {
                 let node = held.as_ref().unwrap();
                 node.signal(Signal::STOP);
                 self.oracle.inject(&format!("{name} is stopped"));
-                self.between(300, 4_500).await;
+                random.between(300, 4_500).await;
                 self.go_on(&place, node).await;
             }
             Fault::StopAt => {
-                let point = self.random.below(POINTS.len());
+                let point = random.below(POINTS.len());
                 let node = held.as_ref().unwrap();
                 let armed = Link::default().ask(place.address(), &get(&format!("/stop-at/{point}"), "")).await;
                 let stops = async {
@@ -122,9 +155,9 @@ impl Fleet {
                 };
                 if armed.is_some() && timeout(POINT_COMES, stops).await.is_ok() {
                     self.oracle.inject(&format!("{name} has stopped {}", POINTS[point]));
-                    self.between(0, 4_500).await;
+                    random.between(0, 4_500).await;
                 } else {
-                    self.oracle.inject(&format!("{name} does not get to the point {}", POINTS[point]));
+                    self.oracle.tell(&format!("{name} does not get to the point {}", POINTS[point]));
                 }
                 self.go_on(&place, node).await;
                 // It may get there only now.

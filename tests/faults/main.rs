@@ -28,6 +28,8 @@ mod random;
 mod signals;
 mod stopping;
 
+/// Each test of a full run demands a number of faults. Together these are more than 200.
+///
 /// Returns `full` in a full run, and otherwise `bounded`.
 fn size(bounded: usize, full: usize) -> usize {
     if std::env::var("APIKEY_FIRE").as_deref() == Ok("full") { full } else { bounded }

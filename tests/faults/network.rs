@@ -41,7 +41,7 @@ async fn given_processes_on_a_server_when_their_network_fails_then_receipts_hold
                 })
                 .await
                 .unwrap();
-                fleet.between(500, 4_000).await;
+                fleet.faults.between(500, 4_000).await;
                 server = spawn_blocking(move || {
                     server.thaw();
                     server
@@ -51,7 +51,7 @@ async fn given_processes_on_a_server_when_their_network_fails_then_receipts_hold
                 fleet.oracle.tell("the server goes on");
             }
         }
-        fleet.finish().await;
+        fleet.finish(50).await;
     })
     .await;
 }

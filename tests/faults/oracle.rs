@@ -114,6 +114,8 @@ pub(crate) struct Counts {
     pub(crate) unanswered: AtomicU64,
     /// Probes with keys whose receipt had returned.
     pub(crate) of_ended: AtomicU64,
+    /// Of these, those that were refused by a process that knew of the end.
+    pub(crate) ended_refused: AtomicU64,
     pub(crate) of_live: AtomicU64,
     pub(crate) streams: AtomicU64,
     /// Streams that went on for too long while the machine stood still.
@@ -182,7 +184,8 @@ impl Oracle {
     /// Judges the answer to a request that began when its key's state was `before`. Returns `false` for the first answer that
     /// contradicts a receipt.
     pub(crate) fn judge(&self, place: &str, key: &Key, before: State, began: Instant, status: Option<u16>) -> bool {
-        let Counts { probes, let_in, refused, unavailable, unanswered, of_ended, of_live, .. } = &self.counts;
+        let Counts { probes, let_in, refused, unavailable, unanswered, of_ended, ended_refused, of_live, .. } =
+            &self.counts;
         probes.fetch_add(u64::from(status.is_some()), Relaxed);
         let count = match status {
             Some(200) => let_in,
@@ -206,6 +209,7 @@ impl Oracle {
         match before.known {
             Known::Ended => {
                 of_ended.fetch_add(1, Relaxed);
+                ended_refused.fetch_add(u64::from(status == Some(401)), Relaxed);
                 if status == Some(200) {
                     self.report(&format!("{place} let in {} after the receipt of its end ({took} ms)", key.id));
                 }
@@ -222,8 +226,8 @@ impl Oracle {
 
     /// Returns `true` if there was something of each kind that is judged.
     pub(crate) fn has_asked(&self) -> bool {
-        let Counts { of_ended, of_live, streams, .. } = &self.counts;
-        ![of_ended, of_live, streams].iter().any(|count| count.load(Relaxed) == 0)
+        let Counts { ended_refused, of_live, streams, .. } = &self.counts;
+        ![ended_refused, of_live, streams].iter().any(|count| count.load(Relaxed) == 0)
             && !self.receipts.lock().unwrap().is_empty()
     }
 
@@ -234,8 +238,8 @@ impl Oracle {
         println!("{} is given up:\n{}\nAPIKEY_SEED={}", self.name, told.join("\n"), self.seed);
     }
 
-    /// Prints what was done, and fails if something was wrong.
-    pub(crate) fn finish(&self) {
+    /// Prints what was done, and fails if something was wrong, or there were fewer faults than so many.
+    pub(crate) fn finish(&self, faults: u64) {
         self.is_finished.store(true, Relaxed);
         let mut receipts = self.receipts.lock().unwrap().clone();
         receipts.sort_unstable();
@@ -243,10 +247,11 @@ impl Oracle {
             |percent: usize| receipts.get((receipts.len().max(1) - 1) * percent / 100).map_or(0, |t| t.as_millis());
         let count = |count: &AtomicU64| count.load(Relaxed);
         let Counts { injections, probes, let_in, refused, unavailable, unanswered, .. } = &self.counts;
-        let Counts { of_ended, of_live, streams, excused, named, waited_out, .. } = &self.counts;
+        let Counts { of_ended, ended_refused, of_live, streams, excused, named, waited_out, .. } = &self.counts;
         let mut report = format!(
             "{}: seed {}, {} s, {} injections, {} probes ({} let in, {} refused, {} unavailable, {} unanswered), of these {} with \
-             ended keys and {} with added ones; {} streams ended ({} late on a stalled machine), {} receipts ({} ms at the median, {} ms at most; {} name processes, \
+             ended keys, {} of them refused with 401, and {} with added ones; {} streams ended ({} late on a stalled machine), \
+             {} receipts ({} ms at the median, {} ms at most; {} name processes, \
              checked {} times)",
             self.name,
             self.seed,
@@ -258,6 +263,7 @@ impl Oracle {
             count(unavailable),
             count(unanswered),
             count(of_ended),
+            count(ended_refused),
             count(of_live),
             count(streams),
             count(excused),
@@ -270,6 +276,9 @@ impl Oracle {
         println!("{report}");
         if !self.has_asked() {
             self.report("nothing was asked");
+        }
+        if count(injections) < faults {
+            self.report(&format!("there were {} faults, and should be {faults}", count(injections)));
         }
         let problems = self.problems.lock().unwrap();
         if problems.is_empty() {

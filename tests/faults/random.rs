@@ -3,8 +3,10 @@
 use std::{
     env,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use tokio::time::sleep;
 
 /// The seed of this run: `APIKEY_SEED`, or the time.
 pub(crate) fn seed() -> u64 {
@@ -12,12 +14,18 @@ pub(crate) fn seed() -> u64 {
     env::var("APIKEY_SEED").map_or_else(|_| now(), |seed| seed.parse().expect("APIKEY_SEED is a number"))
 }
 
+/// Whoever draws from it shares its order, so faults have one that the load does not draw from.
 #[derive(Debug)]
 pub(crate) struct Random(AtomicU64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         Random(AtomicU64::new(seed))
+    }
+
+    /// Returns one whose numbers don't depend on who else draws from this one later.
+    pub(crate) fn fork(&self) -> Self {
+        Random::new(self.next())
     }
 
     fn next(&self) -> u64 {
@@ -31,6 +39,11 @@ impl Random {
     /// Returns a number below `end`.
     pub(crate) fn below(&self, end: usize) -> usize {
         (self.next() % end as u64) as usize
+    }
+
+    /// Waits for a random time, in milliseconds.
+    pub(crate) async fn between(&self, least: usize, most: usize) {
+        sleep(Duration::from_millis((least + self.below(most - least)) as u64)).await;
     }
 
     pub(crate) fn pick<T: Copy>(&self, all: &[T]) -> T {

@@ -29,6 +29,8 @@ async fn given_processes_on_a_server_when_they_are_stopped_and_killed_then_recei
 async fn signals(name: &str, url: &str) {
     let places = (0..size(3, 8)).map(|_| (url.to_owned(), None)).collect();
     let fleet = Fleet::start(Oracle::new(name, seed(), false), url, places).await;
+    // How many of these there are depends on what they do, so the others are drawn apart from them.
+    let first = fleet.faults.fork();
     let is_named = || fleet.oracle.counts.named.load(Relaxed) >= size(1, 3) as u64;
     // A process that holds a lock of the file must go on before the receipt can come, and then names nobody.
     for _ in 0..size(10, 15) {
@@ -36,11 +38,11 @@ async fn signals(name: &str, url: &str) {
             break;
         }
         fleet.calm().await;
-        fleet.suffer(&[Fault::StopAndEnd], 1).await;
+        fleet.suffer_of(&first, &[Fault::StopAndEnd], 1).await;
     }
     if !is_named() {
         fleet.oracle.report("no receipt names a process that was stopped");
     }
     fleet.suffer(&FAULTS, size(12, 80)).await;
-    fleet.finish().await;
+    fleet.finish(60).await;
 }

@@ -3,6 +3,7 @@
 
 use std::{
     env, fs,
+    io::Write,
     net::{TcpListener, TcpStream},
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
@@ -14,11 +15,16 @@ use std::{
 
 use crate::postgres::{PATIENCE, PrivatePostgres, command, unprivileged};
 
-/// Runs until its standard input ends. `$1`: the program, `$2`: the directory.
+/// Runs until its standard input ends, and carries out orders from there. `$1`: the program, `$2`: the directory.
 const SHELL: &str = r#"
-"$1" "$2/pgbouncer.ini" >>"$2/log" 2>&1 &
-pooler=$!
-while read -r _; do :; done
+start() { "$1" "$2/pgbouncer.ini" >>"$2/log" 2>&1 & pooler=$!; }
+start "$@"
+while read -r order; do
+    case $order in
+        start) start "$@" ;;
+        kill) kill -KILL "$pooler" 2>/dev/null; wait "$pooler" ;;
+    esac
+done
 kill -KILL "$pooler" 2>/dev/null
 wait "$pooler"
 rm -rf "$2"
@@ -70,12 +76,37 @@ impl PgBouncer {
         let mut shell = shell.spawn().expect("a shell");
         let input = shell.stdin.take();
         let pooler = PgBouncer { port, shell, input };
+        pooler.wait(true);
+        Some(pooler)
+    }
+
+    /// Kills the pooler with SIGKILL.
+    pub fn kill(&mut self) {
+        self.order("kill");
+        self.wait(false);
+    }
+
+    /// Starts the pooler after a [`kill`](PgBouncer::kill), and waits until it accepts connections.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it doesn't within a minute.
+    pub fn restart(&mut self) {
+        self.order("start");
+        self.wait(true);
+    }
+
+    fn order(&mut self, order: &str) {
+        let input = self.input.as_mut().expect("the shell's input");
+        writeln!(input, "{order}").expect("a shell that listens");
+    }
+
+    fn wait(&self, listens: bool) {
         let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(start.elapsed() < PATIENCE, "the pooler doesn't start");
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() != listens {
+            assert!(start.elapsed() < PATIENCE, "the pooler doesn't start or end");
             thread::sleep(Duration::from_millis(5));
         }
-        Some(pooler)
     }
 
     /// Returns the port on 127.0.0.1 that the pooler listens on.

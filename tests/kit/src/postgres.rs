@@ -263,6 +263,30 @@ impl PrivatePostgres {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// Writes a backup of a database into a file.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it fails.
+    pub fn dump(&self, url: &str, to: &Path) {
+        self.tool("pg_dump", &["--format=custom", "--file"], to, url);
+    }
+
+    /// Loads a backup into an empty database.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it fails.
+    pub fn load(&self, url: &str, from: &Path) {
+        self.tool("pg_restore", &["--exit-on-error"], from, &format!("--dbname={url}"));
+    }
+
+    fn tool(&self, program: &str, options: &[&str], file: &Path, database: &str) {
+        let mut tool = Command::new(self.programs.join(program));
+        let output = tool.args(options).arg(file).arg(database).stdin(Stdio::null()).output().expect(program);
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Opens a session that stays open, with its locks, until it is dropped.
     ///
     /// # Panics
