@@ -25,6 +25,7 @@ mod oracle;
 mod pooler;
 mod proxy;
 mod random;
+mod restore;
 mod signals;
 mod stopping;
 

@@ -108,7 +108,11 @@ impl RequestView for Request {
 
 /// A request with the key.
 pub(crate) async fn request(keys: &KeyManager, key: &IssuedKey) -> Result<AuthenticatedKey, Rejection> {
-    let request = Request(format!("Bearer {}", key.secret().expose_secret()));
+    request_with(keys, key.secret().expose_secret()).await
+}
+
+pub(crate) async fn request_with(keys: &KeyManager, secret: &str) -> Result<AuthenticatedKey, Rejection> {
+    let request = Request(format!("Bearer {secret}"));
     let decision = match keys.authenticator().authenticate(&request) {
         Authentication::Done(decision) => decision,
         Authentication::Loading(loading) => loading.await,

@@ -8,7 +8,9 @@ use apikey_testkit::PrivatePostgres;
 
 use support::ready;
 
-use crate::bed::{Bed, PATIENCE, admit, host, issue, on_each_database, receipt_of, refusal, request, within_limit};
+use crate::bed::{
+    Bed, PATIENCE, admit, host, issue, on_each_database, receipt_of, refusal, request, request_with, within_limit,
+};
 
 const SHORTEST: Duration = Duration::from_secs(2);
 
@@ -74,8 +76,25 @@ async fn given_processes_on_a_database_when_one_wants_to_be_alone_then_it_serves
         assert!(alone.readiness().await.is_err());
         assert_eq!(refusal(&alone, &key).await, 503);
         admit(&member, &key).await;
+        // Requests there don't hinder the changes of those that serve.
+        let crowd: Vec<_> = (0..8)
+            .map(|_| {
+                let (alone, secret) = (alone.clone(), key.secret().expose_secret().to_owned());
+                tokio::spawn(async move { while request_with(&alone, &secret).await.is_err() {} })
+            })
+            .collect();
+        for n in 0..10 {
+            let dead = issue(&member, NewKey::new(format!("dead {n}"))).await;
+            let receipt = receipt_of(async |actor| member.revoke(&actor, dead.id(), "").await).await;
+            assert_eq!((receipt.nodes, receipt.waited_out.len()), (1, 0));
+            let (_, rows) = bed.store().await.fleet().nodes().await.unwrap();
+            assert!(rows.iter().all(|row| !row.lease.is_zero()), "a row that is written in vain");
+        }
         member.shutdown().await;
         ready(&alone).await;
+        for one in crowd {
+            one.await.unwrap();
+        }
         admit(&alone, &key).await;
         alone.shutdown().await;
         assert!(bed.store().await.fleet().nodes().await.unwrap().1.is_empty(), "a row of one that has left");

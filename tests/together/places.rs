@@ -1,9 +1,10 @@
 //! Processes that lose their place among the changes, and databases that somebody has touched.
 
-use apikey_manager::NewKey;
+use apikey_fleet::Settings;
+use apikey_manager::{Fleet, NewKey};
 use tokio::time::timeout;
 
-use crate::bed::{PATIENCE, admit, ended, issue, on_each_database, receipt_of, refusal};
+use crate::bed::{PATIENCE, admit, ended, issue, on_each_database, receipt_of, refusal, request};
 
 #[tokio::test]
 async fn given_a_log_that_somebody_emptied_when_a_key_ends_then_others_look_all_keys_up_again() {
@@ -79,6 +80,32 @@ async fn given_a_process_that_has_left_when_asked_then_it_serves_nothing() {
         let receipt = receipt_of(async |actor| here.revoke(&actor, key.id(), "").await).await;
         assert_eq!(receipt.nodes, 1);
         here.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_the_fleets_row_that_somebody_deleted_when_it_is_written_as_the_guide_says_then_keys_are_let_in_again() {
+    const WRITTEN: &str =
+        "INSERT INTO apikey_fleet SELECT 1, revision, nonce FROM apikey_change ORDER BY revision DESC LIMIT 1";
+    assert!(include_str!("../../docs/fleet.md").contains(WRITTEN));
+    on_each_database(async |bed| {
+        let fleet = Fleet::new().lease(Settings::SHORTEST);
+        let keys = bed.builder().await.fleet(fleet).build().unwrap();
+        let key = issue(&keys, NewKey::new("k")).await;
+        keys.readiness().await.unwrap();
+        admit(&keys, &key).await;
+        bed.run("DELETE FROM apikey_fleet").await;
+        while request(&keys, &key).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(refusal(&keys, &key).await, 503);
+        bed.run(WRITTEN).await;
+        while keys.readiness().await.is_err() {}
+        admit(&keys, &key).await;
+        receipt_of(async |actor| keys.revoke(&actor, key.id(), "").await).await;
+        assert_eq!(refusal(&keys, &key).await, 401);
+        keys.shutdown().await;
     })
     .await;
 }
