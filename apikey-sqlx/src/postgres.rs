@@ -296,7 +296,7 @@ pub(crate) async fn lock_organization(
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use apikey_testkit::PrivatePostgres;
+    use apikey_testkit::{PgBouncer, PrivatePostgres};
 
     use super::*;
 
@@ -312,6 +312,34 @@ mod tests {
                 assert!(set.contains(&&*format!("{name}={value} by client")), "{name}");
             }
             assert!(set.iter().all(|set| !set.ends_with("by session")), "a setting that outlives the store: {set:?}");
+        }
+    }
+
+    const LENT: [&str; 3] =
+        ["pool_mode = transaction", "default_pool_size = 3", "ignore_startup_parameters = extra_float_digits"];
+
+    #[tokio::test]
+    async fn given_sessions_that_a_pooler_lends_when_asked_then_each_statement_has_the_stores_settings_and_leaves_none()
+    {
+        let Some(server) = PrivatePostgres::shared() else { return };
+        let Some(pooler) = PgBouncer::before(server, &LENT) else { return };
+        let options = SqlOptions::new().timeout(Duration::from_secs(7));
+        let url = pooler.url_of(&server.create_database());
+        let database = connect(&url, &options).await.unwrap();
+        assert!(matches!(database.pools, Pools::Postgres { sessions: Sessions::Lent, .. }));
+        let query = database.names.query("SELECT name || '=' || setting AS told FROM pg_settings");
+        let mut change = database.begin().await.unwrap();
+        let in_change = change.fetch(query.clone()).await.unwrap();
+        change.rollback().await;
+        for rows in [database.look_up(query.clone()).await.unwrap(), database.fetch(query).await.unwrap(), in_change] {
+            let set: Vec<&str> = rows.iter().map(|row| row.get("told").unwrap()).collect();
+            for (name, value) in settings(options.timeout) {
+                assert!(set.contains(&&*format!("{name}={value}")), "{name}");
+            }
+        }
+        for _ in 0..10 {
+            let mut next = PgConnection::connect(&url).await.unwrap();
+            assert!(!has_settings(&mut next).await.unwrap(), "a setting that outlives a transaction");
         }
     }
 }

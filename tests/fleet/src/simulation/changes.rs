@@ -73,7 +73,9 @@ impl Simulation {
         site.frontier.raise(revision);
         site.stale_since = None;
         let (own, now) = (site.node.as_ref().map(|node| node.id()), site.clock(self.now));
-        for process in 0..self.plan.nodes {
+        // Nobody is told of a change that nobody waits for.
+        let told = if self.changes[change].is_awaited { self.plan.nodes } else { 0 };
+        for process in 0..told {
             if self.random.permille(self.plan.hints) {
                 self.after(3 * MILLISECOND, process, Event::Hint);
             }

@@ -118,6 +118,8 @@ impl Simulation {
                 site.lease = lease;
                 site.leases += 1;
                 self.report.renewals += 1;
+                // The driver then asks whether there is more.
+                self.report.statements += 1;
             }
             Effect::Release { began } => {
                 for request in site.release(began) {
