@@ -31,6 +31,7 @@ use crate::{
     declaration::{Declaration, Needs},
     idempotency,
     input::{self, Nothing},
+    login::{LoggedIn, ask_host},
     precondition,
     problem::{self, Failure, Problem, Unmet},
     reply,
@@ -50,27 +51,6 @@ pub(crate) fn guard<S: Clone + Send + Sync + 'static>(
     match is_public {
         true => methods,
         false => methods.route_layer(from_fn_with_state(Arc::clone(config), authenticate)),
-    }
-}
-
-/// The actor that the host has logged in, passed from [`authenticate`] to [`admit`], and to whoever reads the body.
-#[derive(Clone)]
-pub(crate) struct LoggedIn {
-    actor: Actor,
-    config: Arc<Config>,
-}
-
-impl LoggedIn {
-    /// Rejects the request if the host has logged somebody in for it, and wouldn't do so again, or with other rights. A
-    /// body takes its time, in which they may have signed out, been removed, or lost rights.
-    pub(crate) async fn check_again(parts: &Parts) -> Result<(), Failure> {
-        let Some(LoggedIn { actor, config }) = parts.extensions.get() else { return Ok(()) };
-        let rights = |actor: &Actor| (actor.id().clone(), actor.organization().clone(), actor.scopes().clone());
-        match ask_host(config, parts).await? {
-            None => Err(Failure::Refused(config.keys.authenticator().refuse(RejectionKind::MissingCredential))),
-            Some(now) if rights(&now) != rights(actor) => Err(Problem::forbidden().into()),
-            Some(_) => Ok(()),
-        }
     }
 }
 
@@ -216,15 +196,6 @@ async fn logged_in(config: &Config, parts: &mut Parts) -> Result<Option<Actor>, 
         parts.headers.insert(AUTHORIZATION, authorization);
     }
     Ok(actor)
-}
-
-/// Returns the actor that the host has logged in, if it has a login.
-async fn ask_host(config: &Config, parts: &Parts) -> Result<Option<Actor>, Failure> {
-    let Some(login) = &config.login else { return Ok(None) };
-    login(parts).await.map_err(|error| {
-        problem::report(error.as_ref());
-        problem::unavailable().into()
-    })
 }
 
 /// Rejects requests that don't come from a page of the service itself.

@@ -16,9 +16,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 use crate::{
-    access::LoggedIn,
     config::Config,
     input::{self, Input},
+    login::LoggedIn,
     problem::{Failure, Problem},
 };
 

@@ -73,6 +73,7 @@ mod declaration;
 mod document;
 mod idempotency;
 mod input;
+mod login;
 mod merge_patch;
 mod page;
 mod precondition;

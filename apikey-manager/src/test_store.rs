@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Hangs,
     /// Writes, and never answers.
     WrittenHangs,
+    /// Writes, and answers a second later.
+    WrittenSlowly,
     Panics,
 }
 
@@ -79,6 +81,7 @@ impl TestStore {
             Some(Fault::WrittenUnknown) => (true, Err(StoreError::unknown("on request")), false),
             Some(Fault::Hangs) => (false, Ok(()), true),
             Some(Fault::WrittenHangs) => (true, Ok(()), true),
+            Some(Fault::WrittenSlowly) => (true, Ok(()), false),
             Some(Fault::Panics) => panic!("on request"),
         }
     }
@@ -163,9 +166,13 @@ impl KeyStore for TestStore {
     }
 
     async fn add_activity(&self, activity: &[Activity]) -> Result<(), StoreError> {
+        let is_slow = self.faults.lock().unwrap().front() == Some(&Fault::WrittenSlowly);
         let (is_done, answer, hangs) = self.fault().await;
         if is_done {
             self.activity.lock().unwrap().extend_from_slice(activity);
+        }
+        if is_slow {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
         if hangs {
             std::future::pending::<()>().await;

@@ -99,6 +99,8 @@ impl<O: Outbox> Writer<O> {
     pub(crate) async fn shutdown(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
+            // Not in the middle of a write, which may hold and would be repeated.
+            let _turn = self.shared.turn.lock().await;
             task.abort();
             let _ = task.await;
         }

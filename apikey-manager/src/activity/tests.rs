@@ -72,6 +72,21 @@ async fn given_a_shutdown_when_the_store_fails_at_first_then_nothing_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn given_a_shutdown_when_a_write_is_under_way_then_nothing_is_written_twice() {
+    let store = TestStore::default();
+    let log = log(&store, ActivitySettings::new());
+    tokio::task::yield_now().await;
+    (0..3).for_each(|number| log.record(request(number)));
+    store.fail([Fault::WrittenSlowly]);
+    while written(&store).is_empty() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    log.record(request(3));
+    log.shutdown().await;
+    assert_eq!(written(&store), (0..4).map(request).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
 async fn given_the_last_clone_when_dropped_then_the_task_is_gone_with_all_it_held() {
     let store = TestStore::default();
     let held = Arc::strong_count(&store.activity);
