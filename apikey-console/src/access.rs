@@ -33,7 +33,7 @@ use crate::{
     input::{self, Nothing},
     login::{LoggedIn, ask_host},
     precondition,
-    problem::{self, Failure, Problem, Unmet},
+    problem::{Failure, Problem, Unmet},
     reply,
     session::Opened,
 };

@@ -74,6 +74,15 @@ pub(crate) struct Launch {
     err: Receiver<String>,
 }
 
+impl Drop for Launch {
+    /// Shows the rest of its log if the test fails.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.err.try_iter().for_each(|line| eprintln!("it logged: {line}"));
+        }
+    }
+}
+
 impl Launch {
     /// Waits until it listens, which its last line reports.
     pub(crate) fn ready(self) -> Service {
