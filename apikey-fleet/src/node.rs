@@ -150,8 +150,8 @@ impl Node {
 
     /// The snapshot was read. Returns what to do, in this order.
     ///
-    /// If the changes don't lead on from where this node is, or from what its process knows, it takes a new id, which `draw` draws, and has to join anew: begin
-    /// the next renewal at once.
+    /// If the changes don't lead on from where this node is, or lack what its process knows of, it takes a new id, which
+    /// `draw` draws, and has to join anew: begin the next renewal at once.
     ///
     /// # Errors
     ///
